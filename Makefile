@@ -1,0 +1,51 @@
+# Every target installs what it needs first; a fresh machine needs only Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+export DO_NOT_TRACK = 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS = false
+export GX_ANALYTICS_ENABLED = false
+export DAGSTER_HOME = $(CURDIR)/.dagster
+# many small matrix factorisations run slower on several BLAS threads
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: refresh test serve setup lint format demo lock clean
+
+refresh: setup        ## build everything from the surveys in the checkout and publish it
+	$(BIN)/warehouse refresh
+
+test: setup           ## the whole test suite
+	$(BIN)/pytest
+
+serve: setup          ## Dagster UI on 127.0.0.1
+	$(BIN)/warehouse serve
+
+setup: .venv/.setup-done
+
+.venv/.setup-done: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+lint: setup           ## ruff, mypy strict, sqlfluff, yamllint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+	$(BIN)/yamllint --strict .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --disable-progress-bar dbt
+
+demo: setup           ## write the made-up demonstration surveys again (they are committed)
+	$(BIN)/python -m demonstration
+
+lock: setup           ## pin again after a change in pyproject.toml; the file names no index
+	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
+	echo "setuptools==84.2.1" >> requirements.lock
+
+clean:                ## remove what a refresh makes; surveys and catalog stay
+	rm -rf data/landing data/warehouse data/published dbt/target dbt/logs

@@ -1,0 +1,1 @@
+"""Orchestration only: assets, checks, schedules and sensors over functions that live elsewhere."""

@@ -1,0 +1,1 @@
+"""Made-up surveys, calibrated on printed figures, written the way such surveys arrive."""

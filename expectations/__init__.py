@@ -1,0 +1,1 @@
+"""Great Expectations suites for what arrives and what leaves, and their adapter to checks."""

@@ -1,0 +1,1 @@
+"""What a survey folder may say, how its files are read and how its crosswalk becomes SQL."""

@@ -1,0 +1,1 @@
+"""The command line, settings and the connection to the build database."""
