@@ -1,0 +1,397 @@
+"""The closed vocabulary of a survey folder: what `survey.yml` and its CSV files may say.
+
+Belongs here: the meaning of every field, as types that refuse anything else.
+Does not belong here: reading files from disk (`folder`), reading survey data (`readers`), turning a crosswalk
+into SQL (`crosswalk`), or any knowledge of a particular survey.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""Lower-case name, safe as a folder, table or column name."""
+
+SiteId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Closed(BaseModel):
+    """A frozen model that refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Label(Closed):
+    """One text in the two languages of the warehouse."""
+
+    en: str
+    zh: str
+
+
+class MissingReason(StrEnum):
+    """Why a value is not there. "Not asked" is not "missing"."""
+
+    NOT_ASKED = "not_asked"
+    NOT_APPLICABLE = "not_applicable"
+    REFUSED = "refused"
+    DONT_KNOW = "dont_know"
+    BLANK = "blank"
+    OUT_OF_RANGE = "out_of_range"
+    NOT_SHARED = "not_shared"
+
+
+class Status(StrEnum):
+    """Verdict on one indicator in one survey and wave."""
+
+    IDENTICAL = "identical"
+    COMPATIBLE = "compatible"
+    PROXY = "proxy"
+    NOT_ASKED = "not_asked"
+    UNDETERMINED = "undetermined"
+
+
+class Rule(StrEnum):
+    """How an indicator follows from the answers; the set is closed, `expression` is the escape hatch."""
+
+    DIRECT = "direct"
+    RECODE = "recode"
+    SCALE = "scale"
+    SUM_COMPLETE = "sum_complete"
+    SUM_AVAILABLE = "sum_available"
+    MEAN = "mean"
+    MAX = "max"
+    ANY = "any"
+    COUNT = "count"
+    SELECTED = "selected"
+    EXPRESSION = "expression"
+    CONSTANT = "constant"
+    NOT_ASKED = "not_asked"
+    ASKED_NOT_SHARED = "asked_not_shared"
+    UNDETERMINED = "undetermined"
+
+
+VALUELESS_RULES = frozenset({Rule.NOT_ASKED, Rule.ASKED_NOT_SHARED, Rule.UNDETERMINED})
+"""Rules that give no value: every household gets a missing reason instead."""
+
+ROSTER_RULES = frozenset(
+    {Rule.SUM_COMPLETE, Rule.SUM_AVAILABLE, Rule.MEAN, Rule.MAX, Rule.ANY, Rule.COUNT, Rule.EXPRESSION}
+)
+"""Rules that can bring a roster (several rows a household) to one value a household."""
+
+
+class ColumnType(StrEnum):
+    """What a received column holds."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    TEXT = "text"
+    DATE = "date"
+    CODE = "code"
+    MULTI = "multi"
+
+
+class Grain(StrEnum):
+    """What one row of a file is."""
+
+    HOUSEHOLD = "household"
+    MEMBER = "member"
+
+
+class Wave(Closed):
+    """A round of the survey."""
+
+    wave: Identifier
+    order: int = Field(ge=0)
+    label: Label
+
+
+class Site(Closed):
+    """A resettlement site of the survey; `households` is its population where it is known."""
+
+    site_id: SiteId
+    label: Label
+    county: str | None = None
+    resettlement_mode: str | None = None
+    households: int | None = Field(default=None, gt=0)
+
+
+class Source(Closed):
+    """Where a survey comes from and under which terms."""
+
+    citation: str
+    licence: str
+    accessed: str | None = None
+    doi: str | None = None
+    published_survey_ids: tuple[str, ...] = ()
+    """Rows of the literature's `surveys.csv` that this survey is, or is calibrated on."""
+
+
+class DelimitedOptions(Closed):
+    """CSV or TSV. An absent encoding or delimiter is detected, and the load says what was found."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    header_rows: tuple[int, ...] = (1,)
+    skip_rows: tuple[int, ...] = ()
+    skip_footer_rows: int = Field(default=0, ge=0)
+
+
+class ExcelOptions(Closed):
+    """XLSX, XLS or ODS. Merged header cells are filled to the right; header rows are joined with " / "."""
+
+    sheet: str | None = None
+    header_rows: tuple[int, ...] = (1,)
+    skip_rows: tuple[int, ...] = ()
+    skip_footer_rows: int = Field(default=0, ge=0)
+
+
+class OdkOptions(Closed):
+    """ODK or Kobo export; `repeat` names the repeat group (absent: the submissions themselves)."""
+
+    repeat: str | None = None
+    language: str | None = None
+
+
+class NoOptions(Closed):
+    """SPSS, Stata and Parquet say everything themselves."""
+
+
+class FixedWave(Closed):
+    """Every row of the file belongs to one wave."""
+
+    fixed: Identifier
+
+
+class WaveColumn(Closed):
+    """A column says the wave; `codes` names the code list that turns its answers into wave names."""
+
+    column: Identifier
+    codes: Identifier
+
+
+class SurveyFile(Closed):
+    """One table of the survey: a file, a sheet of a workbook or a repeat group of an export."""
+
+    file_id: Identifier
+    path: str
+    format: Literal["delimited", "excel", "spss", "stata", "odk", "parquet"]
+    sha256: Sha256 | None = None
+    options: DelimitedOptions | ExcelOptions | OdkOptions | NoOptions = NoOptions()
+    grain: Grain = Grain.HOUSEHOLD
+    household_id: tuple[Identifier, ...] = Field(min_length=1)
+    """Variables that together identify the household; several are joined with "-"."""
+    wave: FixedWave | WaveColumn | None = None
+    """Absent: all waves stand side by side in each row (paired columns), or the survey has one wave."""
+
+    @field_validator("path")
+    @classmethod
+    def _stay_inside(cls, path: str) -> str:
+        if path.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", path) or ":" in path:
+            raise ValueError(f"path {path!r} leaves the survey folder; give a path relative to it")
+        return path
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_format(cls, data: object) -> object:
+        if not isinstance(data, dict) or not isinstance(data.get("options", {}), dict):
+            return data
+        kinds: dict[str, type[Closed]] = {
+            "delimited": DelimitedOptions,
+            "excel": ExcelOptions,
+            "odk": OdkOptions,
+        }
+        kind = kinds.get(str(data.get("format")), NoOptions)
+        return {**data, "options": kind.model_validate(data.get("options", {}))}
+
+
+class SiteColumn(Closed):
+    """Which variable names the resettlement site, and the code list that turns answers into site ids."""
+
+    column: Identifier
+    codes: Identifier
+
+
+class Survey(Closed):
+    """`survey.yml`: who was asked what, when, and which files hold the answers."""
+
+    survey_id: Identifier
+    region: Identifier
+    region_label: Label
+    title: Label
+    place: str
+    fieldwork: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
+    is_synthetic: bool
+    source: Source
+    waves: tuple[Wave, ...] = Field(min_length=1)
+    site: SiteColumn
+    sites: tuple[Site, ...] = Field(min_length=1)
+    files: tuple[SurveyFile, ...] = Field(min_length=1)
+    sampling_weight: Identifier | None = None
+    """Variable with the number of households a questionnaire stands for. Absent: derived from the sites'
+    `households` where all sites have one, else every questionnaire counts once."""
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Survey:
+        for what, names in (
+            ("wave", [w.wave for w in self.waves]),
+            ("wave order", [str(w.order) for w in self.waves]),
+            ("site_id", [s.site_id for s in self.sites]),
+            ("file_id", [f.file_id for f in self.files]),
+        ):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"{what} given twice: {', '.join(twice)}")
+        waves = {w.wave for w in self.waves}
+        for file in self.files:
+            if isinstance(file.wave, FixedWave) and file.wave.fixed not in waves:
+                raise ValueError(
+                    f"file {file.file_id}: wave {file.wave.fixed!r} is not one of {sorted(waves)}"
+                )
+        if not any(f.grain is Grain.HOUSEHOLD for f in self.files):
+            raise ValueError("no file has grain: household")
+        return self
+
+    def household_files(self, wave: str) -> tuple[SurveyFile, ...]:
+        """Files with one row a household that speak of `wave`; the first one says which households exist."""
+        return tuple(f for f in self.files if f.grain is Grain.HOUSEHOLD and _speaks_of(f, wave))
+
+    def roster_files(self, wave: str) -> tuple[SurveyFile, ...]:
+        """Files with several rows a household that speak of `wave`."""
+        return tuple(f for f in self.files if f.grain is Grain.MEMBER and _speaks_of(f, wave))
+
+
+def _speaks_of(file: SurveyFile, wave: str) -> bool:
+    return not isinstance(file.wave, FixedWave) or file.wave.fixed == wave
+
+
+class Column(Closed):
+    """A row of `columns.csv`: one received column, under its short name or with the reason it is not used."""
+
+    file_id: Identifier
+    column: str = Field(min_length=1)
+    """The header exactly as it arrives."""
+    variable: Identifier | None = None
+    type: ColumnType | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    codes: tuple[Identifier, ...] = ()
+    """Code lists that together name every answer allowed, missing codes included."""
+    is_personal: bool = False
+    """A direct identifier: stays in landing and never goes further."""
+    ignore_reason: str | None = None
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _used_or_ignored(self) -> Column:
+        if (self.variable is None) == (self.ignore_reason is None):
+            raise ValueError(
+                f"column {self.column!r} needs either a variable (to be used) or an ignore_reason (not to be)"
+            )
+        if self.variable is not None and self.type is None:
+            raise ValueError(f"column {self.column!r} has a variable but no type")
+        if self.is_personal and self.variable is not None:
+            raise ValueError(f"column {self.column!r} is personal: give an ignore_reason, not a variable")
+        if self.type in (ColumnType.CODE, ColumnType.MULTI) and not self.codes:
+            raise ValueError(f"column {self.column!r} is of type {self.type}: name its list in `codes`")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"column {self.column!r}: minimum {self.minimum} > maximum {self.maximum}")
+        return self
+
+
+class Code(Closed):
+    """A row of `codes.csv`: one answer as received and what it means."""
+
+    list: Identifier
+    code: str
+    """As received. For numbers a range "19..45" (both ends included, either end may be absent) is allowed."""
+    value: str | None = None
+    """Harmonised value: a number, or a code of the catalog."""
+    missing_reason: MissingReason | None = None
+    label_en: str = ""
+    label_zh: str = ""
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> Code:
+        if (self.value is None) == (self.missing_reason is None):
+            raise ValueError(
+                f"code {self.code!r} of list {self.list}: give either a value or a missing_reason"
+            )
+        return self
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None] | None:
+        """Ends of a range code, or None for a plain code."""
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?)?\.\.(-?\d+(?:\.\d+)?)?", self.code)
+        if match is None or match.group(0) == "..":
+            return None
+        low, high = match.groups()
+        return (float(low) if low else None, float(high) if high else None)
+
+
+class Correction(Closed):
+    """A row of `corrections.csv`: a known error of the source, mended only while it is still there."""
+
+    file_id: Identifier
+    household_id: str
+    variable: Identifier
+    expect: str
+    """The wrong value as received; if it is gone, the load says so and the row must be removed."""
+    replacement: str
+    reason: str = Field(min_length=1)
+    status: Literal["confirmed", "reported", "assumed"]
+
+
+class CrosswalkRow(Closed):
+    """A row of `crosswalk.csv`: how one indicator of the catalog is answered in one wave of this survey."""
+
+    wave: str = Field(pattern=r"^(\*|[a-z][a-z0-9_]*)$")
+    """A wave, or * for all."""
+    indicator_id: Identifier
+    rule: Rule
+    sources: tuple[str, ...] = ()
+    """Variables; `file_id.variable` where the file is not the household file of the wave."""
+    codes: Identifier | None = None
+    """Code list for `recode`."""
+    unit: str | None = None
+    """Unit as asked, where it is not the catalog's; the catalog's units say the factor."""
+    parameters: str | None = None
+    """`scale`: "slope=-1 intercept=6"; `selected`: the code; `constant`: the value; `expression`: the SQL."""
+    status: Status
+    evidence: str = ""
+    note: str = ""
+
+    @field_validator("sources")
+    @classmethod
+    def _source_names(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        for source in sources:
+            if not re.fullmatch(r"([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*", source):
+                raise ValueError(f"source {source!r} is not a variable name or file_id.variable")
+        return sources
+
+    @model_validator(mode="after")
+    def _rule_is_complete(self) -> CrosswalkRow:
+        if self.rule in VALUELESS_RULES:
+            if self.sources or self.codes or self.unit or self.parameters:
+                raise ValueError(f"rule {self.rule} takes no sources, codes, unit or parameters")
+        elif self.rule is not Rule.CONSTANT and not self.sources:
+            raise ValueError(f"rule {self.rule} needs sources")
+        if self.rule in (Rule.DIRECT, Rule.RECODE, Rule.SCALE, Rule.SELECTED) and len(self.sources) > 1:
+            raise ValueError(f"rule {self.rule} takes one source, not {len(self.sources)}")
+        if self.rule is Rule.RECODE and self.codes is None:
+            raise ValueError("rule recode needs a code list in `codes`")
+        if self.rule in (Rule.SELECTED, Rule.CONSTANT, Rule.EXPRESSION) and not self.parameters:
+            raise ValueError(f"rule {self.rule} needs parameters")
+        if self.rule is Rule.SCALE and not (self.parameters or self.unit):
+            raise ValueError("rule scale needs parameters (slope, intercept) or a unit")
+        if (self.rule is Rule.NOT_ASKED) != (self.status is Status.NOT_ASKED):
+            raise ValueError("rule not_asked and status not_asked go together")
+        if (self.rule is Rule.UNDETERMINED) != (self.status is Status.UNDETERMINED):
+            raise ValueError("rule undetermined and status undetermined go together")
+        if self.status is not Status.UNDETERMINED and not self.evidence:
+            raise ValueError(f"status {self.status} needs evidence: question, page or section that shows it")
+        return self
