@@ -1,0 +1,453 @@
+"""One-pass summaries: a group of rows becomes the triangular QR factor of ``[1 X]``.
+
+The factor is lossless for every linear method: means, covariances, correlations and all least-squares
+models of any subset of its columns follow from it, and factors of disjoint rows merge without a second read.
+Memory does not depend on the number of rows.
+
+Belongs here: reading batches into summaries, combining and narrowing them, and the moments they hold.
+Does not belong here: models (``regression``), anything that needs single rows (``inference``), and I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
+
+from analysis.errors import (
+    ConstantColumnError,
+    EmptyGroupError,
+    InfiniteValueError,
+    InvalidOptionError,
+    InvalidWeightError,
+    MissingColumnError,
+    MissingValueError,
+    NonNumericColumnError,
+    SummaryMismatchError,
+)
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Group = tuple[Any, ...]
+Batch: TypeAlias = pa.RecordBatch | pa.Table | pd.DataFrame
+WeightKind = Literal["none", "frequency", "sampling"]
+MissingRows = Literal["listwise", "error"]
+
+# A block of this many rows by 30 columns stays in the second-level cache while it is reduced.
+BLOCK_ROWS = 2048
+# Rows handed to one worker at a time when a caller passes a whole table.
+BATCH_ROWS = 65_536
+# Width of the panels in the LAPACK kernel; 8 was the fastest of 4, 8, 16 and 29 for 29 columns.
+PANEL_COLUMNS = 8
+# Share of a column's length left after projection, below which only rounding error is left. The hardest
+# NIST polynomial (Filip) leaves 4e-10; exactly dependent columns leave less than 1e-14.
+DEPENDENCE_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The triangular factor of one group of rows.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names of the p summarised columns.
+    n : int
+        Complete observations: the sum of frequency weights, else the number of rows with a weight above 0.
+    weight_sum : float
+        Sum of the weights of these rows (n without weights).
+    r : ndarray, shape (p + 1, p + 1)
+        Upper-triangular R with non-negative diagonal and ``R'R = [1 X]' W [1 X]``.
+    weight_kind : {"none", "frequency", "sampling"}
+        How the weights were understood.
+    n_dropped : int
+        Rows left out because a value or weight was missing.
+    """
+
+    columns: tuple[str, ...]
+    n: int
+    weight_sum: float
+    r: FloatArray = field(repr=False)
+    weight_kind: WeightKind = "none"
+    n_dropped: int = 0
+
+    def merge(self, other: Summary) -> Summary:
+        """Summary of the rows of both; the order does not matter beyond rounding.
+
+        Raises
+        ------
+        SummaryMismatchError
+            If columns or kind of weights differ.
+        """
+        if self.columns != other.columns or self.weight_kind != other.weight_kind:
+            raise SummaryMismatchError(
+                f"Cannot merge a summary of {list(self.columns)} ({self.weight_kind} weights) with one of "
+                f"{list(other.columns)} ({other.weight_kind} weights): summarise both with the same options."
+            )
+        return replace(
+            self,
+            n=self.n + other.n,
+            weight_sum=self.weight_sum + other.weight_sum,
+            r=_signed(_absorb(self.r, other.r)),
+            n_dropped=self.n_dropped + other.n_dropped,
+        )
+
+    def subset(self, columns: Sequence[str]) -> Summary:
+        """Summary of some columns, in the given order, over the same rows.
+
+        Raises
+        ------
+        MissingColumnError
+            If a column was not summarised.
+        """
+        names = tuple(columns)
+        unknown = [name for name in names if name not in self.columns]
+        if unknown:
+            raise MissingColumnError(f"Not in this summary: {unknown}. It holds {list(self.columns)}.")
+        taken = [0, *(self.columns.index(name) + 1 for name in names)]
+        return replace(self, columns=names, r=triangular_factor(self.r[:, taken]))
+
+    def with_constant(self, name: str, value: float) -> Summary:
+        """Summary with one more column that has the same value in every row, such as a group indicator."""
+        if name in self.columns:
+            raise SummaryMismatchError(f"Column {name!r} is already in this summary.")
+        r = np.column_stack([self.r, value * self.r[:, 0]])
+        return replace(self, columns=(*self.columns, name), r=triangular_factor(r))
+
+    def mean(self) -> FloatArray:
+        """(Weighted) means, shape (p,).
+
+        Raises
+        ------
+        EmptyGroupError
+            If no row is complete.
+        """
+        self._require_rows(1)
+        means: FloatArray = self.r[0, 1:] / self.r[0, 0]
+        return means
+
+    def covariance(self) -> FloatArray:
+        """Covariances with divisor n - 1, shape (p, p); exactly 0 for a constant column.
+
+        With weights w: ``n / (n - 1) * sum(w (x - m)(x - m)') / sum(w)``, which is the covariance of the
+        repeated rows for frequencies and does not depend on the scale of sampling weights.
+
+        Raises
+        ------
+        EmptyGroupError
+            If fewer than two rows are complete.
+        """
+        self._require_rows(2)
+        centred = self.r[1:, 1:].copy()
+        centred[:, self.is_constant()] = 0.0
+        products: FloatArray = centred.T @ centred
+        return products * (self.n / ((self.n - 1) * self.weight_sum))
+
+    def sd(self) -> FloatArray:
+        """Standard deviations with divisor n - 1, shape (p,)."""
+        deviations: FloatArray = np.sqrt(np.diag(self.covariance()))
+        return deviations
+
+    def correlation(self) -> FloatArray:
+        """Pearson correlations, shape (p, p), with an exact unit diagonal.
+
+        Raises
+        ------
+        ConstantColumnError
+            If a column has one value only.
+        """
+        covariance = self.covariance()
+        constant = [name for name, flat in zip(self.columns, self.is_constant(), strict=True) if flat]
+        if constant:
+            raise ConstantColumnError(
+                f"No correlation for {constant}: every one of the {self.n} rows has the same value. "
+                "Leave these columns out."
+            )
+        scale = 1.0 / np.sqrt(np.diag(covariance))
+        correlation: FloatArray = np.clip(covariance * np.outer(scale, scale), -1.0, 1.0)
+        np.fill_diagonal(correlation, 1.0)
+        return correlation
+
+    def is_constant(self) -> npt.NDArray[np.bool_]:
+        """Whether each column has one value only (up to rounding), shape (p,)."""
+        spread = np.linalg.norm(self.r[1:, 1:], axis=0)
+        flat: npt.NDArray[np.bool_] = spread <= DEPENDENCE_TOLERANCE * np.linalg.norm(self.r[:, 1:], axis=0)
+        return flat
+
+    def pseudo_rows(self) -> FloatArray:
+        """Rows of ``[1 X]``, p + 1 of them, that give any least-squares routine the coefficients of the full data.
+
+        Shape (p + 1, p + 1). Set the residual degrees of freedom to n - k, not to the number of these rows.
+        """
+        return self.r.copy()
+
+    def _require_rows(self, n_min: int) -> None:
+        if self.n < n_min:
+            raise EmptyGroupError(
+                f"{self.n} complete rows for {list(self.columns)} ({self.n_dropped} dropped as missing); "
+                f"at least {n_min} needed. Check the missing values or leave the group out."
+            )
+
+
+def triangular_factor(matrix: FloatArray) -> FloatArray:
+    """Square upper-triangular R with non-negative diagonal and ``R'R = A'A``, for A of shape (m, p)."""
+    width = matrix.shape[1]
+    return _signed(_absorb(np.zeros((width, width)), matrix))
+
+
+def summarise(
+    batches: Batch | Iterable[Batch],
+    columns: Sequence[str],
+    *,
+    by: Sequence[str] = (),
+    weights: str | None = None,
+    weight_kind: WeightKind = "frequency",
+    missing: MissingRows = "listwise",
+) -> dict[Group, Summary]:
+    """Summarise columns per group in one pass over Arrow batches or DataFrames.
+
+    Every batch is reduced by Householder QR in blocks that fit the cache, and the factors are merged in the
+    order of the batches. Formula: TSQR, Demmel, Grigori, Hoemmen and Langou (2012), doi 10.1137/080731992.
+
+    Parameters
+    ----------
+    batches : table, DataFrame, or iterable of them
+        Read once, in order; one batch is held at a time.
+    columns : sequence of str
+        Numeric or boolean columns. A null or NaN is a missing value.
+    by : sequence of str
+        Columns whose combinations make the groups; null is a group of its own.
+    weights : str, optional
+        Column of non-negative weights.
+    weight_kind : {"frequency", "sampling"}
+        Whole numbers of identical rows, or inverse inclusion probabilities of any scale.
+    missing : {"listwise", "error"}
+        Leave out rows with a missing value or weight (their number is kept), or refuse them.
+
+    Returns
+    -------
+    dict
+        Group key (a tuple, ``()`` without ``by``) to Summary, sorted by key.
+
+    Raises
+    ------
+    MissingColumnError, NonNumericColumnError, MissingValueError, InfiniteValueError, InvalidWeightError
+        With the column and the row of the batch.
+    """
+    names = tuple(columns)
+    if len(set(names)) != len(names) or not names:
+        raise InvalidOptionError(f"Columns to summarise must be distinct and at least one: {list(names)}.")
+    if weights is not None and weight_kind == "none":
+        raise InvalidOptionError(f"Say whether {weights!r} holds frequency or sampling weights.")
+    kind: WeightKind = weight_kind if weights is not None else "none"
+    empty = Summary(names, 0, 0.0, np.zeros((len(names) + 1, len(names) + 1)), kind)
+    total: dict[Group, Summary] = {} if by else {(): empty}
+    # On blocks this narrow more BLAS threads only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for batch in record_batches(batches):
+            for group, summary in _summarise_batch(batch, empty, by, weights, missing):
+                total[group] = total[group].merge(summary) if group in total else summary
+    return dict(
+        sorted(total.items(), key=lambda item: tuple((value is None, str(value)) for value in item[0]))
+    )
+
+
+def roll_up(summaries: Mapping[Group, Summary], key: Callable[[Group], Group]) -> dict[Group, Summary]:
+    """Merge groups into coarser ones (sites into regions, regions into the pool) without reading again.
+
+    Parameters
+    ----------
+    summaries : mapping
+        Fine groups.
+    key : callable
+        Coarse group of a fine group, for example ``lambda group: group[:1]``.
+    """
+    coarse: dict[Group, Summary] = {}
+    for group, summary in summaries.items():
+        target = key(group)
+        coarse[target] = coarse[target].merge(summary) if target in coarse else summary
+    return coarse
+
+
+def record_batches(batches: Batch | Iterable[Batch]) -> Iterator[pa.RecordBatch]:
+    """Arrow record batches of a table, a DataFrame, or any iterable of these."""
+    if isinstance(batches, pa.RecordBatch):
+        yield batches
+    elif isinstance(batches, pa.Table):
+        yield from batches.to_batches(max_chunksize=BATCH_ROWS)
+    elif isinstance(batches, pd.DataFrame):
+        yield from record_batches(pa.Table.from_pandas(batches, preserve_index=False))
+    else:
+        yield from chain.from_iterable(record_batches(batch) for batch in batches)
+
+
+def floats(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
+    """Values of one numeric column, shape (rows,), with NaN for null.
+
+    Raises
+    ------
+    MissingColumnError, NonNumericColumnError
+    """
+    values = column(batch, name)
+    kind = values.type
+    if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and not values.null_count:
+        plain: npt.NDArray[Any] = values.to_numpy()
+        return plain
+    if not (
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise NonNumericColumnError(
+            f"Column {name!r} holds {kind}; numbers are needed. "
+            "Code it in the crosswalk or declare it as a category."
+        )
+    with_gaps: FloatArray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return with_gaps
+
+
+def column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return one column of a batch by name.
+
+    Raises
+    ------
+    MissingColumnError
+        If the batch has no such column, or more than one.
+    """
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        raise MissingColumnError(f"Column {name!r} is not in the data (once). Found: {batch.schema.names}.")
+    return batch.column(index)
+
+
+def row_weights(batch: pa.RecordBatch, name: str | None, kind: WeightKind) -> npt.NDArray[Any] | None:
+    """Weights of the rows, shape (rows,), with NaN where missing; None without weights.
+
+    Raises
+    ------
+    InvalidWeightError
+        If a weight is negative or infinite, or a frequency is not a whole number.
+    """
+    if name is None:
+        return None
+    values = floats(batch, name)
+    bad = (values < 0) | np.isinf(values)
+    rule = "weights are finite and not negative"
+    if kind == "frequency" and not bad.any():
+        bad = (values != np.floor(values)) & ~np.isnan(values)
+        rule = "frequency weights are whole numbers"
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InvalidWeightError(f"Column {name!r}, row {row} of a batch: weight {values[row]}, but {rule}.")
+    return values
+
+
+def partition(batch: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[Group, IntArray | slice]]:
+    """Groups of a batch and their rows; without ``by`` all rows are the group ``()``."""
+    if not batch.num_rows:
+        return
+    if not by:
+        yield (), slice(None)
+        return
+    encoded = [column(batch, name).dictionary_encode(null_encoding="encode") for name in by]
+    codes = np.zeros(batch.num_rows, dtype=np.int64)
+    for keys in encoded:
+        codes = codes * len(keys.dictionary) + keys.indices.to_numpy()
+    found, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(found) + 1))
+    for number, row in enumerate(first):
+        group = tuple(keys[int(row)].as_py() for keys in encoded)
+        rows = order[bounds[number] : bounds[number + 1]]
+        yield group, slice(None) if len(found) == 1 else rows
+
+
+def _summarise_batch(
+    batch: pa.RecordBatch, empty: Summary, by: Sequence[str], weights: str | None, missing: MissingRows
+) -> Iterator[tuple[Group, Summary]]:
+    values = [floats(batch, name) for name in empty.columns]
+    weight = row_weights(batch, weights, empty.weight_kind)
+    for group, rows in partition(batch, by):
+        taken = [v[rows] for v in values]
+        yield group, _summarise_rows(taken, None if weight is None else weight[rows], empty, missing)
+
+
+def _summarise_rows(
+    values: list[npt.NDArray[Any]], weight: npt.NDArray[Any] | None, empty: Summary, missing: MissingRows
+) -> Summary:
+    r, n, weight_sum, dropped = empty.r, 0.0, 0.0, 0
+    n_rows = len(values[0])
+    buffer = np.empty((BLOCK_ROWS, len(values) + 1), order="F")
+    for start in range(0, n_rows, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, n_rows)
+        block = buffer[: stop - start]
+        block[:, 0] = 1.0
+        for position, v in enumerate(values, start=1):
+            block[:, position] = v[start:stop]
+        w = None if weight is None else weight[start:stop]
+        # One cheap sum tells whether any value needs a closer look.
+        if not np.isfinite(block.sum() + (0.0 if w is None else w.sum())):
+            complete = _complete_rows(block, w, empty.columns, missing, start)
+            dropped += int((~complete).sum())
+            block = np.asfortranarray(block[complete])
+            w = None if w is None else w[complete]
+        if w is None:
+            n += len(block)
+            weight_sum += len(block)
+        else:
+            n += w.sum() if empty.weight_kind == "frequency" else np.count_nonzero(w)
+            weight_sum += w.sum()
+            block *= np.sqrt(w)[:, None]
+        r = _absorb(r, block, overwrite=True)
+    return replace(empty, n=int(n), weight_sum=float(weight_sum), r=_signed(r), n_dropped=dropped)
+
+
+def _complete_rows(
+    block: FloatArray,
+    weight: npt.NDArray[Any] | None,
+    columns: tuple[str, ...],
+    missing: MissingRows,
+    first_row: int,
+) -> npt.NDArray[np.bool_]:
+    rows, positions = np.nonzero(np.isinf(block))
+    if rows.size:
+        raise InfiniteValueError(
+            f"Column {columns[positions[0] - 1]!r}, row {first_row + rows[0]} of a group in a batch: "
+            f"{block[rows[0], positions[0]]}. Replace it by a number or mark it as missing."
+        )
+    gaps: npt.NDArray[np.bool_] = np.isnan(block)
+    if weight is not None:
+        gaps[:, 0] |= np.isnan(weight)
+    if missing == "error" and gaps.any():
+        row, position = (int(place[0]) for place in np.nonzero(gaps))
+        name = columns[position - 1] if position else "the weight"
+        raise MissingValueError(f"Missing value in {name!r}, row {first_row + row} of a group in a batch.")
+    complete: npt.NDArray[np.bool_] = np.logical_not(gaps.any(axis=1))
+    return complete
+
+
+def _absorb(r: FloatArray, rows: FloatArray, *, overwrite: bool = False) -> FloatArray:
+    """Triangular factor of ``r`` on top of ``rows``, by Householder reflections that may destroy ``rows``."""
+    if not len(rows):
+        return r
+    merged: FloatArray
+    merged, _, _, info = lapack.dtpqrt(0, min(PANEL_COLUMNS, r.shape[1]), r, rows, overwrite_b=overwrite)
+    if info != 0:
+        raise InvalidOptionError(f"LAPACK dtpqrt refused argument {-info}.")
+    return merged
+
+
+def _signed(r: FloatArray) -> FloatArray:
+    """Fix the signs of the rows, which QR leaves open, so that equal data give equal factors."""
+    signs = np.where(np.diag(r) < 0, -1.0, 1.0)
+    return np.asfortranarray(np.triu(r) * signs[:, None])
