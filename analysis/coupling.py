@@ -1,0 +1,344 @@
+"""Coupling coordination of systems, its bands, lags and obstacles.
+
+What belongs here: the degrees C, T and D of systems measured on 0-1 and what is read off them. What does not:
+building the systems (`weighting`) and comparing waves (`transitions`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.arrays import BoolArray, FloatArray, IntArray, as_matrix, as_option, as_weights
+from analysis.errors import AnalysisError
+from analysis.weighting import MissingPolicy, composite
+
+MISSING = -1
+"""Code of a household without a band or a lag, because a system is missing."""
+SYNCHRONOUS = -2
+"""Code of a household whose systems differ by no more than the tolerance."""
+
+
+class Variant(StrEnum):
+    """Formula of the coupling degree."""
+
+    STANDARD = "standard"
+    WANG2021 = "wang2021"
+    FAN2024 = "fan2024"
+    HALF = "half"
+
+
+class ZeroRule(StrEnum):
+    """What D is when one system, but not all, is zero (matters for `fan2024` only: the others give zero)."""
+
+    ZERO = "zero"
+    FORMULA = "formula"
+
+
+class Closed(StrEnum):
+    """Which end of a band belongs to it."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Coupling degree C, comprehensive value T and coordination degree D of n households.
+
+    Attributes
+    ----------
+    variant : Variant
+    alphas : ndarray, shape (s,)
+        Shares of the systems in T.
+    zero_rule : ZeroRule
+    c, t, d : ndarray, shape (n,)
+        Index units; NaN where a system is missing, and C where all systems are zero.
+    is_missing, is_all_zero, has_zero : ndarray of bool, shape (n,)
+        Why a value is missing or zero.
+    """
+
+    variant: Variant
+    alphas: FloatArray
+    zero_rule: ZeroRule
+    c: FloatArray
+    t: FloatArray
+    d: FloatArray
+    is_missing: BoolArray
+    is_all_zero: BoolArray
+    has_zero: BoolArray
+
+
+@dataclass(frozen=True)
+class CouplingMeans:
+    """Two different averages of a group, both named: the mean of D and the D of the means.
+
+    Attributes
+    ----------
+    n : int
+        Households with all systems.
+    mean_c, mean_t, mean_d : float
+        Means over households (C over those that have one).
+    c_of_means, t_of_means, d_of_means : float
+        Degrees of the mean systems.
+    """
+
+    n: int
+    mean_c: float
+    mean_t: float
+    mean_d: float
+    c_of_means: float
+    t_of_means: float
+    d_of_means: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """One grade of a scheme; which end belongs to it is data."""
+
+    band_id: str
+    lower: float
+    upper: float
+    closed: Closed
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Which system lags behind.
+
+    Attributes
+    ----------
+    system : ndarray of int, shape (n,)
+        Position of the lowest system, `SYNCHRONOUS` or `MISSING`.
+    gap : ndarray, shape (n,)
+        Highest minus lowest system.
+    tolerance : float
+        Gap up to which the systems count as level.
+    """
+
+    system: IntArray
+    gap: FloatArray
+    tolerance: float
+
+
+def coupling(
+    u: npt.ArrayLike,
+    alphas: npt.ArrayLike | None = None,
+    variant: Variant | str = Variant.STANDARD,
+    *,
+    zero_rule: ZeroRule | str = ZeroRule.ZERO,
+) -> Coupling:
+    """Coupling coordination degree D = sqrt(C T) with T = sum a_i U_i.
+
+    Parameters
+    ----------
+    u : array_like, shape (n, s)
+        Systems on 0-1, s >= 2, NaN for missing.
+    alphas : array_like, shape (s,), optional
+        Shares of the systems; equal when not given.
+    variant : Variant
+        `standard`: geometric over arithmetic mean. `wang2021` (doi 10.31497/zrzyxb.20210319):
+        sqrt[(1 - mean |U_i-U_j|) prod(U_i/max U)^(1/(s-1))]. `fan2024`: 1 - 2 sd_pop(U).
+        `half`: geometric mean over the sum, at most 1/s; a known misuse, kept to reproduce papers.
+    zero_rule : ZeroRule
+
+    Raises
+    ------
+    AnalysisError
+        If there are fewer than two systems or a value lies outside 0-1.
+    InvalidWeightError
+        If a share is negative.
+    """
+    systems, variant, zero_rule = (
+        as_matrix(u, "systems"),
+        as_option(Variant, variant),
+        as_option(ZeroRule, zero_rule),
+    )
+    count = systems.shape[1]
+    if count < 2:
+        raise AnalysisError(f"Coupling needs at least two systems, got {count}.")
+    shares = as_weights(np.ones(count) if alphas is None else alphas, count, "shares of the systems")
+    is_missing: BoolArray = np.asarray(np.isnan(systems).any(axis=1))
+    if ((systems < 0) | (systems > 1)).any():
+        row, column = np.argwhere((systems < 0) | (systems > 1))[0]
+        raise AnalysisError(f"Row {row}, system {column}: {systems[row, column]:g} is not within 0-1.")
+    has_zero: BoolArray = np.logical_and(np.any(systems == 0, axis=1), ~is_missing)
+    is_all_zero: BoolArray = np.all(systems == 0, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = _degree(systems, variant)
+    c[is_all_zero] = np.nan
+    t = systems @ shares
+    d = np.sqrt(c * t)
+    d[is_all_zero] = 0.0
+    if zero_rule is ZeroRule.ZERO:
+        d[has_zero] = 0.0
+    return Coupling(variant, shares, zero_rule, c, t, d, is_missing, is_all_zero, has_zero)
+
+
+def _degree(u: FloatArray, variant: Variant) -> FloatArray:
+    count = u.shape[1]
+    if variant in (Variant.STANDARD, Variant.HALF):
+        # The mean of logarithms instead of the root of a product: many small systems would underflow.
+        geometric = np.exp(np.log(u).mean(axis=1))
+        c = geometric / (u.mean(axis=1) if variant is Variant.STANDARD else u.sum(axis=1))
+        return np.asarray(np.minimum(c, 1.0 if variant is Variant.STANDARD else 1.0 / count))
+    if variant is Variant.WANG2021:
+        ordered = np.sort(u, axis=1)
+        # Sum of |Ui-Uj| over pairs: the k-th smallest of s enters k-(s-1-k) times.
+        difference = ordered @ (2.0 * np.arange(count) - (count - 1)) / (count * (count - 1) / 2)
+        ratio = np.prod(u / ordered[:, -1:], axis=1) ** (1.0 / (count - 1))
+        return np.asarray(np.sqrt(np.maximum(1.0 - difference, 0.0) * ratio))
+    return np.asarray(1.0 - 2.0 * u.std(axis=1))
+
+
+def coupling_means(
+    u: npt.ArrayLike,
+    alphas: npt.ArrayLike | None = None,
+    variant: Variant | str = Variant.STANDARD,
+    *,
+    zero_rule: ZeroRule | str = ZeroRule.ZERO,
+) -> CouplingMeans:
+    """Average a group both ways: mean of the household degrees, and degrees of the mean systems.
+
+    Raises
+    ------
+    AnalysisError
+        If no household of the group has all systems, or as `coupling`.
+    """
+    systems = as_matrix(u, "systems")
+    complete = systems[~np.isnan(systems).any(axis=1)]
+    if not len(complete):
+        raise AnalysisError("No household of this group has all systems.")
+    each = coupling(complete, alphas, variant, zero_rule=zero_rule)
+    whole = coupling(complete.mean(axis=0)[None, :], alphas, variant, zero_rule=zero_rule)
+    has_c = ~each.is_all_zero
+    mean_c = float(each.c[has_c].mean()) if has_c.any() else float("nan")
+    means = (mean_c, float(each.t.mean()), float(each.d.mean()))
+    return CouplingMeans(len(complete), *means, float(whole.c[0]), float(whole.t[0]), float(whole.d[0]))
+
+
+def classify(d: npt.ArrayLike, bands: Sequence[Band]) -> IntArray:
+    """Grade degrees by a scheme of bands.
+
+    The outer ends of the scheme belong to the outer bands, whatever side they close.
+
+    Parameters
+    ----------
+    d : array_like, shape (n,)
+    bands : sequence of Band
+        From low to high, without gap or overlap.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Position in `bands`, or `MISSING`.
+
+    Raises
+    ------
+    AnalysisError
+        If the bands leave a gap, overlap, or do not reach a value.
+    """
+    values = np.asarray(d, dtype=np.float64)
+    if not bands:
+        raise AnalysisError("A scheme needs at least one band.")
+    for band, following in pairwise(bands):
+        if band.upper != following.lower or band.closed != following.closed:
+            raise AnalysisError(
+                f"Bands {band.band_id} and {following.band_id} leave a gap or overlap at "
+                f"{band.upper:g} / {following.lower:g}."
+            )
+    edges = np.array([bands[0].lower, *(band.upper for band in bands)])
+    if (np.diff(edges) <= 0).any():
+        raise AnalysisError("Bands must rise from low to high.")
+    is_missing = np.isnan(values)
+    if ((values < edges[0]) | (values > edges[-1])).any():
+        raise AnalysisError(f"The scheme covers {edges[0]:g} to {edges[-1]:g}, but a value lies outside.")
+    side: Literal["left", "right"] = "left" if bands[0].closed is Closed.RIGHT else "right"
+    code = np.searchsorted(edges[1:-1], values, side=side).astype(np.int64)
+    return np.where(is_missing, MISSING, code)
+
+
+def lag(u: npt.ArrayLike, *, tolerance: float = 0.0) -> Lag:
+    """Say which system lags: the lowest one, unless all lie within the tolerance.
+
+    Raises
+    ------
+    AnalysisError
+        If the tolerance is negative.
+    """
+    systems = as_matrix(u, "systems")
+    if tolerance < 0:
+        raise AnalysisError(f"The tolerance of a lag cannot be negative: {tolerance}.")
+    gap = systems.max(axis=1) - systems.min(axis=1)
+    system = np.where(gap <= tolerance, SYNCHRONOUS, np.argmin(systems, axis=1))
+    return Lag(np.where(np.isnan(gap), MISSING, system).astype(np.int64), gap, tolerance)
+
+
+def obstacle_degrees(z: npt.ArrayLike, weights: npt.ArrayLike) -> FloatArray:
+    """Share of each indicator in what keeps a household from the best value: w(1-z) / sum w(1-z).
+
+    Parameters
+    ----------
+    z : array_like, shape (n, p)
+        Normalised indicators.
+    weights : array_like, shape (p,)
+
+    Returns
+    -------
+    ndarray, shape (n, p)
+        Rows sum to one; NaN for a household with a blank, and for one with every indicator at its best.
+    """
+    matrix = as_matrix(z, "normalised indicators")
+    shortfall = (1.0 - matrix) * as_weights(weights, matrix.shape[1], "obstacles")
+    total = shortfall.sum(axis=1, keepdims=True)
+    return np.asarray(shortfall / np.where(total > 0, total, np.nan))
+
+
+def leave_one_out(
+    parts: npt.ArrayLike,
+    part_weights: npt.ArrayLike,
+    others: npt.ArrayLike,
+    alphas: npt.ArrayLike | None = None,
+    variant: Variant | str = Variant.STANDARD,
+    *,
+    zero_rule: ZeroRule | str = ZeroRule.ZERO,
+) -> FloatArray:
+    """D recomputed without each part of the first system in turn.
+
+    A regression of D on a capital that D contains is partly an identity; column k is the D that does not
+    contain part k, with the weights of the others rescaled.
+
+    Parameters
+    ----------
+    parts : array_like, shape (n, k)
+        Parts (capitals) of the first system on 0-1, k >= 2.
+    part_weights : array_like, shape (k,)
+    others : array_like, shape (n, s - 1)
+        The other systems.
+    alphas, variant, zero_rule
+        As `coupling`.
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+
+    Raises
+    ------
+    AnalysisError
+        If there is only one part.
+    """
+    matrix, rest = as_matrix(parts, "parts of the first system"), as_matrix(others, "other systems")
+    count = matrix.shape[1]
+    weights = as_weights(part_weights, count, "parts of the first system")
+    if count < 2:
+        raise AnalysisError("Leaving a part out needs at least two parts.")
+    columns = []
+    for k in range(count):
+        kept = np.arange(count) != k
+        first = composite(matrix[:, kept], weights[kept], missing=MissingPolicy.LISTWISE).index
+        columns.append(coupling(np.column_stack([first, rest]), alphas, variant, zero_rule=zero_rule).d)
+    return np.column_stack(columns)
