@@ -1,0 +1,321 @@
+"""Ordinary and weighted least squares on a summary.
+
+Belongs here: coefficients, their classical inference, fit and collinearity measures, all from the triangular
+factor of a ``Summary`` by triangular solves (``inv(X'X)`` would lose half the digits).
+Does not belong here: anything that needs single rows: robust covariances live in ``inference``, specification
+tests in ``diagnostics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.linalg import solve_triangular
+
+from analysis.errors import (
+    CollinearColumnsError,
+    ConstantColumnError,
+    EmptyGroupError,
+    InvalidOptionError,
+    TooFewRowsError,
+)
+from analysis.summary import DEPENDENCE_TOLERANCE, FloatArray, Summary, WeightKind, triangular_factor
+
+INTERCEPT = "(intercept)"
+# One, two and three stars, as the four surveys' papers print them.
+STAR_LEVELS = (0.10, 0.05, 0.01)
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A regressor that was left out of a model, and why."""
+
+    term: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fitted linear model with k coefficients.
+
+    Parameters
+    ----------
+    dependent : str
+    terms : tuple of str
+        The k coefficients, ``(intercept)`` first where there is one.
+    b, se, t, p, ci_low, ci_high : ndarray, shape (k,)
+        Estimates in units of the dependent per unit of the regressor, and their inference.
+    df : ndarray, shape (k,)
+        Degrees of freedom of each t statistic.
+    beta : ndarray, shape (k,)
+        ``b * sd(x) / sd(y)``, for dummies too; NaN for the intercept.
+    vif : ndarray, shape (k,)
+        ``1 / (1 - R2 of x_j on the other regressors)``; NaN for the intercept. Uncentred without intercept.
+    n, df_model, df_residual : int
+    r2, adj_r2, f, f_p : float
+        Around the mean; around zero without intercept. F tests all slopes, with the model's covariance.
+    residual_sd : float
+        In units of the dependent, for weights of mean 1.
+    rss : float
+        (Weighted) residual sum of squares, in the scale of the weights.
+    covariance : ndarray, shape (k, k)
+        Of ``b``, by ``covariance_kind``.
+    factor : ndarray, shape (k, k)
+        Upper-triangular R of the (weighted) regressors.
+    level : float
+        Coverage of the confidence intervals.
+    omitted : tuple of Omission
+        Regressors that the data cannot identify, when the caller allowed leaving them out.
+    """
+
+    dependent: str
+    terms: tuple[str, ...]
+    b: FloatArray
+    se: FloatArray
+    t: FloatArray
+    p: FloatArray
+    ci_low: FloatArray
+    ci_high: FloatArray
+    df: FloatArray
+    beta: FloatArray
+    vif: FloatArray
+    n: int
+    df_model: int
+    df_residual: int
+    r2: float
+    adj_r2: float
+    f: float
+    f_p: float
+    residual_sd: float
+    rss: float
+    covariance: FloatArray = field(repr=False)
+    factor: FloatArray = field(repr=False)
+    covariance_kind: str = "classical"
+    weight_kind: WeightKind = "none"
+    level: float = 0.95
+    n_dropped: int = 0
+    omitted: tuple[Omission, ...] = ()
+
+    @property
+    def regressors(self) -> tuple[str, ...]:
+        """The columns behind the slopes."""
+        return self.terms[1:] if self.has_intercept else self.terms
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether the first coefficient is the intercept."""
+        return bool(self.terms) and self.terms[0] == INTERCEPT
+
+    @property
+    def stars(self) -> tuple[int, ...]:
+        """Stars of each coefficient: 1 below .10, 2 below .05, 3 below .01."""
+        return tuple(int(sum(value < level for level in STAR_LEVELS)) for value in self.p)
+
+    def with_covariance(
+        self, covariance: FloatArray, kind: str, df: FloatArray | float, f_df: float
+    ) -> Regression:
+        """Return the same estimates with another covariance of them.
+
+        Parameters
+        ----------
+        covariance : ndarray, shape (k, k)
+        kind : str
+            Name of the convention, stored with the result.
+        df : ndarray of shape (k,) or float
+            Degrees of freedom of the t statistics.
+        f_df : float
+            Denominator degrees of freedom of the Wald F of all slopes. With fewer degrees of freedom than
+            slopes the statistic does not exist and is NaN.
+        """
+        se = np.sqrt(np.diag(covariance))
+        freedom = np.broadcast_to(np.asarray(df, dtype=np.float64), se.shape).copy()
+        # A perfect fit has standard errors of 0; its t is infinite, which is what the division says.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = self.b / se
+        half = stats.t.ppf(0.5 + self.level / 2, freedom) * se
+        slopes = slice(1, None) if self.has_intercept else slice(None)
+        f, f_p = np.nan, np.nan
+        if kind == "classical":
+            explained = self.r2 / (1 - self.r2) if self.r2 < 1 else np.inf
+            f = explained * self.df_residual / self.df_model if self.df_model else np.nan
+        elif 0 < self.df_model <= f_df:
+            f = wald_statistic(self.b[slopes], covariance[slopes, slopes]) / self.df_model
+        if np.isfinite(f) or f == np.inf:
+            f_p = float(stats.f.sf(f, self.df_model, f_df))
+        return replace(
+            self,
+            se=se,
+            t=t,
+            p=2 * stats.t.sf(np.abs(t), freedom),
+            ci_low=self.b - half,
+            ci_high=self.b + half,
+            df=freedom,
+            f=float(f),
+            f_p=f_p,
+            covariance=covariance,
+            covariance_kind=kind,
+        )
+
+
+def fit_ols(
+    summary: Summary,
+    dependent: str,
+    regressors: Sequence[str],
+    *,
+    intercept: bool = True,
+    unidentified: Literal["error", "omit"] = "error",
+    level: float = 0.95,
+) -> Regression:
+    """Least squares of one summarised column on others.
+
+    ``R b = Q'y`` by a triangular solve; se = residual sd times the row lengths of ``R^-1`` (Golub and
+    Van Loan, Matrix Computations, section 5.3).
+
+    Parameters
+    ----------
+    summary : Summary
+        Holds the dependent and the regressors; its weights are the model's weights.
+    dependent : str
+    regressors : sequence of str
+    intercept : bool
+    unidentified : {"error", "omit"}
+        What to do with a constant regressor or one that earlier ones determine: refuse the model, or leave
+        the regressor out and say so in ``omitted``.
+    level : float
+        Coverage of the confidence intervals.
+
+    Raises
+    ------
+    MissingColumnError, EmptyGroupError, TooFewRowsError, ConstantColumnError, CollinearColumnsError
+    """
+    names = tuple(regressors)
+    if len(set(names)) != len(names) or dependent in names:
+        raise InvalidOptionError(
+            f"Regressors of {dependent!r} must be distinct and without it: {list(names)}."
+        )
+    if not names and not intercept:
+        raise InvalidOptionError(f"The model of {dependent!r} has neither regressors nor an intercept.")
+    narrowed = summary.subset((*names, dependent))
+    if not narrowed.n:
+        raise EmptyGroupError(
+            f"No complete row for the model of {dependent!r} ({narrowed.n_dropped} rows dropped as missing)."
+        )
+    if narrowed.is_constant()[-1]:
+        raise ConstantColumnError(f"The dependent {dependent!r} has the same value in all {narrowed.n} rows.")
+    omitted = tuple(_unidentified(narrowed, intercept))
+    if omitted and unidentified == "error":
+        raise (ConstantColumnError if "one value" in omitted[0].reason else CollinearColumnsError)(
+            f"Model of {dependent!r}: " + "; ".join(f"{each.term!r} {each.reason}" for each in omitted) + "."
+        )
+    kept = tuple(name for name in names if name not in {each.term for each in omitted})
+    k = len(kept) + intercept
+    if narrowed.n <= k:
+        raise TooFewRowsError(
+            f"Model of {dependent!r}: {narrowed.n} complete rows for {k} coefficients; more rows than "
+            "coefficients are needed. Use fewer regressors or merge groups."
+        )
+    return replace(_fit(narrowed.subset((*kept, dependent)), intercept, level), omitted=omitted)
+
+
+def wald_statistic(estimates: FloatArray, covariance: FloatArray) -> float:
+    """``b' V^-1 b``: chi-squared with as many degrees of freedom as estimates, if all are truly zero.
+
+    Parameters
+    ----------
+    estimates : ndarray, shape (q,)
+    covariance : ndarray, shape (q, q)
+
+    Raises
+    ------
+    CollinearColumnsError
+        If the covariance is singular.
+    """
+    scale = np.sqrt(np.diag(covariance))
+    if not (scale > 0).all():
+        return float("inf")
+    try:
+        lower = np.linalg.cholesky(covariance / np.outer(scale, scale))
+    except np.linalg.LinAlgError as error:
+        raise CollinearColumnsError(
+            "These coefficients cannot be tested together: their covariance is singular."
+        ) from error
+    whitened = solve_triangular(lower, estimates / scale, lower=True)
+    return float(whitened @ whitened)
+
+
+def _fit(summary: Summary, intercept: bool, level: float) -> Regression:
+    spread = np.linalg.norm(summary.r[1:, 1:], axis=0)
+    r = summary.r if intercept else triangular_factor(summary.r[:, 1:])
+    factor, projection, rss = r[:-1, :-1], r[:-1, -1], float(r[-1, -1] ** 2)
+    k = len(factor)
+    inverse = solve_triangular(factor, np.eye(k))
+    first = int(intercept)
+    explained = float(projection[first:] @ projection[first:])
+    df_model, df_residual = k - first, summary.n - k
+    r2 = explained / (explained + rss)
+    b = solve_triangular(factor, projection)
+    row_lengths = np.linalg.norm(inverse, axis=1)
+    vif = (row_lengths * np.linalg.norm(factor[first:, :], axis=0)) ** 2
+    beta = b * np.concatenate([[np.nan] * first, spread[:-1] / spread[-1]])
+    if intercept:
+        vif[0] = np.nan
+    blank = np.full(k, np.nan)
+    model = Regression(
+        dependent=summary.columns[-1],
+        terms=((INTERCEPT,) if intercept else ()) + summary.columns[:-1],
+        b=b,
+        se=blank,
+        t=blank,
+        p=blank,
+        ci_low=blank,
+        ci_high=blank,
+        df=blank,
+        beta=beta,
+        vif=vif,
+        n=summary.n,
+        df_model=df_model,
+        df_residual=df_residual,
+        r2=r2,
+        adj_r2=1 - (1 - r2) * (summary.n - first) / df_residual,
+        f=np.nan,
+        f_p=np.nan,
+        residual_sd=float(np.sqrt(rss * summary.n / summary.weight_sum / df_residual)),
+        rss=rss,
+        covariance=np.full((k, k), np.nan),
+        factor=factor,
+        weight_kind=summary.weight_kind,
+        level=level,
+        n_dropped=summary.n_dropped,
+    )
+    classical = (rss / df_residual) * (inverse @ inverse.T)
+    return model.with_covariance(classical, "classical", df_residual, df_residual)
+
+
+def _unidentified(summary: Summary, intercept: bool) -> list[Omission]:
+    """Regressors (all columns but the last) without a coefficient of their own, given the earlier ones."""
+    found: list[Omission] = []
+    kept: list[int] = [0] if intercept else []
+    for position, name in enumerate(summary.columns[:-1], start=1):
+        r = triangular_factor(summary.r[:, [*kept, position]])
+        length = np.linalg.norm(r[:, -1])
+        if length == 0:
+            found.append(Omission(name, f"has the one value 0 in all {summary.n} rows"))
+        elif intercept and summary.is_constant()[position - 1]:
+            found.append(Omission(name, f"has one value in all {summary.n} rows"))
+        elif r[-1, -1] <= DEPENDENCE_TOLERANCE * length:
+            parts = solve_triangular(r[:-1, :-1], r[:-1, -1])
+            shares = np.abs(parts) * np.linalg.norm(r[:-1, :-1], axis=0)
+            names = [(INTERCEPT, *summary.columns)[kept[place]] for place in _large(shares)]
+            found.append(Omission(name, f"is an exact combination of {names}"))
+        else:
+            kept.append(position)
+    return found
+
+
+def _large(shares: FloatArray) -> npt.NDArray[np.intp]:
+    return np.flatnonzero(shares > 1e-8 * shares.max())
