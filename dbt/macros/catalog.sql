@@ -1,0 +1,56 @@
+{#- The catalog as lists for loops. Models name no indicator: they ask these macros which there are. -#}
+
+{% macro catalog_rows(query) -%}
+    {%- if execute -%}
+        {%- set result = run_query(query) -%}
+        {%- set rows = [] -%}
+        {%- for row in result.rows -%}
+            {%- set _ = rows.append(row.dict()) -%}
+        {%- endfor -%}
+        {{ return(rows) }}
+    {%- else -%}
+        {{ return([]) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Indicators in catalog order: indicator_id, system, dimension, type, unit, direction, minimum, maximum. -#}
+{% macro indicators(system=none) -%}
+    {%- set query -%}
+select indicator_id, system, dimension, type, unit, direction, minimum, maximum
+from {{ source('reference', 'indicators') }}
+{% if system %}where system = '{{ system }}' and type <> 'category'{% endif %}
+order by indicator_order
+    {%- endset -%}
+    {{ return(catalog_rows(query)) }}
+{%- endmacro %}
+
+{#- Members of the default weight scheme: dimension, indicator_id, direction, weight, dimension_weight. -#}
+{% macro default_scheme_members() -%}
+    {%- set query -%}
+select m.scheme, m.bounds, m.dimension, m.indicator_id, i.direction, m.weight, m.dimension_weight
+from {{ source('reference', 'weight_scheme_members') }} as m
+inner join {{ source('reference', 'indicators') }} as i on m.indicator_id = i.indicator_id
+where m.is_default
+order by m.member_order
+    {%- endset -%}
+    {{ return(catalog_rows(query)) }}
+{%- endmacro %}
+
+{#- SELECTs compiled from the crosswalks, of the surveys to rebuild. -#}
+{% macro compiled_selects() -%}
+    {%- set surveys = var('survey_ids') -%}
+    {%- set query -%}
+select survey_id, wave, sql
+from {{ source('raw', 'compiled_selects') }}
+{% if surveys %}where survey_id in ('{{ surveys | join("', '") }}'){% endif %}
+order by survey_id, wave_order
+    {%- endset -%}
+    {{ return(catalog_rows(query)) }}
+{%- endmacro %}
+
+{#- Columns that identify a household in a wave and say what kind of row it is. -#}
+{% macro household_keys(prefix='') -%}
+    {%- for name in ['survey_id', 'household_id', 'wave', 'wave_order', 'region', 'site_id', 'is_synthetic'] -%}
+        {{ prefix }}{{ name }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

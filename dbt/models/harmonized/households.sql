@@ -1,0 +1,9 @@
+{{ config(materialized='view') }}
+
+select
+    {{ household_keys() }},
+    sampling_weight
+    {%- for i in indicators() %},
+    {{ adapter.quote(i.indicator_id) }}
+    {%- endfor %}
+from {{ ref('household_waves') }}

@@ -1,0 +1,23 @@
+{#- The long view behind the capitals: every member of the default scheme, as answered and normalised 0-1. -#}
+{{ config(materialized='view') }}
+{%- set household_waves = ref('household_waves') %}
+{%- set indicator_bounds = ref('indicator_bounds') %}
+
+{% for m in default_scheme_members() %}
+select
+    {{ household_keys('household_waves.') }},
+    '{{ m.dimension }}' as dimension,
+    '{{ m.indicator_id }}' as indicator_id,
+    household_waves.{{ adapter.quote(m.indicator_id) }} as value,
+    {{ normalised(
+        'household_waves.' ~ adapter.quote(m.indicator_id),
+        'bounds.lower_bound', 'bounds.upper_bound', m.direction
+    ) }} as value_normalised,
+    bounds.lower_bound,
+    bounds.upper_bound,
+    bounds.bounds,
+    household_waves.{{ adapter.quote(m.indicator_id ~ '__missing') }} as missing_reason
+from {{ household_waves }} as household_waves
+inner join {{ indicator_bounds }} as bounds on bounds.indicator_id = '{{ m.indicator_id }}'
+{{ 'union all' if not loop.last }}
+{% endfor %}

@@ -1,0 +1,20 @@
+{#- Integration items turned so that more is better integrated (1-5), and as scores 0-1 by the ends of their scale. -#}
+{{ config(materialized='view') }}
+{%- set household_waves = ref('household_waves') %}
+
+{% for i in indicators('integration') %}
+{%- set value = adapter.quote(i.indicator_id) %}
+select
+    {{ household_keys() }},
+    '{{ i.dimension }}' as dimension,
+    '{{ i.indicator_id }}' as indicator_id,
+    {% if i.direction == 'cost' -%}
+        {{ i.minimum + i.maximum }} - {{ value }} as item,
+    {%- else -%}
+        {{ value }} as item,
+    {%- endif %}
+    {{ normalised(value, i.minimum, i.maximum, i.direction) }} as score,
+    {{ adapter.quote(i.indicator_id ~ '__missing') }} as missing_reason
+from {{ household_waves }}
+{{ 'union all' if not loop.last }}
+{% endfor %}

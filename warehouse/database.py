@@ -1,0 +1,61 @@
+"""The build database: opened for one task and closed again, so that dbt and Python never hold it at once.
+
+Belongs here: connections and the small helpers every writer needs. Does not belong here: SQL of a mart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+SCHEMAS = ("raw", "reference", "harmonized", "capital", "integration", "analysis", "quality")
+
+
+@contextmanager
+def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the build database for the length of a `with` block.
+
+    Parameters
+    ----------
+    path
+        The database file; created with its schemas when writing.
+    read_only
+        Open without a write lock.
+    """
+    con = duckdb.connect(str(path), read_only=read_only, config={"autoinstall_known_extensions": "false"})
+    try:
+        con.execute("set preserve_insertion_order = true; set timezone = 'UTC'")
+        if not read_only:
+            for schema in SCHEMAS:
+                con.execute(f"create schema if not exists {schema}")
+        yield con
+    finally:
+        con.close()
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: pa.Table) -> int:
+    """Replace `schema.name` by an Arrow table in one transaction; returns its number of rows."""
+    target = f"{quoted(schema)}.{quoted(name)}"
+    con.register("incoming", table)
+    try:
+        con.execute(f"create or replace table {target} as select * from incoming")
+    finally:
+        con.unregister("incoming")
+    return table.num_rows
+
+
+def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    """Whether a table or view is there."""
+    found = con.execute(
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
+    ).fetchone()
+    return bool(found and found[0])
