@@ -1,8 +1,9 @@
 """The catalog: what is measured, how it is named, and which options the statistics take.
 
-Belongs here: the meaning of every field of the YAML files in `data/catalog`, as types that refuse anything else,
-the checks between them, and the catalog as tables.
-Does not belong here: what a survey asked (`vocabulary`, `folder`), printed figures (`literature`), computation.
+Belongs here: the meaning of every field of the YAML files in `data/catalog`, as types that refuse anything
+else, the checks between them, and the catalog as tables.
+Does not belong here: what a survey asked (`vocabulary`, `folder`), printed figures (`literature`), how the
+published tables look (`tables.yml`), any computation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,21 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 Path_ = tuple[str | int, ...]
 """Place in a YAML document: keys and positions from the top."""
+
+FILES = (
+    "dimensions.yml",
+    "indicators.yml",
+    "codes.yml",
+    "units.yml",
+    "bands.yml",
+    "weights.yml",
+    "coupling.yml",
+    "metrics.yml",
+    "factor_models.yml",
+    "models.yml",
+    "replication.yml",
+)
+"""Files that together make the catalog; each is a mapping of fields of `Catalog`."""
 
 WEIGHT_TOLERANCE = 1e-9
 
@@ -392,7 +408,7 @@ Kind = Literal[
 
 
 class ReplicationRule(Closed):
-    """Which printed statistics are compared with which figure, or why with none; what is absent matches all."""
+    """Which printed statistics are compared with which figure, or why with none; absent conditions match."""
 
     survey: PublishedSurveyId | None = None
     wave: tuple[str, ...] = ()
@@ -555,9 +571,12 @@ def load_catalog(path: Path) -> Catalog:
     data: dict[str, Any] = {}
     origin: dict[str, Path] = {}
     problems: list[Problem] = []
-    for file in sorted(path.glob("*.yml")):
+    for file in (path / name for name in FILES):
         try:
             content = YAML(typ="safe").load(file)
+        except FileNotFoundError:
+            problems.append(Problem(file.name, None, "file is missing; the catalog needs it"))
+            continue
         except (YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             problems.append(
@@ -811,8 +830,8 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
     Returns
     -------
     dict
-        `systems`, `dimensions`, `indicators`, `codes`, `units`, `bands`, `weight_schemes` (a row each member),
-        `metric_definitions` (metrics, then a row for each numeric indicator), `model_terms`; in catalog order.
+        `systems`, `dimensions`, `indicators`, `codes`, `units`, `bands`, `weight_schemes` (a row each
+        member), `metric_definitions` (metrics, then numeric indicators), `model_terms`; in catalog order.
     """
     metrics = [
         {**m.model_dump(), "metric_id": m.id, "source_table": m.table, "source_column": m.column}
