@@ -45,8 +45,6 @@ MissingRows = Literal["listwise", "error"]
 BLOCK_ROWS = 2048
 # Rows handed to one worker at a time when a caller passes a whole table.
 BATCH_ROWS = 65_536
-# Factors merged at once: a wide, shallow tree of merges adds less rounding error than a chain.
-MERGE_WIDTH = 64
 # Width of the panels in the LAPACK kernel; 8 was the fastest of 4, 8, 16 and 29 for 29 columns.
 PANEL_COLUMNS = 8
 # Share of a column's length left after projection, below which only rounding error is left. The hardest
@@ -253,16 +251,14 @@ def summarise(
         raise InvalidOptionError(f"Say whether {weights!r} holds frequency or sampling weights.")
     kind: WeightKind = weight_kind if weights is not None else "none"
     empty = Summary(names, 0, 0.0, np.zeros((len(names) + 1, len(names) + 1)), kind)
-    parts: dict[Group, list[Summary]] = {} if by else {(): [empty]}
+    needed = list(dict.fromkeys([*names, *by, *([weights] if weights else [])]))
+    total: dict[Group, Summary] = {} if by else {(): empty}
     # On blocks this narrow more BLAS threads only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        for batch in record_batches(batches):
+        for batch in _joined(record_batches(batches), needed):
             for group, summary in _summarise_batch(batch, empty, by, weights, missing):
-                waiting = parts.setdefault(group, [])
-                waiting.append(summary)
-                if len(waiting) == MERGE_WIDTH:
-                    parts[group] = [_merged(waiting)]
-        return {group: _merged(parts[group]) for group in sorted(parts, key=_sort_key)}
+                total[group] = total[group].merge(summary) if group in total else summary
+    return {group: total[group] for group in sorted(total, key=_sort_key)}
 
 
 def roll_up(summaries: Mapping[Group, Summary], key: Callable[[Group], Group]) -> dict[Group, Summary]:
@@ -278,7 +274,7 @@ def roll_up(summaries: Mapping[Group, Summary], key: Callable[[Group], Group]) -
     coarse: dict[Group, list[Summary]] = {}
     for group, summary in summaries.items():
         coarse.setdefault(key(group), []).append(summary)
-    return {group: _merged(parts) for group, parts in coarse.items()}
+    return {group: parts[0].merge(*parts[1:]) for group, parts in coarse.items()}
 
 
 def record_batches(batches: Batch | Iterable[Batch]) -> Iterator[pa.RecordBatch]:
@@ -376,8 +372,23 @@ def partition(batch: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[Group,
         yield group, slice(None) if len(found) == 1 else rows
 
 
-def _merged(parts: list[Summary]) -> Summary:
-    return parts[0].merge(*parts[1:]) if len(parts) > 1 else parts[0]
+def _joined(batches: Iterable[pa.RecordBatch], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of at least one block: a factor of fewer rows than columns costs time and digits."""
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        arrays = [column(batch, name) for name in columns]
+        waiting.append(pa.Table.from_arrays(arrays, names=columns))
+        if sum(map(len, waiting)) >= BLOCK_ROWS:
+            yield from _one_batch(waiting)
+            waiting = []
+    if waiting:
+        yield from _one_batch(waiting)
+
+
+def _one_batch(tables: list[pa.Table]) -> list[pa.RecordBatch]:
+    joined = pa.concat_tables(tables, promote_options="permissive")
+    batches: list[pa.RecordBatch] = joined.combine_chunks().to_batches()
+    return batches
 
 
 def _sort_key(group: Group) -> tuple[tuple[bool, str], ...]:
