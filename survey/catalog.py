@@ -88,7 +88,7 @@ class Indicator(Labelled):
     dimension: Identifier
     definition_en: str = Field(min_length=1)
     type: Literal["number", "count", "ordinal", "binary", "category"]
-    unit: str
+    unit: str | None
     direction: Literal["benefit", "cost", "neutral"]
     minimum: float | None
     maximum: float | None
@@ -101,6 +101,8 @@ class Indicator(Labelled):
             raise ValueError(f"an indicator of type {self.type} needs a code_list")
         if self.type in ("ordinal", "binary") and (self.minimum is None or self.maximum is None):
             raise ValueError(f"an indicator of type {self.type} needs a minimum and a maximum")
+        if (self.unit is None) != (self.type == "category"):
+            raise ValueError("a category has no unit, every other type has one")
         if self.type == "category" and (self.minimum is not None or self.maximum is not None):
             raise ValueError("a category has no minimum or maximum")
         if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
@@ -114,10 +116,9 @@ class Indicator(Labelled):
 
 
 class CanonicalCode(Labelled):
-    """One code of a list; `score` is its number where the indicator is scored."""
+    """One code of a list: a whole number where the indicator is scored, a word where it is a category."""
 
     code: str
-    score: int | None = None
 
 
 class UnitConversion(Closed):
@@ -714,15 +715,14 @@ def _check_indicators(
         if indicator.code_list is None:
             continue
         yield from _unknown((*place, "code_list"), "code list", indicator.code_list, c.code_lists)
-        scores = [code.score for code in c.code_lists.get(indicator.code_list, ())]
-        if indicator.is_numeric and scores:
-            if None in scores:
-                yield (*place, "code_list"), f"codes of {indicator.code_list} need a score"
-            elif (min(s for s in scores if s is not None), max(s for s in scores if s is not None)) != (
-                indicator.minimum,
-                indicator.maximum,
-            ):
-                yield (*place, "code_list"), f"scores of {indicator.code_list} do not span minimum to maximum"
+        codes = [code.code for code in c.code_lists.get(indicator.code_list, ())]
+        if indicator.is_numeric and codes and indicator.minimum is not None and indicator.maximum is not None:
+            wanted = [str(k) for k in range(int(indicator.minimum), int(indicator.maximum) + 1)]
+            if codes != wanted:
+                yield (
+                    (*place, "code_list"),
+                    f"codes of {indicator.code_list} must be {', '.join(wanted)}, from minimum to maximum",
+                )
 
 
 def _check_factor_models(
@@ -830,194 +830,110 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
     Returns
     -------
     dict
-        `systems`, `dimensions`, `indicators`, `codes`, `units`, `bands`, `weight_schemes` (a row each
-        member), `metric_definitions` (metrics, then numeric indicators), `model_terms`; in catalog order.
+        `dimensions`, `indicators`, `codes`, `units`, `bands` and `metric_definitions` (metrics, then a row
+        for each numeric indicator), with the columns of `tables.yml`, in the order of the catalog.
     """
-    metrics = [
-        {**m.model_dump(), "metric_id": m.id, "source_table": m.table, "source_column": m.column}
-        for m in catalog.metrics
-    ] + [
-        {
-            "metric_id": i.id,
-            "label_en": i.label_en,
-            "label_zh": i.label_zh,
-            "unit": i.unit,
-            "grain": "household",
-            "source_table": "harmonized.households",
-            "source_column": i.id,
-            "direction": i.direction,
-            "formula": "share of households" if i.type == "binary" else "mean over households",
-            "comparability": "verdict of each survey and wave in harmonized.coverage",
-        }
-        for i in catalog.indicators
-        if i.is_numeric
-    ]
-    members = [
-        {
-            "weight_scheme": scheme.id,
-            "label_en": scheme.label_en,
-            "label_zh": scheme.label_zh,
-            "kind": scheme.kind,
-            "bounds": scheme.bounds,
-            "is_default": scheme.is_default,
-            "dimension_id": dimension,
-            "dimension_weight": catalog.weight_scheme(scheme.id).dimension_weights.get(dimension),
-            "indicator_id": indicator,
-            # estimated from data for the other kinds
-            "weight": weight if scheme.kind in ("equal", "given") else None,
-            "source": scheme.source,
-        }
-        for scheme in catalog.weight_schemes
-        for dimension in catalog.weight_scheme(scheme.id).dimensions
-        for indicator, weight in catalog.weight_scheme(scheme.id).weights(dimension).items()
-    ]
-    terms = [
-        {
-            "model_id": m.id,
-            "model_label_en": m.label_en,
-            "model_label_zh": m.label_zh,
-            "dependent": m.dependent,
-            "term": term,
-            "term_order": order,
-            "covariance": m.covariance,
-            "missing_numeric": m.missing_numeric,
-            "missing_dummies": m.missing_dummies,
-            "reported_coefficient": m.reported_coefficient,
-            "source": m.source,
-        }
-        for m in catalog.models
-        for order, term in enumerate(catalog.terms_of(m), start=1)
-    ]
     text, number, whole, flag = pa.string(), pa.float64(), pa.int32(), pa.bool_()
     labels = {"label_en": text, "label_zh": text}
+    systems = {s.id: s for s in catalog.systems}
     return {
-        "systems": _table(
-            [
-                {"system_id": s.id, "system_order": n, **s.model_dump()}
-                for n, s in enumerate(catalog.systems, 1)
-            ],
-            {"system_id": text, "system_order": whole, **labels},
-        ),
         "dimensions": _table(
-            [
-                {"dimension_id": d.id, "system_id": d.system, "dimension_order": n, **d.model_dump()}
-                for n, d in enumerate(catalog.dimensions, 1)
-            ],
-            {"dimension_id": text, "system_id": text, "dimension_order": whole, **labels},
+            {"dimension": text, "system": text, **labels, "system_label_en": text, "system_label_zh": text},
+            (
+                (
+                    d.id,
+                    d.system,
+                    d.label_en,
+                    d.label_zh,
+                    systems[d.system].label_en,
+                    systems[d.system].label_zh,
+                )
+                for d in catalog.dimensions
+            ),
         ),
         "indicators": _table(
-            [
-                {
-                    **i.model_dump(),
-                    "indicator_id": i.id,
-                    "indicator_order": n,
-                    "system_id": i.system,
-                    "dimension_id": i.dimension,
-                    "is_sensitive": i.sensitive,
-                }
-                for n, i in enumerate(catalog.indicators, 1)
-            ],
-            {
-                "indicator_id": text,
-                "indicator_order": whole,
-                "system_id": text,
-                "dimension_id": text,
-                **labels,
-                "definition_en": text,
-                "type": text,
-                "unit": text,
-                "direction": text,
-                "minimum": number,
-                "maximum": number,
-                "code_list": text,
-                "is_sensitive": flag,
-            },
+            {"indicator_id": text, "system": text, "dimension": text, **labels, "definition_en": text}
+            | {"type": text, "unit": text, "direction": text, "minimum": number, "maximum": number}
+            | {"code_list": text, "is_sensitive": flag},
+            (
+                (
+                    *(i.id, i.system, i.dimension, i.label_en, i.label_zh, i.definition_en),
+                    *(i.type, i.unit, i.direction, i.minimum, i.maximum, i.code_list, i.sensitive),
+                )
+                for i in catalog.indicators
+            ),
         ),
         "codes": _table(
-            [
-                {"code_list": name, "code_order": n, **code.model_dump()}
+            {"code_list": text, "code": text, **labels},
+            (
+                (name, code.code, code.label_en, code.label_zh)
                 for name, codes in catalog.code_lists.items()
-                for n, code in enumerate(codes, 1)
-            ],
-            {"code_list": text, "code": text, "code_order": whole, "score": whole, **labels},
+                for code in codes
+            ),
         ),
         "units": _table(
-            [{**u.model_dump(), "from_unit": u.from_, "to_unit": u.to} for u in catalog.units],
-            {"from_unit": text, "to_unit": text, "factor": number, "year": whole, "note": text},
+            {"unit_from": text, "unit_to": text, "factor": number, "note": text},
+            ((u.from_, u.to, u.factor, u.note) for u in catalog.units),
+            order=None,
         ),
         "bands": _table(
-            [
-                {
-                    **band.model_dump(),
-                    "band_scheme": s.id,
-                    "band_id": band.id,
-                    "band_order": n,
-                    "closed": s.closed,
-                    "is_inferred": s.is_inferred,
-                    "source": s.source,
-                }
-                for s in catalog.band_schemes
-                for n, band in enumerate(s.bands, 1)
-            ],
             {
                 "band_scheme": text,
-                "band_id": text,
+                "band": text,
                 "band_order": whole,
+                **labels,
                 "lower": number,
                 "upper": number,
-                "closed": text,
-                **labels,
-                "source": text,
-                "is_inferred": flag,
-            },
-        ),
-        "weight_schemes": _table(
-            members,
-            {
-                "weight_scheme": text,
-                "dimension_id": text,
-                "indicator_id": text,
-                **labels,
-                "kind": text,
-                "bounds": text,
-                "is_default": flag,
-                "dimension_weight": number,
-                "weight": number,
-                "source": text,
-            },
+            }
+            | {"closed": text, "is_inferred": flag, "source": text},
+            (
+                (s.id, b.id, n, b.label_en, b.label_zh, b.lower, b.upper, s.closed, s.is_inferred, s.source)
+                for s in catalog.band_schemes
+                for n, b in enumerate(s.bands, start=1)
+            ),
+            order=None,
         ),
         "metric_definitions": _table(
-            metrics,
-            {
-                "metric_id": text,
-                **labels,
-                "unit": text,
-                "grain": text,
-                "source_table": text,
-                "source_column": text,
-                "direction": text,
-                "formula": text,
-                "comparability": text,
-            },
-        ),
-        "model_terms": _table(
-            terms,
-            {
-                "model_id": text,
-                "term": text,
-                "term_order": whole,
-                "model_label_en": text,
-                "model_label_zh": text,
-                "dependent": text,
-                "covariance": text,
-                "missing_numeric": text,
-                "missing_dummies": text,
-                "reported_coefficient": text,
-                "source": text,
-            },
+            {"metric_id": text, **labels, "unit": text, "grain": text, "source_table": text, "formula": text}
+            | {"direction": text, "comparability_note": text},
+            [
+                (
+                    m.id,
+                    m.label_en,
+                    m.label_zh,
+                    m.unit,
+                    m.grain,
+                    m.table,
+                    m.formula,
+                    m.direction,
+                    m.comparability,
+                )
+                for m in catalog.metrics
+            ]
+            + [
+                (
+                    *(i.id, i.label_en, i.label_zh, i.unit, "household", "harmonized.households"),
+                    "share of households" if i.type == "binary" else "mean over households",
+                    i.direction,
+                    "verdict of each survey and wave in harmonized.coverage",
+                )
+                for i in catalog.indicators
+                if i.is_numeric
+            ],
         ),
     }
 
 
-def _table(rows: list[dict[str, Any]], columns: Mapping[str, pa.DataType]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=pa.schema(list(columns.items())))
+def _table(
+    columns: Mapping[str, pa.DataType],
+    rows: Iterable[tuple[object, ...]],
+    order: str | None = "display_order",
+) -> pa.Table:
+    """Rows as a table, with their position in a last column named `order`."""
+    listed = list(rows)
+    arrays = [pa.array([row[k] for row in listed], kind) for k, kind in enumerate(columns.values())]
+    names = list(columns)
+    if order:
+        arrays.append(pa.array(range(1, len(listed) + 1), pa.int32()))
+        names.append(order)
+    return pa.table(arrays, names=names)
