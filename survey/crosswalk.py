@@ -15,7 +15,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from survey.catalog import Indicator
+from survey.catalog import Catalog, Indicator
 from survey.folder import Problem, SurveyFolder
 from survey.vocabulary import (
     VALUELESS_RULES,
@@ -30,9 +30,6 @@ from survey.vocabulary import (
     WaveColumn,
 )
 
-Units = Mapping[tuple[str, str], float]
-"""Factor that turns the first unit into the second."""
-
 MISSING_SUFFIX = "__missing"
 
 KEY_COLUMNS = (
@@ -42,7 +39,7 @@ KEY_COLUMNS = (
     "wave_order",
     "region",
     "site_id",
-    "sampling_weight",
+    "weight",
     "is_synthetic",
     "source_file_id",
     "source_row",
@@ -55,12 +52,25 @@ REASON_OF_RULE = {
 }
 
 ALLOWED_IN_EXPRESSION = (
-    exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren, exp.Neg, exp.Not, exp.And, exp.Or,
-    exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between,
-    exp.In, exp.Is, exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Abs, exp.Round, exp.Least, exp.Greatest, exp.Ln,
-    exp.Sqrt,
-)  # fmt: skip
-"""What an `expression` may consist of: arithmetic and cases over its own sources. Anything else is refused."""
+    *(exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren),
+    *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Abs, exp.Round, exp.Ln, exp.Sqrt),
+    *(
+        exp.Not,
+        exp.And,
+        exp.Or,
+        exp.EQ,
+        exp.NEQ,
+        exp.GT,
+        exp.GTE,
+        exp.LT,
+        exp.LTE,
+        exp.Between,
+        exp.In,
+        exp.Is,
+    ),
+    *(exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Least, exp.Greatest),
+)
+"""What an `expression` may hold: arithmetic and cases over its own sources. Anything else is refused."""
 
 
 class CrosswalkError(ValueError):
@@ -71,13 +81,11 @@ class CrosswalkError(ValueError):
 class Cell:
     """SQL of one indicator: the value, and why it is missing where it is."""
 
-    value: exp.Expression
-    reason: exp.Expression
+    value: exp.Expr
+    reason: exp.Expr
 
 
-def compile_wave(
-    folder: SurveyFolder, wave: str, indicators: Sequence[Indicator], units: Units, dialect: str = "duckdb"
-) -> str:
+def compile_wave(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str = "duckdb") -> str:
     """Write the SELECT that harmonises one wave of a survey.
 
     Parameters
@@ -86,10 +94,8 @@ def compile_wave(
         A survey folder that passed its checks.
     wave
         Name of the wave.
-    indicators
-        The catalog's indicators; each gives two columns, `<id>` and `<id>__missing`, in this order.
-    units
-        Conversion factors.
+    catalog
+        Each of its indicators gives two columns, `<id>` and `<id>__missing`, in its order.
     dialect
         SQL dialect to write, as sqlglot names it.
 
@@ -98,19 +104,20 @@ def compile_wave(
     str
         One SELECT over `raw.<survey_id>__<file_id>`; columns are `KEY_COLUMNS`, then the indicators.
     """
-    compiler = _WaveCompiler(folder, wave, units)
-    cells = {i.id: compiler.cell(folder.rows_of(wave).get(i.id), i) for i in indicators}
+    compiler = _WaveCompiler(folder, wave, catalog)
+    rows = folder.rows_of(wave)
+    cells = {i.id: compiler.cell(rows.get(i.id), i) for i in catalog.indicators}
     return compiler.select(cells).sql(dialect=dialect, pretty=True)
 
 
-def explain(folder: SurveyFolder, wave: str, indicator: Indicator, units: Units) -> str:
+def explain(folder: SurveyFolder, wave: str, indicator_id: str, catalog: Catalog) -> str:
     """SQL of one indicator in one wave, to be read by a person."""
-    compiler = _WaveCompiler(folder, wave, units)
-    cell = compiler.cell(folder.rows_of(wave).get(indicator.id), indicator)
-    return compiler.select({indicator.id: cell}).sql(dialect="duckdb", pretty=True)
+    compiler = _WaveCompiler(folder, wave, catalog)
+    cell = compiler.cell(folder.rows_of(wave).get(indicator_id), catalog.indicator[indicator_id])
+    return compiler.select({indicator_id: cell}).sql(dialect="duckdb", pretty=True)
 
 
-def check_crosswalk(folder: SurveyFolder, indicators: Sequence[Indicator], units: Units) -> tuple[Problem, ...]:
+def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ...]:
     """Mistakes that show only against the catalog: units, bounds, codes that lead nowhere, expressions.
 
     Returns
@@ -120,9 +127,9 @@ def check_crosswalk(folder: SurveyFolder, indicators: Sequence[Indicator], units
     """
     problems: list[Problem] = []
     for wave in folder.survey.waves:
-        compiler = _WaveCompiler(folder, wave.wave, units)
+        compiler = _WaveCompiler(folder, wave.wave, catalog)
         rows = folder.rows_of(wave.wave)
-        for indicator in indicators:
+        for indicator in catalog.indicators:
             row = rows.get(indicator.id)
             try:
                 compiler.cell(row, indicator)
@@ -137,12 +144,12 @@ def check_crosswalk(folder: SurveyFolder, indicators: Sequence[Indicator], units
 class _WaveCompiler:
     """Compiles the rows of one wave and remembers which rosters they need."""
 
-    def __init__(self, folder: SurveyFolder, wave: str, units: Units) -> None:
+    def __init__(self, folder: SurveyFolder, wave: str, catalog: Catalog) -> None:
         self.folder = folder
         self.wave = wave
-        self.units = units
+        self.catalog = catalog
         self.base = folder.survey.household_files(wave)[0]
-        self.roster_aggregates: dict[str, dict[str, exp.Expression]] = {}
+        self.roster_aggregates: dict[str, dict[str, exp.Expr]] = {}
         self.joined: set[str] = set()
 
     # ---- one indicator ------------------------------------------------------------------------------------
@@ -160,7 +167,7 @@ class _WaveCompiler:
         why = exp.func("coalesce", *reasons, _string(MissingReason.BLANK))
         return Cell(value, exp.case().when(value.copy().is_(exp.null()), why))
 
-    def _value(self, row: CrosswalkRow, indicator: Indicator) -> tuple[exp.Expression, list[exp.Expression]]:
+    def _value(self, row: CrosswalkRow, indicator: Indicator) -> tuple[exp.Expr, list[exp.Expr]]:
         if row.rule is Rule.CONSTANT:
             return _literal(row.parameters or "", indicator), []
         resolved = [self.folder.resolve(source, self.wave) for source in row.sources]
@@ -189,15 +196,15 @@ class _WaveCompiler:
             case _:
                 return _across(row.rule, sources), reasons
 
-    def _converted(self, value: exp.Expression, row: CrosswalkRow, indicator: Indicator) -> exp.Expression:
+    def _converted(self, value: exp.Expr, row: CrosswalkRow, indicator: Indicator) -> exp.Expr:
         if row.unit is None or row.unit == indicator.unit:
             return value
-        factor = self.units.get((row.unit, indicator.unit or ""))
-        if factor is None:
-            raise CrosswalkError(
-                f"wave {self.wave}, {row.indicator_id}: no conversion from {row.unit!r} to {indicator.unit!r} "
-                "in the catalog's units.yml"
-            )
+        asked_in = row.unit
+        year = int(self.folder.survey.fieldwork[:4])
+        try:
+            factor = self.catalog.factor_of(indicator.id, indicator.unit, asked_in, year)
+        except KeyError as error:
+            raise CrosswalkError(f"wave {self.wave}, {error.args[0]}") from None
         return exp.Mul(this=exp.Paren(this=value), expression=exp.Literal.number(repr(factor)))
 
     # ---- sources ------------------------------------------------------------------------------------------
@@ -205,11 +212,11 @@ class _WaveCompiler:
     def _file_grain(self, file_id: str) -> Grain:
         return next(f.grain for f in self.folder.survey.files if f.file_id == file_id)
 
-    def _column(self, file_id: str, name: str) -> exp.Expression:
+    def _column(self, file_id: str, name: str) -> exp.Expr:
         self.joined.add(file_id)
         return exp.column(name, table=file_id, quoted=True)
 
-    def _source(self, file_id: str, variable: str) -> exp.Expression:
+    def _source(self, file_id: str, variable: str) -> exp.Expr:
         """A source as the rules see it: codes already turned into their values."""
         column = self.folder.variables[file_id, variable]
         raw = self._column(file_id, variable)
@@ -219,18 +226,20 @@ class _WaveCompiler:
 
     def _roster_value(
         self, row: CrosswalkRow, resolved: Sequence[tuple[str, str]]
-    ) -> tuple[exp.Expression, list[exp.Expression]]:
+    ) -> tuple[exp.Expr, list[exp.Expr]]:
         """Aggregate one expression over the household's roster rows; the aggregate is computed in a join."""
         file_id = resolved[0][0]
         sources = [self._source(f, v) for f, v in resolved]
         if row.rule is Rule.EXPRESSION:
-            raise CrosswalkError("rule expression is for household files; aggregate the roster by another rule")
+            raise CrosswalkError(
+                "rule expression is for household files; aggregate the roster by another rule"
+            )
         if len(sources) > 1:
             raise CrosswalkError(f"rule {row.rule} over a roster takes one source")
         aggregates = self.roster_aggregates.setdefault(file_id, {})
         name = f"{row.indicator_id}"
         aggregates[name] = _down(row.rule, sources[0])
-        value: exp.Expression = exp.column(name, table=file_id, quoted=True)
+        value: exp.Expr = exp.column(name, table=file_id, quoted=True)
         if row.rule is Rule.COUNT:
             value = exp.func("coalesce", value, exp.Literal.number(0))
         return value, []
@@ -241,7 +250,7 @@ class _WaveCompiler:
         survey = self.folder.survey
         wave = next(w for w in survey.waves if w.wave == self.wave)
         base = self.base.file_id
-        values: list[exp.Expression] = [
+        values: list[exp.Expr] = [
             _string(survey.survey_id),
             exp.column("_household_id", table=base, quoted=True),
             _string(wave.wave),
@@ -288,14 +297,14 @@ class _WaveCompiler:
     def _table(self, file_id: str) -> exp.Table:
         return exp.table_(f"{self.folder.survey_id}__{file_id}", db="raw", quoted=True)
 
-    def _wave_filter(self, file_id: str) -> list[exp.Expression]:
+    def _wave_filter(self, file_id: str) -> list[exp.Expr]:
         file = next(f for f in self.folder.survey.files if f.file_id == file_id)
         if not isinstance(file.wave, WaveColumn):
             return []
         return [exp.column("_wave", table=file_id, quoted=True).eq(_string(self.wave))]
 
-    def _weight(self, base: str) -> exp.Expression:
-        """Households a questionnaire stands for: as given, or the site's households over its questionnaires."""
+    def _weight(self, base: str) -> exp.Expr:
+        """Households a questionnaire stands for: given, or the site's households over its questionnaires."""
         survey = self.folder.survey
         if survey.sampling_weight:
             return exp.column(survey.sampling_weight, table=base, quoted=True)
@@ -325,32 +334,53 @@ class _WaveCompiler:
             codes = self.folder.code_lists[row.codes or ""]
             known = {c.code for c in codes}
             for column in columns:
-                answers = [c for c in self.folder.codes_of(column) if c.missing_reason is None and c.bounds is None]
+                answers = [
+                    c for c in self.folder.codes_of(column) if c.missing_reason is None and c.bounds is None
+                ]
                 lost = [c.code for c in answers if c.code not in known]
                 if lost and not any(c.bounds for c in codes):
-                    found.append(f"{where}: answers {lost} of {column.column!r} are not in list {row.codes!r}")
-            found += [f"{where}: {m}" for m in _foreign_values(codes, indicator)]
+                    found.append(
+                        f"{where}: answers {lost} of {column.column!r} are not in list {row.codes!r}"
+                    )
+            found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
         elif row.rule is Rule.DIRECT and row.unit in (None, indicator.unit):
             for column in columns:
                 if column.type is ColumnType.CODE:
-                    found += [f"{where}: {m}" for m in _foreign_values(self.folder.codes_of(column), indicator)]
+                    codes = self.folder.codes_of(column)
+                    found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
                 else:
                     found += [f"{where}: {m}" for m in _wider_than(column, indicator)]
+        return found
+
+    def _foreign_values(self, codes: Iterable[Code], indicator: Indicator) -> list[str]:
+        """Values of a code list that the indicator cannot have."""
+        allowed = self.catalog.codes_of(indicator.id)
+        found = []
+        for code in codes:
+            if code.value is None:
+                continue
+            if not indicator.is_numeric:
+                if code.value not in allowed:
+                    found.append(f"code {code.code!r} gives {code.value!r}, not one of {list(allowed)}")
+            elif not _is_number(code.value):
+                found.append(f"code {code.code!r} gives {code.value!r}, which is not a number")
+            elif not _allows(indicator, float(code.value)):
+                found.append(f"code {code.code!r} gives {code.value}, outside the catalog's bounds")
         return found
 
 
 # ---- expressions of the rules -----------------------------------------------------------------------------
 
 
-def _string(text: str) -> exp.Expression:
+def _string(text: str) -> exp.Expr:
     return exp.Literal.string(str(text))
 
 
-def _cast(value: exp.Expression, text: bool) -> exp.Expression:
+def _cast(value: exp.Expr, text: bool) -> exp.Expr:
     return exp.cast(value, "varchar" if text else "double")
 
 
-def _literal(value: str, indicator: Indicator) -> exp.Expression:
+def _literal(value: str, indicator: Indicator) -> exp.Expr:
     if indicator.type == "category":
         return _string(value)
     try:
@@ -359,11 +389,11 @@ def _literal(value: str, indicator: Indicator) -> exp.Expression:
         raise CrosswalkError(f"{value!r} is not a number") from None
 
 
-def _when_present(value: exp.Expression, reason: MissingReason) -> exp.Expression:
+def _when_present(value: exp.Expr, reason: MissingReason) -> exp.Expr:
     return exp.case().when(exp.not_(value.copy().is_(exp.null())), _string(reason))
 
 
-def _recode(raw: exp.Expression, column: Column, codes: Iterable[Code]) -> exp.Expression:
+def _recode(raw: exp.Expr, column: Column, codes: Iterable[Code]) -> exp.Expr:
     """CASE over a code list; numbers where every value is one, else text."""
     answers = [c for c in codes if c.value is not None]
     numeric = all(_is_number(c.value or "") for c in answers)
@@ -375,7 +405,7 @@ def _recode(raw: exp.Expression, column: Column, codes: Iterable[Code]) -> exp.E
     return case
 
 
-def _matches(raw: exp.Expression, code: Code, number_column: bool) -> exp.Expression:
+def _matches(raw: exp.Expr, code: Code, number_column: bool) -> exp.Expr:
     bounds = code.bounds
     if bounds is None:
         if not number_column:
@@ -385,7 +415,7 @@ def _matches(raw: exp.Expression, code: Code, number_column: bool) -> exp.Expres
         return raw.copy().eq(exp.Literal.number(repr(float(code.code))))
     number = raw.copy() if number_column else exp.TryCast(this=raw.copy(), to=exp.DataType.build("double"))
     low, high = bounds
-    conditions = []
+    conditions: list[exp.Expr] = []
     if low is not None:
         conditions.append(exp.GTE(this=number.copy(), expression=exp.Literal.number(repr(low))))
     if high is not None:
@@ -393,12 +423,12 @@ def _matches(raw: exp.Expression, code: Code, number_column: bool) -> exp.Expres
     return exp.and_(*conditions)
 
 
-def _linear(value: exp.Expression, parameters: str | None) -> exp.Expression:
+def _linear(value: exp.Expr, parameters: str | None) -> exp.Expr:
     given = dict(part.split("=", 1) for part in (parameters or "").split() if "=" in part)
     if set(given) - {"slope", "intercept"} or not all(_is_number(v) for v in given.values()):
         raise CrosswalkError(f"scale takes numbers slope=… intercept=…, not {parameters!r}")
     slope, intercept = float(given.get("slope", 1)), float(given.get("intercept", 0))
-    scaled: exp.Expression = value
+    scaled: exp.Expr = value
     if slope != 1:
         scaled = exp.Mul(this=exp.Literal.number(repr(slope)), expression=exp.Paren(this=scaled))
     if intercept != 0:
@@ -406,10 +436,10 @@ def _linear(value: exp.Expression, parameters: str | None) -> exp.Expression:
     return scaled
 
 
-def _selected(raw: exp.Expression, code: str) -> exp.Expression:
+def _selected(raw: exp.Expr, code: str) -> exp.Expr:
     """1 where a space-separated multiple answer holds the code, 0 where it does not."""
     spaced = exp.DPipe(this=exp.DPipe(this=_string(" "), expression=raw.copy()), expression=_string(" "))
-    held = exp.Like(this=spaced, expression=_string(f"% {_escaped(code)} %"))
+    held: exp.Expr = exp.Like(this=spaced, expression=_string(f"% {_escaped(code)} %"))
     if "%" in code or "_" in code:
         held = exp.Escape(this=held, expression=_string("!"))
     return (
@@ -424,7 +454,7 @@ def _escaped(code: str) -> str:
     return re.sub(r"([%_!])", r"!\1", code) if "%" in code or "_" in code else code
 
 
-def _across(rule: Rule, sources: Sequence[exp.Expression]) -> exp.Expression:
+def _across(rule: Rule, sources: Sequence[exp.Expr]) -> exp.Expr:
     """One value from several columns of the same row."""
     zero = exp.Literal.number("0.0")
     filled = [exp.func("coalesce", s.copy(), zero.copy()) for s in sources]
@@ -440,7 +470,9 @@ def _across(rule: Rule, sources: Sequence[exp.Expression]) -> exp.Expression:
         case Rule.SUM_AVAILABLE:
             return exp.case().when(exp.not_(nothing), _sum(filled))
         case Rule.MEAN:
-            mean = exp.Div(this=exp.Paren(this=_sum(filled)), expression=n_present.copy(), typed=False, safe=False)
+            mean = exp.Div(
+                this=exp.Paren(this=_sum(filled)), expression=n_present.copy(), typed=False, safe=False
+            )
             return exp.case().when(exp.not_(nothing), mean)
         case Rule.MAX:
             return exp.func("greatest", *[s.copy() for s in sources]) if len(sources) > 1 else sources[0]
@@ -454,7 +486,7 @@ def _across(rule: Rule, sources: Sequence[exp.Expression]) -> exp.Expression:
             raise CrosswalkError(f"rule {rule} does not combine columns")
 
 
-def _down(rule: Rule, source: exp.Expression) -> exp.Expression:
+def _down(rule: Rule, source: exp.Expr) -> exp.Expr:
     """One value from the roster rows of a household."""
     total = exp.Sum(this=source.copy())
     match rule:
@@ -483,14 +515,14 @@ def _down(rule: Rule, source: exp.Expression) -> exp.Expression:
             raise CrosswalkError(f"rule {rule} does not aggregate a roster")
 
 
-def _sum(parts: Sequence[exp.Expression]) -> exp.Expression:
+def _sum(parts: Sequence[exp.Expr]) -> exp.Expr:
     total = parts[0]
     for part in parts[1:]:
         total = exp.Add(this=total, expression=part)
     return total
 
 
-def _expression(row: CrosswalkRow, sources: Mapping[str, exp.Expression]) -> exp.Expression:
+def _expression(row: CrosswalkRow, sources: Mapping[str, exp.Expr]) -> exp.Expr:
     """Parse the escape hatch and refuse everything but arithmetic and cases over the row's sources."""
     text = row.parameters or ""
     try:
@@ -501,7 +533,7 @@ def _expression(row: CrosswalkRow, sources: Mapping[str, exp.Expression]) -> exp
         if not isinstance(node, ALLOWED_IN_EXPRESSION):
             raise CrosswalkError(f"expression {text!r} uses {node.sql()!r}, which is not allowed")
 
-    def replace(node: exp.Expression) -> exp.Expression:
+    def replace(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Column):
             return node
         name = ".".join(part.name for part in node.parts)
@@ -512,7 +544,7 @@ def _expression(row: CrosswalkRow, sources: Mapping[str, exp.Expression]) -> exp
     return exp.Paren(this=parsed.transform(replace))
 
 
-def _same_household(left: str, right: str) -> exp.Expression:
+def _same_household(left: str, right: str) -> exp.Expr:
     return exp.column("_household_id", table=left, quoted=True).eq(
         exp.column("_household_id", table=right, quoted=True)
     )
@@ -522,20 +554,10 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?([eE]-?\d+)?", text) is not None
 
 
-def _foreign_values(codes: Iterable[Code], indicator: Indicator) -> list[str]:
-    """Values of a code list that the indicator cannot have."""
-    found = []
-    for code in codes:
-        if code.value is None:
-            continue
-        if indicator.type == "category":
-            if indicator.codes and code.value not in indicator.codes:
-                found.append(f"code {code.code!r} gives {code.value!r}, not one of {list(indicator.codes)}")
-        elif not _is_number(code.value):
-            found.append(f"code {code.code!r} gives {code.value!r}, which is not a number")
-        elif not indicator.allows(float(code.value)):
-            found.append(f"code {code.code!r} gives {code.value}, outside the catalog's bounds")
-    return found
+def _allows(indicator: Indicator, value: float) -> bool:
+    low = -float("inf") if indicator.minimum is None else indicator.minimum
+    high = float("inf") if indicator.maximum is None else indicator.maximum
+    return low <= value <= high
 
 
 def _wider_than(column: Column, indicator: Indicator) -> list[str]:

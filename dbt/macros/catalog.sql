@@ -19,7 +19,7 @@
 select indicator_id, system, dimension, type, unit, direction, minimum, maximum
 from {{ source('reference', 'indicators') }}
 {% if system %}where system = '{{ system }}' and type <> 'category'{% endif %}
-order by indicator_order
+order by display_order
     {%- endset -%}
     {{ return(catalog_rows(query)) }}
 {%- endmacro %}
@@ -28,7 +28,7 @@ order by indicator_order
 {% macro default_scheme_members() -%}
     {%- set query -%}
 select m.scheme, m.bounds, m.dimension, m.indicator_id, i.direction, m.weight, m.dimension_weight
-from {{ source('reference', 'weight_scheme_members') }} as m
+from {{ source('raw', 'weight_scheme_members') }} as m
 inner join {{ source('reference', 'indicators') }} as i on m.indicator_id = i.indicator_id
 where m.is_default
 order by m.member_order

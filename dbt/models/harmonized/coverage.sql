@@ -7,6 +7,9 @@ with counts as (
     select
         survey_id,
         wave,
+        wave_order,
+        region,
+        is_synthetic,
         '{{ i.indicator_id }}' as indicator_id,
         count(*) as n_households,
         count({{ adapter.quote(i.indicator_id) }}) as n,
@@ -15,22 +18,20 @@ with counts as (
             as n_{{ reason }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ household_waves }}
-    group by survey_id, wave
+    group by survey_id, wave, wave_order, region, is_synthetic
     {{ 'union all' if not loop.last }}
     {% endfor %}
 )
 
 select
-    crosswalk.survey_id,
-    crosswalk.region,
-    crosswalk.wave,
-    crosswalk.wave_order,
-    crosswalk.indicator_id,
-    crosswalk.is_synthetic,
+    counts.survey_id,
+    counts.wave,
+    counts.wave_order,
+    counts.region,
+    counts.is_synthetic,
+    counts.indicator_id,
     crosswalk.status,
-    crosswalk.rule,
     crosswalk.evidence,
-    cast(counts.n_households as bigint) as n_households,
     cast(counts.n as bigint) as n,
     cast(counts.n_households - counts.n as bigint) as n_missing,
     {%- for reason in var('missing_reasons') %}

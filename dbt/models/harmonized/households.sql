@@ -2,7 +2,7 @@
 
 select
     {{ household_keys() }},
-    sampling_weight
+    weight
     {%- for i in indicators() %},
     {{ adapter.quote(i.indicator_id) }}
     {%- endfor %}

@@ -7,9 +7,9 @@ select
     {{ household_keys() }},
     '{{ i.indicator_id }}' as indicator_id,
     {% if i.type == 'category' -%}
-        cast(null as double) as value, {{ adapter.quote(i.indicator_id) }} as value_code,
+        cast(null as double) as value, {{ adapter.quote(i.indicator_id) }} as code,
     {%- else -%}
-        {{ adapter.quote(i.indicator_id) }} as value, cast(null as varchar) as value_code,
+        {{ adapter.quote(i.indicator_id) }} as value, cast(null as varchar) as code,
     {%- endif %}
     '{{ i.unit }}' as unit,
     {{ adapter.quote(i.indicator_id ~ '__missing') }} as missing_reason

@@ -19,7 +19,7 @@ with bounds as (
 normalised as (
     select
         {{ household_keys('household_waves.') }},
-        household_waves.sampling_weight
+        household_waves.weight
         {%- for m in members | unique(attribute='indicator_id') %},
         household_waves.{{ adapter.quote(m.indicator_id ~ '__missing') }},
         {{ normalised(
@@ -36,7 +36,7 @@ normalised as (
 dimensions as (
     select
         {{ household_keys() }},
-        sampling_weight
+        weight
         {%- for dimension in capitals + stabilities %},
         {%- set parts = [] %}
         {%- for m in members if m.dimension == dimension %}
@@ -52,6 +52,9 @@ dimensions as (
 
 select
     {{ household_keys() }},
+    '{{ (members | first).scheme }}' as scheme,
+    '{{ (members | first).bounds }}' as bounds,
+    weight,
     {%- for dimension in capitals %}
     {{ dimension }},
     {%- endfor %}
@@ -63,9 +66,6 @@ select
     {{ dimension }},
     {%- endfor %}
     {%- for dimension in capitals + stabilities %}
-    cast(n_indicators_{{ dimension }} as integer) as n_indicators_{{ dimension }},
+    cast(n_indicators_{{ dimension }} as bigint) as n_indicators_{{ dimension }}{{ ',' if not loop.last }}
     {%- endfor %}
-    '{{ (members | first).scheme }}' as scheme,
-    '{{ (members | first).bounds }}' as bounds,
-    sampling_weight
 from dimensions

@@ -6,17 +6,16 @@
 {% for m in default_scheme_members() %}
 select
     {{ household_keys('household_waves.') }},
-    '{{ m.dimension }}' as dimension,
     '{{ m.indicator_id }}' as indicator_id,
+    '{{ m.dimension }}' as dimension,
+    bounds.bounds,
     household_waves.{{ adapter.quote(m.indicator_id) }} as value,
     {{ normalised(
         'household_waves.' ~ adapter.quote(m.indicator_id),
         'bounds.lower_bound', 'bounds.upper_bound', m.direction
     ) }} as value_normalised,
     bounds.lower_bound,
-    bounds.upper_bound,
-    bounds.bounds,
-    household_waves.{{ adapter.quote(m.indicator_id ~ '__missing') }} as missing_reason
+    bounds.upper_bound
 from {{ household_waves }} as household_waves
 inner join {{ indicator_bounds }} as bounds on bounds.indicator_id = '{{ m.indicator_id }}'
 {{ 'union all' if not loop.last }}

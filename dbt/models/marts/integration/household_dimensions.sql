@@ -7,7 +7,7 @@
 with scored as (
     select
         {{ household_keys() }},
-        sampling_weight
+        weight
         {%- for i in items %},
         {{ adapter.quote(i.indicator_id ~ '__missing') }},
         {{ normalised(adapter.quote(i.indicator_id), i.minimum, i.maximum, i.direction) }}
@@ -19,7 +19,7 @@ with scored as (
 dimensions as (
     select
         {{ household_keys() }},
-        sampling_weight
+        weight
         {%- for dimension in dimensions %},
         {%- set parts = [] %}
         {%- for i in items if i.dimension == dimension %}
@@ -28,13 +28,14 @@ dimensions as (
             }) %}
         {%- endfor %}
         100.0 * {{ composite(parts) }} as {{ dimension }},
-        {{ answered_count(parts) }} as n_items_{{ dimension }}
+        {{ answered_count(parts) }} as n_{{ dimension }}
         {%- endfor %}
     from scored
 )
 
 select
     {{ household_keys() }},
+    weight,
     {%- for dimension in dimensions %}
     {{ dimension }},
     {%- endfor %}
@@ -44,7 +45,6 @@ select
     {%- endfor %}
     ) / {{ dimensions | length }}.0 as total,
     {%- for dimension in dimensions %}
-    cast(n_items_{{ dimension }} as integer) as n_items_{{ dimension }},
+    cast(n_{{ dimension }} as bigint) as n_{{ dimension }}{{ ',' if not loop.last }}
     {%- endfor %}
-    sampling_weight
 from dimensions

@@ -6,15 +6,14 @@
 {%- set value = adapter.quote(i.indicator_id) %}
 select
     {{ household_keys() }},
-    '{{ i.dimension }}' as dimension,
     '{{ i.indicator_id }}' as indicator_id,
+    '{{ i.dimension }}' as dimension,
     {% if i.direction == 'cost' -%}
         {{ i.minimum + i.maximum }} - {{ value }} as item,
     {%- else -%}
         {{ value }} as item,
     {%- endif %}
-    {{ normalised(value, i.minimum, i.maximum, i.direction) }} as score,
-    {{ adapter.quote(i.indicator_id ~ '__missing') }} as missing_reason
+    {{ normalised(value, i.minimum, i.maximum, i.direction) }} as score
 from {{ household_waves }}
 {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -1,0 +1,1 @@
+"""Assets in the order of the data path: ingest, transform, quality, analysis, publish."""

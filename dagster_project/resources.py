@@ -1,0 +1,80 @@
+"""What assets share: the warehouse's folders, its catalog, its surveys and its build database.
+
+Belongs here: access. Does not belong here: a computation, or a rule of a survey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from survey.catalog import Catalog, load_catalog
+from survey.folder import SurveyFolder, list_survey_folders, load_folder
+from warehouse.database import connect, write_table
+from warehouse.paths import Paths
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """One warehouse: where it reads and writes.
+
+    Parameters
+    ----------
+    data
+        Its `data/` folder.
+    """
+
+    data: str
+
+    @classmethod
+    def from_environment(cls) -> Warehouse:
+        """The warehouse of this checkout, or of `WAREHOUSE_DATA`."""
+        return cls(data=str(Paths.from_environment().catalog.parent))
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Folders, created where missing."""
+        paths = Paths.under(Path(self.data))
+        paths.make()
+        return paths
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalog, checked."""
+        return load_catalog(self.paths.catalog)
+
+    @property
+    def survey_ids(self) -> tuple[str, ...]:
+        """Surveys in the checkout."""
+        return tuple(p.name for p in list_survey_folders(self.paths.surveys))
+
+    def folder(self, survey_id: str) -> SurveyFolder:
+        """One survey folder, checked against the catalog."""
+        return load_folder(self.paths.surveys / survey_id, [i.id for i in self.catalog.indicators])
+
+    @contextmanager
+    def connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The build database, for as long as the block lasts."""
+        with connect(self.paths.build_database, read_only) as con:
+            yield con
+
+    def query(self, sql: str, parameters: list[object] | None = None) -> pd.DataFrame:
+        """Answer of a query on the build database."""
+        with self.connect(read_only=True) as con:
+            return con.execute(sql, parameters or []).df()
+
+    def store(self, schema: str, tables: Mapping[str, pa.Table]) -> dict[str, int]:
+        """Write tables to the build database, those of `analysis` as Parquet too; returns rows by table."""
+        with self.connect() as con:
+            rows = {name: write_table(con, schema, name, table) for name, table in tables.items()}
+        if schema == "analysis":
+            for name, table in tables.items():
+                pq.write_table(table, self.paths.analysis / f"{name}.parquet", compression="zstd")
+        return rows
