@@ -1,0 +1,218 @@
+"""The contract: what every published table and column is called, means and allows.
+
+Belongs here: the types of `tables.yml` and its loader. Does not belong here: anything that reads or writes data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from survey.catalog import Indicator
+from survey.vocabulary import Closed, Identifier, Label
+
+TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+DuckType = Literal["VARCHAR", "DOUBLE", "BIGINT", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATE"]
+
+
+class ContractError(ValueError):
+    """`tables.yml` says something that is not allowed; the message names the place."""
+
+
+class Column(Closed):
+    """A published column. `minimum`, `maximum` and `values` are enforced by the audit."""
+
+    name: Identifier
+    type: DuckType
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1)
+    unit: str | None = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+    volatile: bool = False
+
+
+class _Use(Closed):
+    use: str
+
+
+class _ColumnsFrom(Closed):
+    indicators: str
+
+
+class _TableEntry(Closed):
+    table: TableName
+    description: Label
+    key: tuple[Identifier, ...] = Field(min_length=1)
+    edition: Literal["analyst", "public"]
+    each_survey: Identifier | None = None
+    references: dict[Identifier, TableName | None] = Field(default_factory=dict)
+    columns: tuple[_Use | Column, ...] = Field(min_length=1)
+    columns_from: _ColumnsFrom | None = None
+
+
+class _Document(Closed):
+    contract_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+    references: dict[Identifier, TableName]
+    column_groups: dict[str, tuple[Column, ...]]
+    tables: tuple[_TableEntry, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table with its columns resolved.
+
+    Attributes
+    ----------
+    key
+        Columns that identify a row, and the order of the rows in files.
+    edition
+        `analyst`: household rows; `public`: aggregates or literature, in both editions.
+    each_survey
+        `all`: every accepted survey has a row; a system: every survey with a value of that system; None: no rule.
+    references
+        Column -> table in which its values must exist under the same name.
+    """
+
+    schema: str
+    name: str
+    description: Label
+    key: tuple[str, ...]
+    edition: str
+    each_survey: str | None
+    references: dict[str, str]
+    columns: tuple[Column, ...]
+
+    @property
+    def full_name(self) -> str:
+        """`schema.table`."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns in order."""
+        return tuple(c.name for c in self.columns)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All published tables of one contract version."""
+
+    version: str
+    tables: tuple[Table, ...]
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self.tables)
+
+    def __getitem__(self, full_name: str) -> Table:
+        return next(t for t in self.tables if t.full_name == full_name)
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """Schemas in order of first appearance."""
+        return tuple(dict.fromkeys(t.schema for t in self.tables))
+
+
+def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
+    """Read `tables.yml` and resolve column groups and indicator columns.
+
+    Parameters
+    ----------
+    path
+        The file.
+    indicators
+        Canonical indicators in order of display; they become columns of the wide tables.
+
+    Raises
+    ------
+    ContractError
+        If the file is no valid contract, naming the table and the field.
+    """
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        document = TypeAdapter(_Document).validate_python(raw)
+    except (OSError, YAMLError) as error:
+        raise ContractError(f"{path.name}: {error}") from error
+    except ValidationError as error:
+        raise ContractError(f"{path.name}: " + "; ".join(_problem(raw, e) for e in error.errors())) from error
+    indicators = tuple(indicators)
+    tables = tuple(_resolve(path, entry, document, indicators) for entry in document.tables)
+    known = {t.full_name for t in tables}
+    for table in tables:
+        absent = sorted({*table.references.values()} - known)
+        if absent:
+            raise ContractError(f"{path.name}: {table.full_name} refers to {', '.join(absent)}, not described")
+    if len(known) < len(tables):
+        raise ContractError(f"{path.name}: a table is described twice")
+    return Contract(document.contract_version, tables)
+
+
+def _problem(raw: object, error: object) -> str:
+    """Name the place of a validation error by table instead of by position."""
+    assert isinstance(error, dict)
+    place = list(error["loc"])
+    if place[:1] == ["tables"] and len(place) > 1 and isinstance(raw, dict):
+        entry = raw["tables"][place[1]]
+        place[:2] = [str(entry.get("table", f"table {place[1]}")) if isinstance(entry, dict) else str(entry)]
+    return f"{'.'.join(map(str, place))}: {error['msg']}"
+
+
+def _resolve(
+    path: Path, entry: _TableEntry, document: _Document, indicators: tuple[Indicator, ...]
+) -> Table:
+    columns: list[Column] = []
+    for item in entry.columns:
+        if isinstance(item, Column):
+            columns.append(item)
+        elif item.use in document.column_groups:
+            columns += document.column_groups[item.use]
+        else:
+            raise ContractError(f"{path.name}: {entry.table} uses {item.use!r}, which is no column group")
+    if entry.columns_from is not None:
+        wanted = entry.columns_from.indicators
+        columns += [_indicator_column(i) for i in indicators if wanted in ("all", i.system)]
+    names = [c.name for c in columns]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ContractError(f"{path.name}: {entry.table} has {', '.join(twice)} twice")
+    absent = [k for k in entry.key if k not in names]
+    if absent:
+        raise ContractError(f"{path.name}: key {', '.join(absent)} of {entry.table} is not among its columns")
+    schema, name = entry.table.split(".")
+    references = {
+        column: target
+        for column, target in {**document.references, **entry.references}.items()
+        if target is not None and column in names and target != entry.table
+    }
+    return Table(
+        schema=schema,
+        name=name,
+        description=entry.description,
+        key=entry.key,
+        edition=entry.edition,
+        each_survey=entry.each_survey,
+        references=references,
+        columns=tuple(columns),
+    )
+
+
+def _indicator_column(indicator: Indicator) -> Column:
+    is_text = indicator.type == "category"
+    return Column(
+        name=indicator.id,
+        type="VARCHAR" if is_text else "DOUBLE",
+        unit=None if is_text else indicator.unit,
+        en=indicator.label_en,
+        zh=indicator.label_zh,
+        nullable=True,
+        minimum=None if is_text else indicator.minimum,
+        maximum=None if is_text else indicator.maximum,
+    )
