@@ -561,7 +561,7 @@ def _allows(indicator: Indicator, value: float) -> bool:
 
 
 def _wider_than(column: Column, indicator: Indicator) -> list[str]:
-    """Say where a column may hold more than the indicator allows, so that range checks belong in columns.csv."""
+    """Say where a column may hold more than the indicator allows: its range belongs in columns.csv."""
     found = []
     if indicator.minimum is not None and (column.minimum is None or column.minimum < indicator.minimum):
         found.append(f"{column.column!r} needs minimum >= {indicator.minimum} in columns.csv")

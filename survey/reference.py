@@ -132,7 +132,7 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
 def model_inputs(
     folders: Sequence[SurveyFolder], catalog: Catalog, dialect: str = "duckdb"
 ) -> dict[str, pa.Table]:
-    """What the dbt models read to write their SQL: `compiled_selects` and `weight_scheme_members` of `raw`."""
+    """What the models read to write their SQL: `compiled_selects` and `weight_scheme_members` of `raw`."""
     scheme = catalog.default_weight_scheme
     return {
         "compiled_selects": _table(
