@@ -1,0 +1,243 @@
+"""Make items give a printed factor analysis, and its scores the printed group means and regressions.
+
+Belongs here: turning printed loadings, test statistics, group scores and coefficients into targets for products
+of columns. Does not belong here: the search itself (`calibrate`), or the statistics (package `analysis`).
+
+Method. The items' correlation matrix R is found first: the one whose rotated loadings, KMO, determinant (from
+Bartlett's statistic) and standardised alpha come nearest to the printed ones. Then W = R^-1 L makes the factor
+scores weighted sums of items, so that a regression with standardised coefficients b is a target for correlations:
+corr(F, X) = corr(X) b, and a group mean is a correlation with the group's dummy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from analysis.factors import adequacy, correlate, factor
+from analysis.reliability import cronbach_alpha
+from demonstration.calibrate import Columns, match_products, plain_block, standardised, term
+from demonstration.spec import Climb, FactorModel, GroupScore, ScoreModel
+
+Floats = NDArray[np.float64]
+
+
+def loadings_like(R: Floats, order_like: Floats) -> Floats:
+    """Rotated loadings of a correlation matrix, shape (p, k), columns and signs matched to a given table."""
+    L = factor(R, n_factors=order_like.shape[1]).loadings
+    match = order_like.T @ L
+    rows, cols = optimize.linear_sum_assignment(-np.abs(match))
+    return np.asarray(L[:, cols] * np.sign(match[rows, cols]), dtype=np.float64)
+
+
+def target_correlations(model: FactorModel, n: int) -> Floats:
+    """Correlation matrix, shape (p, p), nearest to the printed factor analysis of n respondents.
+
+    Rotation does not matter for the fit: the part of R that k components reproduce is compared with L L'.
+    """
+    L = _table(model)
+    p, k = L.shape
+    common = L @ L.T
+    upper = np.triu_indices(p, 1)
+    wanted_log_det = -model.bartlett / ((n - 1) - (2 * p + 5) / 6)
+
+    def matrix(off: Floats) -> Floats:
+        R = np.zeros((p, p))
+        R[upper] = off
+        return np.asarray(R + R.T + np.eye(p), dtype=np.float64)
+
+    def loss(off: Floats) -> float:
+        R = matrix(off)
+        values, vectors = np.linalg.eigh(R)
+        if values[0] < 0.02:
+            return float(1e6 * (1.02 - values[0]))
+        kept = (vectors[:, -k:] * values[-k:]) @ vectors[:, -k:].T
+        found = adequacy(R, n)
+        # exactly k eigenvalues above one, with a margin for what the answers miss
+        margin = max(1.03 - values[-k], 0.0) + max(values[-k - 1] - 0.97, 0.0)
+        return float(
+            (((kept - common) / 0.02) ** 2).sum()
+            + ((found.kmo - model.kmo) / 0.002) ** 2
+            + ((found.log_determinant - wanted_log_det) / 0.02) ** 2
+            + ((cronbach_alpha(R).standardised - model.alpha_standardised) / 0.001) ** 2
+            + (margin / 0.005) ** 2
+        )
+
+    result = optimize.minimize(
+        loss, 0.85 * common[upper], method="L-BFGS-B", options={"maxiter": 300, "maxfun": 60_000}
+    )
+    return matrix(np.asarray(result.x, dtype=np.float64))
+
+
+def calibrate_factor_model(
+    model: FactorModel, columns: Columns, rng: np.random.Generator, climb: Climb
+) -> Columns:
+    """Swap item values until the factor model's figures are met; all other variables stay.
+
+    Two passes: the first sets correlations, regressions over all rows and group means; the second, with partners
+    from the same groups (which keeps every group's mean), adds the regressions within one group.
+    """
+    items = list(model.items)
+    n = len(columns[items[0]])
+    R = target_correlations(model, n)
+    L = loadings_like(R, _table(model))
+    W = np.linalg.solve(R, L)
+    pairs = {(a, b): (float(R[i, j]), 2.0) for i, a in enumerate(items) for j, b in enumerate(items) if i < j}
+    sums = {f"#{f}": dict(zip(items, W[:, k].tolist(), strict=True)) for k, f in enumerate(model.factors)}
+    overall = next((g for g in model.group_scores if g.term == "*"), None)
+    bounds = {}
+    if overall is not None:
+        for name, middle, spread in zip(sums, overall.scores[1:], model.score_ranges, strict=True):
+            assert middle is not None
+            bounds[name] = (-middle / 100 * spread, (1 - middle / 100) * spread)
+    whole = [m for m in model.models if m.within is None]
+    part = [m for m in model.models if m.within is not None]
+    groups = [g for g in model.group_scores if g.term != "*"]
+    regressors = list(dict.fromkeys(t for m in model.models for t in m.coefficients))
+    terms = [*items, *regressors, *(g.term for g in groups if g.term not in regressors)]
+    for score in whole:
+        pairs |= _regression_pairs(columns, score, _coefficients(score, whole[0]), list(sums), None)
+    for group in groups:
+        member = np.nan_to_num(term(columns, group.term))
+        odds = np.sqrt(member.mean() / (1 - member.mean()))
+        for name, score_value, middle, spread in zip(
+            sums, group.scores[1:], overall.scores[1:] if overall else (), model.score_ranges, strict=True
+        ):
+            if score_value is not None and middle is not None:
+                pairs[name, group.term] = (float(odds * (score_value - middle) / 100 * spread), 4.0)
+    block = plain_block(columns, terms, pairs, sums=sums, bounds=bounds)
+    columns = match_products(
+        columns, [block], items, rng=rng, swaps=climb.correlation_swaps, candidates=climb.candidates
+    )
+    if not part:
+        return columns
+    strata = np.zeros(n, dtype=np.intp)
+    for i, group in enumerate(groups):
+        strata[term(columns, group.term) == 1] = i + 1
+    blocks = [plain_block(columns, terms, pairs, sums=sums, bounds=bounds)]
+    for score in part:
+        assert score.within is not None
+        rows = term(columns, score.within) == 1
+        here = {}
+        for name, weights in sums.items():
+            # the score as a sum of items standardised within these rows, itself of variance 1 there
+            whole_rows = {t: standardised(term(columns, t)) for t in weights}
+            values = sum(w * whole_rows[t] for t, w in weights.items())
+            scale = float(np.asarray(values)[rows].std())
+            here[name] = {t: w * float(whole_rows[t][rows].std()) / scale for t, w in weights.items()}
+        inside = _regression_pairs(columns, score, _coefficients(score, whole[0]), list(sums), rows)
+        inside_terms = [*items, *score.coefficients]
+        blocks.append(plain_block(columns, inside_terms, inside, sums=here, rows=rows))
+    return match_products(
+        columns,
+        blocks,
+        items,
+        rng=rng,
+        swaps=climb.correlation_swaps,
+        candidates=climb.candidates,
+        strata=strata,
+    )
+
+
+def factor_model_residuals(
+    model: FactorModel, columns: Columns
+) -> Iterator[tuple[str, str, float, float | None, float, float, str]]:
+    """(id, statistic, target, published, reached, tolerance, note) of every figure of the model."""
+    items = list(model.items)
+    table = _table(model)
+    unprinted = set(model.unprinted_loadings)
+    sample = correlate(np.column_stack([columns[item] for item in items]))
+    R = sample.r
+    L = loadings_like(R, table)
+    found = adequacy(R, sample.n)
+    alpha = cronbach_alpha(R).standardised
+    yield "kmo", "kmo", model.kmo, model.kmo, found.kmo, 0.02, ""
+    yield "bartlett", "bartlett", model.bartlett, model.bartlett, found.bartlett_chi2, 20.0, ""
+    printed = model.alpha_standardised
+    yield "alpha_items", "alpha_standardised", printed, printed, alpha, 0.002, ""
+    above = float((factor(R).eigenvalues > 1).sum())
+    yield "factors", "eigenvalues_above_1", len(model.factors), len(model.factors), above, 0.0, ""
+    for k, name in enumerate(model.factors):
+        explained = float(100 / len(items) * (L[:, k] ** 2).sum())
+        printed = model.explained_percent[k]
+        yield f"explained:{name}", "explained_percent", printed, printed, explained, 1.0, ""
+    for i, item in enumerate(items):
+        for k, name in enumerate(model.factors):
+            value = float(table[i, k])
+            published = None if (item, name) in unprinted else value
+            yield f"loading:{name}:{item}", "loading", value, published, float(L[i, k]), 0.08, ""
+    Z = np.column_stack([standardised(columns[item]) for item in items])
+    scores = Z @ np.linalg.solve(R, L)
+    for group in model.group_scores:
+        yield from _group_residuals(model, group, columns, scores)
+    for score in model.models:
+        yield from _regression_residuals(model, score, columns, scores)
+
+
+def _group_residuals(
+    model: FactorModel, group: GroupScore, columns: Columns, scores: Floats
+) -> Iterator[tuple[str, str, float, float | None, float, float, str]]:
+    weights = np.array(model.models[0].composite)
+    every = np.column_stack([scores @ weights, scores])
+    percent = 100 * (every - every.min(0)) / (every.max(0) - every.min(0))
+    rows = np.ones(len(scores), dtype=bool) if group.term == "*" else term(columns, group.term) == 1
+    names = ("composite", *model.factors)
+    for name, value, published, column in zip(
+        names, group.scores, group.published or group.scores, percent.T, strict=True
+    ):
+        if value is not None:
+            reached = float(column[rows].mean())
+            yield f"score:{group.term}:{name}", "score_0_100", value, published, reached, 1.5, ""
+
+
+def _regression_residuals(
+    model: FactorModel, score: ScoreModel, columns: Columns, scores: Floats
+) -> Iterator[tuple[str, str, float, float | None, float, float, str]]:
+    rows = np.ones(len(scores), dtype=bool) if score.within is None else term(columns, score.within) == 1
+    X = np.column_stack([standardised(term(columns, t), rows)[rows] for t in score.coefficients])
+    Y = np.column_stack([scores @ np.array(score.composite), scores])[rows]
+    Y = (Y - Y.mean(0)) / Y.std(0)
+    b = np.linalg.lstsq(X, Y, rcond=None)[0]
+    where = score.within or "all"
+    for i, (regressor, printed) in enumerate(score.coefficients.items()):
+        for k, name in enumerate(("composite", *model.factors)):
+            value = printed[k]
+            if value is not None:
+                beta = float(b[i, k])
+                yield f"beta:{where}:{name}:{regressor}", "beta", value, value, beta, score.tolerance, ""
+
+
+def _regression_pairs(
+    columns: Columns,
+    score: ScoreModel,
+    coefficients: dict[str, list[float]],
+    sums: list[str],
+    rows: NDArray[np.bool_] | None,
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Correlations of every score with every regressor that follow from the coefficients."""
+    chosen = np.ones(len(next(iter(columns.values()))), dtype=bool) if rows is None else rows
+    X = np.column_stack([standardised(term(columns, t), chosen)[chosen] for t in coefficients])
+    wanted = (X.T @ X / len(X)) @ np.array(list(coefficients.values()))[:, 1:]
+    return {
+        (name, regressor): (float(wanted[i, k]), 1.0)
+        for i, regressor in enumerate(score.coefficients)
+        for k, name in enumerate(sums)
+    }
+
+
+def _coefficients(score: ScoreModel, fallback: ScoreModel) -> dict[str, list[float]]:
+    """Coefficients with the unprinted ones taken from the first model."""
+    return {
+        regressor: [
+            float(value if value is not None else fallback.coefficients[regressor][k] or 0.0)
+            for k, value in enumerate(values)
+        ]
+        for regressor, values in score.coefficients.items()
+    }
+
+
+def _table(model: FactorModel) -> Floats:
+    return np.array(list(model.items.values()), dtype=np.float64)
