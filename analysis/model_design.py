@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import EmptyGroupError, InvalidOptionError, UnknownLevelError
@@ -171,16 +172,17 @@ def _design_columns(batch: pa.RecordBatch, design: ModelDesign) -> dict[str, Flo
 
 def _dummies(batch: pa.RecordBatch, category: Category) -> dict[str, FloatArray]:
     encoded = column(batch, category.column).dictionary_encode()
-    values = encoded.dictionary.to_pylist()
-    unknown = [value for value in values if value not in category.levels]
+    # pandas stores a gap in a column of numbers as NaN.
+    values = [None if pd.isna(value) else value for value in encoded.dictionary.to_pylist()]
+    unknown = [value for value in values if value is not None and value not in category.levels]
     if unknown:
         raise UnknownLevelError(
             f"Column {category.column!r} holds {unknown}, which are not among its levels "
             f"{list(category.levels)}. Add them to the levels or recode them in the crosswalk."
         )
-    # One row per distinct answer; the last row stands for a missing answer.
-    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    values.append(None)
+    codes = encoded.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
     return {
-        name: np.array([*(float(value == level) for value in values), np.nan])[codes]
+        name: np.array([np.nan if value is None else float(value == level) for value in values])[codes]
         for name, level in category.dummies.items()
     }

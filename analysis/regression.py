@@ -67,6 +67,8 @@ class Regression:
         Of ``b``, by ``covariance_kind``.
     factor : ndarray, shape (k, k)
         Upper-triangular R of the (weighted) regressors.
+    n_clusters : int or None
+        Clusters behind a clustered covariance.
     level : float
         Coverage of the confidence intervals.
     omitted : tuple of Omission
@@ -97,6 +99,7 @@ class Regression:
     factor: FloatArray = field(repr=False)
     covariance_kind: str = "classical"
     weight_kind: WeightKind = "none"
+    n_clusters: int | None = None
     level: float = 0.95
     n_dropped: int = 0
     omitted: tuple[Omission, ...] = ()
@@ -129,8 +132,8 @@ class Regression:
         df : ndarray of shape (k,) or float
             Degrees of freedom of the t statistics.
         f_df : float
-            Denominator degrees of freedom of the Wald F of all slopes. With fewer degrees of freedom than
-            slopes the statistic does not exist and is NaN.
+            Denominator degrees of freedom of the Wald F of all slopes. Where the covariance is singular, as
+            with fewer clusters than slopes, the statistic does not exist and is NaN.
         """
         se = np.sqrt(np.diag(covariance))
         freedom = np.broadcast_to(np.asarray(df, dtype=np.float64), se.shape).copy()
@@ -144,7 +147,10 @@ class Regression:
             explained = self.r2 / (1 - self.r2) if self.r2 < 1 else np.inf
             f = explained * self.df_residual / self.df_model if self.df_model else np.nan
         elif 0 < self.df_model <= f_df:
-            f = wald_statistic(self.b[slopes], covariance[slopes, slopes]) / self.df_model
+            try:
+                f = wald_statistic(self.b[slopes], covariance[slopes, slopes]) / self.df_model
+            except CollinearColumnsError:
+                f = np.nan
         if np.isfinite(f) or f == np.inf:
             f_p = float(stats.f.sf(f, self.df_model, f_df))
         return replace(

@@ -1,0 +1,347 @@
+"""Covariances that survive unequal variances and few clusters, with one more pass over the rows.
+
+Everything is computed for the orthonormal regressors ``Q = X R^-1``, so a cluster is known by one k-vector
+(its score ``Q_g'e_g``) and one k x k matrix (its leverage ``Q_g'Q_g``), however many rows it has.
+
+Belongs here: HC1, HC3, CR1, CR2 with Satterthwaite degrees of freedom, and the wild cluster bootstrap.
+Does not belong here: the fit (``regression``), specification tests (``diagnostics``), survey designs
+(``survey_design``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.linalg import solve_triangular
+
+from analysis.errors import (
+    InfiniteValueError,
+    InvalidOptionError,
+    MissingValueError,
+    SummaryMismatchError,
+    TooFewClustersError,
+)
+from analysis.regression import Regression
+from analysis.summary import Batch, FloatArray, floats, partition, record_batches, row_weights
+
+# Eigenvalues of I - H_gg below this are directions in which a cluster determines the fit alone.
+FULL_LEVERAGE_TOLERANCE = 1e-12
+# Webb (2023), six points with mean 0 and variance 1.
+WEBB_POINTS = np.concatenate([-np.sqrt([1.5, 1.0, 0.5]), np.sqrt([0.5, 1.0, 1.5])])
+# The residual sum of squares of the second pass must agree with that of the fit.
+SAME_DATA_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """What G clusters contribute to a model with k coefficients.
+
+    Parameters
+    ----------
+    column : str
+        The column that names the clusters.
+    clusters : tuple
+        Cluster ids, G of them.
+    leverages : ndarray, shape (G, k, k)
+        ``Q_g'Q_g``; they add up to the identity.
+    scores : ndarray, shape (G, k)
+        ``Q_g'e_g``; they add up to zero.
+    """
+
+    column: str
+    clusters: tuple[Any, ...]
+    leverages: FloatArray = field(repr=False)
+    scores: FloatArray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WildBootstrap:
+    """Bootstrap p-values of single coefficients.
+
+    Parameters
+    ----------
+    terms : tuple of str
+    t : ndarray, shape (k,)
+        Cluster-robust t statistics of the data (CR1).
+    p : ndarray, shape (k,)
+        Share of the draws, the data included, with a t statistic at least as large in absolute value.
+    n_clusters, draws, seed : int
+    """
+
+    terms: tuple[str, ...]
+    t: FloatArray
+    p: FloatArray
+    n_clusters: int
+    draws: int
+    seed: int
+
+
+def heteroskedastic(
+    batches: Batch | Iterable[Batch],
+    model: Regression,
+    kind: Literal["HC1", "HC3"] = "HC3",
+    *,
+    weights: str | None = None,
+) -> Regression:
+    """Replace the covariance of a model by one that allows unequal variances; t with n - k df.
+
+    HC1 scales White's estimator by n / (n - k); HC3 divides each residual by 1 - h (MacKinnon and White 1985,
+    doi 10.1016/0304-4076(85)90158-7).
+
+    Parameters
+    ----------
+    batches : table, DataFrame, or iterable of them
+        The rows the model was fitted on.
+    model : Regression
+    kind : {"HC1", "HC3"}
+    weights : str, optional
+        The model's weight column.
+
+    Raises
+    ------
+    SummaryMismatchError
+        If the rows are not those of the fit.
+    InvalidOptionError
+        If a row alone determines a coefficient, so that HC3 does not exist.
+    """
+    if kind not in ("HC1", "HC3"):
+        raise InvalidOptionError(f"Covariance {kind!r} is not known here: HC1 or HC3.")
+    meat = np.zeros_like(model.covariance)
+    for _, q, residual, count in _orthonormal_rows(batches, model, weights):
+        e = residual
+        if kind == "HC3":
+            left = 1.0 - np.einsum("ij,ij->i", q, q)
+            if (left < FULL_LEVERAGE_TOLERANCE).any():
+                raise InvalidOptionError(
+                    f"Model of {model.dependent!r}: a single row determines a coefficient (a dummy with one "
+                    "household?), so HC3 does not exist. Merge levels or use HC1."
+                )
+            e = residual / left
+        meat += (q * (count * e**2)[:, None]).T @ q
+    if kind == "HC1":
+        meat *= model.n / model.df_residual
+    return model.with_covariance(_sandwich(model, meat), kind, model.df_residual, model.df_residual)
+
+
+def cluster_scores(
+    batches: Batch | Iterable[Batch], model: Regression, cluster: str, *, weights: str | None = None
+) -> ClusterScores:
+    """Collect scores and leverages of the clusters of a model in one pass.
+
+    Parameters
+    ----------
+    batches : table, DataFrame, or iterable of them
+        The rows the model was fitted on.
+    model : Regression
+    cluster : str
+        Column with the cluster of every row.
+    weights : str, optional
+        The model's weight column.
+
+    Raises
+    ------
+    MissingValueError
+        If a row has no cluster.
+    SummaryMismatchError
+        If the rows are not those of the fit.
+    """
+    k = len(model.terms)
+    leverages: dict[Any, FloatArray] = {}
+    scores: dict[Any, FloatArray] = {}
+    for batch, q, residual, count in _orthonormal_rows(batches, model, weights):
+        weighted = q * count[:, None]
+        for (key,), rows in partition(batch, [cluster]):
+            if pd.isna(key):
+                raise MissingValueError(f"Rows without {cluster!r}: every row of the model needs a cluster.")
+            leverages[key] = leverages.get(key, np.zeros((k, k))) + weighted[rows].T @ q[rows]
+            scores[key] = scores.get(key, np.zeros(k)) + weighted[rows].T @ residual[rows]
+    order = sorted(scores, key=str)
+    return ClusterScores(
+        cluster,
+        tuple(order),
+        np.array([leverages[key] for key in order]).reshape(-1, k, k),
+        np.array([scores[key] for key in order]).reshape(-1, k),
+    )
+
+
+def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR2"] = "CR2") -> Regression:
+    """Replace the covariance of a model by one that allows any dependence within clusters.
+
+    CR1: factor G/(G-1) * (n-1)/(n-k), t with G - 1 df. CR2: bias-reduced residuals
+    ``(I - H_gg)^-1/2 e_g`` and Satterthwaite degrees of freedom for every coefficient. The working model of
+    CR2 is independent errors of equal variance, after weighting (Bell and McCaffrey 2002; Pustejovsky and
+    Tipton 2018, doi 10.1080/07350015.2016.1247004). F is the naive Wald F with G - 1 df.
+
+    Raises
+    ------
+    TooFewClustersError
+        With fewer than two clusters.
+    """
+    n_clusters = len(scores.clusters)
+    if n_clusters < 2:
+        raise TooFewClustersError(
+            f"{scores.column!r} has {n_clusters} cluster(s): between-cluster variation needs at least 2. "
+            "Use HC3, or cluster by something finer."
+        )
+    if kind == "CR1":
+        factor = n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual
+        meat = factor * scores.scores.T @ scores.scores
+        result = model.with_covariance(_sandwich(model, meat), "CR1", n_clusters - 1, n_clusters - 1)
+    elif kind == "CR2":
+        adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
+        adjusted = np.einsum("gij,gj->gi", adjustment, scores.scores)
+        covariance = _sandwich(model, adjusted.T @ adjusted)
+        df = _satterthwaite(model, scores.leverages, adjustment)
+        result = model.with_covariance(covariance, "CR2", df, n_clusters - 1)
+    else:
+        raise InvalidOptionError(f"Covariance {kind!r} is not known here: CR1 or CR2.")
+    return replace(result, n_clusters=n_clusters)
+
+
+def wild_cluster_bootstrap(
+    model: Regression, scores: ClusterScores, *, draws: int = 9999, seed: int = 0
+) -> WildBootstrap:
+    """p-values by the wild cluster bootstrap with the null imposed and Webb's six-point weights.
+
+    For every coefficient the residuals of the fit without it are multiplied by one random weight per cluster;
+    the CR1 t statistics of these samples are its reference distribution (Cameron, Gelbach and Miller 2008,
+    doi 10.1162/rest.90.3.414; Webb 2023, doi 10.1111/caje.12661).
+
+    Parameters
+    ----------
+    model : Regression
+    scores : ClusterScores
+    draws : int
+        Random weight vectors.
+    seed : int
+        Of the generator; stored with the result.
+
+    Raises
+    ------
+    TooFewClustersError
+        With fewer than three clusters: two clusters give few distinct statistics, so that no p-value can be
+        small and none can be trusted.
+    """
+    n_clusters = len(scores.clusters)
+    if n_clusters < 3:
+        raise TooFewClustersError(
+            f"{scores.column!r} has {n_clusters} cluster(s): the wild cluster bootstrap is refused below 3, "
+            "because its few distinct samples cannot form a reference distribution."
+        )
+    if draws < 1:
+        raise InvalidOptionError(f"draws must be at least 1, not {draws}.")
+    v = np.random.default_rng(seed).choice(WEBB_POINTS, size=(draws, n_clusters))
+    inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
+    t, p = np.empty(len(model.terms)), np.empty(len(model.terms))
+    for j, direction in enumerate(inverse):
+        # Restricting b_j to 0 moves Rb along this direction; the scores of the restricted residuals follow.
+        shift = direction * (model.b[j] / (direction @ direction))
+        restricted = scores.scores + scores.leverages @ shift
+        own = restricted @ direction
+        spill = np.einsum("i,gij,hj->gh", direction, scores.leverages, restricted, optimize=True)
+        estimate = v @ own
+        spread = np.linalg.norm(v * own - v @ spill.T, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t_draws = estimate / spread
+            t_plain = model.b[j] / np.linalg.norm(scores.scores @ direction)
+        factor = np.sqrt(n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual)
+        extreme = np.count_nonzero(np.abs(t_draws) >= np.abs(t_plain) * (1 - 1e-12))
+        t[j], p[j] = t_plain / factor, (extreme + 1) / (draws + 1)
+    return WildBootstrap(model.terms, t, p, n_clusters, draws, seed)
+
+
+def residual_batches(
+    batches: Batch | Iterable[Batch], model: Regression, weights: str | None = None
+) -> Iterator[tuple[pa.RecordBatch, FloatArray, FloatArray, FloatArray]]:
+    """Complete rows of a model with their regressors and residuals, checked to be the rows of the fit.
+
+    Yields
+    ------
+    batch : RecordBatch of m rows
+    x : ndarray, shape (m, k)
+    residual : ndarray, shape (m,)
+    weight : ndarray, shape (m,)
+        Ones without weights.
+
+    Raises
+    ------
+    InfiniteValueError
+    SummaryMismatchError
+        After the last batch, if number of rows or residual sum of squares differ from the fit.
+    """
+    if (weights is None) != (model.weight_kind == "none"):
+        raise InvalidOptionError(
+            f"The model of {model.dependent!r} was fitted with weights: {model.weight_kind}; "
+            f"the second pass was given weights={weights!r}."
+        )
+    n, rss, size = 0.0, 0.0, 0.0
+    for batch in record_batches(batches):
+        columns = [floats(batch, name) for name in (*model.regressors, model.dependent)]
+        given = row_weights(batch, weights, model.weight_kind)
+        weight = np.ones(batch.num_rows) if given is None else np.asarray(given, dtype=np.float64)
+        ones = [np.ones(batch.num_rows)] if model.has_intercept else []
+        table = np.column_stack([*ones, *columns, weight]).astype(np.float64)
+        if np.isinf(table).any():
+            raise InfiniteValueError(f"Infinite values in the data of the model of {model.dependent!r}.")
+        complete = ~np.isnan(table).any(axis=1) & ~(weight == 0)
+        table = table[complete]
+        x, y, weight = table[:, :-2], table[:, -2], table[:, -1]
+        residual = y - x @ model.b
+        n += weight.sum() if model.weight_kind == "frequency" else len(y)
+        rss += float(weight @ residual**2)
+        size += float(weight @ y**2)
+        yield batch.filter(pa.array(complete)), x, residual, weight
+    if n != model.n or abs(rss - model.rss) > SAME_DATA_TOLERANCE * (model.rss + SAME_DATA_TOLERANCE * size):
+        raise SummaryMismatchError(
+            f"The second pass of the model of {model.dependent!r} saw {n:.0f} complete rows (residual sum of "
+            f"squares {rss:.6g}), the fit {model.n} ({model.rss:.6g}). Pass the same rows, and fit on a "
+            "summary of the model's own columns, so that both leave out the same rows."
+        )
+
+
+def _orthonormal_rows(
+    batches: Batch | Iterable[Batch], model: Regression, weights: str | None
+) -> Iterator[tuple[pa.RecordBatch, FloatArray, FloatArray, FloatArray]]:
+    """Batch, rows of Q, residuals, and how many observations a row stands for."""
+    for batch, x, residual, weight in residual_batches(batches, model, weights):
+        q = solve_triangular(model.factor, x.T, trans="T").T
+        if model.weight_kind == "sampling":
+            root = np.sqrt(weight)
+            yield batch, q * root[:, None], residual * root, np.ones_like(root)
+        else:
+            yield batch, q, residual, weight
+
+
+def _sandwich(model: Regression, meat: FloatArray) -> FloatArray:
+    """``R^-1 M R^-T`` for a meat M in terms of the orthonormal regressors."""
+    half = solve_triangular(model.factor, meat)
+    covariance: FloatArray = solve_triangular(model.factor, half.T).T
+    return (covariance + covariance.T) / 2
+
+
+def _inverse_square_root(matrices: FloatArray) -> FloatArray:
+    """Moore-Penrose inverse square roots of symmetric matrices, shape (G, k, k)."""
+    values, vectors = np.linalg.eigh(matrices)
+    usable = values > FULL_LEVERAGE_TOLERANCE
+    roots = np.where(usable, 1.0 / np.sqrt(np.where(usable, values, 1.0)), 0.0)
+    result: FloatArray = (vectors * roots[:, None, :]) @ vectors.transpose(0, 2, 1)
+    return result
+
+
+def _satterthwaite(model: Regression, leverages: FloatArray, adjustment: FloatArray) -> FloatArray:
+    """``(tr P)^2 / tr(P P)`` with ``P_gh = p_g'p_h = [g = h] v_g'C_g v_g - v_g'C_g C_h v_h``."""
+    inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
+    df = np.empty(len(model.terms))
+    for j, direction in enumerate(inverse):
+        v = adjustment @ direction
+        u = np.einsum("gij,gj->gi", leverages, v)
+        own, shared = np.einsum("gi,gi->g", v, u), np.einsum("gi,gi->g", u, u)
+        trace = (own - shared).sum()
+        square = (own**2).sum() - 2 * (own @ shared) + np.sum((u.T @ u) ** 2)
+        df[j] = trace**2 / square
+    return df
