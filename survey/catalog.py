@@ -247,6 +247,8 @@ class Metric(Labelled):
     grain: Literal["household", "survey"]
     table: str = Field(pattern=r"^[a-z]+\.[a-z_]+$")
     column: Identifier
+    filters: dict[Identifier, str] = Field(default_factory=dict)
+    """Column -> value of the rows meant, where the table holds several options side by side."""
     direction: Literal["benefit", "cost", "neutral"]
     formula: str
     comparability: str
@@ -354,9 +356,8 @@ class Model(Labelled):
     regressors: tuple[Identifier, ...] = Field(min_length=1)
     """Names of regressor sets."""
     reported_coefficient: Literal["b", "beta"]
-    missing_numeric: Literal["listwise", "mean"]
-    missing_dummies: Literal["listwise", "reference_category"]
-    covariance: Literal["classical", "hc1", "hc3", "cr1", "cr2"]
+    missing: Literal["listwise", "mean", "reference_category"]
+    covariance: Literal["ols", "hc1", "hc3", "cr1", "cr2"]
     interact_with: Literal["region"] | None
     source: str
 
@@ -527,14 +528,14 @@ class Catalog(Closed):
         return tuple(r for name in model.regressors for r in self.regressor_sets[name])
 
     def terms_of(self, model: Model) -> tuple[str, ...]:
-        """Names of the coefficients of a model, without the intercept: `indicator` or `indicator:code`."""
+        """Names of the coefficients of a model, without the intercept: `indicator` or `indicator=code`."""
         return tuple(
             term
             for r in self.regressors_of(model)
             for term in (
                 [r.name]
                 if r.kind == "numeric"
-                else [f"{r.name}:{c}" for c in self.codes_of(r.name) if c != r.reference]
+                else [f"{r.name}={c}" for c in self.codes_of(r.name) if c != r.reference]
             )
         )
 
@@ -810,7 +811,7 @@ def _check_replication(c: Catalog) -> Iterator[tuple[Path_, str]]:
         for name, target in rule.targets.items():
             place: Path_ = ("replication", "rules", n, "targets", name)
             if kinds & {"code_n", "code_percent"}:
-                indicator, _, codes = target.partition(":")
+                indicator, _, codes = target.partition("=")
                 if indicator not in c.indicator:
                     yield place, f"indicator {indicator!r} is not in the catalog"
                 elif ".." not in codes:
