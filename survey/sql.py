@@ -1,0 +1,28 @@
+"""Quoting for SQL text: every header, code and path of a survey passes through here and can never run.
+
+Belongs here: turning names and values into SQL tokens. Does not belong here: building statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def identifier(name: str) -> str:
+    """Write a column or table name as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Write a string as a literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def texts(values: Iterable[str]) -> str:
+    """Write strings as a comma-separated list of literals."""
+    return ", ".join(map(text, values))
+
+
+def number(value: float) -> str:
+    """Write a number as a DOUBLE literal that reads back to the same bits."""
+    return f"CAST({text(repr(float(value)))} AS DOUBLE)"
