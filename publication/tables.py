@@ -149,7 +149,9 @@ def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
     for table in tables:
         absent = sorted({*table.references.values()} - known)
         if absent:
-            raise ContractError(f"{path.name}: {table.full_name} refers to {', '.join(absent)}, not described")
+            raise ContractError(
+                f"{path.name}: {table.full_name} refers to {', '.join(absent)}, not described"
+            )
     if len(known) < len(tables):
         raise ContractError(f"{path.name}: a table is described twice")
     return Contract(document.contract_version, tables)
@@ -165,9 +167,7 @@ def _problem(raw: object, error: object) -> str:
     return f"{'.'.join(map(str, place))}: {error['msg']}"
 
 
-def _resolve(
-    path: Path, entry: _TableEntry, document: _Document, indicators: tuple[Indicator, ...]
-) -> Table:
+def _resolve(path: Path, entry: _TableEntry, document: _Document, indicators: tuple[Indicator, ...]) -> Table:
     columns: list[Column] = []
     for item in entry.columns:
         if isinstance(item, Column):

@@ -1,0 +1,270 @@
+"""Checks that stand between a finished build and its publication.
+
+Belongs here: what must hold of the published tables whatever the surveys are; each check is one SQL question.
+Does not belong here: checks of one survey or indicator (those are expectations and dbt tests) and publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from publication import sql
+from publication.tables import Column, Contract, Table
+
+TOLERANCE = 1e-9
+"""Rounding error that a value may exceed its bound by."""
+
+SURVEYS = "reference.surveys"
+INDICATORS = "reference.indicators"
+COVERAGE = "harmonized.coverage"
+LOADS = "quality.loads"
+
+
+@dataclass(frozen=True)
+class AuditCheck:
+    """Result of one check of one table.
+
+    Attributes
+    ----------
+    status
+        `passed` or `failed`.
+    severity
+        `error` refuses the publication, `warning` is only shown.
+    n_failed
+        Rows, columns or groups that failed.
+    """
+
+    check: str
+    table: str
+    status: str
+    severity: str
+    n_failed: int
+    message: str
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """All checks of one build."""
+
+    checks: tuple[AuditCheck, ...]
+
+    @property
+    def errors(self) -> tuple[AuditCheck, ...]:
+        """Failed checks that refuse a publication."""
+        return tuple(c for c in self.checks if c.status == "failed" and c.severity == "error")
+
+    @property
+    def is_passed(self) -> bool:
+        """True where nothing refuses a publication."""
+        return not self.errors
+
+
+def audit(build: Path, contract: Contract) -> AuditResult:
+    """Check a build database against the contract.
+
+    Parameters
+    ----------
+    build
+        The DuckDB file that was built; opened read-only.
+    contract
+        What must be in it.
+
+    Returns
+    -------
+    AuditResult
+        One check for every rule and table, in the order of the contract.
+    """
+    with duckdb.connect(":memory:") as con:
+        con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
+        con.execute("USE build")
+        found = _columns(con)
+        checks = list(_undeclared(contract, found))
+        sound = set()
+        for table in contract:
+            drift = _drift(table, found.get(table.full_name))
+            checks.append(drift)
+            if drift.status == "passed":
+                sound.add(table.full_name)
+        for table in contract:
+            if table.full_name in sound:
+                checks += _contents(con, table)
+                checks += _references(con, table, sound)
+                checks += _each_survey(con, table, sound)
+        checks += _loads(con, sound)
+        checks += _coverage(con, sound)
+    return AuditResult(tuple(checks))
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Types of the columns of every table and view: table -> column -> type."""
+    found: dict[str, dict[str, str]] = {}
+    for schema, table, column, kind in con.execute(
+        "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
+        " WHERE database_name = 'build' AND NOT internal ORDER BY ALL"
+    ).fetchall():
+        found.setdefault(f"{schema}.{table}", {})[column] = kind
+    return found
+
+
+def _check(
+    check: str, table: str, n_failed: int, message: str, severity: str = "error", passed: str = ""
+) -> AuditCheck:
+    return AuditCheck(
+        check, table, "failed" if n_failed else "passed", severity, n_failed, message if n_failed else passed
+    )
+
+
+def _undeclared(contract: Contract, found: dict[str, dict[str, str]]) -> Iterator[AuditCheck]:
+    """Every table of a published schema is described: what nobody described, nobody would find."""
+    known = {t.full_name for t in contract}
+    for schema in contract.schemas:
+        extra = sorted(t for t in found if t.startswith(f"{schema}.") and t not in known)
+        yield _check("schema_is_described", schema, len(extra), f"not in tables.yml: {', '.join(extra)}")
+
+
+def _drift(table: Table, found: dict[str, str] | None) -> AuditCheck:
+    """The table exists, with exactly the columns and types described."""
+    if found is None:
+        return _check("columns_as_described", table.full_name, 1, "the table is missing")
+    described = {c.name: c.type for c in table.columns}
+    problems = [f"{c} is missing" for c in described if c not in found]
+    problems += [f"{c} is not in tables.yml" for c in found if c not in described]
+    problems += [
+        f"{c} is {found[c]}, described as {kind}"
+        for c, kind in described.items()
+        if c in found and found[c] != kind
+    ]
+    return _check("columns_as_described", table.full_name, len(problems), "; ".join(problems))
+
+
+def _rules(column: Column) -> Iterator[tuple[str, str, str]]:
+    """Check, SQL that is true for a bad value, what is wrong."""
+    field = sql.name(column.name)
+    if not column.nullable:
+        yield "required_is_present", f"{field} IS NULL", f"{column.name} is empty"
+    if column.type == "DOUBLE":
+        yield "number_is_finite", f"NOT isfinite({field})", f"{column.name} is infinite or not a number"
+    if column.minimum is not None:
+        bad = f"{field} < {column.minimum!r} - {TOLERANCE}"
+        yield "value_in_range", bad, f"{column.name} is under {column.minimum:g}"
+    if column.maximum is not None:
+        bad = f"{field} > {column.maximum!r} + {TOLERANCE}"
+        yield "value_in_range", bad, f"{column.name} is over {column.maximum:g}"
+    if column.values:
+        allowed = ", ".join(map(sql.text, column.values))
+        yield "value_is_allowed", f"{field} NOT IN ({allowed})", f"{column.name} is none of {allowed}"
+
+
+def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditCheck]:
+    relation = sql.name(table.schema, table.name)
+    rules = [rule for column in table.columns for rule in _rules(column)]
+    counts = _row(
+        con,
+        f"SELECT count(*), {', '.join(f'count(*) FILTER (WHERE {bad})' for _, bad, _ in rules) or '0'} FROM {relation}",
+    )
+    n_rows, failed = counts[0], counts[1:]
+    yield _check(
+        "table_has_rows", table.full_name, int(n_rows == 0), "the table is empty", "warning", f"{n_rows} rows"
+    )
+    for check in dict.fromkeys(rule[0] for rule in rules):
+        hits = [(n, what) for (c, _, what), n in zip(rules, failed, strict=False) if c == check and n]
+        yield _check(
+            check, table.full_name, sum(n for n, _ in hits), "; ".join(f"{w} in {n} rows" for n, w in hits)
+        )
+    key = ", ".join(map(sql.name, table.key))
+    groups = con.execute(
+        f"SELECT {key}, count(*) FROM {relation} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL"
+    ).fetchall()
+    message = f"several rows for {'; '.join(_place(table.key, g) for g in groups[:3])}"
+    yield _check("key_is_unique", table.full_name, len(groups), message)
+
+
+def _references(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -> Iterator[AuditCheck]:
+    for column, target in table.references.items():
+        if target not in sound:
+            continue
+        field = sql.name(column)
+        absent = con.execute(
+            f"SELECT {field}, count(*) FROM {sql.name(table.schema, table.name)}"
+            f" WHERE {field} NOT IN (SELECT {field} FROM {sql.name(*target.split('.'))})"
+            " GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        yield _check(
+            f"{column}_is_known",
+            table.full_name,
+            sum(n for _, n in absent),
+            f"not in {target}: {', '.join(str(v) for v, _ in absent[:5])}",
+        )
+
+
+def _each_survey(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -> Iterator[AuditCheck]:
+    """No empty mart for an accepted survey that has something to say about it."""
+    if table.each_survey is None or not {SURVEYS, COVERAGE, INDICATORS} <= sound:
+        return
+    asked = ""
+    if table.each_survey != "all":
+        asked = (
+            f" AND survey_id IN (SELECT survey_id FROM {COVERAGE} JOIN {INDICATORS} USING (indicator_id)"
+            f" WHERE n > 0 AND system = {sql.text(table.each_survey)})"
+        )
+    absent = con.execute(
+        f"SELECT survey_id FROM {SURVEYS} WHERE status = 'accepted'{asked}"
+        f" AND survey_id NOT IN (SELECT survey_id FROM {sql.name(table.schema, table.name)}) ORDER BY ALL"
+    ).fetchall()
+    surveys = ", ".join(s for (s,) in absent)
+    yield _check("each_survey_has_rows", table.full_name, len(absent), f"no row for {surveys}")
+
+
+def _loads(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[AuditCheck]:
+    if LOADS not in sound:
+        return
+    bad = con.execute(
+        f"SELECT survey_id, file_id FROM {LOADS} WHERE received <> accepted + quarantined ORDER BY ALL"
+    ).fetchall()
+    places = ", ".join(f"{s} {f}" for s, f in bad)
+    yield _check("rows_balance", LOADS, len(bad), f"received is not accepted + quarantined for {places}")
+    refused = con.execute(
+        f"SELECT DISTINCT survey_id FROM {LOADS} WHERE status = 'refused' ORDER BY ALL"
+    ).fetchall()
+    surveys = ", ".join(s for (s,) in refused)
+    yield _check("survey_is_accepted", LOADS, len(refused), f"refused: {surveys}", "warning")
+
+
+def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[AuditCheck]:
+    """Coverage has a row for every accepted survey, each of its waves and each indicator, and adds up."""
+    if not {SURVEYS, INDICATORS, COVERAGE} <= sound:
+        return
+    absent = con.execute(
+        f"""
+        SELECT survey_id, wave, indicator_id
+        FROM (SELECT survey_id, unnest(string_split(waves, ' ')) AS wave FROM {SURVEYS} WHERE status = 'accepted')
+        CROSS JOIN (SELECT indicator_id FROM {INDICATORS})
+        ANTI JOIN {COVERAGE} USING (survey_id, wave, indicator_id) ORDER BY ALL
+        """
+    ).fetchall()
+    places = "; ".join(" ".join(row) for row in absent[:3])
+    yield _check("coverage_is_complete", COVERAGE, len(absent), f"no row for {places}")
+    (uneven,) = _row(
+        con,
+        f"""
+        SELECT count(*) FROM {COVERAGE}
+        WHERE n_missing <> n_not_asked + n_not_applicable + n_refused + n_dont_know + n_blank + n_out_of_range
+            + n_not_shared
+        """,
+    )
+    message = "n_missing is not the sum of its reasons"
+    yield _check("missing_reasons_add_up", COVERAGE, uneven, message)
+
+
+def _row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    row = con.execute(query).fetchone()
+    assert row is not None
+    return tuple(int(n) for n in row)
+
+
+def _place(key: Sequence[str], row: Sequence[object]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in zip(key, row, strict=False))

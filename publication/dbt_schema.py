@@ -1,0 +1,91 @@
+"""dbt's description of the models, written from the contract so that the two cannot differ.
+
+Belongs here: `dbt/models/contract.yml` as text. Does not belong here: the contract itself (`tables`), or tests that
+say more than the contract does (`dbt/tests`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from publication.tables import Contract, Table
+
+HEADER = "# Written by `make contract` from data/catalog/tables.yml and the catalog; edit those, not this file.\n"
+INTERNAL = {
+    "household_waves": (
+        "Every household of every survey in every wave: one value and one missing reason per canonical indicator. "
+        "The published wide table and the long view are read from it."
+    )
+}
+
+
+def dbt_schema(contract: Contract, models: Iterable[str], views: Iterable[str] = ()) -> str:
+    """Describe the dbt models of the contract.
+
+    Parameters
+    ----------
+    contract
+        The published tables.
+    models
+        `schema.table` of each that is a dbt model.
+    views
+        Those of them that are views; dbt enforces a contract on tables only.
+
+    Returns
+    -------
+    str
+        YAML with description, columns, types, and tests of grain, completeness and ranges named as sentences.
+    """
+    chosen = [t for t in contract if t.full_name in set(models)]
+    entries = [_model(t, t.full_name in set(views)) for t in chosen]
+    internal = [
+        {
+            "name": name,
+            "description": text,
+            "data_tests": [_identifies(name, ("survey_id", "household_id", "wave"))],
+        }
+        for name, text in INTERNAL.items()
+    ]
+    out = StringIO()
+    yaml = YAML()
+    yaml.width = 150
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump({"models": [*internal, *entries]}, out)
+    return HEADER + out.getvalue()
+
+
+def _model(table: Table, is_view: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": table.name, "description": table.description.en}
+    if not is_view:
+        entry["config"] = {"contract": {"enforced": True}}
+    entry["columns"] = [
+        {"name": c.name, "data_type": c.type.lower(), "description": c.en} for c in table.columns
+    ]
+    tests = [_identifies(table.name, table.key)]
+    filled = [c.name for c in table.columns if not c.nullable and c.name not in table.key]
+    if filled:
+        tests.append(_test("is_filled", f"{table.name}_has_no_gap_in_a_required_column", columns=filled))
+    ranges: dict[tuple[float | None, float | None], list[str]] = {}
+    for c in table.columns:
+        if c.minimum is not None or c.maximum is not None:
+            ranges.setdefault((c.minimum, c.maximum), []).append(c.name)
+    for (low, high), columns in ranges.items():
+        ends = f"{'any' if low is None else f'{low:g}'}_and_{'any' if high is None else f'{high:g}'}"
+        name = f"{table.name}_lies_between_{ends}".replace(".", "_").replace("-", "minus_")
+        arguments = {"columns": columns, "minimum": low, "maximum": high}
+        tests.append(_test("lies_between", name, **{k: v for k, v in arguments.items() if v is not None}))
+    entry["data_tests"] = tests
+    return entry
+
+
+def _identifies(name: str, key: Iterable[str]) -> dict[str, Any]:
+    columns = list(key)
+    return _test("identifies_a_row", f"{name}_has_one_row_per_{'_'.join(columns)}"[:120], columns=columns)
+
+
+def _test(kind: str, name: str, **arguments: Any) -> dict[str, Any]:
+    return {kind: {"name": name, "arguments": arguments}}
