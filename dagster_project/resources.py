@@ -59,6 +59,11 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         """One survey folder, checked against the catalog."""
         return load_folder(self.paths.surveys / survey_id, [i.id for i in self.catalog.indicators])
 
+    def accepted_folders(self) -> tuple[SurveyFolder, ...]:
+        """Folders as they were when last accepted: what the tables in the build database were made by."""
+        ids = [i.id for i in self.catalog.indicators]
+        return tuple(load_folder(p, ids) for p in list_survey_folders(self.paths.accepted))
+
     @contextmanager
     def connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """The build database, for as long as the block lasts."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-SCHEMAS = ("raw", "reference", "harmonized", "capital", "integration", "analysis", "quality")
+SCHEMAS = ("raw", "reference", "staging", "harmonized", "capital", "integration", "analysis", "quality")
 
 
 @contextmanager
@@ -59,3 +59,35 @@ def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool
         "select count(*) from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
     ).fetchone()
     return bool(found and found[0])
+
+
+def replace_rows(
+    con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table, **partition: str
+) -> None:
+    """Replace one partition of a table, creating the table where it is not there yet.
+
+    Parameters
+    ----------
+    con
+        A writing connection.
+    schema, name
+        The table.
+    rows
+        Its new rows.
+    partition
+        Column and value of the rows to replace.
+    """
+    target = f"{quoted(schema)}.{quoted(name)}"
+    con.register("incoming", rows)
+    con.begin()
+    try:
+        con.execute(f"create table if not exists {target} as select * from incoming limit 0")
+        for column, value in partition.items():
+            con.execute(f"delete from {target} where {quoted(column)} = ?", [value])
+        con.execute(f"insert into {target} by name select * from incoming")
+        con.commit()
+    except duckdb.Error:
+        con.rollback()
+        raise
+    finally:
+        con.unregister("incoming")

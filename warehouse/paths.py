@@ -41,6 +41,11 @@ class Paths:
         return self.warehouse / "build.duckdb"
 
     @property
+    def accepted(self) -> Path:
+        """Declarations of the last accepted version of each survey."""
+        return self.warehouse / "accepted"
+
+    @property
     def analysis(self) -> Path:
         """Parquet files written by the analysis assets."""
         return self.warehouse / "analysis"

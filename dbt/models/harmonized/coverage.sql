@@ -1,5 +1,5 @@
 {#- What each survey says of each indicator in each wave: verdict and evidence of the crosswalk, and the counts. -#}
-{{ config(materialized='table', contract={'enforced': true}) }}
+{{ config(materialized='table') }}
 {%- set household_waves = ref('household_waves') %}
 
 with counts as (

@@ -1,6 +1,6 @@
 {#- The five livelihood capitals, their total and livelihood stability of every household, 0-1,
     by the default weight scheme of the catalog. -#}
-{{ config(materialized='table', contract={'enforced': true}) }}
+{{ config(materialized='table') }}
 
 {%- set members = default_scheme_members() %}
 {%- set indicator_ids = members | map(attribute='indicator_id') | unique | list %}

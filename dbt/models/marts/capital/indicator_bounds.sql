@@ -1,5 +1,5 @@
 {#- Bounds of the default weight scheme, pooled over all surveys and waves: stored, because they change the numbers. -#}
-{{ config(materialized='table', contract={'enforced': true}) }}
+{{ config(materialized='table') }}
 {%- set household_waves = ref('household_waves') %}
 
 {% for m in default_scheme_members() | unique(attribute='indicator_id') %}

@@ -1,5 +1,5 @@
 {#- Social integration of every household by dimension, 0-100: the mean score of the items asked and answered. -#}
-{{ config(materialized='table', contract={'enforced': true}) }}
+{{ config(materialized='table') }}
 {%- set household_waves = ref('household_waves') %}
 {%- set items = indicators('integration') %}
 {%- set dimensions = items | map(attribute='dimension') | unique | list %}

@@ -1,0 +1,170 @@
+"""From a survey's files to tables of the build database, one partition a survey.
+
+Belongs here: what is loaded, in which order, and what is recorded. Does not belong here: how a file is read, a
+cell is judged or a rule becomes SQL (`survey`), or what is expected of a file (`expectations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from dagster_project.arrival import Arrival, receive
+from dagster_project.partitions import surveys
+from dagster_project.previews import table_metadata
+from dagster_project.resources import Warehouse
+from survey.catalog import catalog_tables
+from survey.literature import literature_tables, load_literature
+from survey.reference import declared_tables, model_inputs
+
+ANSWERS = dg.AssetKey(["raw", "answers"])
+WRITER = "duckdb_writer"
+
+
+@dg.asset(
+    key=ANSWERS,
+    partitions_def=surveys,
+    group_name="ingest",
+    kinds={"parquet", "duckdb"},
+    pool=WRITER,
+    description=(
+        "The survey's files: landed as received, checked, rows and cells that fail set aside with a reason, the rest in "
+        "raw tables with typed missing reasons. A survey that cannot be used is refused as a whole and changes nothing."
+    ),
+    retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
+    check_specs=[
+        dg.AssetCheckSpec("is_accepted", ANSWERS, blocking=True, description="Folder and files can be used."),
+        dg.AssetCheckSpec(
+            "nothing_is_lost", ANSWERS, blocking=True, description="received = accepted + quarantined for every file."
+        ),
+        dg.AssetCheckSpec(
+            "arrives_in_shape", ANSWERS, blocking=True, description="Great Expectations on structure."
+        ),
+        dg.AssetCheckSpec(
+            "arrives_as_declared", ANSWERS, description="Great Expectations on rows, cells, completeness and drift."
+        ),
+    ],
+)
+def answers(
+    context: dg.AssetExecutionContext, warehouse: Warehouse
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    """Receive one survey."""
+    arrival = receive(warehouse, context.partition_key)
+    for problem in arrival.problems:
+        context.log.error("%s: %s", context.partition_key, problem)
+    yield from _checks(arrival)
+    if not arrival.is_accepted:
+        raise dg.Failure(
+            description=f"{context.partition_key} was refused; what was published before stays",
+            metadata={"problems": dg.MetadataValue.md("\n".join(f"- {p}" for p in arrival.problems))},
+            allow_retries=False,
+        )
+    yield dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": arrival.accepted_rows,
+            "received": arrival.received_rows,
+            "quarantined_rows": arrival.quarantined_rows,
+            "quarantined_cells": arrival.quarantined_cells,
+            "loads": table_metadata(arrival.loads)["preview"],
+        }
+    )
+
+
+def _checks(arrival: Arrival) -> Iterator[dg.AssetCheckResult]:
+    yield dg.AssetCheckResult(
+        check_name="is_accepted", passed=arrival.is_accepted, metadata={"problems": len(arrival.problems)}
+    )
+    yield dg.AssetCheckResult(check_name="nothing_is_lost", passed=arrival.is_balanced)
+    for name, severity in (("arrives_in_shape", "error"), ("arrives_as_declared", "warning")):
+        outcomes = [o for o in arrival.outcomes if o.expectation.severity == severity]
+        unmet = [o for o in outcomes if not o.is_met]
+        yield dg.AssetCheckResult(
+            check_name=name,
+            passed=not unmet,
+            severity=dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN,
+            metadata={
+                "expectations": len(outcomes),
+                "unmet": dg.MetadataValue.md("\n".join(f"- {o.expectation.name}: {o.observed}" for o in unmet) or "none"),
+            },
+        )
+
+
+REFERENCE = (
+    *("surveys", "sites", "crosswalk"),
+    *("dimensions", "indicators", "codes", "units", "bands", "metric_definitions"),
+    *("published_surveys", "published_sites", "published_statistics", "published_indicators"),
+    *("published_categories", "published_findings", "derived_checks"),
+)
+DECLARED = ("surveys", "sites", "crosswalk")
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            ["reference", name],
+            deps=[ANSWERS] if name in DECLARED else [],
+            group_name="ingest",
+            kinds={"yaml" if name not in REFERENCE[9:] else "csv", "duckdb"},
+            description=f"Table reference.{name}; see the data dictionary.",
+        )
+        for name in REFERENCE
+    ],
+    name="reference_tables",
+    pool=WRITER,
+)
+def reference_tables(warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+    """What is declared in catalog and survey folders, and what the papers print."""
+    literature = load_literature(warehouse.paths.literature, warehouse.catalog)
+    tables = {
+        **catalog_tables(warehouse.catalog),
+        **literature_tables(literature),
+        **declared_tables(warehouse.accepted_folders(), warehouse.catalog),
+    }
+    tables["surveys"] = _with_load_results(warehouse, tables["surveys"])
+    warehouse.store("reference", {name: tables[name] for name in REFERENCE})
+    for name in REFERENCE:
+        yield dg.MaterializeResult(asset_key=["reference", name], metadata=table_metadata(tables[name]))
+
+
+def _with_load_results(warehouse: Warehouse, declared: pa.Table) -> pa.Table:
+    """Add to each survey how many households it has and whether its latest load was accepted."""
+    with warehouse.connect(read_only=True) as con:
+        con.register("declared", declared)
+        return con.execute(LOAD_RESULTS).to_arrow_table()
+
+
+LOAD_RESULTS = """
+with latest as (
+    select survey_id, case when bool_and(status = 'accepted') then 'accepted' else 'refused' end as status
+    from quality.loads group by survey_id
+),
+sizes as (
+    select survey_id, sum(accepted) as n_households
+    from quality.loads where is_household_list group by survey_id
+)
+select declared.*, sizes.n_households::bigint as n_households, latest.status
+from declared left join latest using (survey_id) left join sizes using (survey_id)
+"""
+
+
+MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(["raw", "compiled_selects"], deps=[ANSWERS], group_name="ingest", kinds={"duckdb", "sql"},
+                     description="The crosswalk of each survey and wave as one SELECT."),
+        dg.AssetSpec(["raw", "weight_scheme_members"], group_name="ingest", kinds={"yaml", "duckdb"},
+                     description="Members and weights of the default weight scheme."),
+    ],
+    name="model_inputs",
+    pool=WRITER,
+)  # fmt: skip
+def model_input_tables(warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+    """What the dbt models read to write their SQL."""
+    tables = model_inputs(warehouse.accepted_folders(), warehouse.catalog)
+    warehouse.store("raw", tables)
+    for name in MODEL_INPUTS:
+        yield dg.MaterializeResult(asset_key=["raw", name], metadata=table_metadata(tables[name]))

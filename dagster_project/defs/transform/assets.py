@@ -1,0 +1,62 @@
+"""dbt models as assets: the harmonised households by survey, then the marts over all of them.
+
+Belongs here: which models run together and with which variables. Does not belong here: SQL (`dbt/models`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from dagster_project.dbt import project
+from dagster_project.partitions import surveys
+
+HARMONISED = "path:models/staging"
+
+
+class Translator(DagsterDbtTranslator):
+    """Names dbt nodes by schema and table, as the contract does."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """`schema/table`."""
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """One group for all models."""
+        return "transform"
+
+
+TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
+
+
+@dbt_assets(
+    manifest=project.manifest_path,
+    project=project,
+    select=HARMONISED,
+    partitions_def=surveys,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    dagster_dbt_translator=TRANSLATOR,
+    name="harmonise",
+    pool="duckdb_writer",
+)
+def harmonise(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    """Rebuild the surveys of this run; the rest of the table stays as it is."""
+    chosen = json.dumps({"survey_ids": list(context.partition_keys)})
+    yield from dbt.cli(["build", "--vars", chosen], context=context).stream()
+
+
+@dbt_assets(
+    manifest=project.manifest_path,
+    project=project,
+    exclude=HARMONISED,
+    dagster_dbt_translator=TRANSLATOR,
+    name="marts",
+    pool="duckdb_writer",
+)
+def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    """Everything over all surveys."""
+    yield from dbt.cli(["build"], context=context).stream()
