@@ -20,7 +20,7 @@ from survey.readers.archives import unpacked
 from survey.readers.base import ROW, Received, Stream, UnreadableFile
 from survey.vocabulary import SurveyFile
 
-__all__ = ["ROW", "ReadResult", "Received", "UnreadableFile", "opened", "read"]
+__all__ = ["ROW", "ReadResult", "Received", "UnreadableFile", "opened", "place_of", "read"]
 
 STREAMS: Mapping[str, Stream] = {
     "delimited": delimited.stream,
@@ -52,6 +52,12 @@ class ReadResult:
     notes: tuple[str, ...]
 
 
+def place_of(file: SurveyFile) -> str:
+    """Name a file, and the sheet or repeat group in it, the way messages do."""
+    part = getattr(file.options, "sheet", None) or getattr(file.options, "repeat", None)
+    return f"{file.path} [{part}]" if part else file.path
+
+
 @contextmanager
 def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
     """Open a survey file as a stream of record batches.
@@ -72,9 +78,7 @@ def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
         with unpacked(path, file) as inner, STREAMS[file.format](inner, file) as received:
             yield received
     except UnreadableFile as error:
-        sheet = getattr(file.options, "sheet", None) or getattr(file.options, "repeat", None)
-        place = f"{file.path} [{sheet}]" if sheet else file.path
-        raise UnreadableFile(f"{place}: {error}") from error
+        raise UnreadableFile(f"{place_of(file)}: {error}") from error
 
 
 def read(file: SurveyFile, folder: Path) -> ReadResult:

@@ -10,6 +10,7 @@ import codecs
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,7 @@ def _headers(path: Path, encoding: str, options: DelimitedOptions) -> tuple[str,
             delimiter = options.delimiter or _delimiter(handle.readline())
             handle.seek(0)
             reader = csv.reader(handle, delimiter=delimiter)
-            rows = [row for row, _ in zip(reader, range(max(options.header_rows)), strict=False)]
+            rows = list(islice(reader, max(options.header_rows)))
             lines = reader.line_num
     except (csv.Error, TypeError) as error:
         raise UnreadableFile(f"header cannot be read: {error}; check options.delimiter") from error

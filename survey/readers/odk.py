@@ -100,12 +100,6 @@ def _with_submission(groups: Mapping[str, Group], name: str, group: Group) -> tu
     table, borrowed, positions, above = group.table, set[str](), group.parents, group.parent
     while above is not None:
         parent = groups[above]
-        lost = pc.index(pc.is_null(positions), True).as_py()
-        if lost >= 0:
-            row = group.table.column(ROW)[lost].as_py()
-            raise UnreadableFile(
-                f"table {name!r}, row {row} belongs to no row of {above!r}; export both again together"
-            )
         for header in parent.table.column_names:
             if header not in table.column_names:
                 table = table.append_column(header, parent.table.column(header).take(positions))
