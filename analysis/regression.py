@@ -304,14 +304,19 @@ def _fit(summary: Summary, intercept: bool, level: float) -> Regression:
 
 def _unidentified(summary: Summary, intercept: bool) -> list[Omission]:
     """Regressors (all columns but the last) without a coefficient of their own, given the earlier ones."""
+    r = summary.r[:, :-1] if intercept else triangular_factor(summary.r[:, 1:-1])
+    pivots, lengths = np.abs(np.diag(r)), np.linalg.norm(r, axis=0)
+    if (pivots > DEPENDENCE_TOLERANCE * lengths).all():
+        return []
     found: list[Omission] = []
     kept: list[int] = [0] if intercept else []
+    constant = summary.is_constant()
     for position, name in enumerate(summary.columns[:-1], start=1):
         r = triangular_factor(summary.r[:, [*kept, position]])
         length = np.linalg.norm(r[:, -1])
         if length == 0:
             found.append(Omission(name, f"has the one value 0 in all {summary.n} rows"))
-        elif intercept and summary.is_constant()[position - 1]:
+        elif intercept and constant[position - 1]:
             found.append(Omission(name, f"has one value in all {summary.n} rows"))
         elif r[-1, -1] <= DEPENDENCE_TOLERANCE * length:
             parts = solve_triangular(r[:-1, :-1], r[:-1, -1])

@@ -419,7 +419,9 @@ def _summarise_rows(
             block[:, position] = v[start:stop]
         w = None if weight is None else weight[start:stop]
         # One cheap sum tells whether any value needs a closer look.
-        if not np.isfinite(block.sum() + (0.0 if w is None else w.sum())):
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = block.sum() + (0.0 if w is None else w.sum())
+        if not np.isfinite(total):
             complete = _complete_rows(block, w, empty.columns, missing, start)
             dropped += int((~complete).sum())
             block = np.asfortranarray(block[complete])

@@ -142,10 +142,10 @@ def test_oaxaca_standard_errors_agree_with_a_bootstrap_within_groups() -> None:
     draws = np.array(
         [
             decompose(*(part.sample(len(part), replace=True, random_state=rng) for part in parts))[0]
-            for _ in range(400)
+            for _ in range(200)
         ]
     )
-    np.testing.assert_allclose(decompose(*parts)[1], draws.std(axis=0), rtol=0.2)
+    np.testing.assert_allclose(decompose(*parts)[1], draws.std(axis=0), rtol=0.25)
 
 
 def test_a_group_that_cannot_be_fitted_is_named() -> None:
