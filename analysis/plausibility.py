@@ -1,0 +1,376 @@
+"""Could a printed figure have come from data at all? Arithmetic on rounded numbers.
+
+What belongs here: tests of single printed figures against each other, with rounding carried as an interval. What
+does not: finding the figures of a paper that belong together (`printed_tables`) and anything about households.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import ceil, floor, sqrt
+
+import numpy as np
+from scipy.optimize import linprog
+
+from analysis.arrays import FloatArray
+from analysis.errors import AnalysisError
+
+SLACK = 1e-9
+"""Relative slack for binary floating point at the ends of a rounding interval."""
+
+NUMBER = re.compile(r"[+-]?\d+(?:\.(\d+))?")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number as printed: everything between `low` and `high` rounds to it, by whatever rule for halves.
+
+    Attributes
+    ----------
+    text : str
+    value, low, high : float
+    decimals : int
+        Digits after the point, trailing zeros included.
+    """
+
+    text: str
+    value: float
+    low: float
+    high: float
+    decimals: int
+
+    @property
+    def half(self) -> float:
+        """Half a unit of the last printed digit."""
+        return 0.5 * 10.0**-self.decimals
+
+    def overlaps(self, low: float, high: float) -> bool:
+        """Whether a value between low and high could have been printed like this."""
+        slack = SLACK * max(1.0, abs(self.value))
+        return low <= self.high + slack and high >= self.low - slack
+
+
+def printed(text: object) -> Printed | None:
+    """Read a number as it was printed; None for anything that is not a plain decimal number."""
+    clean = str(text).strip()
+    match = NUMBER.fullmatch(clean)
+    if match is None:
+        return None
+    value, decimals = float(clean), len(match.group(1) or "")
+    half = 0.5 * 10.0**-decimals
+    return Printed(clean, value, value - half, value + half, decimals)
+
+
+def whole_numbers(low: float, high: float) -> range:
+    """Whole numbers between two ends, both included up to rounding error."""
+    slack = SLACK * max(1.0, abs(low), abs(high))
+    return range(ceil(low - slack), floor(high + slack) + 1)
+
+
+def largest_sd(mean: Printed, lower: float, upper: float, n: int) -> float:
+    """Largest sd of n values within bounds: sqrt((m - lower)(upper - m) n/(n-1)), half at each end.
+
+    Parameters
+    ----------
+    mean : Printed
+        The mean within its rounding interval that allows most is taken.
+    lower, upper : float
+        Ends of the scale.
+    n : int
+        Values, at least two.
+
+    Raises
+    ------
+    AnalysisError
+        If n is below two or no mean of the interval lies within the bounds.
+    """
+    middle = min(max((lower + upper) / 2, mean.low), mean.high)
+    if n < 2 or not lower <= middle <= upper:
+        raise AnalysisError(f"No sd for mean {mean.text} of {n} values between {lower:g} and {upper:g}.")
+    return sqrt((middle - lower) * (upper - middle) * n / (n - 1))
+
+
+def grim(mean: Printed, n: int, *, steps: int = 1) -> range:
+    """Sums of n whole numbers that would print as this mean (Brown and Heathers 2017); empty if there is none.
+
+    Parameters
+    ----------
+    mean : Printed
+    n : int
+    steps : int
+        Steps of the scale per unit: 1 for a raw scale, 4 for a five-point scale mapped to 0-1.
+    """
+    return whole_numbers(mean.low * steps * n, mean.high * steps * n)
+
+
+def is_grim_testable(mean: Printed, n: int, *, steps: int = 1) -> bool:
+    """Whether the test can fail at all: neighbouring means must lie further apart than the rounding."""
+    return 1.0 / (n * steps) > 2 * mean.half
+
+
+def grimmer(mean: Printed, sd: Printed, n: int, *, steps: int = 1) -> bool:
+    """Whether whole numbers with this mean and sd exist (Anaya 2016; Allard 2018).
+
+    For each possible sum S a whole sum of squares Q must give the sd, Q and S must both be even or both odd, and Q
+    cannot fall below that of the most even spread. Both divisors, n - 1 and n, are allowed.
+    """
+    for total in grim(mean, n, steps=steps):
+        quotient, rest = divmod(total, n)
+        least = (n - rest) * quotient**2 + rest * (quotient + 1) ** 2
+        for divisor in (n - 1, n):
+            low, high = (divisor * (max(end, 0.0) * steps) ** 2 + total**2 / n for end in (sd.low, sd.high))
+            squares = whole_numbers(low, high)
+            if any(q >= least and (q - total) % 2 == 0 for q in squares):
+                return True
+    return False
+
+
+def counts_for_percent(percent: Printed, n: int) -> range:
+    """Counts out of n that would print as this percentage; empty if there is none."""
+    return whole_numbers(percent.low * n / 100, percent.high * n / 100)
+
+
+def common_bases(waves: Sequence[Sequence[Printed]], bases: Sequence[int]) -> list[int]:
+    """Sample sizes at which every percentage is a whole count.
+
+    Parameters
+    ----------
+    waves : sequence of sequences of Printed
+        Percentages by wave. Where a wave's percentages add up to 100 within rounding they are taken as the shares
+        of all n, and the counts must add up to n as well.
+    bases : sequence of int
+        Sample sizes to try.
+    """
+    return [n for n in bases if all(_fits(shares, n) for shares in waves)]
+
+
+def is_closed(shares: Sequence[Printed]) -> bool:
+    """Whether two or more percentages add up to 100 within their rounding."""
+    total = sum(share.value for share in shares)
+    return len(shares) > 1 and abs(total - 100) <= sum(share.half for share in shares) + SLACK
+
+
+def _fits(shares: Sequence[Printed], n: int) -> bool:
+    ranges = [counts_for_percent(share, n) for share in shares]
+    if not all(ranges):
+        return False
+    return not is_closed(shares) or sum(r[0] for r in ranges) <= n <= sum(r[-1] for r in ranges)
+
+
+def f_from_adjusted_r2(adjusted_r2: float, n: int, k: int) -> float:
+    """F of a regression with k regressors and an intercept: R2/k over (1-R2)/(n-k-1)."""
+    unexplained = (1.0 - adjusted_r2) * (n - k - 1) / (n - 1)
+    return ((1.0 - unexplained) / k) / (unexplained / (n - k - 1))
+
+
+def outlier_range(mean: Printed, sd: Printed, lower: float, upper: float, n: int) -> range:
+    """Whole values beyond the scale of which a single one would explain a mean and an impossible sd.
+
+    The other n - 1 values must then lie within the bounds: their mean between them, their sum of squares neither
+    negative nor above that of values at the ends.
+    """
+    squares_low, squares_high = ((n - 1) * end**2 for end in (max(sd.low, 0.0), sd.high))
+    found = []
+    reach = ceil(sqrt(squares_high * n / (n - 1))) + 1
+    for value in range(floor(mean.value) - reach, ceil(mean.value) + reach + 1):
+        if lower <= value <= upper:
+            continue
+        rest_mean = (n * mean.value - value) / (n - 1)
+        own = (value - mean.value) ** 2 * n / (n - 1)
+        most = (n - 1) * max((rest_mean - lower) * (upper - rest_mean), 0.0)
+        if lower <= rest_mean <= upper and squares_high >= own and squares_low - own <= most:
+            found.append(value)
+    above = [value for value in found if value > upper] or found
+    return range(above[0], above[-1] + 1) if above else range(0)
+
+
+def closest_shares(
+    parts: FloatArray, totals: FloatArray, parts_half: FloatArray, totals_half: FloatArray
+) -> tuple[FloatArray, float]:
+    """Group shares that bring weighted group means closest to the totals, whatever the group sizes.
+
+    Parameters
+    ----------
+    parts, parts_half : ndarray, shape (v, g)
+        Mean of variable v in group g, and half a unit of its last digit.
+    totals, totals_half : ndarray, shape (v,)
+        The same of the whole.
+
+    Returns
+    -------
+    shares : ndarray, shape (g,)
+        Not negative, sum one.
+    error : float
+        Largest distance to a total that rounding does not explain; 0 if rounding explains all.
+    """
+    v, g = parts.shape
+    beyond = -np.ones((v, 1))
+    result = linprog(
+        np.append(np.zeros(g), 1.0),
+        A_ub=np.block([[parts - parts_half, beyond], [-parts - parts_half, beyond]]),
+        b_ub=np.concatenate([totals + totals_half, totals_half - totals]),
+        A_eq=np.append(np.ones(g), 0.0)[None, :],
+        b_eq=[1.0],
+    )
+    return np.asarray(result.x[:-1]), float(result.x[-1])
+
+
+@dataclass(frozen=True)
+class CompositeFit:
+    """One column of a coefficient table is a weighted sum of others, apart from a few rows.
+
+    Attributes
+    ----------
+    composite : int
+        Column of the composite.
+    parts : tuple of int
+        The other columns.
+    weights : ndarray, shape (len(parts),)
+        Not negative; of the parts, within rounding.
+    broken : tuple of int
+        Rows that break the identity as printed; empty if none does.
+    shift : int
+        Rows the parts of the broken block must move up, the first ones to its end, to restore it; 0 if none does.
+    swaps : tuple of (row, column, column)
+        Parts that must change places in a broken row to restore it.
+    residual_before, residual_after : float
+        Largest |composite - weighted parts| in the broken rows as printed and after the repair; both 0 if no row
+        is broken.
+    residual_elsewhere : float
+        The same in the other rows.
+    """
+
+    composite: int
+    parts: tuple[int, ...]
+    weights: FloatArray
+    broken: tuple[int, ...]
+    shift: int
+    swaps: tuple[tuple[int, int, int], ...]
+    residual_before: float
+    residual_after: float
+    residual_elsewhere: float
+
+
+def find_composite(
+    b: FloatArray, half: FloatArray, *, max_broken_share: float = 1 / 3
+) -> CompositeFit | None:
+    """Find the column that is a weighted sum of the others, and the rows where the print broke it.
+
+    Least squares is linear in the dependent variable: with the same regressors, the coefficients of a weighted
+    sum are the weighted sum of the coefficients. Rows are left out until the rest obeys the identity within
+    rounding: none, one, any two, then longer blocks of consecutive rows. Every shift of a block and every
+    exchange of two parts in a row is then tried as the explanation.
+
+    Parameters
+    ----------
+    b : ndarray, shape (rows, models)
+        Printed coefficients, rows in printed order.
+    half : ndarray, shape (rows, models)
+        Half a unit of the last digit of each.
+    max_broken_share : float
+        Largest share of the rows that may break the identity.
+
+    Returns
+    -------
+    CompositeFit or None
+        None if no column is a weighted sum of the others, or there are too few rows to tell (five more than
+        parts).
+    """
+    rows, models = b.shape
+    if models < 3:
+        return None
+    for size in range(floor(rows * max_broken_share) + 1):
+        if rows - size < models - 1 + 5:
+            break
+        together = (tuple(range(start, start + size)) for start in range(rows - size + 1))
+        for broken in combinations(range(rows), size) if size <= 2 else together:
+            for composite in range(models):
+                weights = _weights_of(b, half, composite, broken)
+                if weights is not None:
+                    return _repair(b, half, composite, weights, broken)
+    return None
+
+
+def residual_tolerance(
+    half: FloatArray, composite: int, parts: Sequence[int], weights: FloatArray
+) -> FloatArray:
+    """Largest |composite - weighted parts| that rounding alone explains, shape (rows,)."""
+    return np.asarray(half[:, composite] + half[:, list(parts)] @ np.abs(weights) + SLACK)
+
+
+def _weights_of(
+    b: FloatArray, half: FloatArray, composite: int, broken: tuple[int, ...]
+) -> FloatArray | None:
+    """Weights with which the rows that are not broken obey the identity within rounding, if there are any."""
+    kept = np.ones(len(b), dtype=bool)
+    kept[list(broken)] = False
+    others = np.arange(b.shape[1]) != composite
+    x, y, hx, hy = b[kept][:, others], b[kept, composite], half[kept][:, others], half[kept, composite]
+    guess, *_ = np.linalg.lstsq(x, y, rcond=None)
+    # Least squares is quick and rules out nearly everything; the linear programme then decides exactly.
+    if (guess < -0.05).any() or guess.max() < 0.05:
+        return None
+    guess = np.maximum(guess, 0.0)
+    excess = np.abs(y - x @ guess) / (hy + hx @ guess)
+    if excess.max() <= 1 or excess.max() > 3:
+        return guess if excess.max() <= 1 else None
+    # |y - Xw| <= s hy + Hx w with w >= 0, minimising s: within rounding exactly if s <= 1 is feasible.
+    p = len(guess)
+    rows = np.vstack([np.column_stack([x - hx, -hy]), np.column_stack([-x - hx, -hy])])
+    bounds = [(0.0, None)] * p + [(0.0, 1.0)]
+    result = linprog(np.append(np.zeros(p), 1.0), A_ub=rows, b_ub=np.concatenate([y, -y]), bounds=bounds)
+    return np.asarray(result.x[:p]) if result.success else None
+
+
+def _repair(
+    b: FloatArray, half: FloatArray, composite: int, weights: FloatArray, broken: tuple[int, ...]
+) -> CompositeFit:
+    """Look for the shift or the exchanges that restore the broken rows."""
+    parts = tuple(column for column in range(b.shape[1]) if column != composite)
+    tolerance = residual_tolerance(half, composite, parts, weights)
+    cells, target = b[:, list(parts)], b[:, composite]
+    residual = np.abs(target - cells @ weights)
+    elsewhere = float(np.delete(residual, broken).max())
+    if not broken:
+        return CompositeFit(composite, parts, weights, (), 0, (), 0.0, 0.0, elsewhere)
+    before = float(residual[list(broken)].max())
+    for block in _blocks_around(broken, len(b)):
+        for shift in range(1, len(block)):
+            moved, moved_half = b.copy(), half.copy()
+            for table in (moved, moved_half):
+                table[np.ix_(block, parts)] = np.roll(table[np.ix_(block, parts)], -shift, axis=0)
+            # A row that obeys only by chance has bent the weights: all rows decide again, together.
+            again = _weights_of(moved, moved_half, composite, ())
+            if again is not None:
+                left = np.abs(target - moved[:, list(parts)] @ again)
+                after, elsewhere = float(left[block].max()), float(np.delete(left, block).max())
+                return CompositeFit(
+                    composite, parts, again, tuple(block), shift, (), before, after, elsewhere
+                )
+    swaps = []
+    for row in broken:
+        for i, j in combinations(range(len(parts)), 2):
+            exchanged = cells[row].copy()
+            exchanged[[i, j]] = exchanged[[j, i]]
+            left_over = abs(float(target[row] - exchanged @ weights))
+            if left_over <= tolerance[row]:
+                swaps.append((row, parts[i], parts[j]))
+                residual[row] = left_over
+                break
+    after = float(residual[list(broken)].max())
+    return CompositeFit(composite, parts, weights, broken, 0, tuple(swaps), before, after, elsewhere)
+
+
+def _blocks_around(broken: tuple[int, ...], n_rows: int) -> Iterator[list[int]]:
+    """Blocks of consecutive rows that may have been shifted: those that are broken, and a little more.
+
+    A row at the edge of a shifted block can obey the identity by chance.
+    """
+    first, last = broken[0], broken[-1]
+    if last - first != len(broken) - 1 or len(broken) < 2:
+        return
+    margins = (0, 1, 2) if len(broken) > 2 else (0,)
+    for more in sorted(product(margins, margins), key=sum):
+        if first - more[0] >= 0 and last + more[1] < n_rows:
+            yield list(range(first - more[0], last + more[1] + 1))
