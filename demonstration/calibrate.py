@@ -248,7 +248,7 @@ def standardised(column: Floats, rows: NDArray[np.bool_] | None = None) -> Float
 
 
 def term(columns: Columns, name: str) -> Floats:
-    """Numbers of a term: a variable, or the 0/1 dummy of `variable=level` (nan where it is blank).
+    """Numbers of a term: a variable, or the 0/1 dummy of `variable=level` (0 where it is blank).
 
     Raises
     ------
@@ -262,7 +262,7 @@ def term(columns: Columns, name: str) -> Floats:
     if not level:
         return column.astype(np.float64)
     hit = (column == float(level)) if column.dtype.kind == "f" else (column == level)
-    return np.where(is_blank(column), np.nan, hit.astype(np.float64))
+    return np.asarray(hit, dtype=np.float64)
 
 
 def plain_block(

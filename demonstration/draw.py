@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from demonstration.calibrate import Columns, climb, match_products, plain_block, term
 from demonstration.expression import compile_expression, evaluate
-from demonstration.factors import calibrate_factor_model, factor_model_residuals
+from demonstration.factors import calibrate_factor_model, factor_model_residuals, regressor_pairs
 from demonstration.marginals import (
     counts_from_moments,
     counts_from_sums,
@@ -178,6 +178,16 @@ def _calibrate(spec: Spec, columns: Columns, rng: np.random.Generator) -> Column
         )
         columns = _recompute(spec, columns)
     if spec.factor_model is not None:
+        among = regressor_pairs(spec.factor_model, columns, pairs)
+        every = list(dict.fromkeys([*terms, *(name for pair in among for name in pair)]))
+        columns = match_products(
+            columns,
+            [plain_block(columns, every, {**among, **pairs})],
+            [v for v in dict.fromkeys(t.partition("=")[0] for t in every) if v not in fixed],
+            rng=rng,
+            swaps=spec.climb.correlation_swaps if among else 0,
+            candidates=spec.climb.candidates,
+        )
         columns = calibrate_factor_model(spec.factor_model, columns, rng, spec.climb)
     if spec.targets and spec.climb.target_swaps:
         formulas = [*spec.derived.values(), *(target.statistic for target in spec.targets)]
@@ -223,6 +233,8 @@ def _draw_columns(
         answered = np.ones(n, dtype=np.bool_)
         if variable.blanks:
             order = skipping.setdefault(variable.blank_block or variable.name, rng.permutation(n))
+            if variable.blank_where:
+                order = order[np.argsort(term(columns, variable.blank_where)[order] != 1, kind="stable")]
             answered[order[: round(variable.blanks / own * n)]] = False
         values = _sorted_values(variable, int(answered.sum()), own - variable.blanks)
         ranks = np.argsort(np.argsort(latent[variable.name][answered], kind="stable"), kind="stable")
@@ -317,7 +329,5 @@ def _correlation(columns: Columns, left: str, right: str) -> float:
 def _joint_correlation(columns: Columns, left: str, right: str, count: int) -> float:
     """Correlation of two dummies that hold together in `count` rows."""
     x, y = term(columns, left), term(columns, right)
-    both = float((~(np.isnan(x) | np.isnan(y))).sum())
-    p, q = np.nanmean(x), np.nanmean(y)
-    spread = np.sqrt(np.nansum((x - p) ** 2) * np.nansum((y - q) ** 2))
-    return float((count - both * p * q) / spread)
+    p, q = x.mean(), y.mean()
+    return float((count / len(x) - p * q) / np.sqrt(p * (1 - p) * q * (1 - q)))

@@ -11,7 +11,7 @@ corr(F, X) = corr(X) b, and a group mean is a correlation with the group's dummy
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,15 @@ def loadings_like(R: Floats, order_like: Floats) -> Floats:
 def target_correlations(model: FactorModel, n: int) -> Floats:
     """Correlation matrix, shape (p, p), nearest to the printed factor analysis of n respondents.
 
-    Rotation does not matter for the fit: the part of R that k components reproduce is compared with L L'.
+    Loadings are compared after the best rotation onto the printed ones (orthogonal Procrustes), which is smooth in
+    R where varimax is not; a penalty on the angles that varimax would still turn makes both rotations one.
     """
     L = _table(model)
     p, k = L.shape
-    common = L @ L.T
     upper = np.triu_indices(p, 1)
+    first, second = np.triu_indices(k, 1)
     wanted_log_det = -model.bartlett / ((n - 1) - (2 * p + 5) / 6)
+    wanted_squares = p / 100 * np.array(model.explained_percent)
 
     def matrix(off: Floats) -> Floats:
         R = np.zeros((p, p))
@@ -54,22 +56,69 @@ def target_correlations(model: FactorModel, n: int) -> Floats:
         values, vectors = np.linalg.eigh(R)
         if values[0] < 0.02:
             return float(1e6 * (1.02 - values[0]))
-        kept = (vectors[:, -k:] * values[-k:]) @ vectors[:, -k:].T
-        found = adequacy(R, n)
+        A = vectors[:, -k:] * np.sqrt(values[-k:])
+        u, _, vt = np.linalg.svd(A.T @ L)
+        found = A @ u @ vt
+        x = found / np.sqrt((found**2).sum(1, keepdims=True))
+        u, v = x[:, first] ** 2 - x[:, second] ** 2, 2 * x[:, first] * x[:, second]
+        angles = 0.25 * np.arctan2(
+            2 * ((u * v).sum(0) - u.sum(0) * v.sum(0) / p),
+            (u**2 - v**2).sum(0) - (u.sum(0) ** 2 - v.sum(0) ** 2) / p,
+        )
+        far = np.maximum(np.abs(found - L) - 0.05, 0.0)
+        sampled = adequacy(R, n)
         # exactly k eigenvalues above one, with a margin for what the answers miss
         margin = max(1.03 - values[-k], 0.0) + max(values[-k - 1] - 0.97, 0.0)
         return float(
-            (((kept - common) / 0.02) ** 2).sum()
-            + ((found.kmo - model.kmo) / 0.002) ** 2
-            + ((found.log_determinant - wanted_log_det) / 0.02) ** 2
-            + ((cronbach_alpha(R).standardised - model.alpha_standardised) / 0.001) ** 2
+            (((found - L) / 0.04) ** 2).sum()
+            + ((far / 0.003) ** 2).sum()
+            + ((angles / 0.01) ** 2).sum()
+            + ((((found**2).sum(0) - wanted_squares) / 0.012) ** 2).sum()
+            + ((sampled.kmo - model.kmo) / 0.002) ** 2
+            + ((sampled.log_determinant - wanted_log_det) / 0.02) ** 2
+            + ((cronbach_alpha(R).standardised - model.alpha_standardised) / 0.002) ** 2
             + (margin / 0.005) ** 2
         )
 
-    result = optimize.minimize(
-        loss, 0.85 * common[upper], method="L-BFGS-B", options={"maxiter": 300, "maxfun": 60_000}
-    )
+    start = 0.85 * (L @ L.T)[upper]
+    options = {"maxiter": 400, "maxfun": 100_000}
+    result = optimize.minimize(loss, start, method="L-BFGS-B", options=options)
     return matrix(np.asarray(result.x, dtype=np.float64))
+
+
+def regressor_pairs(
+    model: FactorModel, columns: Columns, kept: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Correlations among regressors under which the coefficients of the first model give its printed R2.
+
+    R2 = b' C b for standardised coefficients b. The correlations C as drawn are moved along the products b b' of the
+    models, the smallest change (in that family) that meets every R2; dummies of one variable and `kept` pairs stay.
+    """
+    score = model.models[0]
+    if not score.adjusted_r2:
+        return {}
+    names = list(score.coefficients)
+    X = np.column_stack([standardised(term(columns, name)) for name in names])
+    n, p = X.shape
+    C = X.T @ X / n
+    B = np.array(list(score.coefficients.values()), dtype=np.float64)
+    wanted = 1 - (1 - np.array(score.adjusted_r2)) * (n - p - 1) / (n - 1)
+    free = np.array(
+        [
+            [
+                a.partition("=")[0] != b.partition("=")[0] and (a, b) not in kept and (b, a) not in kept
+                for b in names
+            ]
+            for a in names
+        ]
+    )
+    directions = [free * np.outer(b, b) for b in B.T]
+    effect = np.array([[b @ D @ b for D in directions] for b in B.T])
+    size = np.linalg.solve(effect, wanted - np.einsum("ik,ij,jk->k", B, C, B))
+    C = C + sum(s * D for s, D in zip(size, directions, strict=True))
+    return {
+        (names[i], names[j]): (float(C[i, j]), 1.0) for i in range(p) for j in range(i + 1, p) if free[i, j]
+    }
 
 
 def calibrate_factor_model(
@@ -101,7 +150,7 @@ def calibrate_factor_model(
     for score in whole:
         pairs |= _regression_pairs(columns, score, _coefficients(score, whole[0]), list(sums), None)
     for group in groups:
-        member = np.nan_to_num(term(columns, group.term))
+        member = term(columns, group.term)
         odds = np.sqrt(member.mean() / (1 - member.mean()))
         for name, score_value, middle, spread in zip(
             sums, group.scores[1:], overall.scores[1:] if overall else (), model.score_ranges, strict=True
@@ -149,7 +198,7 @@ def factor_model_residuals(
     items = list(model.items)
     table = _table(model)
     unprinted = set(model.unprinted_loadings)
-    sample = correlate(np.column_stack([columns[item] for item in items]))
+    sample = correlate(np.column_stack([columns[item] for item in items]), missing="mean")
     R = sample.r
     L = loadings_like(R, table)
     found = adequacy(R, sample.n)
@@ -201,7 +250,12 @@ def _regression_residuals(
     Y = np.column_stack([scores @ np.array(score.composite), scores])[rows]
     Y = (Y - Y.mean(0)) / Y.std(0)
     b = np.linalg.lstsq(X, Y, rcond=None)[0]
+    n, p = X.shape
+    adjusted = 1 - ((Y - X @ b) ** 2).mean(0) * (n - 1) / (n - p - 1)
     where = score.within or "all"
+    for k, printed_r2 in enumerate(score.adjusted_r2):
+        name = ("composite", *model.factors)[k]
+        yield f"adj_r2:{where}:{name}", "adj_r2", printed_r2, printed_r2, float(adjusted[k]), 0.05, ""
     for i, (regressor, printed) in enumerate(score.coefficients.items()):
         for k, name in enumerate(("composite", *model.factors)):
             value = printed[k]

@@ -93,8 +93,12 @@ def _filler(filler: Filler, n: int, rng: np.random.Generator) -> pd.Series:
     times = [datetime.min] * n
     if filler.first and filler.last:
         first, last = datetime.fromisoformat(filler.first), datetime.fromisoformat(filler.last)
-        seconds = np.sort(rng.uniform(0, (last - first).total_seconds(), size=n))
-        times = [first + timedelta(seconds=round(s)) for s in seconds.tolist()]
+        days = np.sort(rng.uniform(0, (last.date() - first.date()).days + 1, size=n))
+        working = (last - first) - timedelta(days=(last.date() - first.date()).days)
+        times = [
+            first + timedelta(days=int(day), seconds=round(working.total_seconds() * (day % 1)))
+            for day in days.tolist()
+        ]
     return pd.Series(
         [filler.text.format(row=i + 1, draw=int(draws[i]), time=times[i]) for i in range(n)], dtype=object
     )

@@ -74,6 +74,8 @@ class Variable(Closed):
     blanks: int = Field(default=0, ge=0)
     """Rows without an answer; `blank_block` nests them: one respondent skips several questions of a block."""
     blank_block: str | None = None
+    blank_where: str | None = None
+    """Term (`variable=level`) of rows that go blank first; the variable must stand before this one."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Variable:
@@ -141,6 +143,7 @@ class ScoreModel(Closed):
     composite: tuple[float, ...]
     coefficients: dict[str, tuple[float | None, ...]]
     """By regressor: composite first, then the factors in order."""
+    adjusted_r2: tuple[float, ...] = ()
     tolerance: float = 0.1
 
 
@@ -197,8 +200,8 @@ class Roster(Closed):
 class Filler(Closed):
     """A column of the export that is no variable (serial number, time, address): a Python format string.
 
-    `{row}` counts from 1, `{draw}` is a whole number from `minimum` to `maximum`, `{time}` a moment between
-    `first` and `last` that never runs backwards.
+    `{row}` counts from 1, `{draw}` is a whole number from `minimum` to `maximum`, `{time}` a moment that never
+    runs backwards, on the days from `first` to `last` and within their hours.
     """
 
     column: str
