@@ -33,17 +33,17 @@ NAMED = 10
 """Columns named in one message; the rest are counted."""
 
 ROW_MESSAGES = {
-    "missing_household_id": ("the row has no household id", "该行缺少住户编号"),
-    "missing_wave": ("the row does not say its wave", "该行缺少调查轮次"),
-    "unknown_wave": ("the wave is not in its code list", "调查轮次不在代码表中"),
-    "missing_site": ("the row does not say its site", "该行缺少安置点"),
-    "unknown_site": ("the site is not in its code list", "安置点不在代码表中"),
-    "orphan": ("the household is not among the accepted rows of {base}", "该住户不在 {base} 的有效记录中"),
+    "missing_household_id": ("has no household id", "缺少住户编号"),
+    "missing_wave": ("does not say its wave", "缺少调查轮次"),
+    "unknown_wave": ("is a wave that the code list does not name", "不是代码表中的调查轮次"),
+    "missing_site": ("does not say its site", "缺少安置点"),
+    "unknown_site": ("is a site that the code list does not name", "不是代码表中的安置点"),
+    "orphan": ("is a household without an accepted row in {base}", "在 {base} 中没有有效的住户记录"),
     "duplicate_household": (
-        "the household stands in several rows that differ, and nothing says which is right",
-        "该住户有多行且内容不一致，无法判断哪一行正确",
+        "stands in several rows that differ, and nothing says which is right",
+        "有多行且内容不一致，无法判断哪一行正确",
     ),
-    "duplicate_row": ("the row repeats an earlier row word for word", "该行与前面某行完全相同"),
+    "duplicate_row": ("stands in an earlier row that is the same in every cell", "与前面某行完全相同"),
 }
 """Why a row is set aside, in the order in which the rules are tried, in English and Chinese."""
 
@@ -484,25 +484,11 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, base: Landed, con: duckd
         f"CREATE OR REPLACE TEMP TABLE set_aside AS SELECT _row, household_id, rule, CASE rule {value} END AS value "
         f"FROM (SELECT *, CASE {rule} END AS rule FROM arrived {repeats}) WHERE rule IS NOT NULL"
     )
-    en, zh = (
-        " ".join(
-            f"WHEN {sql.text(name)} THEN {sql.text(texts[i].format(base=place_of(base.file)))}"
-            for name, texts in ROW_MESSAGES.items()
-        )
-        for i in (0, 1)
-    )
-    place = sql.text(place_of(file.file))
-    con.execute(
-        f"""INSERT INTO quality.quarantine
-        SELECT {sql.text(survey_id)}, {sql.text(file.file.file_id)}, {sql.text(file.file.path)}, _row, household_id,
-            '', value, rule, 'row',
-            {place} || ', row ' || _row || coalesce(' (' || value || ')', '') || ': '
-                || CASE rule {en} END,
-            {place} || ' 第 ' || _row || ' 行' || coalesce('（' || value || '）', '') || '：'
-                || CASE rule {zh} END,
-            {folder.survey.is_synthetic}
-        FROM set_aside"""
-    )
+    place = place_of(base.file)
+    messages = {
+        rule: (en.format(base=place), zh.format(base=place)) for rule, (en, zh) in ROW_MESSAGES.items()
+    }
+    _quarantine(folder, file, con, "row", "set_aside", messages)
     return _count(con, "set_aside")
 
 
@@ -594,38 +580,49 @@ def _set_cells_aside(
     for variable in [v for v, count in zip(file.columns, failed, strict=True) if count]:
         column = file.columns[variable]
         judged = _judged(
-            _cells(folder, file, [variable]), ["_row", f"{file.text(variable)} AS received"], file.scan
+            _cells(folder, file, [variable]), ["_row", f"{file.text(variable)} AS value"], file.scan
         )
-        place, header = sql.text(place_of(file.file)), sql.text(column.column)
-        concerns = _concerned(folder, file.file.file_id, variable, indicators)
-        en, zh = _cell_messages(column)
-        con.execute(
-            f"""INSERT INTO quality.quarantine
-            SELECT {sql.text(folder.survey_id)}, {sql.text(file.file.file_id)}, {sql.text(file.file.path)}, _row, raw._household_id,
-                {header}, received, substr(j0, {len(FAILED) + 1}), 'cell',
-                {place} || ', row ' || _row || ', column ' || {header} || {sql.text(concerns[0])}
-                    || ': ' || left(received, 200) || ' ' || CASE substr(j0, {len(FAILED) + 1}) {en} END,
-                {place} || ' 第 ' || _row || ' 行，列 ' || {header} || {sql.text(concerns[1])}
-                    || '：' || left(received, 200) || ' ' || CASE substr(j0, {len(FAILED) + 1}) {zh} END,
-                {folder.survey.is_synthetic}
-            FROM {judged} JOIN {name} AS raw USING (_row) WHERE starts_with(j0, {sql.text(FAILED)})"""
+        source = (
+            f"(SELECT _row, _household_id AS household_id, value, substr(j0, {len(FAILED) + 1}) AS rule "
+            f"FROM {judged} JOIN {name} USING (_row) WHERE starts_with(j0, {sql.text(FAILED)}))"
         )
+        limits = {
+            "minimum": cell_text(column.minimum),
+            "maximum": cell_text(column.maximum),
+            "codes": " ".join(column.codes),
+        }
+        messages = {rule: (en.format(**limits), zh.format(**limits)) for rule, (en, zh) in MESSAGES.items()}
+        concerned = _concerned(folder, file.file.file_id, variable, indicators)
+        _quarantine(folder, file, con, "cell", source, messages, column.column, concerned)
 
 
-def _cell_messages(column: Column) -> tuple[str, str]:
-    limits = {
-        "minimum": cell_text(column.minimum),
-        "maximum": cell_text(column.maximum),
-        "codes": " ".join(column.codes),
-    }
+def _quarantine(
+    folder: SurveyFolder,
+    file: Landed,
+    con: duckdb.DuckDBPyConnection,
+    grain: str,
+    source: str,
+    messages: Mapping[str, tuple[str, str]],
+    header: str = "",
+    concerned: tuple[str, str] = ("", ""),
+) -> None:
+    """Add the rows (_row, household_id, value, rule) of `source` to the quarantine, with their messages."""
+    place = place_of(file.file)
+    column = (f", column {header}{concerned[0]}", f"，列 {header}{concerned[1]}") if header else ("", "")
     en, zh = (
-        " ".join(
-            f"WHEN {sql.text(rule)} THEN {sql.text(texts[i].format(**limits))}"
-            for rule, texts in MESSAGES.items()
-        )
+        " ".join(f"WHEN {sql.text(rule)} THEN {sql.text(both[i])}" for rule, both in messages.items())
         for i in (0, 1)
     )
-    return en, zh
+    shown = "coalesce(left(value, 200) || ' ', '')"
+    con.execute(
+        f"""INSERT INTO quality.quarantine
+        SELECT {sql.texts([folder.survey_id, file.file.file_id, file.file.path])}, _row, household_id,
+            {sql.text(header)}, value, rule, {sql.text(grain)},
+            {sql.text(f"{place}, row ")} || _row || {sql.text(f"{column[0]}: ")} || {shown} || CASE rule {en} END,
+            {sql.text(f"{place} 第 ")} || _row || {sql.text(f" 行{column[1]}：")} || {shown} || CASE rule {zh} END,
+            {folder.survey.is_synthetic}
+        FROM {source}"""
+    )
 
 
 def _concerned(
