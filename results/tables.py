@@ -1,0 +1,98 @@
+"""Rows of results as Arrow tables of the contract.
+
+Belongs here: casting to the declared columns and types, and the refusal of rows that break names, keys or nulls.
+Does not belong here: ranges and references, which the audit checks on the finished build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from publication.tables import Contract, Table, load_contract
+from survey.catalog import load_catalog
+from warehouse.paths import Paths
+
+ARROW: dict[str, pa.DataType] = {
+    "VARCHAR": pa.string(),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "BOOLEAN": pa.bool_(),
+}
+"""Arrow type of each column type that a result may have."""
+
+Row = Mapping[str, Any]
+
+
+class ResultError(ValueError):
+    """Rows that do not fit the table they are meant for; the message names table and column."""
+
+
+@cache
+def _contract() -> Contract:
+    catalog = Paths.from_environment().catalog
+    return load_contract(catalog / "tables.yml", load_catalog(catalog).indicators)
+
+
+def conform(name: str, rows: pa.Table | Iterable[Row]) -> pa.Table:
+    """Rows as a table of the contract.
+
+    Parameters
+    ----------
+    name
+        `schema.table`.
+    rows
+        An Arrow table or mappings, each with every column of the contract and no other. NaN and infinity are
+        no results and become null.
+
+    Raises
+    ------
+    ResultError
+        Unknown or absent column, wrong type, null where none is allowed, key that is not unique.
+    """
+    table = _contract()[name]
+    made = rows if isinstance(rows, pa.Table) else _from_rows(table, list(rows))
+    _same_names(table, made.column_names)
+    arrays = []
+    for column in table.columns:
+        kind = ARROW[column.type]
+        try:
+            array = made[column.name].cast(kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ResultError(f"{name}.{column.name}: {error}") from error
+        if column.type == "DOUBLE":
+            array = pc.if_else(pc.is_finite(array), array, pa.scalar(None, kind))
+        if array.null_count and not column.nullable:
+            raise ResultError(
+                f"{name}.{column.name}: {array.null_count} rows without a value; none may be empty"
+            )
+        arrays.append(array)
+    result = pa.table(dict(zip(table.column_names, arrays, strict=True)))
+    n_distinct = result.group_by(list(table.key)).aggregate([]).num_rows
+    if n_distinct < result.num_rows:
+        raise ResultError(
+            f"{name}: {result.num_rows} rows but {n_distinct} combinations of its key {', '.join(table.key)}"
+        )
+    return result
+
+
+def _from_rows(table: Table, rows: list[Row]) -> pa.Table:
+    for names in {tuple(row) for row in rows}:
+        _same_names(table, names)
+    return pa.table(
+        {
+            c.name: pa.array([row[c.name] for row in rows], ARROW[c.type], from_pandas=True)
+            for c in table.columns
+        }
+    )
+
+
+def _same_names(table: Table, names: Iterable[str]) -> None:
+    wrong = set(names) ^ set(table.column_names)
+    if wrong:
+        raise ResultError(f"{table.full_name}: columns {sorted(wrong)} are absent or not in the contract")
