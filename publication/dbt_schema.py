@@ -63,7 +63,7 @@ def _model(table: Table, is_view: bool) -> dict[str, Any]:
     if not is_view:
         entry["config"] = {"contract": {"enforced": True}}
     entry["columns"] = [
-        {"name": c.name, "data_type": c.type.lower(), "description": c.en} for c in table.columns
+        {"name": c.name, "quote": True, "data_type": c.type.lower(), "description": c.en} for c in table.columns
     ]
     tests = [_identifies(table.name, table.key)]
     filled = [c.name for c in table.columns if not c.nullable and c.name not in table.key]

@@ -3,11 +3,13 @@
 Every table gets a row for each combination of its key (within a limit) and values inside the declared limits.
 """
 
+import functools
 import itertools
 import random
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from publication import sql
 from publication.tables import Column, Contract, Table, load_contract
@@ -56,6 +58,7 @@ INDICATORS = (
 )
 
 
+@functools.cache
 def contract() -> Contract:
     """The real contract over the four made-up indicators."""
     return load_contract(TABLES, INDICATORS)
@@ -70,13 +73,13 @@ def build(path: Path, seed: int = 1) -> Path:
             columns = ", ".join(f"{sql.name(c.name)} {c.type}" for c in table.columns)
             con.execute(f"CREATE TABLE {sql.name(table.schema, table.name)} ({columns})")
             rows = _rows(table, rng)
-            con.executemany(
-                f"INSERT INTO {sql.name(table.schema, table.name)}"
-                f" VALUES ({', '.join('?' * len(table.columns))})",
-                [[row[c] for c in table.column_names] for row in rows],
-            )
-        con.execute("UPDATE reference.indicators SET system = CASE indicator_id WHEN 'land_area' THEN 'capital'"
-                    " WHEN 'trust' THEN 'stability' WHEN 'friends' THEN 'integration' ELSE 'individual' END")
+            con.register("rows", pa.Table.from_pylist(rows))
+            names = ", ".join(map(sql.name, table.column_names))
+            con.execute(f"INSERT INTO {sql.name(table.schema, table.name)} SELECT {names} FROM rows")
+        con.execute(
+            "UPDATE reference.indicators SET system = CASE indicator_id WHEN 'land_area' THEN 'capital'"
+            " WHEN 'trust' THEN 'stability' WHEN 'friends' THEN 'integration' ELSE 'individual' END"
+        )
         con.execute("UPDATE reference.surveys SET waves = 'before after', status = 'accepted'")
         con.execute("UPDATE quality.loads SET received = accepted + quarantined, status = 'accepted'")
         con.execute(

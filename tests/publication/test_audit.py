@@ -1,0 +1,157 @@
+import duckdb
+import pytest
+from made_up_build import contract
+
+from publication.audit import audit
+
+
+def failures(database):
+    return {(c.table, c.check): c for c in audit(database, contract()).checks if c.status == "failed"}
+
+
+def test_a_sound_build_passes_every_check(database):
+    result = audit(database, contract())
+    assert failures(database) == {}
+    assert result.is_passed
+    checked = {c.table for c in result.checks}
+    assert {t.full_name for t in contract()} <= checked
+
+
+@pytest.mark.parametrize(
+    ("damage", "table", "check", "message"),
+    [
+        ("DROP TABLE reference.codes", "reference.codes", "columns_as_described", "missing"),
+        ("CREATE TABLE quality.secret (a INT)", "quality", "schema_is_described", "quality.secret"),
+        (
+            "ALTER TABLE reference.codes ADD COLUMN extra INT",
+            "reference.codes",
+            "columns_as_described",
+            "extra",
+        ),
+        (
+            "ALTER TABLE reference.codes DROP COLUMN label_zh",
+            "reference.codes",
+            "columns_as_described",
+            "label_zh",
+        ),
+        (
+            "ALTER TABLE reference.codes ALTER display_order TYPE BIGINT",
+            "reference.codes",
+            "columns_as_described",
+            "BIGINT, described as INTEGER",
+        ),
+        (
+            "INSERT INTO harmonized.households SELECT * FROM harmonized.households LIMIT 1",
+            "harmonized.households",
+            "key_is_unique",
+            "survey_id=",
+        ),
+        (
+            "UPDATE harmonized.households SET is_synthetic = NULL",
+            "harmonized.households",
+            "required_is_present",
+            "is_synthetic is empty in 24 rows",
+        ),
+        (
+            "UPDATE capital.household_capitals SET total = 1.5",
+            "capital.household_capitals",
+            "value_in_range",
+            "total is over 1",
+        ),
+        (
+            "UPDATE integration.household_dimensions SET cultural = -0.5",
+            "integration.household_dimensions",
+            "value_in_range",
+            "cultural is under 0",
+        ),
+        (
+            "UPDATE harmonized.households SET trust = 6",
+            "harmonized.households",
+            "value_in_range",
+            "trust is over 5",
+        ),
+        (
+            "UPDATE analysis.regression_coefficients SET b = 'nan'",
+            "analysis.regression_coefficients",
+            "number_is_finite",
+            "b is infinite",
+        ),
+        (
+            "UPDATE analysis.region_comparison SET value = '-inf'",
+            "analysis.region_comparison",
+            "number_is_finite",
+            "value is infinite",
+        ),
+        (
+            "UPDATE harmonized.coverage SET status = 'perhaps'",
+            "harmonized.coverage",
+            "value_is_allowed",
+            "status is none of",
+        ),
+        (
+            "UPDATE capital.household_indicators SET indicator_id = 'unheard_of' WHERE indicator_id = 'trust'",
+            "capital.household_indicators",
+            "indicator_id_is_known",
+            "not in reference.indicators: unheard_of",
+        ),
+        ("UPDATE quality.loads SET received = received + 1", "quality.loads", "rows_balance", "hills"),
+        (
+            "DELETE FROM harmonized.coverage WHERE wave = 'after' AND indicator_id = 'trust'",
+            "harmonized.coverage",
+            "coverage_is_complete",
+            "hills after trust; plains after trust",
+        ),
+        (
+            "UPDATE harmonized.coverage SET n_blank = 3",
+            "harmonized.coverage",
+            "missing_reasons_add_up",
+            "not the sum",
+        ),
+        (
+            "DELETE FROM harmonized.households WHERE survey_id = 'plains'",
+            "harmonized.households",
+            "each_survey_has_rows",
+            "no row for plains",
+        ),
+        (
+            "DELETE FROM capital.household_capitals WHERE survey_id = 'hills'",
+            "capital.household_capitals",
+            "each_survey_has_rows",
+            "no row for hills",
+        ),
+    ],
+)
+def test_damage_is_an_error_that_names_the_place(database, damage, table, check, message):
+    with duckdb.connect(str(database)) as con:
+        con.execute(damage)
+    failed = failures(database)
+    assert message in failed[table, check].message
+    assert failed[table, check].severity == "error"
+    assert failed[table, check].n_failed > 0
+    assert not audit(database, contract()).is_passed
+
+
+def test_rounding_errors_at_the_bound_are_no_failure(database):
+    with duckdb.connect(str(database)) as con:
+        con.execute('UPDATE capital.household_capitals SET total = 1 + 1e-12, "natural" = -1e-12')
+    assert failures(database) == {}
+
+
+def test_a_mart_may_lack_a_survey_that_did_not_ask_its_indicators(database):
+    with duckdb.connect(str(database)) as con:
+        con.execute("DELETE FROM capital.household_capitals WHERE survey_id = 'hills'")
+        con.execute("DELETE FROM capital.household_indicators WHERE survey_id = 'hills'")
+        con.execute(
+            "UPDATE harmonized.coverage SET n = 0 WHERE survey_id = 'hills' AND indicator_id = 'land_area'"
+        )
+    assert failures(database) == {}
+
+
+def test_a_refused_survey_and_an_empty_table_are_warnings(database):
+    with duckdb.connect(str(database)) as con:
+        con.execute("UPDATE quality.loads SET status = 'refused' WHERE survey_id = 'hills'")
+        con.execute("DELETE FROM quality.quarantine")
+    failed = failures(database)
+    assert set(failed) == {("quality.loads", "survey_is_accepted"), ("quality.quarantine", "table_has_rows")}
+    assert {c.severity for c in failed.values()} == {"warning"}
+    assert audit(database, contract()).is_passed

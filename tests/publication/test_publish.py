@@ -1,0 +1,302 @@
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from made_up_build import build, contract
+
+from publication.audit import audit
+from publication.publish import PublicationFailed, PublicationRefused, RunInfo, publish
+
+
+def publish_build(database, published, run_id="run"):
+    return publish(database, published, contract(), audit(database, contract()), RunInfo(run_id))
+
+
+def snapshot(published):
+    """What a user sees: every file with its bytes."""
+    return {
+        p.relative_to(published).as_posix(): p.read_bytes()
+        for entry in published.iterdir()
+        if not entry.name.startswith(".")
+        for p in ([entry] if entry.is_file() else sorted(entry.rglob("*")))
+        if p.is_file()
+    }
+
+
+def test_everything_of_the_contract_is_published(sound_build, tmp_path):
+    result = publish_build(sound_build, tmp_path / "published")
+    files = snapshot(tmp_path / "published")
+    for table in contract():
+        assert f"parquet/{table.schema}/{table.name}.parquet" in files
+        assert f"csv/{table.full_name}.csv" in files
+    assert {"warehouse.duckdb", "data_dictionary.xlsx", "manifest.json", "csv/datapackage.json"} <= set(files)
+    assert result.csv_left_out == {}
+    assert not [name for name in files if name.endswith(".wal")]
+
+
+def test_the_manifest_tells_what_is_there(sound_build, tmp_path):
+    published = tmp_path / "published"
+    run = RunInfo("run-7", code_version="abc", inputs={"catalog/tables.yml": "0" * 64})
+    result = publish(sound_build, published, contract(), audit(sound_build, contract()), run)
+    manifest = json.loads((published / "manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["run_id"], manifest["code_version"]) == ("run-7", "abc")
+    assert manifest["contract_version"] == contract().version
+    assert {"file": "catalog/tables.yml", "sha256": "0" * 64} in manifest["inputs"]
+    assert {i.get("survey_id") for i in manifest["inputs"]} >= {"hills", "plains"}
+    files = snapshot(published)
+    del files["manifest.json"]
+    assert {n: hashlib.sha256(b).hexdigest() for n, b in files.items()} == {
+        n: f["sha256"] for n, f in manifest["files"].items()
+    }
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+        for name, entry in manifest["tables"].items():
+            assert con.execute(f"SELECT count(*) FROM {name}").fetchone() == (entry["rows"],)
+            assert entry["content_checksum"] == result.tables[name].checksum
+
+
+def test_the_database_is_commented_sorted_and_opens_in_old_versions(sound_build, tmp_path):
+    publish_build(sound_build, tmp_path / "published")
+    path = tmp_path / "published" / "warehouse.duckdb"
+    # the storage version number stands at byte 12 of the header; 64 is what DuckDB 1.0.0 reads
+    assert int.from_bytes(path.read_bytes()[12:20], "little") == 64
+    assert path.stat().st_mode & 0o777 == 0o444
+    with duckdb.connect(str(path), read_only=True) as con:
+        bare = con.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
+        ).fetchall()
+        assert bare == []
+        assert con.execute("SELECT count(*) FROM duckdb_tables() WHERE comment IS NULL").fetchone() == (0,)
+        keys = con.execute("SELECT survey_id, household_id, wave FROM harmonized.households").fetchall()
+        assert keys == sorted(keys)
+
+
+def test_results_of_the_audit_are_published(sound_build, tmp_path):
+    publish_build(sound_build, tmp_path / "published")
+    with duckdb.connect(str(tmp_path / "published" / "warehouse.duckdb"), read_only=True) as con:
+        rows = con.execute(
+            "SELECT \"table\", status FROM quality.checks WHERE source = 'audit' AND \"check\" = 'key_is_unique'"
+        ).fetchall()
+    assert sorted(rows) == sorted((t.full_name, "passed") for t in contract())
+
+
+def test_content_checksums_depend_on_contents_alone(sound_build, tmp_path):
+    first = publish_build(sound_build, tmp_path / "a", "one").tables
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{sound_build}' AS old (READ_ONLY)")
+        con.execute(f"ATTACH '{tmp_path / 'shuffled.duckdb'}' AS new")
+        con.execute("COPY FROM DATABASE old TO new")
+        con.execute("UPDATE new.quality.loads SET loaded_at = loaded_at + INTERVAL 1 DAY")
+        con.execute("UPDATE new.harmonized.households SET land_area = land_area * (1 + 1e-15)")
+    shuffled = publish_build(tmp_path / "shuffled.duckdb", tmp_path / "b", "two").tables
+    assert shuffled == first
+    with duckdb.connect(str(tmp_path / "shuffled.duckdb")) as con:
+        con.execute("UPDATE harmonized.households SET trust = 6 - trust WHERE household_id = 'h1'")
+    changed = publish_build(tmp_path / "shuffled.duckdb", tmp_path / "c", "three").tables
+    assert {n for n in first if first[n] != changed[n]} == {"harmonized.households"}
+
+
+def test_a_failed_audit_leaves_the_published_version(database, tmp_path):
+    published = tmp_path / "published"
+    publish_build(database, published)
+    before = snapshot(published)
+    with duckdb.connect(str(database)) as con:
+        con.execute("UPDATE capital.household_capitals SET total = 2")
+    with pytest.raises(
+        PublicationRefused, match=r"capital\.household_capitals: value_in_range: total is over 1"
+    ):
+        publish_build(database, published)
+    assert snapshot(published) == before
+
+
+def test_a_damaged_build_leaves_the_published_version(database, tmp_path):
+    published = tmp_path / "published"
+    passed = audit(database, contract())
+    publish_build(database, published)
+    before = snapshot(published)
+    size = database.stat().st_size
+    os.truncate(database, size // 3)
+    with pytest.raises(PublicationFailed, match="published before stays"):
+        publish(database, published, contract(), passed, RunInfo("run"))
+    assert snapshot(published) == before
+    assert not list((published / ".versions").glob("staging-*"))
+
+
+def test_two_publications_do_not_run_at_once(sound_build, tmp_path):
+    published = tmp_path / "published"
+    publish_build(sound_build, published)
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
+            "print('held', flush=True); sys.stdin.read()",
+            str(published / ".versions" / "lock"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(PublicationFailed, match="another publication is running"):
+            publish_build(sound_build, published)
+    finally:
+        holder.communicate()
+    publish_build(sound_build, published)
+
+
+def test_only_the_current_and_the_previous_version_are_kept(sound_build, tmp_path):
+    published = tmp_path / "published"
+    versions = [publish_build(sound_build, published).version for _ in range(3)]
+    kept = sorted(p for p in (published / ".versions").iterdir() if p.is_dir())
+    assert kept == sorted(versions[1:])
+    assert (published / ".current").resolve() == versions[2].resolve()
+
+
+def test_an_entry_that_is_gone_from_a_version_is_gone_for_users(sound_build, tmp_path):
+    published = tmp_path / "published"
+    publish_build(sound_build, published)
+    (published / "old_report").symlink_to(".current/old_report")
+    publish_build(sound_build, published)
+    assert not (published / "old_report").is_symlink()
+
+
+def _read_in_a_loop(published, stop, results):
+    """Open the database again and again; each answer must come from one version alone."""
+    versions, errors = set(), []
+    while not stop.is_set():
+        try:
+            with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+                answer = con.execute(
+                    "SELECT DISTINCT place FROM reference.surveys UNION SELECT DISTINCT county FROM reference.sites"
+                ).fetchall()
+            if len(answer) != 1:
+                errors.append(f"mixed answer {answer}")
+            versions.update(answer)
+        except Exception as error:
+            errors.append(repr(error))
+    results.put((len(versions), errors))
+
+
+def _mark(database, mark):
+    with duckdb.connect(str(database)) as con:
+        con.execute("UPDATE reference.surveys SET place = ?", [mark])
+        con.execute("UPDATE reference.sites SET county = ?", [mark])
+
+
+def test_readers_see_whole_versions_through_twenty_publications(database, tmp_path):
+    published = tmp_path / "published"
+    _mark(database, "v0")
+    publish_build(database, published)
+    context = multiprocessing.get_context("spawn")
+    stop, results = context.Event(), context.Queue()
+    readers = [context.Process(target=_read_in_a_loop, args=(published, stop, results)) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        passed = audit(database, contract())
+        for k in range(1, 21):
+            _mark(database, f"v{k}")
+            publish(database, published, contract(), passed, RunInfo(f"run-{k}"))
+    finally:
+        stop.set()
+        answers = [results.get(timeout=60) for _ in readers]
+        for reader in readers:
+            reader.join()
+    for n_versions, errors in answers:
+        assert errors == []
+        assert n_versions > 1
+
+
+def test_a_reader_that_has_the_file_open_keeps_its_version(database, tmp_path):
+    published = tmp_path / "published"
+    _mark(database, "old")
+    publish_build(database, published)
+    reader = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import duckdb, sys; con = duckdb.connect(sys.argv[1], read_only=True);"
+            "print('open', flush=True); sys.stdin.read();"
+            "print(con.execute('SELECT DISTINCT place FROM reference.surveys').fetchall())",
+            str(published / "warehouse.duckdb"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout.readline() == "open\n"
+    _mark(database, "new")
+    for _ in range(2):
+        publish_build(database, published)
+    answer, _ = reader.communicate()
+    assert answer == "[('old',)]\n"
+
+
+PUBLISH_ONCE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from made_up_build import contract
+from publication.audit import audit
+from publication.publish import RunInfo, publish
+database, published = Path(sys.argv[2]), Path(sys.argv[3])
+passed = audit(database, contract())
+print("start", flush=True)
+publish(database, published, contract(), passed, RunInfo("killed"))
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_version_whole(tmp_path):
+    old, new = build(tmp_path / "old.duckdb", seed=1), build(tmp_path / "new.duckdb", seed=2)
+    published = tmp_path / "published"
+    old_tables = publish_build(old, published).tables
+    new_tables = publish_build(new, tmp_path / "undisturbed").tables
+    rng = random.Random(5)
+    survivors = set()
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", PUBLISH_ONCE, str(Path(__file__).parent), str(new), str(published)],
+            stdout=subprocess.PIPE,
+        )
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        manifest = json.loads((published / "manifest.json").read_text(encoding="utf-8"))
+        files = snapshot(published)
+        del files["manifest.json"]
+        assert {n: hashlib.sha256(b).hexdigest() for n, b in files.items()} == {
+            n: f["sha256"] for n, f in manifest["files"].items()
+        }
+        checksum = manifest["tables"]["harmonized.households"]["content_checksum"]
+        expected = {t["harmonized.households"].checksum for t in (old_tables, new_tables)}
+        assert checksum in expected
+        survivors.add(checksum)
+        publish_build(old, published)
+    assert publish_build(new, published).tables == new_tables
+    assert len([p for p in (published / ".versions").iterdir() if p.is_dir()]) == 2
+
+
+def test_missing_permission_is_a_plain_error(sound_build, tmp_path, monkeypatch):
+    published = tmp_path / "published"
+    publish_build(sound_build, published)
+    before = snapshot(published)
+
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied", "warehouse.duckdb")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(PublicationFailed, match=r"Permission denied.*published before stays"):
+        publish_build(sound_build, published)
+    monkeypatch.undo()
+    assert snapshot(published) == before
