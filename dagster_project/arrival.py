@@ -18,7 +18,7 @@ from expectations.runner import Outcome, run_suite
 from survey.crosswalk import check_crosswalk
 from survey.folder import SURVEY_FILE, TABLES, Problem, SurveyFolder, SurveyFolderError, load_folder
 from survey.ingest import SurveyLoad, ingest, refuse
-from warehouse.database import replace_rows
+from warehouse.database import quoted, replace_rows, table_exists
 
 TEXT, NUMBER = pa.string(), pa.float64()
 CHECKS = pa.schema(
@@ -62,7 +62,7 @@ class Arrival:
 
     @property
     def is_balanced(self) -> bool:
-        """received = accepted + quarantined."""
+        """Whether received = accepted + quarantined."""
         return self.received_rows == self.accepted_rows + self.quarantined_rows
 
 
@@ -120,7 +120,9 @@ def _validate(
     found = {}
     checks, profiles = [], []
     for file in folder.survey.files:
-        landed = pq.read_table(warehouse.paths.landing / folder.survey_id / f"{file.file_id}.parquet").to_pandas()
+        landed = pq.read_table(
+            warehouse.paths.landing / folder.survey_id / f"{file.file_id}.parquet"
+        ).to_pandas()
         frame = as_received(folder, file, landed)
         previous = _previous_profile(con, folder.survey_id, file.file_id)
         table = f"{folder.survey_id}/{file.file_id}"
@@ -170,3 +172,23 @@ def _remember(warehouse: Warehouse, folder: SurveyFolder) -> None:
         shutil.copyfile(folder.path / name, fresh / name)
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
+
+
+def withdraw(warehouse: Warehouse, survey_id: str) -> None:
+    """Take out a survey whose folder is gone: its raw tables, its quality rows, its declarations."""
+    with warehouse.connect() as con:
+        tables = con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'raw' and starts_with(table_name, ?)",
+            [f"{survey_id}__"],
+        ).fetchall()
+        for (name,) in tables:
+            con.execute(f"drop table raw.{quoted(name)}")
+        for schema, name in (
+            *(("quality", n) for n in ("loads", "quarantine", "codebook")),
+            *(("raw", n) for n in ("arrival_checks", "arrival_profiles")),
+        ):
+            if table_exists(con, schema, name):
+                con.execute(f"delete from {schema}.{name} where survey_id = ?", [survey_id])
+        if table_exists(con, "staging", "household_waves"):
+            con.execute("delete from staging.household_waves where survey_id = ?", [survey_id])
+    shutil.rmtree(warehouse.paths.accepted / survey_id, ignore_errors=True)

@@ -15,6 +15,7 @@ from dagster_dbt import DbtProject
 from warehouse.paths import Paths
 
 PATHS = Paths.from_environment()
+DBT = Path(sys.executable).with_name("dbt")
 os.environ.setdefault("WAREHOUSE_BUILD_DATABASE", str(PATHS.build_database))
 
 
@@ -35,9 +36,8 @@ def ensure_manifest(folder: Path) -> None:
     ]
     if manifest.exists() and manifest.stat().st_mtime >= max(p.stat().st_mtime for p in sources):
         return
-    dbt = Path(sys.executable).with_name("dbt")
     done = subprocess.run(
-        [dbt, "parse", "--quiet", "--project-dir", folder, "--profiles-dir", folder],
+        [DBT, "parse", "--quiet", "--project-dir", folder, "--profiles-dir", folder],
         capture_output=True,
         text=True,
         check=False,

@@ -5,4 +5,6 @@ import dagster as dg
 from survey.folder import list_survey_folders
 from warehouse.paths import Paths
 
-surveys = dg.StaticPartitionsDefinition([p.name for p in list_survey_folders(Paths.from_environment().surveys)])
+surveys = dg.StaticPartitionsDefinition(
+    [p.name for p in list_survey_folders(Paths.from_environment().surveys)]
+)

@@ -14,7 +14,9 @@ from ruamel.yaml import YAML
 
 from publication.tables import Contract, Table
 
-HEADER = "# Written by `make contract` from data/catalog/tables.yml and the catalog; edit those, not this file.\n"
+HEADER = (
+    "# Written by `make contract` from data/catalog/tables.yml and the catalog; edit those, not this file.\n"
+)
 INTERNAL = {
     "household_waves": (
         "Every household of every survey in every wave: one value and one missing reason per canonical indicator. "
@@ -63,7 +65,8 @@ def _model(table: Table, is_view: bool) -> dict[str, Any]:
     if not is_view:
         entry["config"] = {"contract": {"enforced": True}}
     entry["columns"] = [
-        {"name": c.name, "quote": True, "data_type": c.type.lower(), "description": c.en} for c in table.columns
+        {"name": c.name, "quote": True, "data_type": c.type.lower(), "description": c.en}
+        for c in table.columns
     ]
     tests = [_identifies(table.name, table.key)]
     filled = [c.name for c in table.columns if not c.nullable and c.name not in table.key]

@@ -197,12 +197,12 @@ class _WaveCompiler:
                 return _across(row.rule, sources), reasons
 
     def _converted(self, value: exp.Expr, row: CrosswalkRow, indicator: Indicator) -> exp.Expr:
-        if row.unit is None or row.unit == indicator.unit:
-            return value
         asked_in = row.unit
+        if asked_in is None or asked_in == indicator.unit:
+            return value
         year = int(self.folder.survey.fieldwork[:4])
         try:
-            factor = self.catalog.factor_of(indicator.id, indicator.unit, asked_in, year)
+            factor = self.catalog.factor_of(indicator.id, indicator.unit or "", asked_in, year)
         except KeyError as error:
             raise CrosswalkError(f"wave {self.wave}, {error.args[0]}") from None
         return exp.Mul(this=exp.Paren(this=value), expression=exp.Literal.number(repr(factor)))

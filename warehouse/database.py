@@ -50,13 +50,14 @@ def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: p
         con.execute(f"create or replace table {target} as select * from incoming")
     finally:
         con.unregister("incoming")
-    return table.num_rows
+    return int(table.num_rows)
 
 
 def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
     """Whether a table or view is there."""
     found = con.execute(
-        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",
+        [schema, name],
     ).fetchone()
     return bool(found and found[0])
 

@@ -1,4 +1,6 @@
-{#- The catalog as lists for loops. Models name no indicator: they ask these macros which there are. -#}
+{#- The catalog as lists for loops. Models name no indicator: they ask these macros which there are.
+    The tables are read while SQL is being written, so they are named as they are; the first model, from which all
+    others follow, declares that it depends on them. -#}
 
 {% macro catalog_rows(query) -%}
     {%- if execute -%}
@@ -17,7 +19,7 @@
 {% macro indicators(system=none) -%}
     {%- set query -%}
 select indicator_id, system, dimension, type, unit, direction, minimum, maximum
-from {{ source('reference', 'indicators') }}
+from reference.indicators
 {% if system %}where system = '{{ system }}' and type <> 'category'{% endif %}
 order by display_order
     {%- endset -%}
@@ -28,8 +30,8 @@ order by display_order
 {% macro default_scheme_members() -%}
     {%- set query -%}
 select m.scheme, m.bounds, m.dimension, m.indicator_id, i.direction, m.weight, m.dimension_weight
-from {{ source('raw', 'weight_scheme_members') }} as m
-inner join {{ source('reference', 'indicators') }} as i on m.indicator_id = i.indicator_id
+from raw.weight_scheme_members as m
+inner join reference.indicators as i on m.indicator_id = i.indicator_id
 where m.is_default
 order by m.member_order
     {%- endset -%}
@@ -41,7 +43,7 @@ order by m.member_order
     {%- set surveys = var('survey_ids') -%}
     {%- set query -%}
 select survey_id, wave, sql
-from {{ source('raw', 'compiled_selects') }}
+from raw.compiled_selects
 {% if surveys %}where survey_id in ('{{ surveys | join("', '") }}'){% endif %}
 order by survey_id, wave_order
     {%- endset -%}

@@ -1,6 +1,5 @@
 {#- Exactly one of value and missing reason, for every household, wave and indicator. -#}
 {%- set household_waves = ref('household_waves') %}
-{%- set _ = source('reference', 'indicators') %}
 {% for i in indicators() %}
 select survey_id, household_id, wave, '{{ i.indicator_id }}' as indicator_id
 from {{ household_waves }}

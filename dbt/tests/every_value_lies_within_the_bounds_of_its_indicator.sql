@@ -1,6 +1,5 @@
 {#- Range checks of the ingest are made from the survey's own declarations; this holds them to the catalog's. -#}
 {%- set household_waves = ref('household_waves') %}
-{%- set _ = source('reference', 'indicators') %}
 {%- set bounded = [] %}
 {%- for i in indicators() if i.minimum is not none or i.maximum is not none %}{% set _ = bounded.append(i) %}{% endfor %}
 {% for i in bounded %}

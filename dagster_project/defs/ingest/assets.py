@@ -4,11 +4,11 @@ Belongs here: what is loaded, in which order, and what is recorded. Does not bel
 cell is judged or a rule becomes SQL (`survey`), or what is expected of a file (`expectations`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 
 from dagster_project.arrival import Arrival, receive
@@ -16,8 +16,10 @@ from dagster_project.partitions import surveys
 from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
 from survey.catalog import catalog_tables
+from survey.folder import SurveyFolder
 from survey.literature import literature_tables, load_literature
 from survey.reference import declared_tables, model_inputs
+from warehouse.database import quoted
 
 ANSWERS = dg.AssetKey(["raw", "answers"])
 WRITER = "duckdb_writer"
@@ -30,26 +32,35 @@ WRITER = "duckdb_writer"
     kinds={"parquet", "duckdb"},
     pool=WRITER,
     description=(
-        "The survey's files: landed as received, checked, rows and cells that fail set aside with a reason, the rest in "
-        "raw tables with typed missing reasons. A survey that cannot be used is refused as a whole and changes nothing."
+        "The survey's files: landed as received, checked, rows and cells that fail set aside with a reason, the "
+        "rest in raw tables with typed missing reasons. A survey that cannot be used is "
+        "refused as a whole and changes nothing."
     ),
     retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
     check_specs=[
-        dg.AssetCheckSpec("is_accepted", ANSWERS, blocking=True, description="Folder and files can be used."),
         dg.AssetCheckSpec(
-            "nothing_is_lost", ANSWERS, blocking=True, description="received = accepted + quarantined for every file."
+            name="is_accepted", asset=ANSWERS, blocking=True, description="Folder and files can be used."
         ),
         dg.AssetCheckSpec(
-            "arrives_in_shape", ANSWERS, blocking=True, description="Great Expectations on structure."
+            name="nothing_is_lost",
+            asset=ANSWERS,
+            blocking=True,
+            description="received = accepted + quarantined for every file.",
         ),
         dg.AssetCheckSpec(
-            "arrives_as_declared", ANSWERS, description="Great Expectations on rows, cells, completeness and drift."
+            name="arrives_in_shape",
+            asset=ANSWERS,
+            blocking=True,
+            description="Great Expectations on structure.",
+        ),
+        dg.AssetCheckSpec(
+            name="arrives_as_declared",
+            asset=ANSWERS,
+            description="Great Expectations on rows, cells, completeness and drift.",
         ),
     ],
 )
-def answers(
-    context: dg.AssetExecutionContext, warehouse: Warehouse
-) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+def answers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
     """Receive one survey."""
     arrival = receive(warehouse, context.partition_key)
     for problem in arrival.problems:
@@ -86,7 +97,9 @@ def _checks(arrival: Arrival) -> Iterator[dg.AssetCheckResult]:
             severity=dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN,
             metadata={
                 "expectations": len(outcomes),
-                "unmet": dg.MetadataValue.md("\n".join(f"- {o.expectation.name}: {o.observed}" for o in unmet) or "none"),
+                "unmet": dg.MetadataValue.md(
+                    "\n".join(f"- {o.expectation.name}: {o.observed}" for o in unmet) or "none"
+                ),
             },
         )
 
@@ -114,7 +127,7 @@ DECLARED = ("surveys", "sites", "crosswalk")
     name="reference_tables",
     pool=WRITER,
 )
-def reference_tables(warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+def reference_tables(warehouse: Warehouse) -> Iterator[Any]:
     """What is declared in catalog and survey folders, and what the papers print."""
     literature = load_literature(warehouse.paths.literature, warehouse.catalog)
     tables = {
@@ -131,22 +144,26 @@ def reference_tables(warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None
 def _with_load_results(warehouse: Warehouse, declared: pa.Table) -> pa.Table:
     """Add to each survey how many households it has and whether its latest load was accepted."""
     with warehouse.connect(read_only=True) as con:
-        con.register("declared", declared)
-        return con.execute(LOAD_RESULTS).to_arrow_table()
+        refused = {
+            s
+            for (s,) in con.execute("select survey_id from quality.loads where status = 'refused'").fetchall()
+        }
+        sizes = [_n_households(con, folder) for folder in warehouse.accepted_folders()]
+    statuses = ["refused" if s in refused else "accepted" for s in declared["survey_id"].to_pylist()]
+    return declared.append_column("n_households", pa.array(sizes, pa.int64())).append_column(
+        "status", pa.array(statuses, pa.string())
+    )
 
 
-LOAD_RESULTS = """
-with latest as (
-    select survey_id, case when bool_and(status = 'accepted') then 'accepted' else 'refused' end as status
-    from quality.loads group by survey_id
-),
-sizes as (
-    select survey_id, sum(accepted) as n_households
-    from quality.loads where is_household_list group by survey_id
-)
-select declared.*, sizes.n_households::bigint as n_households, latest.status
-from declared left join latest using (survey_id) left join sizes using (survey_id)
-"""
+def _n_households(con: duckdb.DuckDBPyConnection, folder: SurveyFolder) -> int:
+    tables = {
+        f"raw.{quoted(f'{folder.survey_id}__{file.file_id}')}"
+        for wave in folder.survey.waves
+        for file in folder.survey.household_files(wave.wave)[:1]
+    }
+    union = " union ".join(f"select _household_id from {table}" for table in sorted(tables))
+    row = con.execute(f"select count(*) from ({union})").fetchone()
+    return int(row[0]) if row else 0
 
 
 MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
@@ -162,7 +179,7 @@ MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
     name="model_inputs",
     pool=WRITER,
 )  # fmt: skip
-def model_input_tables(warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+def model_input_tables(warehouse: Warehouse) -> Iterator[Any]:
     """What the dbt models read to write their SQL."""
     tables = model_inputs(warehouse.accepted_folders(), warehouse.catalog)
     warehouse.store("raw", tables)

@@ -3,8 +3,6 @@
 Belongs here: which models run together and with which variables. Does not belong here: SQL (`dbt/models`).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -7,7 +7,9 @@
     on_schema_change='fail'
 ) }}
 
-{%- set _ = source('raw', 'compiled_selects') %}
+{%- set _ = [
+    source('raw', 'compiled_selects'), source('raw', 'weight_scheme_members'), source('reference', 'indicators')
+] %}
 {% for compiled in compiled_selects() %}
 {{ compiled.sql }}
 {{ 'union all' if not loop.last }}

@@ -44,7 +44,7 @@ dimensions as (
                 'indicator_id': m.indicator_id, 'weight': m.weight, 'score': adapter.quote(m.indicator_id ~ '__score')
             }) %}
         {%- endfor %}
-        {{ composite(parts) }} as {{ dimension }},
+        {{ composite(parts) }} as {{ adapter.quote(dimension) }},
         {{ answered_count(parts) }} as n_indicators_{{ dimension }}
         {%- endfor %}
     from normalised
@@ -56,14 +56,14 @@ select
     '{{ (members | first).bounds }}' as bounds,
     weight,
     {%- for dimension in capitals %}
-    {{ dimension }},
+    {{ adapter.quote(dimension) }},
     {%- endfor %}
     {%- for dimension in capitals %}
     {%- set weight = (members | selectattr('dimension', 'equalto', dimension) | first).dimension_weight %}
-    {{ dimension }} * {{ weight }}{{ ' +' if not loop.last else ' as total,' }}
+    {{ adapter.quote(dimension) }} * {{ weight }}{{ ' +' if not loop.last else ' as total,' }}
     {%- endfor %}
     {%- for dimension in stabilities %}
-    {{ dimension }},
+    {{ adapter.quote(dimension) }},
     {%- endfor %}
     {%- for dimension in capitals + stabilities %}
     cast(n_indicators_{{ dimension }} as bigint) as n_indicators_{{ dimension }}{{ ',' if not loop.last }}

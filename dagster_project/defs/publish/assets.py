@@ -1,0 +1,93 @@
+"""From the build to what people open: expectations on what leaves, audit, atomic publication, report.
+
+Belongs here: the order of these steps. Does not belong here: a check (`publication.audit`, `expectations`), or how
+files are written (`publication`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.checks import departure_outcomes, store_checks
+from dagster_project.contract import contract_of
+from dagster_project.resources import Warehouse
+from publication.audit import audit
+from publication.publish import Published, RunInfo, publish
+from warehouse.state import code_version, input_digests
+
+CONTRACT = contract_of()
+CHECKS = dg.AssetKey(["quality", "checks"])
+WAREHOUSE = dg.AssetKey(["published", "warehouse"])
+WRITTEN_BY_INGEST = ("quality.loads", "quality.quarantine", "quality.codebook")
+
+
+def _keys(names: Iterator[str]) -> list[list[str]]:
+    return [name.split(".") for name in names]
+
+
+@dg.asset(
+    key=CHECKS,
+    deps=_keys(t.full_name for t in CONTRACT if t.full_name not in (*WRITTEN_BY_INGEST, "quality.checks")),
+    group_name="publish",
+    kinds={"duckdb"},
+    pool="duckdb_writer",
+    description="Every check of this refresh: ingest, Great Expectations on what arrives and leaves, dbt tests.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            name="leaves_as_promised",
+            asset=CHECKS,
+            blocking=True,
+            description="Great Expectations on what is published.",
+        )
+    ],
+)
+def checks(warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Collect the checks and validate what leaves."""
+    outcomes = departure_outcomes(warehouse, CONTRACT)
+    n_checks = store_checks(warehouse, outcomes)
+    unmet = [f"{table}: {o.expectation.name} ({o.n_failed})" for table, o in outcomes if not o.is_met]
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": n_checks, "expectations": len(outcomes)},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="leaves_as_promised",
+                passed=not unmet,
+                metadata={"unmet": dg.MetadataValue.md("\n".join(f"- {u}" for u in unmet) or "none")},
+            )
+        ],
+    )
+
+
+@dg.asset(
+    key=WAREHOUSE,
+    deps=[CHECKS],
+    group_name="publish",
+    kinds={"duckdb", "parquet", "csv"},
+    description="What users open: audited, read-only, replaced as a whole.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            name="audit", asset=WAREHOUSE, blocking=True, description="The build keeps the whole contract."
+        )
+    ],
+)
+def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+    """Audit the build and publish it."""
+    audited = audit(warehouse.paths.build_database, CONTRACT)
+    for failed in audited.errors:
+        context.log.error("audit: %s: %s: %s", failed.table, failed.check, failed.message)
+    yield dg.AssetCheckResult(
+        check_name="audit", passed=audited.is_passed, metadata={"checks": len(audited.checks)}
+    )
+    run = RunInfo(context.run_id, code_version(), input_digests(warehouse.paths))
+    result = publish(warehouse.paths.build_database, warehouse.paths.published, CONTRACT, audited, run)
+    yield dg.MaterializeResult(metadata=_summary(result))
+
+
+def _summary(result: Published) -> dict[str, dg.MetadataValue]:
+    rows = "\n".join(f"| {name} | {content.rows} |" for name, content in result.tables.items())
+    return {
+        "dagster/row_count": dg.MetadataValue.int(sum(c.rows for c in result.tables.values())),
+        "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---|\n{rows}"),
+        "csv_left_out": dg.MetadataValue.json(result.csv_left_out),
+    }
