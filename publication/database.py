@@ -70,8 +70,12 @@ def write_database(build: Path, out: Path, contract: Contract, checks: Iterable[
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name('published', schema)}")
         for table in contract:
             _create(con, table)
+        con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
+        for table in contract:
+            _comment(con, table)
             if table.full_name == CHECKS:
                 _add_checks(con, table, checks)
+        con.execute("COMMIT")
         con.execute("CHECKPOINT published")
         con.execute("DETACH published")
 
@@ -85,6 +89,10 @@ def _create(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     names = ", ".join(map(sql.name, table.column_names))
     con.execute(f"CREATE TABLE {target} ({columns})")
     con.execute(f"INSERT INTO {target} SELECT {names} FROM {source} ORDER BY {_order(table)}")
+
+
+def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    target = sql.name("published", table.schema, table.name)
     con.execute(f"COMMENT ON TABLE {target} IS {sql.text(comment(table))}")
     for column in table.columns:
         con.execute(

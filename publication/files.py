@@ -32,6 +32,8 @@ FORMULA_START = r"^[=+\-@\t\r]"
 
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
+_WRAPPED = Alignment(wrap_text=True, vertical="top")
+
 _FIELD_TYPES = {
     "VARCHAR": "string",
     "DOUBLE": "number",
@@ -254,7 +256,7 @@ def _sheet(book: Workbook, title: str, header: list[str], rows: Iterable[Iterabl
         for k, cell in enumerate(sheet[sheet.max_row]):
             if cell.data_type == "f":
                 cell.data_type = "s"
-            cell.alignment = Alignment(wrap_text=True, vertical="top")
+            cell.alignment = _WRAPPED
             widths[k] = max(widths[k], min(60, len(str(cell.value or ""))))
     for cell in sheet[1]:
         cell.font = Font(bold=True)

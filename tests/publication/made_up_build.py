@@ -64,6 +64,12 @@ def contract() -> Contract:
     return load_contract(TABLES, INDICATORS)
 
 
+def small_contract() -> Contract:
+    """Reference and quality tables only, for tests that publish many times."""
+    full = contract()
+    return Contract(full.version, tuple(t for t in full if t.schema in ("reference", "quality")))
+
+
 def build(path: Path, seed: int = 1) -> Path:
     """Write a build database that passes the audit; another seed gives other values."""
     rng = random.Random(seed)
