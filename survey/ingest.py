@@ -440,6 +440,12 @@ def _mapped(folder: SurveyFolder, text: str, codes: str) -> str:
     return f"CASE {text} {' '.join(f'WHEN {sql.text(a)} THEN {sql.text(b)}' for a, b in cases)} END"
 
 
+def _unsaid(folder: SurveyFolder, text: str, codes: str) -> str:
+    """SQL for an answer that is blank or a missing code."""
+    missing = [c.code for c in folder.code_lists[codes] if c.missing_reason is not None]
+    return f"({text} IS NULL OR {text} IN ({sql.texts(missing)}))" if missing else f"{text} IS NULL"
+
+
 def _wave(folder: SurveyFolder, file: Landed) -> str:
     match file.file.wave:
         case FixedWave(fixed=wave):
@@ -457,12 +463,12 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, base: Landed, con: duckd
     waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "NULL"
     sites = "NULL"
     if isinstance(file.file.wave, WaveColumn):
-        rules.append(("missing_wave", "wave_text IS NULL", "NULL"))
+        rules.append(("missing_wave", _unsaid(folder, "wave_text", file.file.wave.codes), "wave_text"))
         rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
     if file is base:
         sites = file.text(folder.survey.site.column)
         site = _mapped(folder, "site_text", folder.survey.site.codes)
-        rules.append(("missing_site", "site_text IS NULL", "NULL"))
+        rules.append(("missing_site", _unsaid(folder, "site_text", folder.survey.site.codes), "site_text"))
         rules.append(("unknown_site", f"{site} IS NULL", "site_text"))
     else:
         households = f"SELECT _household_id FROM raw.{_raw_name(survey_id, base.file.file_id)}"

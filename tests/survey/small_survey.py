@@ -1,6 +1,7 @@
 """A small survey folder that tests fill with whatever they want to see read, refused or set aside."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ def csv_text(
     rows: list[list[str]] | None = None, header: list[str] | None = None, delimiter: str = ","
 ) -> str:
     lines = [header or HEADER, *(ROWS if rows is None else rows)]
-    quoted = [[f'"{c}"' if delimiter in c or '"' in c or "\n" in c else c for c in line] for line in lines]
-    return "".join(delimiter.join(line) + "\n" for line in quoted)
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(lines)
+    return out.getvalue()
 
 
 def write_folder(
