@@ -6,7 +6,7 @@ default one, by the same rules as the marts. Does not belong here: a formula (`a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -17,14 +17,11 @@ import pyarrow as pa
 from analysis.arrays import BoolArray, FloatArray
 from analysis.normalisation import Bounds, BoundsMode, normalise
 from analysis.weighting import MissingPolicy, composite
-from survey.catalog import Catalog, Metric, WeightScheme
+from survey.catalog import Catalog, WeightScheme
 from warehouse.database import quoted
 
 HOUSEHOLD_WAVES = "staging.household_waves"
 """One row a household and wave, every indicator with its missing reason."""
-
-STUDY_CAPITALS = "analysis.study_capitals"
-"""Capital indices under the weights of published studies; the default scheme is in the marts."""
 
 KEYS = ("survey_id", "household_id", "wave", "wave_order", "region", "site_id", "is_synthetic")
 
@@ -93,36 +90,6 @@ def schemes_of(catalog: Catalog, survey: Survey) -> tuple[WeightScheme, ...]:
         for s in catalog.weight_schemes
         if s.is_default or survey.published_survey_ids & set(s.published_survey_ids)
     )
-
-
-def study_scheme(catalog: Catalog, survey: Survey, published: Collection[str]) -> WeightScheme:
-    """Return the weight scheme of a study where the survey belongs to it and it has one, else the default."""
-    own = survey.published_survey_ids & set(published)
-    schemes = [s for s in catalog.weight_schemes if own & set(s.published_survey_ids)]
-    return catalog.weight_scheme(schemes[0].id) if schemes else catalog.default_weight_scheme
-
-
-def metric_relation(catalog: Catalog, metric: Metric, scheme: WeightScheme | None = None) -> str:
-    """SQL of the rows of a metric: household keys, weight where there is one, and its column.
-
-    Parameters
-    ----------
-    catalog
-        For the default scheme.
-    metric
-        Its `filters` name the default options.
-    scheme
-        Another weight scheme for indices that depend on one.
-    """
-    filters, table = dict(metric.filters), metric.table
-    scheme = scheme or catalog.default_weight_scheme
-    if "scheme" in filters:
-        filters["scheme"] = scheme.id
-        if "bounds" in filters:
-            filters["bounds"] = scheme.bounds
-            table = table if scheme.is_default else STUDY_CAPITALS
-    conditions = [f"{quoted(name)} = {literal(value)}" for name, value in filters.items()]
-    return f"(select * from {table}{' where ' + ' and '.join(conditions) if conditions else ''})"
 
 
 def literal(text: str) -> str:

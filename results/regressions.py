@@ -1,0 +1,419 @@
+"""Regression models of the catalog, fitted in the surveys they belong to and in all comparable ones together.
+
+Belongs here: which households and columns a model takes, which conventions of the standard errors are tried, and the
+tables made of it. Does not belong here: fitting, covariances and tests (`analysis`).
+
+Models are fitted unweighted, as printed ones were. Numbers rescaled to 0-1 take the extremes of the survey in that
+wave, so that models of subsamples share one scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from analysis.diagnostics import SpecificationTests, specification_tests
+from analysis.errors import AnalysisError
+from analysis.inference import cluster_scores, clustered, heteroskedastic
+from analysis.model_design import Category, ModelDesign, design_batches, fill_values
+from analysis.regression import INTERCEPT, Regression, fit_ols
+from analysis.summary import Summary, summarise
+from results.households import BATCH_ROWS, HOUSEHOLD_WAVES, Survey, asked, literal, surveys
+from results.metrics import ingredients, relation, study_scheme
+from results.tables import conform
+from survey.catalog import Catalog, Model, Regressor, WeightScheme
+from warehouse.database import quoted
+
+POOLED = "pooled"
+"""`survey_id` of a model over all comparable surveys."""
+
+CLUSTER = "site_id"
+REGION = "region"
+CONSTANT = "constant"
+
+Covariance = Literal["ols", "hc1", "hc3", "cr1", "cr2"]
+
+COVARIANCES: tuple[Covariance, ...] = ("ols", "hc1", "hc3", "cr1", "cr2")
+"""Conventions tried for every model; those that do not exist are stored with the reason."""
+
+FEW_CLUSTERS = 10
+"""Fewer clusters than this make clustered errors themselves uncertain; the row says so."""
+
+
+def regressions(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+    """Fit every model of the catalog under every convention of the standard errors.
+
+    Parameters
+    ----------
+    con
+        Build database, read only, with the tables of `coupling` and `factors` in it.
+    catalog
+        Models and their regressors.
+
+    Returns
+    -------
+    dict
+        `regression_models` and `regression_coefficients` of the schema `analysis`.
+    """
+    models: list[dict[str, Any]] = []
+    coefficients: list[dict[str, Any]] = []
+    for order, model in enumerate(catalog.models, start=1):
+        for sample in samples(con, catalog, model):
+            head = sample.head(order)
+            try:
+                fits = list(_fit(sample))
+            except AnalysisError as error:
+                models.append(head | _refusal(catalog, model, model.covariance, str(error)))
+                continue
+            for covariance, fit, tests in fits:
+                if isinstance(fit, AnalysisError):
+                    models.append(head | _refusal(catalog, model, covariance, str(fit)))
+                else:
+                    models.append(head | _model_row(sample, covariance, fit, tests))
+                    coefficients += _coefficient_rows(sample, covariance, fit)
+    return {
+        "regression_models": conform("analysis.regression_models", models),
+        "regression_coefficients": conform("analysis.regression_coefficients", coefficients),
+    }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Households and columns of a model in one survey, or in several.
+
+    Attributes
+    ----------
+    surveys
+        One, or all comparable ones.
+    absent
+        Columns that the surveys lack; the model is refused where there are any.
+    fill
+        What replaces missing regressors, once known.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    catalog: Catalog
+    model: Model
+    surveys: tuple[Survey, ...]
+    scheme: WeightScheme
+    absent: tuple[str, ...] = ()
+    fill: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether several surveys enter."""
+        return len(self.surveys) > 1
+
+    @property
+    def other_regions(self) -> tuple[str, ...]:
+        """Regions that the first one is compared with, where the model interacts with the region."""
+        regions = sorted({s.region for s in self.surveys})
+        return tuple(regions[1:]) if self.model.interact_with else ()
+
+    @property
+    def design(self) -> ModelDesign:
+        """The model without interactions."""
+        regressors = self.catalog.regressors_of(self.model)
+        return ModelDesign(
+            self.model.dependent,
+            tuple(r.name for r in regressors if r.kind == "numeric"),
+            tuple(
+                Category(r.name, self.catalog.codes_of(r.name), r.reference)
+                for r in regressors
+                if r.kind == "dummies"
+            ),
+            self.model.missing,
+        )
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Regressors in the order of the catalog, then regions and their interactions."""
+        own = self.catalog.terms_of(self.model)
+        regions = [_region_term(r) for r in self.other_regions]
+        return (*own, *regions, *(_interaction(term, r) for r in self.other_regions for term in own))
+
+    def head(self, order: int) -> dict[str, Any]:
+        """What all rows of the model share."""
+        model = self.model
+        filters = [f"{name}={code}" for name, code in model.sample.items()]
+        names = [model.dependent, *(r.name for r in self.catalog.regressors_of(model))]
+        has_scheme = any(
+            "scheme" in self.catalog.metric[n].filters for n in names if n in self.catalog.metric
+        )
+        return {
+            "survey_id": POOLED if self.is_pooled else self.surveys[0].survey_id,
+            "model": model.id,
+            "is_synthetic": any(s.is_synthetic for s in self.surveys),
+            "label_en": model.label_en,
+            "label_zh": model.label_zh,
+            "model_order": order,
+            "dependent": model.dependent,
+            "sample": " and ".join(filters) or "all",
+            "wave": model.wave if self.is_pooled else _wave(model, self.surveys[0]),
+            "scheme": self.scheme.id if has_scheme else None,
+            "missing_policy": model.missing,
+        }
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Columns of the model as numbers, with region and site; read anew each time."""
+        reader = self.con.execute(self._sql()).to_arrow_reader(BATCH_ROWS)
+        designed = design_batches(reader, self.design, fill=self.fill, keep=(REGION, CLUSTER))
+        yield from (self._interacted(batch) for batch in designed)
+
+    def with_fill(self) -> Sample:
+        """Sample whose missing regressors have their replacement."""
+        reader = self.con.execute(self._sql()).to_arrow_reader(BATCH_ROWS)
+        fill = fill_values(reader, self.design)
+        return Sample(self.con, self.catalog, self.model, self.surveys, self.scheme, self.absent, fill)
+
+    def summary(self, by: tuple[str, ...] = ()) -> dict[tuple[Any, ...], Summary]:
+        """Triangular factors of all columns, by group."""
+        return summarise(self.batches(), [*self.terms, self.model.dependent], by=by)
+
+    def _interacted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if not self.other_regions:
+            return batch
+        columns = {name: batch.column(name) for name in batch.schema.names}
+        region = np.asarray(columns[REGION].to_pylist(), dtype=object)
+        for other in self.other_regions:
+            inside = (region == other).astype(np.float64)
+            columns[_region_term(other)] = pa.array(inside)
+            for term in self.catalog.terms_of(self.model):
+                values = columns[term].to_numpy(zero_copy_only=False)
+                columns[_interaction(term, other)] = pa.array(values * inside)
+        return pa.RecordBatch.from_pydict(columns)
+
+    def _sql(self) -> str:
+        parts = [
+            f"select * from ({self._survey_sql(survey)}) where {self._filter()}" for survey in self.surveys
+        ]
+        return f"{' union all by name '.join(parts)} order by survey_id, household_id"
+
+    def _filter(self) -> str:
+        conditions = [
+            f"{quoted(f'sample {name}')} = {literal(code)}" for name, code in self.model.sample.items()
+        ]
+        return " and ".join(conditions) or "true"
+
+    def _survey_sql(self, survey: Survey) -> str:
+        """One survey in the wave of the model; metrics joined by household."""
+        keys = ("survey_id", "household_id", REGION, CLUSTER)
+        columns = [f"households.{name}" for name in keys]
+        joins: list[str] = []
+        columns += [
+            f"{self._code(f'households.{quoted(name)}', name)} as {quoted(f'sample {name}')}"
+            for name in self.model.sample
+        ]
+        dependent = Regressor.model_validate(
+            {
+                "metric"
+                if self.model.dependent in self.catalog.metric
+                else "indicator": self.model.dependent,
+                "kind": "numeric",
+            }
+        )
+        for regressor in (*self.catalog.regressors_of(self.model), dependent):
+            name = quoted(regressor.name)
+            value = f"households.{name}"
+            if regressor.metric:
+                metric = self.catalog.metric[regressor.metric]
+                joins.append(
+                    f"left join {relation(metric, self.scheme)} as {name} on {name}.survey_id = households.survey_id "
+                    f"and {name}.household_id = households.household_id and {name}.wave = households.wave"
+                )
+                value = f"{name}.{quoted(metric.column)}"
+            if regressor.kind == "dummies":
+                value = self._code(value, regressor.name)
+            if regressor.normalise == "min_max":
+                low = f"min({value}) over ()"
+                value = f"({value} - {low}) / nullif(max({value}) over () - {low}, 0)"
+            columns.append(f"{value} as {name}")
+        return (
+            f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} as households {' '.join(joins)} "
+            f"where households.survey_id = {literal(survey.survey_id)} "
+            f"and households.wave = {literal(_wave(self.model, survey))}"
+        )
+
+    def _code(self, value: str, name: str) -> str:
+        """A code as text; scored indicators are stored as numbers."""
+        return (
+            f"cast(cast({value} as bigint) as varchar)" if self.catalog.indicator[name].is_numeric else value
+        )
+
+
+def samples(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: Model) -> Iterator[Sample]:
+    """Samples of a model: each survey of its studies; or each survey that asked everything, and these pooled."""
+    found = surveys(con)
+    own = set(model.published_survey_ids)
+    if own:
+        for survey in found:
+            if own & survey.published_survey_ids:
+                scheme = study_scheme(catalog, survey, own)
+                absent = _absent(con, catalog, model, survey, scheme)
+                yield Sample(con, catalog, model, (survey,), scheme, absent)
+        return
+    scheme = catalog.default_weight_scheme
+    comparable = tuple(s for s in found if not _absent(con, catalog, model, s, scheme))
+    for survey in comparable:
+        yield Sample(con, catalog, model, (survey,), scheme)
+    if len(comparable) > 1:
+        yield Sample(con, catalog, model, comparable, scheme)
+
+
+def _wave(model: Model, survey: Survey) -> str:
+    return survey.latest if model.wave == "latest" else model.wave
+
+
+def _absent(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, model: Model, survey: Survey, scheme: WeightScheme
+) -> tuple[str, ...]:
+    """Columns of a model without a single value in a survey."""
+    wave = _wave(model, survey)
+    available = asked(con).get((survey.survey_id, wave), frozenset())
+    names = [*model.sample, *(r.name for r in catalog.regressors_of(model)), model.dependent]
+    absent = [n for n in names if n in catalog.indicator and n not in available]
+    for metric in (catalog.metric[n] for n in names if n in catalog.metric):
+        row = con.execute(
+            f"select count({quoted(metric.column)}) from {relation(metric, scheme)} where survey_id = ? and wave = ?",
+            [survey.survey_id, wave],
+        ).fetchone()
+        if not row or not row[0]:
+            absent.append(metric.id)
+    return tuple(dict.fromkeys(absent))
+
+
+def _region_term(region: str) -> str:
+    return f"{REGION}={region}"
+
+
+def _interaction(term: str, region: str) -> str:
+    return f"{term}:{_region_term(region)}"
+
+
+def _fit(
+    sample: Sample,
+) -> Iterator[tuple[Covariance, Regression | AnalysisError, SpecificationTests | None]]:
+    """Yield every convention with its fit, or with the reason why it does not exist."""
+    if sample.absent:
+        raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
+    sample = sample.with_fill()
+    classical = fit_ols(sample.summary()[()], sample.model.dependent, sample.terms, unidentified="omit")
+    tests = specification_tests(sample.batches(), classical) if classical.regressors else None
+    for covariance in COVARIANCES:
+        fit: Regression | AnalysisError
+        try:
+            if covariance == "ols":
+                fit = classical
+            elif covariance == "hc1":
+                fit = heteroskedastic(sample.batches(), classical, "HC1")
+            elif covariance == "hc3":
+                fit = heteroskedastic(sample.batches(), classical, "HC3")
+            else:
+                scores = cluster_scores(sample.batches(), classical, CLUSTER)
+                fit = clustered(classical, scores, "CR1" if covariance == "cr1" else "CR2")
+        except AnalysisError as error:
+            fit = error
+        yield covariance, fit, tests
+
+
+def _refusal(catalog: Catalog, model: Model, covariance: str, reason: str) -> dict[str, Any]:
+    numbers = ("r2", "adj_r2", "f", "f_p", "residual_sd", "n_clusters")
+    tests = ("breusch_pagan", "breusch_pagan_p", "reset", "reset_p")
+    return {
+        "covariance": covariance,
+        "n": 0,
+        "k": len(catalog.terms_of(model)),
+        **dict.fromkeys((*numbers, *tests)),
+        "caution": f"refused: {reason}",
+    }
+
+
+def _model_row(
+    sample: Sample, covariance: str, fit: Regression, tests: SpecificationTests | None
+) -> dict[str, Any]:
+    return {
+        "covariance": covariance,
+        "n": fit.n,
+        "k": fit.df_model,
+        "r2": fit.r2,
+        "adj_r2": fit.adj_r2,
+        "f": fit.f,
+        "f_p": fit.f_p,
+        "residual_sd": fit.residual_sd,
+        "n_clusters": fit.n_clusters,
+        "breusch_pagan": tests.breusch_pagan if tests else None,
+        "breusch_pagan_p": tests.breusch_pagan_p if tests else None,
+        "reset": tests.reset if tests else None,
+        "reset_p": tests.reset_p if tests else None,
+        "caution": "; ".join(_cautions(sample, fit)) or None,
+    }
+
+
+def _cautions(sample: Sample, fit: Regression) -> Iterator[str]:
+    catalog, scheme = sample.catalog, sample.scheme
+    whole = ingredients(catalog, sample.model.dependent, scheme)
+    parts = [
+        r.name for r in catalog.regressors_of(sample.model) if ingredients(catalog, r.name, scheme) & whole
+    ]
+    if parts:
+        yield f"the dependent is partly made of {', '.join(parts)}"
+    for omission in fit.omitted:
+        yield f"{omission.term} left out: {omission.reason}"
+    if fit.n_clusters is not None and fit.n_clusters < FEW_CLUSTERS:
+        yield f"only {fit.n_clusters} clusters"
+
+
+def _coefficient_rows(sample: Sample, covariance: str, fit: Regression) -> Iterable[dict[str, Any]]:
+    place = {term: k for k, term in enumerate(fit.terms)}
+    columns = ("b", "se", "beta", "t", "df", "p", "ci_low", "ci_high", "vif")
+    for order, term in enumerate((INTERCEPT, *sample.terms)):
+        k = place.get(term)
+        values = {c: None if k is None else float(getattr(fit, c)[k]) for c in columns}
+        yield {
+            "survey_id": POOLED if sample.is_pooled else sample.surveys[0].survey_id,
+            "model": sample.model.id,
+            "covariance": covariance,
+            "term": CONSTANT if term == INTERCEPT else term,
+            "term_order": order,
+            "is_synthetic": any(s.is_synthetic for s in sample.surveys),
+            **_term_facts(sample, term),
+            **values,
+            "stars": "" if k is None else "*" * fit.stars[k],
+        }
+
+
+def _term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:
+    """Labels of a term, and indicator and codes where it is one."""
+    catalog = sample.catalog
+    own, _, suffix = term.partition(f":{REGION}=")
+    name, _, code = own.partition("=")
+    indicator = catalog.indicator.get(name)
+    if term == INTERCEPT:
+        label_en, label_zh = "Constant", "常数项"
+    elif name == REGION:
+        label_en = label_zh = code
+    elif code and indicator:
+        codes = catalog.code_lists[indicator.code_list or ""]
+        label = next(c for c in codes if c.code == code)
+        label_en, label_zh = (
+            f"{indicator.label_en}: {label.label_en}",
+            f"{indicator.label_zh}：{label.label_zh}",
+        )
+    else:
+        labelled = indicator or catalog.metric[name]
+        label_en, label_zh = labelled.label_en, labelled.label_zh
+    if suffix:
+        label_en, label_zh = f"{label_en} × {suffix}", f"{label_zh} × {suffix}"
+    reference = next((r.reference for r in catalog.regressors_of(sample.model) if r.name == name), None)
+    return {
+        "indicator_id": name if indicator else None,
+        "code": code or None,
+        "reference_code": reference if code else None,
+        "label_en": label_en,
+        "label_zh": label_zh,
+    }
