@@ -112,7 +112,9 @@ def _unpack(path: Path, file: SurveyFile, scratch: Path) -> Path:
 def checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Files in an archive, after the limits were checked against what the archive says of itself."""
     members = [
-        m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith(("__MACOSX/", "."))
+        m
+        for m in archive.infolist()
+        if not (m.is_dir() or m.filename.startswith("__MACOSX/") or Path(m.filename).name.startswith("."))
     ]
     if not members:
         raise UnreadableFile("archive is empty; put the survey file into it")

@@ -117,8 +117,10 @@ def _check_text(path: Path, encoding: str) -> None:
     except LookupError as error:
         raise UnreadableFile(f"encoding {encoding!r} is not known; use utf-8, gb18030 or utf-16") from error
     except UnicodeError as error:
+        if isinstance(error, UnicodeDecodeError):
+            line += error.object[: error.start].decode(encoding, errors="ignore").count("\n")
         raise UnreadableFile(
-            f"is not {encoding} near line {line} ({error}); correct options.encoding in survey.yml"
+            f"is not {encoding} in line {line} ({error}); correct options.encoding in survey.yml"
         ) from error
     if quotes % 2:
         raise UnreadableFile(
