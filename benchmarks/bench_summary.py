@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -32,7 +31,6 @@ REGRESSORS = [*ITEMS, *(f"is_{j}" for j in range(1, 9)), *(f"count_{j}" for j in
 COLUMNS = [*REGRESSORS, *DEPENDENTS]
 ROW_GROUP = 131_072
 BATCH_ROWS = 65_536
-READ_AHEAD = 4
 TIMEOUT_SECONDS = 600
 MEMORY_LIMIT_BYTES = 18 * 2**30
 
@@ -54,9 +52,11 @@ def write_households(path: Path, rows: int) -> None:
 
 
 def batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Batches of the file, in order."""
-    scanner = ds.dataset(path).scanner(columns=COLUMNS, batch_size=BATCH_ROWS, batch_readahead=READ_AHEAD)
-    yield from scanner.to_batches()
+    """Batches of the file, in order, one row group in memory at a time.
+
+    A dataset scanner reads ahead and buffers whole files: the same scan then peaks at 600 MB instead of 100.
+    """
+    yield from pq.ParquetFile(path, pre_buffer=False).iter_batches(BATCH_ROWS, columns=COLUMNS)
 
 
 def bare_scan(path: Path) -> Callable[[], float]:
