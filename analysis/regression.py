@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 from scipy.linalg import solve_triangular
 
@@ -118,6 +119,11 @@ class Regression:
     def stars(self) -> tuple[int, ...]:
         """Stars of each coefficient: 1 below .10, 2 below .05, 3 below .01."""
         return tuple(int(sum(value < level for level in STAR_LEVELS)) for value in self.p)
+
+    def coefficients(self) -> pd.DataFrame:
+        """One row per term: term, b, se, beta, t, df, p, ci_low, ci_high, stars, vif."""
+        names = ("b", "se", "beta", "t", "df", "p", "ci_low", "ci_high", "stars", "vif")
+        return pd.DataFrame({"term": self.terms, **{name: getattr(self, name) for name in names}})
 
     def with_covariance(
         self, covariance: FloatArray, kind: str, df: FloatArray | float, f_df: float

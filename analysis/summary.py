@@ -367,7 +367,8 @@ def partition(batch: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[Group,
     order = np.argsort(inverse, kind="stable")
     bounds = np.searchsorted(inverse[order], np.arange(len(found) + 1))
     for number, row in enumerate(first):
-        group = tuple(keys[int(row)].as_py() for keys in encoded)
+        values = (keys[int(row)].as_py() for keys in encoded)
+        group = tuple(None if pd.isna(value) else value for value in values)
         rows = order[bounds[number] : bounds[number + 1]]
         yield group, slice(None) if len(found) == 1 else rows
 
@@ -391,8 +392,9 @@ def _one_batch(tables: list[pa.Table]) -> list[pa.RecordBatch]:
     return batches
 
 
-def _sort_key(group: Group) -> tuple[tuple[bool, str], ...]:
-    return tuple((value is None, str(value)) for value in group)
+def _sort_key(group: Group) -> tuple[tuple[bool, str, Any], ...]:
+    """Numbers by size, text by letters, null last."""
+    return tuple((value is None, type(value).__name__, 0 if value is None else value) for value in group)
 
 
 def _summarise_batch(

@@ -124,6 +124,14 @@ def test_stars_follow_the_p_values() -> None:
     assert max(model.stars) == 3
 
 
+def test_coefficients_are_a_table_with_a_row_per_term() -> None:
+    model = fit(households())
+    table = model.coefficients()
+    assert list(table["term"]) == [INTERCEPT, *REGRESSORS]
+    np.testing.assert_array_equal(table["ci_low"], model.ci_low)
+    np.testing.assert_array_equal(table["stars"], model.stars)
+
+
 def test_a_perfect_fit_is_reported_as_such() -> None:
     frame = households()
     frame["score"] = 1 + 2 * frame["land"]

@@ -115,6 +115,13 @@ def test_groups_are_the_summaries_of_their_rows_and_roll_up_to_the_pool() -> Non
     same_factor(roll_up(regions, lambda _: ())[()].r, summarise(frame, COLUMNS)[()].r)
 
 
+def test_groups_are_sorted_by_value_and_nan_is_null() -> None:
+    table = pa.table({"area": [1.0, 2.0, 3.0, 4.0, 5.0], "site": [10.0, 2.0, np.nan, None, 10.0]})
+    found = summarise(table, ["area"], by=["site"])
+    assert {group: summary.n for group, summary in found.items()} == {(2.0,): 1, (10.0,): 2, (None,): 2}
+    assert list(found) == [(2.0,), (10.0,), (None,)]
+
+
 def test_a_null_group_is_kept_as_a_group() -> None:
     frame = households()
     frame["region"] = frame["region"].where(frame.index >= 10)
