@@ -16,6 +16,7 @@ from typing import Any, Literal
 import duckdb
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from analysis.diagnostics import SpecificationTests, specification_tests
 from analysis.errors import AnalysisError
@@ -66,7 +67,9 @@ def regressions(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
         for sample in samples(con, catalog, model):
             head = sample.head(order)
             try:
-                fits = list(_fit(sample))
+                # On matrices this small more BLAS threads only wait for each other.
+                with threadpool_limits(limits=1, user_api="blas"):
+                    fits = list(_fit(sample))
             except AnalysisError as error:
                 models.append(head | _refusal(catalog, model, model.covariance, str(error)))
                 continue
