@@ -21,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.arrays import FloatArray
+from analysis.errors import MissingColumnError
 from analysis.plausibility import (
     CompositeFit,
     Printed,
@@ -42,6 +43,14 @@ from analysis.plausibility import (
 WHOLE = "full_sample"
 BOUNDS = re.compile(r"(?:^|\s)(\d+)-(\d+)$")
 ITEM_COUNT = re.compile(r"(?:^|_)(\d+)_items$")
+STATISTIC_COLUMNS = (
+    "stat_id", "source_file", "table_or_section", "value",
+    "wave", "group", "model", "dependent", "variable", "statistic", "unit", "quality",
+)  # fmt: skip
+SITE_COLUMNS = (
+    "source_file", "site_id", "households", "sampled_questionnaires", "share_of_survey_pct",
+    "published_sampling_proportion_pct",
+)  # fmt: skip
 LIMITS: Mapping[str, tuple[float, float]] = {
     "percent": (0, 100),
     "communality": (0, 1),
@@ -219,20 +228,23 @@ def audit(
     -------
     tuple of Finding
         In the order of the tests.
+
+    Raises
+    ------
+    MissingColumnError
+        If a row lacks a column.
     """
     figures, lost = [], set()
-    for row in statistics:
-        text = {key: "" if value is None else str(value) for key, value in row.items()}
-        number = printed(text.get("value_text", text["value"]))
+    for text in _as_text(statistics, "statistics", STATISTIC_COLUMNS):
+        number = printed(text.get("value_text") or text["value"])
         names = text["source_file"], text["table_or_section"]
         if number is None:
             lost.add((*names, text["statistic"], text["dependent"], text["variable"]))
             continue
-        keys = ("wave", "group", "model", "dependent", "variable", "statistic", "unit", "quality")
-        cells = {key: text[key] for key in keys}
+        cells = {key: text[key] for key in STATISTIC_COLUMNS[4:]}
         figures.append(Figure(text["stat_id"], *names, number=number, **cells))
-    site_rows = [{key: "" if value is None else str(value) for key, value in row.items()} for row in sites]
-    papers = Papers(tuple(figures), frozenset(lost), tuple(site_rows), options or AuditOptions())
+    site_rows = tuple(_as_text(sites, "sites", SITE_COLUMNS))
+    papers = Papers(tuple(figures), frozenset(lost), site_rows, options or AuditOptions())
     return tuple(finding for test in TESTS for finding in test(papers))
 
 
@@ -658,6 +670,15 @@ TESTS: tuple[Callable[[Papers], Iterator[Finding]], ...] = (
     check_reliability,
     check_bartlett,
 )
+
+
+def _as_text(
+    rows: Iterable[Mapping[str, Any]], table: str, columns: Sequence[str]
+) -> Iterator[dict[str, str]]:
+    for row in rows:
+        if missing := [column for column in columns if column not in row]:
+            raise MissingColumnError(f"The {table} lack {', '.join(missing)}.")
+        yield {key: "" if value is None else str(value) for key, value in row.items()}
 
 
 def _finding(figures: Sequence[Figure], test: str, verdict: Verdict, text: str) -> Finding:

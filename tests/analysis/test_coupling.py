@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -70,12 +70,14 @@ def test_two_systems_use_the_familiar_formula():
 
 
 @given(POSITIVE)
+@settings(deadline=None)
 def test_with_equal_shares_d_is_a_root_of_the_product(u):
     n = u.shape[1]
     np.testing.assert_allclose(coupling(u).d, np.prod(u, axis=1) ** (1 / (2 * n)), rtol=1e-10)
 
 
 @given(SYSTEMS, st.sampled_from(list(Variant)), st.sampled_from(["zero", "formula"]))
+@settings(deadline=None)
 def test_degrees_stay_within_their_range(u, variant, rule):
     result = coupling(u, variant=variant, zero_rule=rule)
     top = 1 / u.shape[1] if variant is Variant.HALF else 1.0
@@ -88,6 +90,7 @@ def test_degrees_stay_within_their_range(u, variant, rule):
 
 
 @given(POSITIVE, st.sampled_from([Variant.STANDARD, Variant.WANG2021, Variant.FAN2024]))
+@settings(deadline=None)
 def test_coupling_is_complete_exactly_when_all_systems_are_level(u, variant):
     level = np.repeat(u[:, :1], u.shape[1], axis=1)
     np.testing.assert_allclose(coupling(level, variant=variant).c, 1.0, atol=1e-12)
@@ -96,6 +99,7 @@ def test_coupling_is_complete_exactly_when_all_systems_are_level(u, variant):
 
 
 @given(POSITIVE, st.sampled_from(list(Variant)), st.randoms())
+@settings(deadline=None)
 def test_the_order_of_the_systems_does_not_matter(u, variant, random):
     order = list(range(u.shape[1]))
     random.shuffle(order)
@@ -154,6 +158,7 @@ def test_lag_names_the_lower_system():
 
 
 @given(hnp.arrays(np.float64, (6, 4), elements=st.floats(0, 1)))
+@settings(deadline=None)
 def test_obstacle_degrees_sum_to_one_unless_nothing_is_in_the_way(z):
     degrees = obstacle_degrees(z, [1, 2, 3, 4])
     at_best = (z == 1).all(axis=1)

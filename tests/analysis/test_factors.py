@@ -102,7 +102,7 @@ def test_adequacy_written_out_for_three_items():
 
 
 @given(SEEDS)
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 def test_rotation_preserves_communalities_and_cannot_be_improved(seed):
     rng = np.random.default_rng(seed)
     loadings = rng.normal(size=(9, 3))
@@ -121,7 +121,7 @@ def test_rotation_preserves_communalities_and_cannot_be_improved(seed):
 
 
 @given(SEEDS)
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 def test_scores_are_standardised_and_uncorrelated(seed):
     items = random_items(seed)
     moments = correlate(items)
@@ -134,7 +134,7 @@ def test_scores_are_standardised_and_uncorrelated(seed):
 
 
 @given(SEEDS, st.permutations(range(6)))
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 def test_the_order_of_the_items_and_a_reflection_do_not_change_the_factors(seed, order):
     r = correlate(random_items(seed)).r
     first = factor(r, n_factors=2)

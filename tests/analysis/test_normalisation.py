@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -64,6 +64,7 @@ def test_faults_have_names():
 
 
 @given(ANSWERS)
+@settings(deadline=None)
 def test_cost_mirrors_benefit(values):
     bounds = find_bounds(values, "pooled")
     benefit = normalise(values, bounds, ["benefit"] * 3).z
@@ -72,6 +73,7 @@ def test_cost_mirrors_benefit(values):
 
 
 @given(ANSWERS, st.floats(0.1, 100), st.floats(-100, 100))
+@settings(deadline=None)
 def test_a_change_of_unit_changes_nothing(values, scale, shift):
     first = normalise(values, find_bounds(values, "pooled"), ["benefit"] * 3).z
     moved = values * scale + shift

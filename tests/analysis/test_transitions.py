@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import SquareTable, mcnemar
@@ -12,6 +12,7 @@ CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3)), min_size=1, 
 
 
 @given(CODES)
+@settings(deadline=None)
 def test_every_household_is_counted_once_and_bowker_agrees_with_statsmodels(pairs):
     before, after = np.array(pairs).T
     result = transition(before, after, 4)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,6 +35,7 @@ def test_pca_gives_equal_weights_to_equally_correlated_columns():
 
 
 @given(TABLES, st.sampled_from(METHODS))
+@settings(deadline=None)
 def test_a_constant_column_weighs_nothing(z, method):
     z = z.copy()
     z[:, 2] = 0.4
@@ -47,6 +48,7 @@ def test_a_constant_column_weighs_nothing(z, method):
 
 
 @given(TABLES, st.permutations(range(4)), st.sampled_from(METHODS))
+@settings(deadline=None)
 def test_weights_follow_their_columns_when_these_are_reordered(z, order, method):
     assume((np.ptp(z, axis=0) > 0).all())
     correlation = np.corrcoef(z, rowvar=False)
@@ -108,6 +110,7 @@ def test_an_indicator_without_weight_cannot_spoil_the_index():
 
 
 @given(TABLES)
+@settings(deadline=None)
 def test_index_stays_between_its_smallest_and_largest_indicator(z):
     index = composite(z, [1, 2, 3, 4]).index
     assert (index >= z.min(axis=1) - 1e-12).all()
