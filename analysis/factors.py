@@ -437,7 +437,7 @@ def composite_of_factors(
     explained : array_like, shape (k,)
         Explained variance after rotation; only the proportions matter.
     factors : sequence of int
-        Positions of the factors that enter (Guizhou's regressions left the fourth out).
+        Positions of the factors that enter; a paper may leave some out of its composite.
     order : CompositeOrder
         `weight_then_rescale`: the weighted sum is rescaled on its own. `rescale_then_weight`: the percentages
         of the factors are averaged.
