@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,6 +192,20 @@ def test_every_kind_of_number_is_read() -> None:
     summary = summarise(table, table.column_names)[()]
     expected = table.to_pandas().astype(float).to_numpy()
     np.testing.assert_allclose(summary.mean(), expected.mean(axis=0), rtol=1e-12)
+
+
+def test_duckdb_results_and_parquet_files_are_read_batch_by_batch(tmp_path) -> None:
+    frame = households(n=BLOCK_ROWS * 3)
+    path = tmp_path / "households.parquet"
+    pq.write_table(pa.Table.from_pandas(frame), path, row_group_size=1000)
+    expected = summarise(frame, COLUMNS, by=["region"])
+    with duckdb.connect() as connection:
+        query = f"select area, loans::hugeint as loans, score, region from '{path}'"
+        from_duckdb = summarise(connection.sql(query).to_arrow_reader(500), COLUMNS, by=["region"])
+    from_parquet = summarise(pq.ParquetFile(path).iter_batches(700), COLUMNS, by=["region"])
+    for found in (from_duckdb, from_parquet):
+        for group, summary in expected.items():
+            same_factor(found[group].r, summary.r)
 
 
 def test_mixed_sources_and_all_null_batches_are_read() -> None:
