@@ -56,8 +56,8 @@ class Block:
     moves
         By variable.
     low, high
-        Soft bounds of each column, shape (p,), infinite where there is none: a bound keeps a weighted sum's
-        extremes, and with them a score rescaled by its range, in place.
+        Soft bounds of each cell, shape (n, p), infinite where there is none. They hold a weighted sum's extremes,
+        and with them a score rescaled by its range: one row is bound to each end, the others stay between.
     bound_weight
         Weight of a squared excess over a bound.
     """
@@ -69,7 +69,7 @@ class Block:
     moves: Mapping[str, Move]
     low: Floats
     high: Floats
-    bound_weight: float = 0.02
+    bound_weight: float = 0.1
 
     def products(self) -> Floats:
         """Mean products over the block's rows, shape (p, p)."""
@@ -150,16 +150,16 @@ def match_products(
             )
             square = ((step**2 @ weight) * others**2).sum(1) / size**2
             gain += 2.0 * (linear + square)
-            bounded = np.isfinite(block.low[move.changed]) | np.isfinite(block.high[move.changed])
+            bounded = np.isfinite(block.high[first, move.changed])
             if bounded.any():
                 at, moved = move.changed[bounded], step[:, bounded]
-                low, high = block.low[at], block.high[at]
+                low, high = block.low[:, at], block.high[:, at]
                 here, there = matrix[first, at], matrix[partners][:, at]
                 gain += block.bound_weight * (
-                    _excess(here + moved, low, high)
-                    + _excess(there - moved, low, high)
-                    - _excess(here[None, :], low, high)
-                    - _excess(there, low, high)
+                    _excess(here + moved, low[first], high[first])
+                    + _excess(there - moved, low[partners], high[partners])
+                    - _excess(here, low[first], high[first])
+                    - _excess(there, low[partners], high[partners])
                 )
             trials.append((move, step, others))
         best = int(np.argmin(gain))
@@ -289,7 +289,7 @@ def plain_block(
     rows
         Rows of the block; default all.
     bounds
-        Sum or term -> (low, high).
+        Sum or term -> (lowest, highest) value wanted; the rows that are extreme now are to reach them.
     """
     sums = sums or {}
     names = [*terms, *sums]
@@ -321,9 +321,12 @@ def plain_block(
             source=np.array([*own, *(f[1] for f in followers)], dtype=np.intp),
             factor=np.array([*(1.0 for _ in own), *(f[2] for f in followers)]),
         )
-    low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
+    low, high = np.full(matrix.shape, -np.inf), np.full(matrix.shape, np.inf)
     for name, (bottom, top) in (bounds or {}).items():
-        low[position[name]], high[position[name]] = bottom, top
+        at = position[name]
+        low[:, at], high[:, at] = bottom, top
+        high[matrix[:, at].argmin(), at] = bottom
+        low[matrix[:, at].argmax(), at] = top
     return Block(matrix, target, weight, chosen, moves, low, high)
 
 

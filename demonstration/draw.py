@@ -178,16 +178,17 @@ def _calibrate(spec: Spec, columns: Columns, rng: np.random.Generator) -> Column
         )
         columns = _recompute(spec, columns)
     if spec.factor_model is not None:
-        among = regressor_pairs(spec.factor_model, columns, pairs)
-        every = list(dict.fromkeys([*terms, *(name for pair in among for name in pair)]))
-        columns = match_products(
-            columns,
-            [plain_block(columns, every, {**among, **pairs})],
-            [v for v in dict.fromkeys(t.partition("=")[0] for t in every) if v not in fixed],
-            rng=rng,
-            swaps=spec.climb.correlation_swaps if among else 0,
-            candidates=spec.climb.candidates,
-        )
+        for _ in range(2):  # the first round's misses move the second one's targets
+            among = regressor_pairs(spec.factor_model, columns, pairs)
+            every = list(dict.fromkeys([*terms, *(name for pair in among for name in pair)]))
+            columns = match_products(
+                columns,
+                [plain_block(columns, every, {**among, **pairs})],
+                [v for v in dict.fromkeys(t.partition("=")[0] for t in every) if v not in fixed],
+                rng=rng,
+                swaps=spec.climb.correlation_swaps if among else 0,
+                candidates=spec.climb.candidates,
+            )
         columns = calibrate_factor_model(spec.factor_model, columns, rng, spec.climb)
     if spec.targets and spec.climb.target_swaps:
         formulas = [*spec.derived.values(), *(target.statistic for target in spec.targets)]

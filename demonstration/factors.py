@@ -19,7 +19,7 @@ from scipy import optimize
 
 from analysis.factors import adequacy, correlate, factor
 from analysis.reliability import cronbach_alpha
-from demonstration.calibrate import Columns, match_products, plain_block, standardised, term
+from demonstration.calibrate import Block, Columns, match_products, plain_block, standardised, term
 from demonstration.spec import Climb, FactorModel, GroupScore, ScoreModel
 
 Floats = NDArray[np.float64]
@@ -51,11 +51,11 @@ def target_correlations(model: FactorModel, n: int) -> Floats:
         R[upper] = off
         return np.asarray(R + R.T + np.eye(p), dtype=np.float64)
 
-    def loss(off: Floats) -> float:
+    def misfit(off: Floats) -> Floats:
         R = matrix(off)
         values, vectors = np.linalg.eigh(R)
         if values[0] < 0.02:
-            return float(1e6 * (1.02 - values[0]))
+            return np.full(2 * p * k + 2 * k - 1 + len(first) + 5, 1e3 * (1.02 - values[0]))
         A = vectors[:, -k:] * np.sqrt(values[-k:])
         u, _, vt = np.linalg.svd(A.T @ L)
         found = A @ u @ vt
@@ -65,24 +65,28 @@ def target_correlations(model: FactorModel, n: int) -> Floats:
             2 * ((u * v).sum(0) - u.sum(0) * v.sum(0) / p),
             (u**2 - v**2).sum(0) - (u.sum(0) ** 2 - v.sum(0) ** 2) / p,
         )
-        far = np.maximum(np.abs(found - L) - 0.05, 0.0)
+        squares = (found**2).sum(0)
         sampled = adequacy(R, n)
-        # exactly k eigenvalues above one, with a margin for what the answers miss
-        margin = max(1.03 - values[-k], 0.0) + max(values[-k - 1] - 0.97, 0.0)
-        return float(
-            (((found - L) / 0.04) ** 2).sum()
-            + ((far / 0.003) ** 2).sum()
-            + ((angles / 0.01) ** 2).sum()
-            + ((((found**2).sum(0) - wanted_squares) / 0.012) ** 2).sum()
-            + ((sampled.kmo - model.kmo) / 0.002) ** 2
-            + ((sampled.log_determinant - wanted_log_det) / 0.02) ** 2
-            + ((cronbach_alpha(R).standardised - model.alpha_standardised) / 0.002) ** 2
-            + (margin / 0.005) ** 2
+        return np.concatenate(
+            [
+                ((found - L) / 0.04).ravel(),
+                (np.maximum(np.abs(found - L) - 0.045, 0.0) / 0.0015).ravel(),
+                (squares - wanted_squares) / 0.04,
+                # printed order of the factors, with a margin
+                np.maximum(0.03 - (squares[:-1] - squares[1:]), 0.0) / 0.002,
+                angles / 0.01,
+                [
+                    (sampled.kmo - model.kmo) / 0.003,
+                    (sampled.log_determinant - wanted_log_det) / 0.025,
+                    (cronbach_alpha(R).standardised - model.alpha_standardised) / 0.004,
+                    # exactly k eigenvalues above one, with a margin for what the answers miss
+                    max(1.03 - values[-k], 0.0) / 0.005,
+                    max(values[-k - 1] - 0.97, 0.0) / 0.005,
+                ],
+            ]
         )
 
-    start = 0.85 * (L @ L.T)[upper]
-    options = {"maxiter": 400, "maxfun": 100_000}
-    result = optimize.minimize(loss, start, method="L-BFGS-B", options=options)
+    result = optimize.least_squares(misfit, 0.85 * (L @ L.T)[upper], max_nfev=200)
     return matrix(np.asarray(result.x, dtype=np.float64))
 
 
@@ -138,57 +142,51 @@ def calibrate_factor_model(
     sums = {f"#{f}": dict(zip(items, W[:, k].tolist(), strict=True)) for k, f in enumerate(model.factors)}
     overall = next((g for g in model.group_scores if g.term == "*"), None)
     bounds = {}
+    sums_bounded = sums
     if overall is not None:
-        for name, middle, spread in zip(sums, overall.scores[1:], model.score_ranges, strict=True):
+        # the composite, brought to variance 1, only has its extremes to meet: all else follows from its parts
+        weights = np.array(model.models[0].composite)
+        composite = W @ weights / np.sqrt((weights**2).sum())
+        sums_bounded = {"#": dict(zip(items, composite.tolist(), strict=True)), **sums}
+        for name, middle, spread in zip(sums_bounded, overall.scores, model.score_ranges, strict=True):
             assert middle is not None
             bounds[name] = (-middle / 100 * spread, (1 - middle / 100) * spread)
-    whole = [m for m in model.models if m.within is None]
-    part = [m for m in model.models if m.within is not None]
     groups = [g for g in model.group_scores if g.term != "*"]
-    regressors = list(dict.fromkeys(t for m in model.models for t in m.coefficients))
-    terms = [*items, *regressors, *(g.term for g in groups if g.term not in regressors)]
-    for score in whole:
-        pairs |= _regression_pairs(columns, score, _coefficients(score, whole[0]), list(sums), None)
     for group in groups:
         member = term(columns, group.term)
         odds = np.sqrt(member.mean() / (1 - member.mean()))
-        for name, score_value, middle, spread in zip(
-            sums, group.scores[1:], overall.scores[1:] if overall else (), model.score_ranges, strict=True
+        for name, score, middle, spread in zip(
+            sums, group.scores[1:], overall.scores[1:] if overall else (), model.score_ranges[1:], strict=True
         ):
-            if score_value is not None and middle is not None:
-                pairs[name, group.term] = (float(odds * (score_value - middle) / 100 * spread), 4.0)
-    block = plain_block(columns, terms, pairs, sums=sums, bounds=bounds)
-    columns = match_products(
-        columns, [block], items, rng=rng, swaps=climb.correlation_swaps, candidates=climb.candidates
-    )
-    if not part:
-        return columns
+            if score is not None and middle is not None:
+                pairs[name, group.term] = (float(odds * (score - middle) / 100 * spread), 4.0)
+    whole = [m for m in model.models if m.within is None]
+    terms = [*items, *(t for m in whole for t in m.coefficients), *(g.term for g in groups)]
+    duals: dict[str, dict[str, float]] = {}
+    for model_here in whole:
+        duals |= _duals(columns, model_here)
+        pairs |= _beta_pairs(model_here, model_here, list(sums))
     strata = np.zeros(n, dtype=np.intp)
-    for i, group in enumerate(groups):
-        strata[term(columns, group.term) == 1] = i + 1
-    blocks = [plain_block(columns, terms, pairs, sums=sums, bounds=bounds)]
-    for score in part:
-        assert score.within is not None
-        rows = term(columns, score.within) == 1
-        here = {}
-        for name, weights in sums.items():
-            # the score as a sum of items standardised within these rows, itself of variance 1 there
-            whole_rows = {t: standardised(term(columns, t)) for t in weights}
-            values = sum(w * whole_rows[t] for t, w in weights.items())
-            scale = float(np.asarray(values)[rows].std())
-            here[name] = {t: w * float(whole_rows[t][rows].std()) / scale for t, w in weights.items()}
-        inside = _regression_pairs(columns, score, _coefficients(score, whole[0]), list(sums), rows)
-        inside_terms = [*items, *score.coefficients]
-        blocks.append(plain_block(columns, inside_terms, inside, sums=here, rows=rows))
-    return match_products(
-        columns,
-        blocks,
-        items,
-        rng=rng,
-        swaps=climb.correlation_swaps,
-        candidates=climb.candidates,
-        strata=strata,
-    )
+    for grouped in (False, True):
+        blocks = [plain_block(columns, terms, pairs, sums={**sums_bounded, **duals}, bounds=bounds)]
+        if grouped:
+            for i, group in enumerate(groups):
+                strata[term(columns, group.term) == 1] = i + 1
+            blocks += [
+                _block_within(columns, m, sums, _beta_pairs(m, whole[0], list(sums)))
+                for m in model.models
+                if m.within is not None
+            ]
+        columns = match_products(
+            columns,
+            blocks,
+            items,
+            rng=rng,
+            swaps=climb.correlation_swaps,
+            candidates=climb.candidates,
+            strata=strata,
+        )
+    return columns
 
 
 def factor_model_residuals(
@@ -264,33 +262,55 @@ def _regression_residuals(
                 yield f"beta:{where}:{name}:{regressor}", "beta", value, value, beta, score.tolerance, ""
 
 
-def _regression_pairs(
-    columns: Columns,
-    score: ScoreModel,
-    coefficients: dict[str, list[float]],
-    sums: list[str],
-    rows: NDArray[np.bool_] | None,
+def _duals(
+    columns: Columns, model: ScoreModel, rows: NDArray[np.bool_] | None = None
+) -> dict[str, dict[str, float]]:
+    """Weighted sums of regressors whose mean product with a standardised dependent is its beta: X C^-1."""
+    chosen = np.ones(len(next(iter(columns.values()))), dtype=np.bool_) if rows is None else rows
+    names = list(model.coefficients)
+    X = np.column_stack([standardised(term(columns, t), chosen) for t in names])
+    inverse = np.linalg.inv(X.T @ X / chosen.sum())
+    return {
+        f"~{t}": dict(zip(names, row, strict=True)) for t, row in zip(names, inverse.tolist(), strict=True)
+    }
+
+
+def _beta_pairs(
+    model: ScoreModel, fallback: ScoreModel, scores: list[str]
 ) -> dict[tuple[str, str], tuple[float, float]]:
-    """Correlations of every score with every regressor that follow from the coefficients."""
-    chosen = np.ones(len(next(iter(columns.values()))), dtype=bool) if rows is None else rows
-    X = np.column_stack([standardised(term(columns, t), chosen)[chosen] for t in coefficients])
-    wanted = (X.T @ X / len(X)) @ np.array(list(coefficients.values()))[:, 1:]
+    """Wanted betas of every score; unprinted ones are those of the fallback."""
     return {
-        (name, regressor): (float(wanted[i, k]), 1.0)
-        for i, regressor in enumerate(score.coefficients)
-        for k, name in enumerate(sums)
+        (score, f"~{regressor}"): (float(value if value is not None else other or 0.0), 6.0)
+        for regressor, values in model.coefficients.items()
+        for score, value, other in zip(scores, values[1:], fallback.coefficients[regressor][1:], strict=True)
     }
 
 
-def _coefficients(score: ScoreModel, fallback: ScoreModel) -> dict[str, list[float]]:
-    """Coefficients with the unprinted ones taken from the first model."""
-    return {
-        regressor: [
-            float(value if value is not None else fallback.coefficients[regressor][k] or 0.0)
-            for k, value in enumerate(values)
-        ]
-        for regressor, values in score.coefficients.items()
-    }
+def _block_within(
+    columns: Columns,
+    model: ScoreModel,
+    sums: dict[str, dict[str, float]],
+    pairs: dict[tuple[str, str], tuple[float, float]],
+) -> Block:
+    """Block of the model's rows; each score as a sum of items standardised there, itself of variance 1 there."""
+    assert model.within is not None
+    rows = term(columns, model.within) == 1
+    here = {}
+    for name, weights in sums.items():
+        z = {t: standardised(term(columns, t))[rows] for t in weights}
+        scale = np.std([w * z[t] for t, w in weights.items()], axis=1, keepdims=True)
+        total = float(np.sum([w * z[t] for t, w in weights.items()], axis=0).std())
+        here[name] = {
+            t: float(np.sign(w) * s / total) for (t, w), s in zip(weights.items(), scale[:, 0], strict=True)
+        }
+    items = list(dict.fromkeys(t for weights in sums.values() for t in weights))
+    return plain_block(
+        columns,
+        [*items, *model.coefficients],
+        pairs,
+        sums={**here, **_duals(columns, model, rows)},
+        rows=rows,
+    )
 
 
 def _table(model: FactorModel) -> Floats:

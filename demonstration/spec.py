@@ -160,8 +160,8 @@ class FactorModel(Closed):
     bartlett: float
     alpha_standardised: float
     score_ranges: tuple[float, ...] = ()
-    """Distance between the lowest and the highest score of each factor in standard deviations: what the 0-100
-    scale spans."""
+    """Distance between the lowest and the highest score, composite first, then each factor, in standard deviations:
+    what the 0-100 scale spans."""
     group_scores: tuple[GroupScore, ...] = ()
     models: tuple[ScoreModel, ...] = ()
 
