@@ -43,12 +43,12 @@ MissingRows = Literal["listwise", "error"]
 
 # A block of this many rows by 30 columns stays in the second-level cache while it is reduced.
 BLOCK_ROWS = 2048
-# Rows handed to one worker at a time when a caller passes a whole table.
+# Rows taken at a time from a whole table.
 BATCH_ROWS = 65_536
 # Width of the panels in the LAPACK kernel; 8 was the fastest of 4, 8, 16 and 29 for 29 columns.
 PANEL_COLUMNS = 8
-# Share of a column's length left after projection, below which only rounding error is left. The hardest
-# NIST polynomial (Filip) leaves 4e-10; exactly dependent columns leave less than 1e-14.
+# Share of a column's length left after projection on the others, below which there is only rounding error:
+# NIST's worst polynomial (Filip) leaves 5e-8, exactly dependent columns of two million rows less than 1e-14.
 DEPENDENCE_TOLERANCE = 1e-12
 
 
