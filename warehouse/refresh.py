@@ -146,7 +146,7 @@ class _Runner:
     def receive(self, survey_id: str) -> tuple[str, ...]:
         """Receive one survey; returns why it was refused, or nothing."""
         self.progress(f"receiving {survey_id}")
-        job = self.definitions.resolve_job_def("receive")
+        job = self.definitions.resolve_job_def("receive_survey")
         result = job.execute_in_process(partition_key=survey_id, instance=self.instance, raise_on_error=False)
         return () if result.success else _reasons(result)
 
@@ -155,7 +155,7 @@ class _Runner:
         for first, last in _blocks(received, self._partitions()):
             self.progress(f"harmonising {first}" if first == last else f"harmonising {first} to {last}")
             failure = self._run(
-                "harmonise",
+                "harmonise_surveys",
                 {
                     "dagster/asset_partition_range_start": first,
                     "dagster/asset_partition_range_end": last,
@@ -164,7 +164,7 @@ class _Runner:
             if failure:
                 return failure
         self.progress("building marts, analysis and publication")
-        return self._run("publish", {})
+        return self._run("publish_warehouse", {})
 
     def withdraw(self, survey_id: str) -> None:
         """Take a survey out whose folder is gone."""

@@ -6,25 +6,24 @@ Belongs here: selections and triggers. Does not belong here: work.
 import dagster as dg
 
 from dagster_project.defs.ingest.assets import ANSWERS
-from dagster_project.defs.transform.assets import harmonise
 from dagster_project.partitions import surveys
 
 EVERYTHING = dg.AssetSelection.all()
 RECEIVED = dg.AssetSelection.assets(ANSWERS)
-HARMONISED = dg.AssetSelection.assets(harmonise)
+HARMONISED = dg.AssetSelection.key_prefixes("staging")
 DECLARED = dg.AssetSelection.key_prefixes("reference") | dg.AssetSelection.key_prefixes("raw") - RECEIVED
 
 receive = dg.define_asset_job(
-    "receive", RECEIVED, partitions_def=surveys, description="Receive the files of a survey."
+    "receive_survey", RECEIVED, partitions_def=surveys, description="Receive the files of a survey."
 )
 harmonise_job = dg.define_asset_job(
-    "harmonise",
+    "harmonise_surveys",
     DECLARED | HARMONISED,
     partitions_def=surveys,
     description="Harmonise surveys that were received.",
 )
 publish = dg.define_asset_job(
-    "publish", EVERYTHING - RECEIVED - HARMONISED, description="Marts, analysis, audit and publication."
+    "publish_warehouse", EVERYTHING - RECEIVED - HARMONISED, description="Marts, analysis, audit and publication."
 )
 
 per_survey = [

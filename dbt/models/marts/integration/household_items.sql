@@ -1,4 +1,5 @@
-{#- Integration items turned so that more is better integrated (1-5), and as scores 0-1 by the ends of their scale. -#}
+{#- Integration items turned so that more is better integrated, on the scale 1-5 whatever the scale asked, and as
+    scores 0-1 by the ends of that scale. -#}
 {{ config(materialized='view') }}
 {%- set household_waves = ref('household_waves') %}
 
@@ -8,11 +9,7 @@ select
     {{ household_keys() }},
     '{{ i.indicator_id }}' as indicator_id,
     '{{ i.dimension }}' as dimension,
-    {% if i.direction == 'cost' -%}
-        {{ i.minimum + i.maximum }} - {{ value }} as item,
-    {%- else -%}
-        {{ value }} as item,
-    {%- endif %}
+    1.0 + 4.0 * {{ normalised(value, i.minimum, i.maximum, i.direction) }} as item,
     {{ normalised(value, i.minimum, i.maximum, i.direction) }} as score
 from {{ household_waves }}
 {{ 'union all' if not loop.last }}
