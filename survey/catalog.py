@@ -454,6 +454,8 @@ class Replication(Closed):
     groups: dict[PublishedSurveyId, dict[str, dict[Identifier, str]]]
     waves: dict[PublishedSurveyId, dict[str, str]]
     factor_models: dict[PublishedSurveyId, Identifier]
+    tolerances: dict[Kind, float] = Field(default_factory=dict)
+    """What calibrated figures may differ by, on the printed scale; rounding where a kind has none."""
     rules: tuple[ReplicationRule, ...]
 
 

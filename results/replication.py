@@ -1,0 +1,409 @@
+"""Every printed result beside the figure recomputed for it, and what that comparison is worth.
+
+Belongs here: which figure of the warehouse answers each kind of printed statistic, and the verdicts.
+Does not belong here: which statistic is which kind (`replication.yml`), how a figure is computed.
+
+Verdicts. `reproduced`: the figure follows from other printed figures, or from real answers. `calibrated`: made-up
+answers give it, because they were made to; that shows that the computation can give the figure, not that the study did.
+`not_reproducible`: neither, and the reason says what is missing or by how much it differs. A figure whose print is
+damaged or impossible is never reproduced: our reading of it is a reason, not a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from analysis.plausibility import printed
+from analysis.regression import STAR_LEVELS
+from results.households import HOUSEHOLD_WAVES, Survey, literal, surveys
+from results.metrics import COUPLING, relation, study_scheme
+from results.printed import Recomputed, recompute
+from results.tables import conform
+from survey.catalog import Catalog, FactorModel, Model, WeightScheme
+from survey.literature import Literature, ReplicationTarget, Row, replication_targets
+from warehouse.database import quoted
+
+NO_CHANGE = 0.01
+"""A mean that moves by less than this share of its first value counts as unchanged where a paper says so."""
+
+NOT_SIGNIFICANT = STAR_LEVELS[0]
+
+ROUNDING = 1e-9
+
+
+class NoFigureError(LookupError):
+    """The warehouse has no figure for a printed statistic; the message is the reason shown."""
+
+
+def replication(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
+) -> dict[str, pa.Table]:
+    """Compare every printed statistic with its recomputed figure.
+
+    Parameters
+    ----------
+    con
+        Build database, read only, with the tables of `coupling`, `factors` and `regressions` in it.
+    catalog
+        Rules and tolerances of the comparison.
+    literature
+        The printed statistics.
+
+    Returns
+    -------
+    dict
+        `replication` of the schema `quality`, a row for each printed statistic.
+    """
+    rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
+    targets = replication_targets(literature, catalog)
+    follows = recompute(literature, catalog, targets)
+    found = surveys(con)
+    figures = {
+        published: Figures(con, catalog, survey, study_scheme(catalog, survey, [published]))
+        for published in {t.published_survey_id for t in targets}
+        for survey in found
+        if published in survey.published_survey_ids
+    }
+    results = [
+        _compare(target, rows[target.stat_id], follows.get(target.stat_id), figures, catalog)
+        for target in targets
+    ]
+    return {"replication": conform("quality.replication", results)}
+
+
+def _compare(
+    target: ReplicationTarget,
+    row: Row,
+    follows: Recomputed | None,
+    figures: Mapping[str, Figures],
+    catalog: Catalog,
+) -> dict[str, Any]:
+    number = printed(row["value"])
+    rounding = (number.high - number.low) / 2 if number else None
+    subject = ": ".join(part for part in (row["model"], row["dependent"], row["variable"]) if part)
+    base = {
+        "stat_id": target.stat_id,
+        "region": row["region"],
+        "survey_id": None,
+        "is_synthetic": False,
+        "table_or_section": row["table_or_section"],
+        "statistic": row["statistic"],
+        "subject": f"{subject} ({', '.join(p for p in (row['group'], row['wave']) if p)})",
+        "published": target.published,
+        "recomputed": None,
+        "difference": None,
+        "tolerance": rounding,
+        "unit": row["unit"] or None,
+        "verdict": "not_reproducible",
+        "reason": target.reason,
+    }
+    if follows and number and rounding is not None and target.reading is None:
+        allowed = rounding + follows.spread
+        difference = follows.value - number.value
+        if abs(difference) <= allowed + ROUNDING:
+            return base | {
+                "recomputed": follows.value,
+                "difference": difference,
+                "tolerance": allowed,
+                "verdict": "reproduced",
+                "reason": f"follows from printed figures: {follows.arithmetic}",
+            }
+    if target.kind is None:
+        return base
+    contradiction = f"printed figures give {follows.arithmetic}" if follows else None
+    source = figures.get(target.published_survey_id)
+    if source is None:
+        return base | {"reason": _joined(contradiction, "no survey of the warehouse stands for this study")}
+    survey = {"survey_id": source.survey.survey_id, "is_synthetic": source.survey.is_synthetic}
+    try:
+        recomputed = source.value(target)
+    except NoFigureError as error:
+        return base | survey | {"reason": _joined(contradiction, str(error))}
+    made = base | survey | {"recomputed": recomputed}
+    success = "calibrated" if source.survey.is_synthetic else "reproduced"
+    if target.kind == "p_threshold":
+        holds, claim = _threshold(row["value"], recomputed)
+        verdict = success if holds else "not_reproducible"
+        return made | {"verdict": verdict, "tolerance": None, "reason": _joined(claim, target.note)}
+    if target.published is None or rounding is None:
+        return made | {"reason": "the printed value is no number"}
+    difference = recomputed - target.published
+    made["difference"] = difference
+    if target.reading is not None:
+        agrees = abs(recomputed - target.reading) <= max(
+            rounding, catalog.replication.tolerances.get(target.kind, 0)
+        )
+        link = "agrees with" if agrees else "differs from"
+        reading = f"{target.reading_reason}; the recomputed figure {link} that reading ({target.reading:g})"
+        return made | {"reason": _joined(reading, contradiction, target.note)}
+    allowed = max(rounding, catalog.replication.tolerances.get(target.kind, 0.0))
+    if row["statistic"] in ("stars", "sign"):
+        allowed = rounding = 0.0
+    made["tolerance"] = allowed
+    if abs(difference) <= allowed + ROUNDING:
+        beyond = None
+        if abs(difference) > rounding + ROUNDING:
+            beyond = f"within the tolerance of the calibration ({allowed:g}), not of rounding ({rounding:g})"
+        return made | {"verdict": success, "reason": _joined(beyond, contradiction, target.note)}
+    origin = "made-up" if source.survey.is_synthetic else "the survey's"
+    miss = f"{origin} answers give {recomputed:.4g}; {abs(difference):.4g} off, {allowed:g} allowed"
+    return made | {"reason": _joined(miss, contradiction, target.note)}
+
+
+def _joined(*parts: str | None) -> str | None:
+    return "; ".join(part for part in parts if part) or None
+
+
+def _threshold(claim: str, p: float) -> tuple[bool, str]:
+    """Whether a p value meets what is printed: a level it stays below, not significant, or significant at any level."""
+    number = printed(claim)
+    if number:
+        return p <= number.value, f"printed: p below {claim}; recomputed p {p:.4f}"
+    is_ns = claim == "ns"
+    return (
+        p >= NOT_SIGNIFICANT
+    ) == is_ns, f"printed: {claim}; recomputed p {p:.4f} against {NOT_SIGNIFICANT}"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one survey, by kind of printed statistic.
+
+    Attributes
+    ----------
+    scheme
+        Weights of the study, for indices.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    catalog: Catalog
+    survey: Survey
+    scheme: WeightScheme
+
+    def value(self, target: ReplicationTarget) -> float:
+        """Return the figure on the printed scale.
+
+        Raises
+        ------
+        NoFigureError
+            The survey has no such wave, answer or result.
+        """
+        kind = target.kind or ""
+        compute = self._kinds.get(kind)
+        if compute is None:
+            compute = self._model if kind.startswith("model_") else self._coefficient
+        result = compute(target)
+        if result is None or not np.isfinite(result):
+            raise NoFigureError(f"{self.survey.survey_id} gives no value of this kind in this wave and group")
+        return result * target.multiplier
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, Callable[[ReplicationTarget], float | None]]:
+        return {
+            "indicator_mean": lambda t: self._aggregate(t, f"avg({quoted(t.target)})"),
+            "indicator_sd": lambda t: self._aggregate(t, f"stddev_samp({quoted(t.target)})"),
+            "oriented_mean": lambda t: self._aggregate(t, f"avg({self._oriented(t.target)})"),
+            "oriented_sd": lambda t: self._aggregate(t, f"stddev_samp({quoted(t.target)})"),
+            "min_max_mean": lambda t: self._min_max(t, "(avg({x}) - {low}) / ({high} - {low})"),
+            "min_max_sd": lambda t: self._min_max(t, "stddev_samp({x}) / ({high} - {low})"),
+            "dimension_item_mean": self._dimension_item_mean,
+            "code_n": lambda t: self._aggregate(t, f"count(*) filter (where {self._has_code(t)})"),
+            "code_percent": lambda t: self._aggregate(
+                t,
+                f"100.0 * count(*) filter (where {self._has_code(t)}) / nullif(count({quoted(t.target)}), 0)",
+            ),
+            "respondents_n": lambda t: self._aggregate(t, "count(*)"),
+            "respondents_percent": lambda t: _ratio(self._count(t), self._count(replace(t, filters={}))),
+            "site_households_n": self._site_households,
+            "sampling_percent": lambda t: _ratio(self._count(t), self._site_households(t)),
+            "metric_mean": lambda t: self._metric(t, "avg"),
+            "metric_sd": lambda t: self._metric(t, "stddev_samp"),
+            "band_percent": self._band_percent,
+            "change_sign": self._change_sign,
+            "alpha": lambda t: self._diagnostic(t, t.target, "alpha_standardised"),
+            "kmo": lambda t: self._diagnostic(t, t.factor_model, "kmo"),
+            "bartlett": lambda t: self._diagnostic(t, t.factor_model, "bartlett"),
+            "bartlett_p": lambda t: self._diagnostic(t, t.factor_model, "p"),
+            "factors_n": lambda t: self._diagnostic(t, t.factor_model, "n_factors"),
+            "loading": lambda t: self._loading(t, "loading", factor=t.factor),
+            "communality": lambda t: self._loading(t, "communality"),
+            "explained_percent": self._explained,
+            "factor_score_mean": self._factor_score,
+        }
+
+    def _wave(self, target: ReplicationTarget) -> str:
+        wave = self.survey.latest if target.wave == "latest" else target.wave
+        if wave not in self.survey.waves:
+            raise NoFigureError(f"{self.survey.survey_id} has no wave {wave!r}")
+        return wave
+
+    def _scalar(self, sql: str) -> float | None:
+        row = self.con.execute(sql).fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
+    def _rows(self, target: ReplicationTarget) -> str:
+        """Condition on households: survey, wave and the printed group."""
+        conditions = [
+            f"survey_id = {literal(self.survey.survey_id)}",
+            f"wave = {literal(self._wave(target))}",
+            *(self._equals(name, code) for name, code in target.filters.items()),
+        ]
+        return " and ".join(conditions)
+
+    def _equals(self, name: str, code: str) -> str:
+        indicator = self.catalog.indicator.get(name)
+        return f"{quoted(name)} = {float(code) if indicator and indicator.is_numeric else literal(code)}"
+
+    def _aggregate(self, target: ReplicationTarget, expression: str) -> float | None:
+        return self._scalar(f"select {expression} from {HOUSEHOLD_WAVES} where {self._rows(target)}")
+
+    def _count(self, target: ReplicationTarget) -> float | None:
+        return self._aggregate(target, "count(*)")
+
+    def _oriented(self, name: str) -> str:
+        spec = self.catalog.indicator[name]
+        if spec.direction != "cost":
+            return quoted(name)
+        return f"({spec.minimum} + {spec.maximum} - {quoted(name)})"
+
+    def _min_max(self, target: ReplicationTarget, formula: str) -> float | None:
+        x = quoted(target.target)
+        extreme = (
+            f"(select {{f}}({x}) from {HOUSEHOLD_WAVES} where survey_id = {literal(self.survey.survey_id)})"
+        )
+        low, high = extreme.format(f="min"), extreme.format(f="max")
+        return self._aggregate(target, formula.format(x=x, low=low, high=high))
+
+    def _has_code(self, target: ReplicationTarget) -> str:
+        if target.code_range:
+            return f"{quoted(target.target)} between {target.code_range[0]} and {target.code_range[1]}"
+        return f"({' or '.join(self._equals(target.target, code) for code in target.codes)})"
+
+    def _factor_model(self, target: ReplicationTarget) -> FactorModel:
+        return next(m for m in self.catalog.factor_models if m.id == target.factor_model)
+
+    def _dimension_item_mean(self, target: ReplicationTarget) -> float | None:
+        model = self._factor_model(target)
+        dimension = next(f.dimension for f in model.factors if f.id == target.target)
+        items = [
+            i.indicator for i in model.items if self.catalog.indicator[i.indicator].dimension == dimension
+        ]
+        means = [self._aggregate(target, f"avg({self._oriented(item)})") for item in items]
+        return float(np.mean([m for m in means if m is not None])) if None not in means else None
+
+    def _site_households(self, target: ReplicationTarget) -> float | None:
+        return self._scalar(
+            "select sum(households) from reference.sites where site_id in "
+            f"(select site_id from {HOUSEHOLD_WAVES} where {self._rows(target)})"
+        )
+
+    def _of_metric(self, target: ReplicationTarget, source: str, expression: str) -> float | None:
+        """Aggregate of a household table over the households of the printed group."""
+        inside = f"select household_id from {HOUSEHOLD_WAVES} where {self._rows(target)}"
+        return self._scalar(
+            f"select {expression} from {source} as source where survey_id = {literal(self.survey.survey_id)} "
+            f"and wave = {literal(self._wave(target))} and household_id in ({inside})"
+        )
+
+    def _metric(self, target: ReplicationTarget, function: str) -> float | None:
+        metric = self.catalog.metric[target.target]
+        return self._of_metric(target, relation(metric, self.scheme), f"{function}({quoted(metric.column)})")
+
+    def _band_percent(self, target: ReplicationTarget) -> float | None:
+        bands = next(s for s in self.catalog.band_schemes if target.target in {b.id for b in s.bands})
+        source = (
+            f"(select * from {COUPLING} where scheme = {literal(self.scheme.id)} "
+            f"and variant = {literal(self.catalog.coupling.default_variant)} and band_scheme = {literal(bands.id)})"
+        )
+        inside = f"100.0 * count(*) filter (where band = {literal(target.target)}) / nullif(count(band), 0)"
+        return self._of_metric(target, source, inside)
+
+    def _change_sign(self, target: ReplicationTarget) -> float | None:
+        first, last = (replace(target, wave=w) for w in (self.survey.waves[0], self.survey.waves[-1]))
+        if target.target in self.catalog.metric:
+            before, after = self._metric(first, "avg"), self._metric(last, "avg")
+        else:
+            mean = f"avg({quoted(target.target)})"
+            before, after = self._aggregate(first, mean), self._aggregate(last, mean)
+        if before is None or after is None or len(self.survey.waves) < 2:
+            return None
+        unchanged = target.published == 0 and abs(after - before) <= NO_CHANGE * abs(before)
+        return 0.0 if unchanged else float(np.sign(after - before))
+
+    def _result(self, table: str, column: str, target: ReplicationTarget, **conditions: str) -> float | None:
+        where = {"survey_id": self.survey.survey_id, "wave": self._wave(target), **conditions}
+        chosen = " and ".join(f"{quoted(name)} = {literal(value)}" for name, value in where.items())
+        return self._scalar(f"select {quoted(column)} from analysis.{table} where {chosen} limit 1")
+
+    def _diagnostic(self, target: ReplicationTarget, model: str, column: str) -> float | None:
+        return self._result("factor_diagnostics", column, target, model=model)
+
+    def _loading(self, target: ReplicationTarget, column: str, **factor: str) -> float | None:
+        names = {"model": target.factor_model, "indicator_id": target.target, **factor}
+        return self._result("factor_loadings", column, target, **names)
+
+    def _explained(self, target: ReplicationTarget) -> float | None:
+        return self._result(
+            "factor_variance", "explained_pct", target, model=target.factor_model, factor=target.factor
+        )
+
+    def _factor_score(self, target: ReplicationTarget) -> float | None:
+        source = (
+            f"(select * from analysis.factor_scores where model = {literal(target.factor_model)} "
+            f"and factor = {literal(target.factor)})"
+        )
+        return self._of_metric(target, source, "avg(percent_score)")
+
+    def _spec(self, target: ReplicationTarget) -> Model:
+        return next(m for m in self.catalog.models if m.id == target.model)
+
+    def _model(self, target: ReplicationTarget) -> float | None:
+        column = {"model_f": "f", "model_f_stars": "f_p", "model_adj_r2": "adj_r2", "model_n": "n"}[
+            target.kind or ""
+        ]
+        spec = self._spec(target)
+        found = self.con.execute(
+            f"select {column}, n, caution from analysis.regression_models "
+            "where survey_id = ? and model = ? and covariance = ?",
+            [self.survey.survey_id, spec.id, spec.covariance],
+        ).fetchone()
+        if found is None or not found[1]:
+            raise NoFigureError(found[2] if found else f"{self.survey.survey_id} has no model {spec.id}")
+        if column == "f_p" and found[0] is not None:
+            return _stars(found[0])
+        return None if found[0] is None else float(found[0])
+
+    def _coefficient(self, target: ReplicationTarget) -> float | None:
+        spec = self._spec(target)
+        found = self.con.execute(
+            f"select {spec.reported_coefficient}, p from analysis.regression_coefficients "
+            "where survey_id = ? and model = ? and covariance = ? and term = ?",
+            [self.survey.survey_id, spec.id, spec.covariance, target.term],
+        ).fetchone()
+        if found is None or found[0] is None:
+            self._model(replace(target, kind="model_n"))  # a refused model says itself why
+            raise NoFigureError(f"{target.term} has no coefficient in {spec.id} of {self.survey.survey_id}")
+        estimate, p = map(float, found)
+        if target.kind == "stars":
+            return _stars(p)
+        if target.kind == "p_threshold":
+            return p
+        if target.kind == "coefficient_sign":
+            # A printed sign of 0 says that no effect was found.
+            return 0.0 if target.published == 0 and p >= NOT_SIGNIFICANT else float(np.sign(estimate))
+        return estimate
+
+
+def _stars(p: float) -> float:
+    return float(sum(p < level for level in STAR_LEVELS))
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return 100 * part / whole if part is not None and whole else None
