@@ -62,7 +62,7 @@ def write_spss(tables: Tables, folder: SurveyFolder, path: Path) -> None:
         for name in table.columns
     }
     value_labels: dict[str, dict[float, str]] = {}
-    missing: dict[str, list[float]] = {}
+    missing: dict[str, list[Any]] = {}
     for name in table.columns:
         codes = [c for c in folder.codes_of(columns[name]) if c.bounds is None]
         value_labels |= {name: {float(c.code): c.label_zh for c in codes}} if codes else {}
@@ -108,9 +108,9 @@ def write_excel(tables: Tables, folder: SurveyFolder, path: Path) -> None:
             title.font = Font(bold=True, size=14)
         columns = {c.column: c for c in folder.columns_of(file.file_id)}
         types = [columns[name].type for name in table.columns]
-        for number, row in enumerate(table.itertuples(index=False)):
+        for number, cells in enumerate(table.to_numpy(dtype=object)):
             is_text = number % TYPED_AS_TEXT_EVERY == TYPED_AS_TEXT_EVERY - 1
-            sheet.append([_cell(v, kind, is_text) for v, kind in zip(row, types, strict=True)])
+            sheet.append([_cell(v, kind, is_text) for v, kind in zip(cells, types, strict=True)])
         for offset in range(options.skip_footer_rows):
             note = "注：本表为演示数据，答案系虚构。" if offset == 0 else "填表说明见问卷首页。"
             sheet.cell(sheet.max_row + 1, 1, note)
@@ -254,7 +254,9 @@ def _form(folder: SurveyFolder, base: SurveyFile) -> bytes:
     for column in folder.columns:
         if column.type is None:
             continue
-        questions.append([_question_type(column), column.column.split("/")[-1], column.label, column.variable])
+        questions.append(
+            [_question_type(column), column.column.split("/")[-1], column.label, column.variable]
+        )
         for name in column.codes:
             if name not in listed:
                 listed.add(name)
@@ -294,6 +296,4 @@ def _settle(source: io.BytesIO, target: Any) -> None:
             content = old.read(entry)
             if entry.filename == "docProps/core.xml":
                 content = re.sub(rb"(?<=W3CDTF\">)[^<]+", moment, content)
-            new.writestr(
-                zipfile.ZipInfo(entry.filename, MADE.timetuple()[:6]), content, zipfile.ZIP_DEFLATED
-            )
+            new.writestr(zipfile.ZipInfo(entry.filename, MADE.timetuple()[:6]), content, zipfile.ZIP_DEFLATED)
