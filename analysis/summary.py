@@ -11,6 +11,7 @@ Does not belong here: models (``regression``), anything that needs single rows (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal, TypeAlias
@@ -222,7 +223,7 @@ def summarise(
     Parameters
     ----------
     batches : table, DataFrame, or iterable of them
-        Read once, in order; one batch is held at a time.
+        Read once, in order, by a second thread that stays one batch ahead.
     columns : sequence of str
         Numeric or boolean columns. A null or NaN is a missing value.
     by : sequence of str
@@ -255,7 +256,7 @@ def summarise(
     total: dict[Group, Summary] = {} if by else {(): empty}
     # On blocks this narrow more BLAS threads only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        for batch in _joined(record_batches(batches), needed):
+        for batch in _joined(_read_ahead(record_batches(batches)), needed):
             for group, summary in _summarise_batch(batch, empty, by, weights, missing):
                 total[group] = total[group].merge(summary) if group in total else summary
     return {group: total[group] for group in sorted(total, key=_sort_key)}
@@ -371,6 +372,15 @@ def partition(batch: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[Group,
         group = tuple(None if pd.isna(value) else value for value in values)
         rows = order[bounds[number] : bounds[number + 1]]
         yield group, slice(None) if len(found) == 1 else rows
+
+
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Read the next batch while this one is reduced: decoding does not need the interpreter."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = reader.submit(next, batches, None)
+            yield batch
 
 
 def _joined(batches: Iterable[pa.RecordBatch], columns: list[str]) -> Iterator[pa.RecordBatch]:
