@@ -17,9 +17,10 @@ import numpy as np
 from scipy import stats
 from scipy.linalg import block_diag, solve_triangular
 
+from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError, InvalidOptionError, TooFewGroupsError
 from analysis.regression import Regression, fit_ols, wald_statistic
-from analysis.summary import FloatArray, Summary
+from analysis.summary import Summary
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.linalg import solve_triangular
 
+from analysis.arrays import FloatArray
 from analysis.errors import (
     InfiniteValueError,
     InvalidOptionError,
@@ -27,7 +28,7 @@ from analysis.errors import (
     TooFewClustersError,
 )
 from analysis.regression import Regression
-from analysis.summary import Batch, FloatArray, floats, partition, record_batches, row_weights
+from analysis.summary import Batch, floats, partition, record_batches, row_weights
 
 # Eigenvalues of I - H_gg below this are directions in which a cluster determines the fit alone.
 FULL_LEVERAGE_TOLERANCE = 1e-12

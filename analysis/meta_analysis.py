@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from analysis.arrays import FloatArray
 from analysis.errors import InfiniteValueError, InvalidOptionError, TooFewGroupsError
-from analysis.summary import FloatArray
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from analysis.arrays import FloatArray
 from analysis.errors import EmptyGroupError, InvalidOptionError, UnknownLevelError
-from analysis.summary import Batch, FloatArray, column, floats, record_batches, row_weights
+from analysis.summary import Batch, column, floats, record_batches, row_weights
 
 MissingPolicy = Literal["listwise", "mean", "reference_category"]
 

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import stats
 from scipy.linalg import solve_triangular
 
+from analysis.arrays import FloatArray
 from analysis.errors import (
     CollinearColumnsError,
     ConstantColumnError,
@@ -25,7 +26,7 @@ from analysis.errors import (
     InvalidOptionError,
     TooFewRowsError,
 )
-from analysis.summary import DEPENDENCE_TOLERANCE, FloatArray, Summary, WeightKind, triangular_factor
+from analysis.summary import DEPENDENCE_TOLERANCE, Summary, WeightKind, triangular_factor
 
 INTERCEPT = "(intercept)"
 # One, two and three stars, as the four surveys' papers print them.

@@ -23,6 +23,7 @@ import pyarrow as pa
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.errors import (
     ConstantColumnError,
     EmptyGroupError,
@@ -35,8 +36,6 @@ from analysis.errors import (
     SummaryMismatchError,
 )
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Group = tuple[Any, ...]
 Batch: TypeAlias = pa.RecordBatch | pa.Table | pd.DataFrame
 WeightKind = Literal["none", "frequency", "sampling"]
@@ -179,10 +178,10 @@ class Summary:
         np.fill_diagonal(correlation, 1.0)
         return correlation
 
-    def is_constant(self) -> npt.NDArray[np.bool_]:
+    def is_constant(self) -> BoolArray:
         """Whether each column has one value only (up to rounding), shape (p,)."""
         spread = np.linalg.norm(self.r[1:, 1:], axis=0)
-        flat: npt.NDArray[np.bool_] = spread <= DEPENDENCE_TOLERANCE * np.linalg.norm(self.r[:, 1:], axis=0)
+        flat: BoolArray = spread <= DEPENDENCE_TOLERANCE * np.linalg.norm(self.r[:, 1:], axis=0)
         return flat
 
     def pseudo_rows(self) -> FloatArray:
@@ -455,21 +454,21 @@ def _complete_rows(
     columns: tuple[str, ...],
     missing: MissingRows,
     first_row: int,
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     rows, positions = np.nonzero(np.isinf(block))
     if rows.size:
         raise InfiniteValueError(
             f"Column {columns[positions[0] - 1]!r}, row {first_row + rows[0]} of a group in a batch: "
             f"{block[rows[0], positions[0]]}. Replace it by a number or mark it as missing."
         )
-    gaps: npt.NDArray[np.bool_] = np.isnan(block)
+    gaps: BoolArray = np.isnan(block)
     if weight is not None:
         gaps[:, 0] |= np.isnan(weight)
     if missing == "error" and gaps.any():
         row, position = (int(place[0]) for place in np.nonzero(gaps))
         name = columns[position - 1] if position else "the weight"
         raise MissingValueError(f"Missing value in {name!r}, row {first_row + row} of a group in a batch.")
-    complete: npt.NDArray[np.bool_] = np.logical_not(gaps.any(axis=1))
+    complete: BoolArray = np.logical_not(gaps.any(axis=1))
     return complete
 
 

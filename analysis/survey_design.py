@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from analysis.arrays import FloatArray
 from analysis.errors import (
     EmptyGroupError,
     InfiniteValueError,
@@ -24,7 +25,6 @@ from analysis.errors import (
     MissingValueError,
     TooFewClustersError,
 )
-from analysis.summary import FloatArray
 
 Values = Sequence[Any] | npt.NDArray[Any] | pd.Series
 
