@@ -10,8 +10,9 @@ Does not belong here: models (``regression``), anything that needs single rows (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal, TypeAlias
@@ -254,8 +255,8 @@ def summarise(
     needed = list(dict.fromkeys([*names, *by, *([weights] if weights else [])]))
     total: dict[Group, Summary] = {} if by else {(): empty}
     # On blocks this narrow more BLAS threads only wait for each other.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for batch in _joined(_read_ahead(record_batches(batches)), needed):
+    with threadpool_limits(limits=1, user_api="blas"), closing(_read_ahead(record_batches(batches))) as read:
+        for batch in _joined(read, needed):
             for group, summary in _summarise_batch(batch, empty, by, weights, missing):
                 total[group] = total[group].merge(summary) if group in total else summary
     return {group: total[group] for group in sorted(total, key=_sort_key)}
@@ -373,7 +374,7 @@ def partition(batch: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[Group,
         yield group, slice(None) if len(found) == 1 else rows
 
 
-def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """Read the next batch while this one is reduced: decoding does not need the interpreter."""
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(next, batches, None)

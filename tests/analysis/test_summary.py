@@ -208,6 +208,28 @@ def test_duckdb_results_and_parquet_files_are_read_batch_by_batch(tmp_path) -> N
             same_factor(found[group].r, summary.r)
 
 
+def test_a_source_is_read_lazily_and_left_alone_after_a_refusal() -> None:
+    served = []
+
+    def source():
+        for number in range(50):
+            served.append(number)
+            yield households(n=BLOCK_ROWS, seed=number).assign(area=np.inf if number == 3 else 1.0 * number)
+
+    with pytest.raises(InfiniteValueError, match="area"):
+        summarise(source(), COLUMNS)
+    assert len(served) <= 5
+
+
+def test_errors_of_the_source_reach_the_caller() -> None:
+    def source():
+        yield households()
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        summarise(source(), COLUMNS)
+
+
 def test_mixed_sources_and_all_null_batches_are_read() -> None:
     frame = households(n=40)
     nothing = pa.table({name: pa.nulls(3) for name in COLUMNS})
