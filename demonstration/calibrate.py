@@ -69,7 +69,7 @@ class Block:
     moves: Mapping[str, Move]
     low: Floats
     high: Floats
-    bound_weight: float = 0.1
+    bound_weight: float = 0.5
 
     def products(self) -> Floats:
         """Mean products over the block's rows, shape (p, p)."""

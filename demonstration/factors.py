@@ -73,11 +73,11 @@ def target_correlations(model: FactorModel, n: int) -> Floats:
                 (np.maximum(np.abs(found - L) - 0.045, 0.0) / 0.0015).ravel(),
                 (squares - wanted_squares) / 0.04,
                 # printed order of the factors, with a margin
-                np.maximum(0.03 - (squares[:-1] - squares[1:]), 0.0) / 0.002,
+                np.maximum(0.06 - (squares[:-1] - squares[1:]), 0.0) / 0.003,
                 angles / 0.01,
                 [
                     (sampled.kmo - model.kmo) / 0.003,
-                    (sampled.log_determinant - wanted_log_det) / 0.025,
+                    (sampled.log_determinant - wanted_log_det) / 0.015,
                     (cronbach_alpha(R).standardised - model.alpha_standardised) / 0.004,
                     # exactly k eigenvalues above one, with a margin for what the answers miss
                     max(1.03 - values[-k], 0.0) / 0.005,
@@ -138,7 +138,7 @@ def calibrate_factor_model(
     R = target_correlations(model, n)
     L = loadings_like(R, _table(model))
     W = np.linalg.solve(R, L)
-    pairs = {(a, b): (float(R[i, j]), 2.0) for i, a in enumerate(items) for j, b in enumerate(items) if i < j}
+    pairs = {(a, b): (float(R[i, j]), 6.0) for i, a in enumerate(items) for j, b in enumerate(items) if i < j}
     sums = {f"#{f}": dict(zip(items, W[:, k].tolist(), strict=True)) for k, f in enumerate(model.factors)}
     overall = next((g for g in model.group_scores if g.term == "*"), None)
     bounds = {}

@@ -31,7 +31,11 @@ def small_spec(**more: object) -> Spec:
                 {"name": "help", "sums": {"total": 180, "squares": 340, "minimum": 0, "maximum": 4}},
                 {
                     "name": "income",
-                    "distribution": {"kind": "lognorm", "parameters": {"s": 0.5, "scale": 20000}, "step": 100},
+                    "distribution": {
+                        "kind": "lognorm",
+                        "parameters": {"s": 0.5, "scale": 20000},
+                        "step": 100,
+                    },
                 },
                 {"name": "mode", "mapped": {"source": "site", "values": {"a": "town", "b": "county"}}},
                 {"name": "half", "expression": "income / 2"},
@@ -98,12 +102,16 @@ def test_quantile_values_stay_within_the_ends_and_on_the_step() -> None:
 
 def test_swapping_meets_correlations_and_keeps_every_marginal() -> None:
     rng = np.random.default_rng(3)
-    before = {"x": rng.integers(1, 6, 200).astype(float), "y": rng.normal(size=200), "g": np.array(["a", "b"] * 100)}
+    before = {
+        "x": rng.integers(1, 6, 200).astype(float),
+        "y": rng.normal(size=200),
+        "g": np.array(["a", "b"] * 100),
+    }
     before["x"][:10] = np.nan
     block = plain_block(before, ["x", "y", "g=a"], {("x", "y"): (0.5, 1.0), ("y", "g=a"): (-0.3, 1.0)})
     after = match_products(before, [block], ["x", "y"], rng=rng, swaps=2000)
-    for name in before:
-        assert np.array_equal(np.sort(before[name]), np.sort(after[name]), equal_nan=name != "g")
+    for name, column in before.items():
+        assert np.array_equal(np.sort(column), np.sort(after[name]), equal_nan=name != "g")
     assert np.array_equal(np.isnan(before["x"]), np.isnan(after["x"]))
     products = plain_block(after, ["x", "y", "g=a"], {}).products()
     assert products[0, 1] == pytest.approx(0.5, abs=0.005)
