@@ -1,0 +1,424 @@
+"""Regions side by side: what households answered, what papers print, and whether regions differ.
+
+Belongs here: which metrics, groups and models are compared, and the tables made of it. The two kinds of evidence
+stand in separate rows and no figure is made of both. Does not belong here: the tests themselves (`analysis`).
+
+Means take the survey's weights; their intervals treat households as drawn independently with these weights
+(the linearised variance of `analysis.survey_design`, computed in SQL so that size does not matter).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from analysis.comparison import EqualityTest, chow_test, oaxaca_blinder, wald_equality
+from analysis.errors import AnalysisError
+from analysis.inference import heteroskedastic
+from analysis.meta_analysis import random_effects
+from analysis.regression import INTERCEPT, Regression, fit_ols
+from analysis.summary import Summary
+from results.households import HOUSEHOLD_WAVES, surveys
+from results.metrics import ingredients, relation
+from results.regressions import Sample, samples
+from results.tables import conform
+from survey.catalog import Catalog, Model
+from survey.literature import Literature, ReplicationTarget, Row, replication_targets
+from warehouse.database import quoted
+
+VERDICTS = ("identical", "compatible", "proxy", "undetermined")
+"""Comparability of an indicator from strongest to weakest; what was not asked is not behind a value."""
+
+LATEST = "latest"
+
+LEVEL = 0.95
+
+
+def comparison(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
+) -> dict[str, pa.Table]:
+    """Compare every metric and numeric indicator, and the models meant for comparison, across regions.
+
+    Parameters
+    ----------
+    con
+        Build database, read only, with the tables of `coupling` and `factors` in it.
+    catalog
+        Metrics, indicators and models.
+    literature
+        Printed statistics that speak of the same metrics.
+
+    Returns
+    -------
+    dict
+        `region_comparison` and `region_tests` of the schema `analysis`.
+    """
+    households = list(_household_rows(con, catalog))
+    printed = list(_printed_rows(con, catalog, literature))
+    tests = [*_welch_rows(con, households), *_model_rows(con, catalog)]
+    return {
+        "region_comparison": conform("analysis.region_comparison", [*households, *printed]),
+        "region_tests": conform("analysis.region_tests", tests),
+    }
+
+
+def _sources(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
+    """Metric, SQL of its rows, column and unit: the metrics, then every numeric indicator."""
+    for metric in catalog.metrics:
+        if metric.grain == "household":
+            yield metric.id, relation(metric, catalog.default_weight_scheme), metric.column, metric.unit
+    for indicator in catalog.indicators:
+        if indicator.is_numeric:
+            yield indicator.id, HOUSEHOLD_WAVES, indicator.id, indicator.unit or ""
+
+
+def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[dict[str, Any]]:
+    verdicts: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for survey_id, wave, indicator, status in con.execute(
+        "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"
+    ).fetchall():
+        verdicts[survey_id, wave][indicator] = status
+    for name, source, column, unit in _sources(catalog):
+        behind = ingredients(catalog, name, catalog.default_weight_scheme)
+        for row in _means(con, source, column):
+            known = [v for i, v in verdicts[row["survey_id"], row["wave"]].items() if i in behind]
+            half = (
+                stats.t.ppf(0.5 + LEVEL / 2, row["n"] - 1) * row["standard_error"] if row["n"] > 1 else None
+            )
+            value = row["value"]
+            yield {
+                "metric_id": name,
+                "evidence": "household",
+                "source_id": row["survey_id"],
+                "region": row["region"],
+                "wave": row["wave"],
+                "wave_order": row["wave_order"],
+                "group_type": row["group_type"],
+                "group_id": row["group_id"],
+                "is_synthetic": row["is_synthetic"],
+                "value": value,
+                "ci_low": None if half is None else value - half,
+                "ci_high": None if half is None else value + half,
+                "standard_error": row["standard_error"],
+                "n": row["n"],
+                "value_x_n": value * row["n"],
+                "unit": unit,
+                "status": max(known, key=VERDICTS.index) if known else None,
+                "n_indicators": len(known),
+                "note": None,
+            }
+
+
+def _means(con: duckdb.DuckDBPyConnection, source: str, column: str) -> Iterator[dict[str, Any]]:
+    """Weighted mean and standard error of a column, by survey and wave, for all households and for each site."""
+    sql = f"""
+        with answers as (
+            select
+                w.survey_id, w.wave, w.wave_order, w.region, w.site_id, w.is_synthetic, w.weight,
+                s.{quoted(column)} as y
+            from {source} as s
+            inner join {HOUSEHOLD_WAVES} as w using (survey_id, household_id, wave)
+            where s.{quoted(column)} is not null and w.weight > 0
+        ),
+        grouped as (
+            select *, 'all' as group_type, 'all' as group_id from answers
+            union all
+            select *, 'site', site_id from answers
+        ),
+        centred as (
+            select *,
+                sum(weight * y) over here / sum(weight) over here as value,
+                weight / sum(weight) over here as share
+            from grouped
+            window here as (partition by survey_id, wave, group_type, group_id)
+        )
+        select
+            survey_id, wave, wave_order, region, group_type, group_id,
+            bool_or(is_synthetic) as is_synthetic, any_value(value) as value, count(*) as n,
+            sqrt(count(*) / nullif(count(*) - 1.0, 0) * sum((share * (y - value)) ** 2)) as standard_error
+        from centred
+        group by survey_id, wave, wave_order, region, group_type, group_id
+        order by survey_id, wave_order, group_type, group_id
+    """
+    yield from con.execute(sql).to_arrow_table().to_pylist()
+
+
+def _printed_rows(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
+) -> Iterator[dict[str, Any]]:
+    rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
+    targets = replication_targets(literature, catalog)
+    latest = {p: s.latest for s in surveys(con) for p in s.published_survey_ids}
+    # Papers print the English name of a region; surveys go by its id.
+    regions = dict(con.execute("select region_label_en, region from reference.surveys").fetchall())
+    sizes = {
+        (t.published_survey_id, *t.filters.items()): t.published
+        for t in targets
+        if t.kind == "respondents_n" and t.published
+    }
+    for target in targets:
+        named = _printed_value(catalog, target)
+        if named is None or len(target.filters) > 1:
+            continue
+        metric_id, value = named
+        measured = catalog.metric.get(metric_id) or catalog.indicator[metric_id]
+        row = rows[target.stat_id]
+        wave = latest.get(target.published_survey_id, row["wave"]) if target.wave == LATEST else target.wave
+        waves = catalog.replication.waves[target.published_survey_id]
+        n = sizes.get((target.published_survey_id, *target.filters.items()))
+        group_type, group_id = _group(target.filters)
+        yield {
+            "metric_id": metric_id,
+            "evidence": "printed",
+            "source_id": target.stat_id,
+            "region": regions.get(row["region"], row["region"]),
+            "wave": wave,
+            "wave_order": list(waves).index(wave) + 1 if wave in waves else 1,
+            "group_type": group_type,
+            "group_id": group_id,
+            "is_synthetic": False,
+            "value": value,
+            "ci_low": None,
+            "ci_high": None,
+            "standard_error": None,
+            "n": n,
+            "value_x_n": value * n if n else None,
+            "unit": measured.unit or "",
+            "status": None,
+            "n_indicators": None,
+            "note": _note(row, target),
+        }
+
+
+def _group(filters: Mapping[str, str]) -> tuple[str, str]:
+    for name, code in filters.items():
+        return ("site" if name == "site_id" else name), code
+    return "all", "all"
+
+
+def _note(row: Row, target: ReplicationTarget) -> str | None:
+    reading = None
+    if target.reading is not None:
+        reading = f"printed {row['value']}; read as {target.reading:g}: {target.reading_reason}"
+    return "; ".join(part for part in (reading, target.note) if part) or None
+
+
+def _printed_value(catalog: Catalog, target: ReplicationTarget) -> tuple[str, float] | None:
+    """Metric a printed figure speaks of and its value in the metric's unit; None where it speaks of none."""
+    printed = target.published if target.reading is None else target.reading
+    if printed is None:
+        return None
+    if target.kind in ("metric_mean", "indicator_mean"):
+        return target.target, printed / target.multiplier
+    if target.kind == "oriented_mean":
+        spec = catalog.indicator[target.target]
+        if spec.direction == "cost" and spec.minimum is not None and spec.maximum is not None:
+            printed = spec.minimum + spec.maximum - printed
+        return target.target, printed
+    if target.kind == "code_percent":
+        is_share = catalog.indicator[target.target].type == "binary" and target.codes == ("1",)
+        return (target.target, printed / 100) if is_share else None
+    if target.kind == "factor_score_mean":
+        model = next(m for m in catalog.factor_models if m.id == target.factor_model)
+        own = {f.id: f.metric for f in model.factors}
+        return own.get(target.factor, model.composite.metric), printed
+    return None
+
+
+def _test_row(**given: Any) -> dict[str, Any]:
+    names = (
+        *(
+            "test",
+            "subject",
+            "contrast",
+            "component",
+            "method",
+            "is_synthetic",
+            "n",
+            "estimate",
+            "standard_error",
+        ),
+        *("ci_low", "ci_high", "statistic", "df1", "df2", "p", "q", "i2", "tau2"),
+        *("prediction_low", "prediction_high", "reason"),
+    )
+    return {**dict.fromkeys(names), **given}
+
+
+def _welch_rows(
+    con: duckdb.DuckDBPyConnection, households: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Difference of the means of each pair of regions in their latest waves."""
+    latest = {s.survey_id: s.latest for s in surveys(con)}
+    by_metric: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in households:
+        if row["group_type"] == "all" and row["wave"] == latest[row["source_id"]] and row["n"] > 1:
+            by_metric[row["metric_id"]].append(row)
+    for metric_id, rows in by_metric.items():
+        for a, b in combinations(rows, 2):
+            variance = np.array([a["standard_error"] ** 2, b["standard_error"] ** 2])
+            se = float(np.sqrt(variance.sum()))
+            shared = {
+                "test": "welch",
+                "subject": metric_id,
+                "contrast": f"{a['region']}|{b['region']}",
+                "component": LATEST if a["region"] != b["region"] else f"{a['source_id']}|{b['source_id']}",
+                "method": "weighted means",
+                "is_synthetic": a["is_synthetic"] or b["is_synthetic"],
+                "n": a["n"] + b["n"],
+                "estimate": a["value"] - b["value"],
+                "standard_error": se,
+            }
+            if not se:
+                yield _test_row(**shared, reason="neither region has any variance")
+                continue
+            df = float(variance.sum() ** 2 / (variance**2 / [a["n"] - 1, b["n"] - 1]).sum())
+            t = (a["value"] - b["value"]) / se
+            half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * se
+            yield _test_row(
+                **shared,
+                ci_low=shared["estimate"] - half,
+                ci_high=shared["estimate"] + half,
+                statistic=t,
+                df2=df,
+                p=float(2 * stats.t.sf(abs(t), df)),
+            )
+
+
+def _model_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[dict[str, Any]]:
+    """Tests of the models that interact with the region, each survey fitted on its own."""
+    for model in catalog.models:
+        if model.interact_with is None:
+            continue
+        single = [s for s in samples(con, catalog, model) if not s.is_pooled]
+        synthetic = any(s.surveys[0].is_synthetic for s in single)
+        try:
+            yield from _compare_models(catalog, model, single, synthetic)
+        except AnalysisError as error:
+            yield _test_row(
+                test="chow",
+                subject=model.id,
+                contrast="all",
+                component="all",
+                method="classical",
+                is_synthetic=synthetic,
+                reason=str(error),
+            )
+
+
+def _compare_models(
+    catalog: Catalog, model: Model, single: list[Sample], synthetic: bool
+) -> Iterator[dict[str, Any]]:
+    filled = {_label(sample, single): sample.with_fill() for sample in single}
+    summaries = {label: sample.summary()[()] for label, sample in filled.items()}
+    terms = catalog.terms_of(model)
+    n = sum(s.n for s in summaries.values())
+    base = {"subject": model.id, "is_synthetic": synthetic}
+    everywhere = {**base, "contrast": "|".join(summaries) or "all", "n": n}
+    chow = {
+        "all": chow_test(summaries, model.dependent, terms),
+        "slopes": chow_test(summaries, model.dependent, terms, free="intercepts"),
+    }
+    for component, test in chow.items():
+        yield _equality(test, **everywhere, test="chow", component=component, method="classical")
+    robust = {
+        label: heteroskedastic(sample.batches(), fit_ols(summaries[label], model.dependent, terms), "HC1")
+        for label, sample in filled.items()
+    }
+    for component, compared in (("slopes", terms), *((term, (term,)) for term in terms)):
+        equal = wald_equality(robust, compared)
+        yield _equality(equal, **everywhere, test="wald", component=component, method="hc1")
+    for (name_a, a), (name_b, b) in combinations(summaries.items(), 2):
+        yield from _oaxaca(a, b, model, terms, {**base, "contrast": f"{name_a}|{name_b}", "n": a.n + b.n})
+    for term in (INTERCEPT, *terms):
+        yield from _meta(robust, term, everywhere)
+
+
+def _label(sample: Sample, among: list[Sample]) -> str:
+    """Region of a survey; with its id where several surveys were made in the region."""
+    survey = sample.surveys[0]
+    alone = sum(s.surveys[0].region == survey.region for s in among) == 1
+    return survey.region if alone else f"{survey.region} ({survey.survey_id})"
+
+
+def _equality(result: EqualityTest, **given: Any) -> dict[str, Any]:
+    return _test_row(
+        **given,
+        statistic=result.statistic,
+        df1=result.df_numerator,
+        df2=result.df_denominator if np.isfinite(result.df_denominator) else None,
+        p=result.p,
+    )
+
+
+def _oaxaca(
+    a: Summary, b: Summary, model: Model, terms: tuple[str, ...], base: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    parts = oaxaca_blinder(a, b, model.dependent, terms)
+    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
+    threefold = {
+        "endowments": (parts.endowments, parts.endowments_se),
+        "coefficients": (parts.coefficients, parts.coefficients_se),
+        "interaction": (parts.interaction, parts.interaction_se),
+    }
+    yield _test_row(**base, test="oaxaca", component="gap", method="threefold", estimate=parts.gap)
+    for name, (estimate, se) in threefold.items():
+        yield _test_row(
+            **base,
+            test="oaxaca",
+            component=name,
+            method="threefold",
+            estimate=estimate,
+            standard_error=se,
+            ci_low=estimate - z * se,
+            ci_high=estimate + z * se,
+        )
+    twofold = {"explained": parts.explained, "unexplained": parts.unexplained}
+    twofold |= {
+        f"explained: {term}": float(share)
+        for term, share in zip(parts.terms, parts.explained_by_term, strict=True)
+    }
+    for name, estimate in twofold.items():
+        yield _test_row(**base, test="oaxaca", component=name, method="pooled", estimate=estimate)
+
+
+def _meta(models: Mapping[str, Regression], term: str, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    places = {label: fit.terms.index(term) for label, fit in models.items()}
+    pooled = random_effects(
+        [models[label].b[k] for label, k in places.items()],
+        [models[label].se[k] for label, k in places.items()],
+    )
+    shared = {
+        **base,
+        "test": "meta_analysis",
+        "component": "constant" if term == INTERCEPT else term,
+        "estimate": pooled.estimate,
+        "q": pooled.q,
+        "i2": pooled.i2,
+        "tau2": pooled.tau2,
+        "prediction_low": pooled.prediction_low,
+        "prediction_high": pooled.prediction_high,
+        "df1": pooled.k - 1,
+    }
+    yield _test_row(
+        **shared,
+        method="DerSimonian-Laird",
+        standard_error=pooled.se,
+        ci_low=pooled.ci_low,
+        ci_high=pooled.ci_high,
+        p=pooled.p,
+    )
+    yield _test_row(
+        **shared,
+        method="Hartung-Knapp-Sidik-Jonkman",
+        standard_error=pooled.hksj_se,
+        ci_low=pooled.hksj_ci_low,
+        ci_high=pooled.hksj_ci_high,
+        p=pooled.hksj_p,
+    )

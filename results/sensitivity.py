@@ -1,0 +1,188 @@
+"""Does the order of regions survive other choices: every combination of bounds, weights and coupling variant.
+
+Belongs here: the grid of options over the catalog's schemes, by the same rules for unasked and blank members as the
+marts. Does not belong here: the methods and the ranking (`analysis`).
+
+Schemes of single studies take no part: they leave most members of other surveys out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from analysis.arrays import FloatArray
+from analysis.coupling import coupling as couple
+from analysis.normalisation import BoundsMode
+from analysis.sensitivity import rank_sensitivity
+from results.households import Survey, Weights, answers, dimension_scores, extremes, members, surveys
+from results.metrics import COUPLING
+from results.tables import conform
+from results.weights import all_weights
+from survey.catalog import Catalog, WeightScheme
+
+LATEST, FIRST = "latest", "first"
+"""Waves that surveys are compared in; the first only of surveys with several."""
+
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Options:
+    """One combination; the variant is empty where it plays no part."""
+
+    bounds: str
+    scheme: str
+    variant: str | None
+
+    @property
+    def name(self) -> str:
+        """Id of the combination."""
+        return ".".join(part for part in (self.bounds, self.scheme, self.variant) if part)
+
+
+Values = dict[tuple[str, str, Options], dict[str, float]]
+"""(metric, wave, options) -> region -> value."""
+
+
+def sensitivity(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+    """Value and rank of every region under every combination of options.
+
+    Parameters
+    ----------
+    con
+        Build database, read only.
+    catalog
+        Systems, variants and weight schemes.
+
+    Returns
+    -------
+    dict
+        `sensitivity` and `sensitivity_ranks` of the schema `analysis`.
+    """
+    found = surveys(con)
+    weights = all_weights(con, catalog, found)
+    values = _values(con, catalog, found, weights)
+    synthetic = {s.region: s.is_synthetic for s in found}
+    rows = list(_rows(catalog, values, synthetic))
+    return {
+        "sensitivity": conform("analysis.sensitivity", rows),
+        "sensitivity_ranks": conform("analysis.sensitivity_ranks", _rank_rows(rows)),
+    }
+
+
+def _values(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    found: tuple[Survey, ...],
+    weights: Mapping[str, Weights],
+) -> Values:
+    schemes = [catalog.weight_scheme(s.id) for s in catalog.weight_schemes if not s.published_survey_ids]
+    systems = [catalog.metric[s.metric] for s in catalog.coupling.systems]
+    degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
+    alphas = [s.alpha for s in catalog.coupling.systems]
+    sums: defaultdict[tuple[str, str, Options], defaultdict[str, FloatArray]]
+    sums = defaultdict(lambda: defaultdict(lambda: np.zeros(2)))
+    for scheme in schemes:
+        names = members(scheme)
+        limits = extremes(con, catalog, names)
+        for survey in found:
+            waves = {survey.latest: LATEST} | ({survey.waves[0]: FIRST} if len(survey.waves) > 1 else {})
+            for wave, label in waves.items():
+                for batch in answers(con, names, survey, wave):
+                    weight = np.asarray(batch.table["weight"].to_numpy(), dtype=np.float64)
+                    for mode in BoundsMode:
+                        z = limits.scores(batch, mode)
+                        scored = {
+                            dimension: dimension_scores(z, batch.asked, members_, names)[0]
+                            for dimension, members_ in weights[scheme.id].items()
+                        }
+                        u = np.column_stack([_system(scored, scheme, m.column) for m in systems])
+                        u = np.where((u > -ROUNDING) & (u < 1 + ROUNDING), np.clip(u, 0, 1), u)
+                        for metric, values in zip(systems, u.T, strict=True):
+                            key = (metric.id, label, Options(mode, scheme.id, None))
+                            sums[key][survey.region] += _sums(values, weight)
+                        for variant in catalog.coupling.variants:
+                            key = (degree, label, Options(mode, scheme.id, variant.id))
+                            sums[key][survey.region] += _sums(couple(u, alphas, variant.id).d, weight)
+    return {
+        key: {region: total / n for region, (total, n) in regions.items() if n > 0}
+        for key, regions in sums.items()
+    }
+
+
+def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str) -> FloatArray:
+    """A dimension, or the weighted total of those that enter it."""
+    if column in scored:
+        return scored[column]
+    missing = np.full(len(next(iter(scored.values()))), np.nan)
+    parts = [w * scored.get(dimension, missing) for dimension, w in scheme.dimension_weights.items()]
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def _sums(values: FloatArray, weight: FloatArray) -> FloatArray:
+    known = ~np.isnan(values)
+    return np.array([values[known] @ weight[known], weight[known].sum()])
+
+
+def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> Iterator[dict[str, Any]]:
+    default = catalog.default_weight_scheme
+    by_metric: defaultdict[tuple[str, str], dict[Options, dict[str, float]]] = defaultdict(dict)
+    for (metric, wave, options), regions in values.items():
+        by_metric[metric, wave][options] = regions
+    for (metric, wave), grid in by_metric.items():
+        names = sorted({region for found in grid.values() for region in found})
+        reference = {
+            options: options.bounds == default.bounds
+            and options.scheme == default.id
+            and options.variant in (None, catalog.coupling.default_variant)
+            for options in grid
+        }
+        matrix = np.array([[found.get(name, np.nan) for name in names] for found in grid.values()])
+        place = list(reference.values()).index(True)
+        comparable = len(names) > 1 and not np.isnan(matrix[place]).any()
+        ranks = (
+            rank_sensitivity(matrix, reference=place).ranks if comparable else np.full(matrix.shape, np.nan)
+        )
+        for options, row, ranked in zip(grid, matrix, ranks, strict=True):
+            for region, value, rank in zip(names, row, ranked, strict=True):
+                yield {
+                    "metric_id": metric,
+                    "wave": wave,
+                    "region": region,
+                    "combination_id": options.name,
+                    "is_synthetic": synthetic[region],
+                    "bounds": options.bounds,
+                    "scheme": options.scheme,
+                    "variant": options.variant,
+                    "is_reference": reference[options],
+                    "value": value,
+                    "rank": None if np.isnan(rank) else int(rank),
+                    "n_regions": int(np.count_nonzero(~np.isnan(row))),
+                }
+
+
+def _rank_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """How often each region takes each rank."""
+    counts: defaultdict[tuple[str, str, str], defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+    synthetic = {row["region"]: row["is_synthetic"] for row in rows}
+    for row in rows:
+        if row["rank"] is not None:
+            counts[row["metric_id"], row["wave"], row["region"]][row["rank"]] += 1
+    for (metric, wave, region), ranks in counts.items():
+        for rank, n in sorted(ranks.items()):
+            yield {
+                "metric_id": metric,
+                "wave": wave,
+                "region": region,
+                "rank": rank,
+                "is_synthetic": synthetic[region],
+                "n_combinations": n,
+                "share": n / sum(ranks.values()),
+            }
