@@ -149,7 +149,7 @@ class Regression:
             t = self.b / se
         half = stats.t.ppf(0.5 + self.level / 2, freedom) * se
         slopes = slice(1, None) if self.has_intercept else slice(None)
-        f, f_p = np.nan, np.nan
+        f = np.nan
         if kind == "classical":
             explained = self.r2 / (1 - self.r2) if self.r2 < 1 else np.inf
             f = explained * self.df_residual / self.df_model if self.df_model else np.nan
@@ -158,8 +158,6 @@ class Regression:
                 f = wald_statistic(self.b[slopes], covariance[slopes, slopes]) / self.df_model
             except CollinearColumnsError:
                 f = np.nan
-        if np.isfinite(f) or f == np.inf:
-            f_p = float(stats.f.sf(f, self.df_model, f_df))
         return replace(
             self,
             se=se,
@@ -169,7 +167,7 @@ class Regression:
             ci_high=self.b + half,
             df=freedom,
             f=float(f),
-            f_p=f_p,
+            f_p=float(stats.f.sf(f, self.df_model, f_df)) if not np.isnan(f) else np.nan,
             covariance=covariance,
             covariance_kind=kind,
         )
