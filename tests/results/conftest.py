@@ -1,0 +1,32 @@
+"""The invented surveys as fixtures: catalog, literature, wide answers and build database."""
+
+from collections.abc import Iterator
+
+import duckdb
+import pandas as pd
+import pytest
+from invented_surveys import DATA, build, wide
+
+from survey.catalog import Catalog, load_catalog
+from survey.literature import Literature, load_literature
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return load_catalog(DATA / "catalog")
+
+
+@pytest.fixture(scope="session")
+def literature(catalog: Catalog) -> Literature:
+    return load_literature(DATA / "literature", catalog)
+
+
+@pytest.fixture(scope="session")
+def frame(catalog: Catalog) -> pd.DataFrame:
+    return wide(catalog)
+
+
+@pytest.fixture(scope="session")
+def con(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnection]:
+    with build(catalog, literature, frame) as connection:
+        yield connection
