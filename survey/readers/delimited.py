@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +59,7 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
     first = max(options.header_rows) + 1
     notes = (f"encoding {encoding} ({how})", f"delimiter {delimiter!r}")
     with path.open("rb") as handle:
-        batches = _rows(handle, schema, encoding, delimiter, header_lines, first)
+        batches = _rows(path, handle, schema, encoding, delimiter, header_lines, first)
         batches = without_footer(batches, options.skip_footer_rows)
         batches = map(has_answers, without_rows(batches, options.skip_rows))
         entries = tuple(Entry(h, "text") for h in headers)
@@ -158,15 +159,9 @@ def _delimiter(line: str) -> str:
 
 
 def _rows(
-    handle: object, schema: pa.Schema, encoding: str, delimiter: str, lines: int, first: int
+    path: Path, handle: IO[bytes], schema: pa.Schema, encoding: str, delimiter: str, lines: int, first: int
 ) -> Iterator[pa.RecordBatch]:
     width = len(schema) - 1
-    ragged: list[pacsv.InvalidRow] = []
-
-    def remember(row: pacsv.InvalidRow) -> str:
-        ragged.append(row)
-        return "error"
-
     # Columns get positions as names: a header that stands twice must reach whoever judges it.
     names = [str(i) for i in range(width)]
     row = first
@@ -183,7 +178,6 @@ def _rows(
                 delimiter=delimiter,
                 newlines_in_values=True,
                 ignore_empty_lines=False,
-                invalid_row_handler=remember,
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
@@ -194,13 +188,21 @@ def _rows(
             row += len(batch)
             yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
     except pa.ArrowInvalid as error:
-        if ragged:
-            bad = ragged[0]
-            text = bad.text if len(bad.text) <= 60 else bad.text[:60] + "..."
-            raise UnreadableFile(
-                f"row {text!r} has {bad.actual_columns} cells, the header has {bad.expected_columns}; "
-                "quote cells that hold the delimiter, and check options.delimiter"
-            ) from error
         if "Empty CSV" in str(error):
             return
-        raise UnreadableFile(f"cannot be read as delimited text: {error}") from error
+        raise UnreadableFile(
+            _ragged(path, encoding, delimiter, width, first) or f"is no text table: {error}"
+        ) from error
+
+
+def _ragged(path: Path, encoding: str, delimiter: str, width: int, first: int) -> str | None:
+    """Say which row has another number of cells than the header; the fast parser does not count rows."""
+    with path.open(encoding=encoding, newline="") as handle:
+        for number, cells in enumerate(csv.reader(handle, delimiter=delimiter), start=1):
+            if number >= first and cells and len(cells) != width:
+                shown = delimiter.join(cells)[:60]
+                return (
+                    f"row {number} ({shown!r}) has {len(cells)} cells, the header has {width}; "
+                    "quote cells that hold the delimiter, and check options.delimiter"
+                )
+    return None

@@ -171,8 +171,8 @@ CASES = [
     # shape of the text
     Case("a quote that is not closed", content(answers(note='"good')  .replace('"""good"', '"good')),
          ("a quotation mark is not closed", "line 2")),
-    Case("a cell too many", content(GOOD + "H4,甲,35,1,1,,,,\n"), ("has 9 cells, the header has 8", "H4")),
-    Case("a row cut off", content(GOOD + "H4,甲"), ("has 2 cells, the header has 8",)),
+    Case("a cell too many", content(GOOD + "H4,甲,35,1,1,,,,\n"), ("row 5 ('H4,甲,35,1,1,,,,') has 9 cells, the header has 8",)),
+    Case("a row cut off", content(GOOD + "H4,甲"), ("row 5 ('H4,甲') has 2 cells, the header has 8",)),
     Case("another delimiter", content(GOOD), ("lacks the column '编号'", "has the column"), options={"delimiter": ";"}),
     Case("an impossible delimiter", content(GOOD), ("header cannot be read", "options.delimiter"),
          options={"delimiter": ",,"}),
@@ -249,7 +249,7 @@ CASES = [
     Case("ODK archive of two forms", content(zipped({"a.csv": GOOD, "b.csv": GOOD})),
          ("holds 2 tables", "a, b"), **ODK),
     Case("ODK archive with a broken table", content(zipped({"a.csv": GOOD + "H4,x\n"})),
-         ("a.csv: row", "2 cells"), **ODK),
+         ("a.csv: row 5", "2 cells"), **ODK),
     Case("ODK path out of the archive", content(zipped({"../../a.csv": csv_text(header=ASCII)})),
          ("lacks the column",), **ODK),
     # rows and cells
