@@ -12,7 +12,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from publication.tables import Contract, Table
+from publication.tables import Contract, Table, load_contract
+from survey.catalog import load_catalog
+from warehouse.paths import Paths
 
 HEADER = (
     "# Written by `make contract` from data/catalog/tables.yml and the catalog; edit those, not this file.\n"
@@ -92,3 +94,16 @@ def _identifies(name: str, key: Iterable[str]) -> dict[str, Any]:
 
 def _test(kind: str, name: str, **arguments: Any) -> dict[str, Any]:
     return {kind: {"name": name, "arguments": arguments}}
+
+
+def write_dbt_schema(paths: Paths) -> None:
+    """Write `contract.yml` beside the models: every published table that has a model is described."""
+    contract = load_contract(paths.catalog / "tables.yml", load_catalog(paths.catalog).indicators)
+    sources = {p.stem: p.read_text(encoding="utf-8") for p in (paths.dbt / "models").rglob("*.sql")}
+    models = [t.full_name for t in contract if t.name in sources and t.schema != "reference"]
+    views = [m for m in models if "materialized='view'" in sources[m.split(".")[1]]]
+    (paths.dbt / "models" / "contract.yml").write_text(dbt_schema(contract, models, views), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_dbt_schema(Paths.from_environment())

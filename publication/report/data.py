@@ -1,0 +1,306 @@
+"""What the report shows, read from a published database.
+
+Belongs here: one query for each figure or table, as a data frame with labels in both languages. Does not belong
+here: drawing (`figures`), wording (`page`), and any table that only one edition has, except where it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+import pandas as pd
+
+from survey.vocabulary import Label
+
+Language = Literal["en", "zh"]
+
+WAVES = {
+    "before": Label(en="before", zh="搬迁前"),
+    "after": Label(en="after", zh="搬迁后"),
+    "single": Label(en="one round", zh="单轮"),
+}
+"""The contract's names of waves; a round with a name of its own is shown under it."""
+
+
+def localise(frame: pd.DataFrame, language: Language) -> pd.DataFrame:
+    """Keep the labels of one language: `x_en` and `x_zh` become `x`, in place of an id of that name."""
+    other = "zh" if language == "en" else "en"
+    labelled = {c.removesuffix(f"_{language}") for c in frame.columns if c.endswith(f"_{language}")}
+    kept = frame[[c for c in frame.columns if not c.endswith(f"_{other}") and c not in labelled]]
+    return kept.rename(columns={c: c.removesuffix(f"_{language}") for c in kept.columns})
+
+
+@dataclass(frozen=True)
+class Options:
+    """The combination of options that the pipeline uses where it has to choose one."""
+
+    scheme: str
+    variant: str
+
+
+class Reader:
+    """Queries on one published database.
+
+    Parameters
+    ----------
+    con
+        Read-only connection with the published tables in its current database.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        self.regions: pd.DataFrame = self._rows(
+            "SELECT region, min(region_label_en) AS region_en, min(region_label_zh) AS region_zh"
+            " FROM reference.surveys GROUP BY region ORDER BY min(survey_id)"
+        )
+        self.options = self._options()
+
+    def _rows(self, query: str, parameters: list[object] | None = None) -> pd.DataFrame:
+        frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
+        return frame
+
+    def has(self, table: str) -> bool:
+        """True where the edition has the table."""
+        schema, name = table.split(".")
+        query = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? AND NOT internal"
+        return self._con.execute(query, [schema, name]).fetchone() is not None
+
+    def _options(self) -> Options:
+        row = self._con.execute(
+            "SELECT scheme, variant FROM analysis.sensitivity WHERE is_reference AND variant IS NOT NULL LIMIT 1"
+        ).fetchone()
+        if row is None:
+            row = self._con.execute(
+                "SELECT scheme, variant FROM analysis.coupling_summary GROUP BY ALL"
+                " ORDER BY count(DISTINCT survey_id) DESC, ALL LIMIT 1"
+            ).fetchone()
+        return Options(*row) if row else Options("", "")
+
+    def _labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add the labels of `region` and `wave`."""
+        if "region" in frame:
+            known = {str(r.region).lower(): r for r in self.regions.itertuples()}
+            for lang in ("en", "zh"):
+                frame[f"region_{lang}"] = [
+                    str(getattr(known[str(r).lower()], f"region_{lang}"))
+                    if str(r).lower() in known
+                    else str(r)
+                    for r in frame["region"]
+                ]
+        for column in [c for c in ("wave", "wave_from", "wave_to") if c in frame]:
+            for lang in ("en", "zh"):
+                frame[f"{column}_{lang}"] = [
+                    getattr(WAVES[w], lang) if w in WAVES else str(w) for w in frame[column]
+                ]
+        return frame
+
+    def surveys(self) -> pd.DataFrame:
+        """One row a survey."""
+        return self._rows("SELECT * FROM reference.surveys ORDER BY survey_id")
+
+    def headline(self) -> dict[str, int]:
+        """Counts that open the report."""
+        row = self._rows(
+            """
+            SELECT
+              (SELECT count(*) FROM reference.surveys WHERE status = 'accepted') AS surveys,
+              (SELECT coalesce(sum(n_households), 0) FROM reference.surveys WHERE status = 'accepted') AS households,
+              (SELECT count(DISTINCT indicator_id) FROM harmonized.coverage WHERE n > 0) AS indicators,
+              (SELECT count(*) FROM reference.published_statistics) AS printed,
+              (SELECT count(*) FROM reference.published_findings) AS findings
+            """
+        ).iloc[0]
+        return {str(k): int(v) for k, v in row.items()}
+
+    def coverage_by_dimension(self) -> pd.DataFrame:
+        """Indicators with a value in each dimension, survey and wave."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, d.dimension, d.display_order,
+                  d.label_en AS dimension_en, d.label_zh AS dimension_zh,
+                  d.system_label_en AS system_en, d.system_label_zh AS system_zh,
+                  count(*) AS n_indicators,
+                  count(*) FILTER (WHERE c.status IN ('identical', 'compatible', 'proxy')) AS n_covered,
+                  count(*) FILTER (WHERE c.status = 'proxy') AS n_proxy
+                FROM harmonized.coverage c
+                JOIN reference.indicators i USING (indicator_id)
+                JOIN reference.dimensions d ON d.dimension = i.dimension
+                GROUP BY ALL ORDER BY d.display_order, c.survey_id, c.wave_order
+                """
+            )
+        )
+
+    def coverage(self) -> pd.DataFrame:
+        """Verdict on every indicator in each survey and wave."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.indicator_id, i.display_order,
+                  i.label_en AS indicator_en, i.label_zh AS indicator_zh, c.status, c.evidence, c.n, c.n_missing
+                FROM harmonized.coverage c JOIN reference.indicators i USING (indicator_id)
+                ORDER BY i.display_order, c.survey_id, c.wave_order
+                """
+            )
+        )
+
+    def comparison(self, table: str) -> pd.DataFrame:
+        """Regions side by side on the metrics computed from `table`; `dimension` where a metric is one's index."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT r.metric_id, r.evidence, r.source_id, r.region, r.wave, r.wave_order, r.is_synthetic,
+                  r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status,
+                  m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order, d.dimension, d.system
+                FROM analysis.region_comparison r
+                JOIN reference.metric_definitions m USING (metric_id)
+                LEFT JOIN reference.dimensions d ON d.label_en = m.label_en AND d.label_zh = m.label_zh
+                WHERE m.source_table = ? AND r.group_type = 'all' AND r.value IS NOT NULL
+                ORDER BY m.display_order, r.region, r.evidence, r.wave_order
+                """,
+                [table],
+            )
+        )
+
+    def coordination(self) -> pd.DataFrame:
+        """Means of coupling and coordination of each survey and wave."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT DISTINCT survey_id, region, wave, wave_order, is_synthetic, n,
+                  mean_c, mean_t, mean_d, sd_d, d_of_means,
+                  mean_d - 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_low,
+                  mean_d + 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_high
+                FROM analysis.coupling_summary
+                WHERE group_type = 'all' AND scheme = ? AND variant = ? AND mean_d IS NOT NULL
+                ORDER BY survey_id, wave_order
+                """,
+                [self.options.scheme, self.options.variant],
+            )
+        )
+
+    def bands(self, finest: bool) -> pd.DataFrame:
+        """Households in each band of the scheme with the most (or the fewest) bands."""
+        return self._labelled(
+            self._rows(
+                f"""
+                SELECT b.survey_id, b.region, b.wave, b.wave_order, b.is_synthetic, b.band, b.band_order, b.n, b.share,
+                  r.label_en AS band_en, r.label_zh AS band_zh, r.lower, r.upper
+                FROM analysis.coupling_bands b JOIN reference.bands r USING (band_scheme, band)
+                WHERE b.group_type = 'all' AND b.scheme = ? AND b.variant = ? AND b.band_scheme = (
+                  SELECT band_scheme FROM reference.bands
+                  WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_bands)
+                  GROUP BY band_scheme ORDER BY count(*) {"DESC" if finest else "ASC"}, band_scheme LIMIT 1)
+                ORDER BY b.survey_id, b.wave_order, b.band_order
+                """,
+                [self.options.scheme, self.options.variant],
+            )
+        )
+
+    def flows(self) -> pd.DataFrame:
+        """Households by band in one wave and the next, in the scheme with the fewest bands."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT t.survey_id, t.region, t.is_synthetic, t.wave_from, t.wave_to, t.n, t.share,
+                  f.band_order AS order_from, f.label_en AS from_en, f.label_zh AS from_zh,
+                  u.band_order AS order_to, u.label_en AS to_en, u.label_zh AS to_zh
+                FROM analysis.coupling_transitions t
+                JOIN reference.bands f ON f.band_scheme = t.band_scheme AND f.band = t.band_from
+                JOIN reference.bands u ON u.band_scheme = t.band_scheme AND u.band = t.band_to
+                WHERE t.group_type = 'all' AND t.scheme = ? AND t.variant = ? AND t.n > 0 AND t.band_scheme = (
+                  SELECT band_scheme FROM reference.bands
+                  WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_transitions)
+                  GROUP BY band_scheme ORDER BY count(*), band_scheme LIMIT 1)
+                ORDER BY t.survey_id, order_from, order_to
+                """,
+                [self.options.scheme, self.options.variant],
+            )
+        )
+
+    def coefficients(self, conventions: tuple[str, ...]) -> pd.DataFrame:
+        """Coefficients without the constant, under the first of `conventions` that each model has.
+
+        The interval of the standardised coefficient is that of b, rescaled by beta / b.
+        """
+        return self._rows(
+            """
+            SELECT c.survey_id, c.model, m.model_order, m.label_en AS model_en, m.label_zh AS model_zh, m.n, m.r2,
+              c.covariance, c.term, c.term_order, c.label_en AS term_en, c.label_zh AS term_zh, c.is_synthetic,
+              c.b, c.beta, c.p, c.stars, c.ci_low, c.ci_high,
+              c.ci_low * c.beta / nullif(c.b, 0) AS beta_low, c.ci_high * c.beta / nullif(c.b, 0) AS beta_high,
+              coalesce(s.region_label_en, c.survey_id) AS survey_en,
+              coalesce(s.region_label_zh, c.survey_id) AS survey_zh
+            FROM analysis.regression_coefficients c
+            JOIN analysis.regression_models m USING (survey_id, model, covariance)
+            LEFT JOIN reference.surveys s USING (survey_id)
+            WHERE c.beta IS NOT NULL AND c.se > 0
+            QUALIFY list_position(?, c.covariance) IS NOT NULL
+              AND list_position(?, c.covariance) = min(list_position(?, c.covariance))
+                OVER (PARTITION BY c.survey_id, c.model)
+            ORDER BY c.survey_id, m.model_order, c.term_order
+            """,
+            [list(conventions)] * 3,
+        )
+
+    def ranks(self) -> pd.DataFrame:
+        """Share of option combinations in which each region takes each rank."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT k.metric_id, k.wave, k.region, k.rank, k.n_combinations, k.share, k.is_synthetic,
+                  m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order
+                FROM analysis.sensitivity_ranks k JOIN reference.metric_definitions m USING (metric_id)
+                ORDER BY m.display_order, k.wave, k.region, k.rank
+                """
+            )
+        )
+
+    def replication(self) -> pd.DataFrame:
+        """Printed figures and what the warehouse computes in their place."""
+        return self._labelled(
+            self._rows(
+                """
+                SELECT r.*, s.value AS printed_again FROM quality.replication r
+                LEFT JOIN reference.published_statistics s USING (stat_id) ORDER BY r.stat_id
+                """
+            )
+        )
+
+    def findings(self) -> pd.DataFrame:
+        """Contradictions in the papers."""
+        return self._labelled(self._rows("SELECT * FROM reference.published_findings ORDER BY finding_id"))
+
+    def plausibility(self) -> pd.DataFrame:
+        """Verdicts of the arithmetic tests, counted."""
+        return self._labelled(
+            self._rows(
+                "SELECT region, test, verdict, count(*) AS n FROM quality.plausibility GROUP BY ALL ORDER BY ALL"
+            )
+        )
+
+    def loads(self) -> pd.DataFrame:
+        """Files received."""
+        return self._rows("SELECT * FROM quality.loads ORDER BY survey_id, file_id")
+
+    def quarantine(self) -> pd.DataFrame:
+        """Rows and cells set aside."""
+        return self._rows(
+            'SELECT survey_id, file, "row", "column", value, rule, message_en, message_zh, is_synthetic'
+            " FROM quality.quarantine ORDER BY ALL LIMIT 50"
+        )
+
+    def checks(self) -> pd.DataFrame:
+        """Checks of this refresh, counted by source and result."""
+        return self._rows(
+            "SELECT source, status, severity, count(*) AS n FROM quality.checks GROUP BY ALL ORDER BY ALL"
+        )
+
+    def failed_checks(self) -> pd.DataFrame:
+        """Checks that failed; an error would have stopped the publication."""
+        return self._rows(
+            'SELECT source, "check", "table", severity, n_failed, message FROM quality.checks'
+            " WHERE status <> 'passed' ORDER BY ALL LIMIT 50"
+        )
