@@ -23,6 +23,7 @@ from survey.folder import SURVEY_FILE, SurveyFolder, load_folder, sha256_of
 from survey.vocabulary import Grain
 
 SURVEYS = Path(__file__).parents[1] / "data" / "surveys"
+CALIBRATION = "calibration.csv"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,7 +65,7 @@ def write_survey(source: Path, target: Path, households: int | None = None) -> D
     """
     spec = load_spec(source / "demo.yml")
     if target != source:
-        data = {f.path for f in load_folder(source).survey.files}
+        data = {f.path for f in load_folder(source).survey.files} | {CALIBRATION}
         target.mkdir(parents=True, exist_ok=True)
         for path in source.iterdir():
             if path.is_file() and path.name not in data:
@@ -74,7 +75,7 @@ def write_survey(source: Path, target: Path, households: int | None = None) -> D
     write_files(folder, spec, result, target)
     _record_checksums(folder)
     if result.residuals:
-        _write_calibration(target / "calibration.csv", result.residuals)
+        _write_calibration(target / CALIBRATION, result.residuals)
     return result
 
 

@@ -79,13 +79,11 @@ def _received(folder: SurveyFolder, column: Column, values: pd.Series) -> pd.Ser
     if not back:
         return values.astype(object).where(values.notna(), None)
 
-    def received(value: Any) -> Any:
-        if pd.isna(value):
-            return None
-        key = f"{value:g}" if isinstance(value, float) else str(value)
-        return back.get(key, value)
-
-    return values.map(received).astype(object)
+    # one look-up a distinct answer, not a row: surveys of benchmarks have millions
+    positions, distinct = pd.factorize(values)
+    keys = [f"{value:g}" if isinstance(value, float) else str(value) for value in distinct]
+    texts = [back.get(key, value) for key, value in zip(keys, distinct, strict=True)]
+    return pd.Series(np.array([*texts, None], dtype=object)[positions])
 
 
 def _filler(filler: Filler, n: int, rng: np.random.Generator) -> pd.Series:
