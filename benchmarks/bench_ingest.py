@@ -130,27 +130,29 @@ def main() -> None:
     parser.add_argument("--surveys", type=Path, default=DATA / "surveys")
     parser.add_argument("--formats", nargs="+", default=["delimited", "spss"])
     given = parser.parse_args()
+    catalog = load_catalog(DATA / "catalog")
     for path in list_survey_folders(given.surveys):
         folder = load_folder(path)
         if len(folder.survey.files) > 1 or folder.survey.files[0].format not in given.formats:
             continue
+        queries = [compile_wave(folder, wave.wave, catalog) for wave in folder.survey.waves]
         for households in given.households:
             with tempfile.TemporaryDirectory() as name:
                 scratch = Path(name)
                 made, plain = drawn(folder, scratch, households)
                 steps = {
-                    step.__name__: measured(step, made, plain, scratch) for step in (copy, load, harmonise)
+                    "copy": measured(copy, plain, scratch),
+                    "load": measured(load, made, scratch),
+                    "harmonise": measured(harmonise, queries, scratch),
                 }
-            seconds = {k: round(v[0], 2) for k, v in steps.items()}
+            cpu = {name: figures["cpu_seconds"] for name, figures in steps.items()}
             record = {
                 "format": made.survey.files[0].format,
                 "columns": len(made.columns),
                 "households": households,
-                "seconds": seconds,
-                "peak_gb": {k: round(v[1], 2) for k, v in steps.items()},
-                "ratio": round((seconds["load"] + seconds["harmonise"]) / seconds["copy"], 2),
-                "rows_set_aside": steps["load"][2],
-                "household_waves": steps["harmonise"][2],
+                **steps,
+                "load_to_copy": round(cpu["load"] / cpu["copy"], 2),
+                "load_and_harmonise_to_copy": round((cpu["load"] + cpu["harmonise"]) / cpu["copy"], 2),
             }
             print(json.dumps(record), flush=True)
 

@@ -419,6 +419,7 @@ def _replace(
         )
         con.unregister("received_codebook")
         loads.append(load)
+    con.execute("DROP TABLE IF EXISTS arrived; DROP TABLE IF EXISTS repeats; DROP TABLE IF EXISTS set_aside")
     cells = _count(
         con, "quality.quarantine WHERE grain = 'cell' AND survey_id = " + sql.text(survey.survey_id)
     )

@@ -171,7 +171,8 @@ CASES = [
     # shape of the text
     Case("a quote that is not closed", content(answers(note='"good')  .replace('"""good"', '"good')),
          ("a quotation mark is not closed", "line 2")),
-    Case("a cell too many", content(GOOD + "H4,甲,35,1,1,,,,\n"), ("row 5 ('H4,甲,35,1,1,,,,') has 9 cells, the header has 8",)),
+    Case("a cell too many", content(GOOD + "H4,甲,35,1,1,,,,\n"),
+         ("row 5 ('H4,甲,35,1,1,,,,') has 9 cells, the header has 8",)),
     Case("a row cut off", content(GOOD + "H4,甲"), ("row 5 ('H4,甲') has 2 cells, the header has 8",)),
     Case("another delimiter", content(GOOD), ("lacks the column '编号'", "has the column"), options={"delimiter": ";"}),
     Case("an impossible delimiter", content(GOOD), ("header cannot be read", "options.delimiter"),
