@@ -8,6 +8,7 @@ Colours of text and grid come from the page, which knows whether it is light or 
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,65 @@ _WORDS: dict[str, dict[Language, str]] = {
     },
     "count": {"en": "Printed figures", "zh": "论文数字个数"},
     "tests": {"en": "Tests", "zh": "检验次数"},
+    "region_label": {"en": "Region", "zh": "地区"},
+    "title": {"en": "Survey", "zh": "调查"},
+    "place": {"en": "Place", "zh": "地点"},
+    "fieldwork": {"en": "Field work", "zh": "调查时间"},
+    "n_sites": {"en": "Sites", "zh": "安置点"},
+    "n_households": {"en": "Households", "zh": "户数"},
+    "is_synthetic": {"en": "Made up", "zh": "虚构"},
+    "dimension": {"en": "Dimension", "zh": "维度"},
+    "indicator": {"en": "Indicator", "zh": "指标"},
+    "metric": {"en": "Measure", "zh": "指标"},
+    "term": {"en": "Term", "zh": "变量"},
+    "survey": {"en": "Survey", "zh": "调查"},
+    "band": {"en": "Band", "zh": "等级"},
+    "from": {"en": "From", "zh": "从"},
+    "to": {"en": "To", "zh": "到"},
+    "lower": {"en": "Lower end", "zh": "下限"},
+    "upper": {"en": "Upper end", "zh": "上限"},
+    "n_covered": {"en": "With a value", "zh": "有数据"},
+    "n_indicators": {"en": "In the catalog", "zh": "目录指标"},
+    "n_proxy": {"en": "Of those proxies", "zh": "其中替代"},
+    "n_missing": {"en": "Missing", "zh": "缺失"},
+    "ci_low": {"en": "Interval from", "zh": "区间下限"},
+    "ci_high": {"en": "Interval to", "zh": "区间上限"},
+    "beta_low": {"en": "Interval from", "zh": "区间下限"},
+    "beta_high": {"en": "Interval to", "zh": "区间上限"},
+    "mean_d": {"en": "Mean D", "zh": "平均D"},
+    "mean_c": {"en": "Mean C", "zh": "平均C"},
+    "mean_t": {"en": "Mean T", "zh": "平均T"},
+    "d_of_means": {"en": "D of the means", "zh": "均值的D"},
+    "covariance": {"en": "Standard errors", "zh": "标准误口径"},
+    "stars": {"en": "Stars", "zh": "显著性"},
+    "subject": {"en": "About", "zh": "内容"},
+    "statistic": {"en": "Statistic", "zh": "统计量"},
+    "verdict": {"en": "Verdict", "zh": "结论"},
+    "reason": {"en": "Reason", "zh": "原因"},
+    "stat_id": {"en": "Figure", "zh": "数字"},
+    "finding_id": {"en": "Finding", "zh": "发现"},
+    "strength": {"en": "Strength", "zh": "确定程度"},
+    "statement": {"en": "What contradicts what", "zh": "矛盾内容"},
+    "arithmetic": {"en": "Arithmetic", "zh": "算式"},
+    "test": {"en": "Test", "zh": "检验"},
+    "survey_id": {"en": "Survey", "zh": "调查"},
+    "file": {"en": "File", "zh": "文件"},
+    "format": {"en": "Format", "zh": "格式"},
+    "encoding": {"en": "Encoding", "zh": "编码"},
+    "received": {"en": "Received", "zh": "接收"},
+    "accepted": {"en": "Accepted", "zh": "接受"},
+    "quarantined": {"en": "Set aside", "zh": "隔离"},
+    "row": {"en": "Row", "zh": "行"},
+    "column": {"en": "Column", "zh": "列"},
+    "rule": {"en": "Rule", "zh": "规则"},
+    "message": {"en": "What is wrong", "zh": "问题"},
+    "source": {"en": "Source", "zh": "来源"},
+    "severity": {"en": "Severity", "zh": "严重程度"},
+    "check": {"en": "Check", "zh": "检查"},
+    "table": {"en": "Table", "zh": "表"},
+    "n_failed": {"en": "Failed", "zh": "失败数"},
+    "p": {"en": "p", "zh": "p"},
+    "b": {"en": "b", "zh": "b"},
     "identical": {"en": "identical", "zh": "一致"},
     "compatible": {"en": "compatible", "zh": "可比"},
     "proxy": {"en": "proxy", "zh": "替代"},
@@ -93,10 +153,28 @@ class Panel:
     min_width: int = 0
 
 
-def _regions(regions: pd.DataFrame, language: Language) -> alt.Scale:
-    """Each region has one colour in every figure."""
+def _regions(regions: pd.DataFrame, present: pd.Series, language: Language) -> dict[str, str]:
+    """Regions that are present, in order, each with the colour that it has in every figure."""
     names = list(regions[f"region_{language}"])
-    return alt.Scale(domain=names, range=[REGION_COLOURS[k % len(REGION_COLOURS)] for k in range(len(names))])
+    colours = {n: REGION_COLOURS[k % len(REGION_COLOURS)] for k, n in enumerate(names)}
+    return {n: c for n, c in colours.items() if (present == n).any()}
+
+
+def _scale(colours: dict[str, str]) -> alt.Scale:
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def _waves(waves: list[str], own: str) -> alt.Scale:
+    """The latest wave in the colour of the region, earlier ones in greys."""
+    return _scale({w: own if k == len(waves) - 1 else "#98a3a0" for k, w in enumerate(waves)})
+
+
+def _wrapped(labels: pd.Series, language: Language, width: int) -> list[str]:
+    """Labels broken into lines of about `width` Latin letters; an axis splits them at the breaks."""
+    if language == "zh":
+        step = max(2, width // 2)
+        return ["\n".join(str(v)[k : k + step] for k in range(0, len(str(v)), step)) for v in labels]
+    return ["\n".join(textwrap.wrap(str(v), width, break_long_words=False)) for v in labels]
 
 
 def _heat_text(field: str, threshold: float, fmt: str) -> tuple[alt.Text, Any]:
@@ -116,7 +194,7 @@ def _stub(frame: pd.DataFrame) -> pd.Series:
 def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Share of each dimension's indicators that a survey and wave answers."""
     data = localise(frame, language)
-    data["column"] = _stub(data)
+    data["column"] = data["region"] + "\n" + data["wave"]
     data["share"] = data["n_covered"] / data["n_indicators"]
     data["text"] = data["n_covered"].astype(str) + "/" + data["n_indicators"].astype(str)
     base = alt.Chart(data).encode(
@@ -144,7 +222,7 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
 def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Verdict on every indicator."""
     data = localise(frame, language)
-    data["column"] = _stub(data)
+    data["column"] = data["region"] + "\n" + data["wave"]
     data["verdict"] = [word(s, language) for s in data["status"]]
     chart = (
         alt.Chart(data)
@@ -173,8 +251,9 @@ def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
         for stub, evidence in zip(_stub(data), data["evidence"], strict=True)
     ]
     rows = data.sort_values(["region", "evidence", "wave_order"])["row"]
+    data["column"] = _wrapped(data["metric"], language, 11)
     base = alt.Chart(data).encode(
-        x=alt.X("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None, axis=_top_axis()),
+        x=alt.X("column:N", sort=list(dict.fromkeys(data["column"])), title=None, axis=_top_axis()),
         y=alt.Y("row:N", sort=list(dict.fromkeys(rows)), title=None),
     )
     rect = base.mark_rect(cornerRadius=3).encode(
@@ -209,7 +288,8 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
     ]
     spokes = [{"spoke": a, "order": k, **at(a, r)} for a in axes for k, r in enumerate((0.0, top))]
     labels = [{"label": a, **at(a, top * 1.17)} for a in axes]
-    ring_labels = [{"label": f"{r:.1f}", "x": 0.0, "y": r} for r in (top / 2, top)]
+    inner = math.cos(math.pi / len(axes))
+    ring_labels = [{"label": f"{r:.2g}", "x": 0.0, "y": -r * inner} for r in (top / 2, top)]
     limit = top * 1.3
     x = alt.X("x:Q", scale=alt.Scale(domain=[-limit * 1.15, limit * 1.15]), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[-limit, limit]), axis=None)
@@ -218,15 +298,14 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
         alt.Chart(pd.DataFrame(rings)).mark_line(**grid).encode(x, y, order="order:Q", detail="ring:N"),
         alt.Chart(pd.DataFrame(spokes)).mark_line(**grid).encode(x, y, order="order:Q", detail="spoke:N"),
         alt.Chart(pd.DataFrame(ring_labels))
-        .mark_text(fontSize=9, dx=3, align="left", opacity=0.7)
+        .mark_text(fontSize=9.5, dy=7, opacity=0.75)
         .encode(x, y, text="label:N"),
         alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, lineBreak=" ").encode(x, y, text="label:N"),
     )
-    waves = list(dict.fromkeys(data.sort_values("wave_order")["wave"]))
-    colours = _regions(regions, language)
     panels = []
-    for region in [r for r in regions[f"region_{language}"] if r in set(data["region"])]:
-        part = data[data["region"] == region]
+    for region, own in _regions(regions, data["region"], language).items():
+        part = data[data["region"] == region].sort_values(["wave_order", "display_order"])
+        waves = list(dict.fromkeys(part["wave"]))
         points = []
         for wave, rows in part.groupby("wave", sort=False):
             values = dict(zip(rows["metric"], rows["value"], strict=True))
@@ -238,10 +317,7 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
             for k in range(len(axes) + 1):
                 a = axes[k % len(axes)]
                 points.append({"wave": wave, "metric": a, "value": values[a], "order": k, **at(a, values[a])})
-        own = colours.range[colours.domain.index(region)]
-        scale = alt.Scale(
-            domain=waves, range=["#8a9694" if len(waves) > 1 and k == 0 else own for k in range(len(waves))]
-        )
+        scale = _waves(waves, own)
         outline = alt.Chart(pd.DataFrame(points)).encode(
             x,
             y,
@@ -265,9 +341,10 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
     """Mean D of each region from wave to wave, with 95 % intervals."""
     data = localise(frame, language)
     waves = list(dict.fromkeys(data.sort_values("wave_order")["wave"]))
+    colours = _scale(_regions(regions, data["region"], language))
     base = alt.Chart(data).encode(
         x=alt.X("wave:N", sort=waves, title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
-        color=alt.Color("region:N", scale=_regions(regions, language), title=None),
+        color=alt.Color("region:N", scale=colours, title=None),
         xOffset=alt.XOffset("region:N", scale=alt.Scale(range=[-10, 10])),
     )
     y = alt.Y("mean_d:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True))
@@ -298,15 +375,11 @@ def distribution(frame: pd.DataFrame, regions: pd.DataFrame, language: Language)
     data = localise(frame, language)
     data["range"] = [f"{a:.1f}–{b:.1f}" for a, b in zip(data["lower"], data["upper"], strict=True)]
     top = float(data["share"].max() or 1)
-    colours = _regions(regions, language)
     panels = []
-    for region in [r for r in regions[f"region_{language}"] if r in set(data["region"])]:
+    for region, own in _regions(regions, data["region"], language).items():
         part = data[data["region"] == region]
         waves = list(dict.fromkeys(part.sort_values("wave_order")["wave"]))
-        own = colours.range[colours.domain.index(region)]
-        scale = alt.Scale(
-            domain=waves, range=["#a3adab" if len(waves) > 1 and k == 0 else own for k in range(len(waves))]
-        )
+        scale = _waves(waves, own)
         chart = (
             alt.Chart(part)
             .mark_bar(cornerRadiusEnd=2)
@@ -465,10 +538,11 @@ def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Languag
     """Each dimension on 0 to 100: households with intervals, printed figures as hollow marks."""
     data = localise(frame, language)
     data["kind"] = [word(e, language) for e in data["evidence"]]
+    colours = _scale(_regions(regions, data["region"], language))
     base = alt.Chart(data).encode(
         y=alt.Y("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None),
         yOffset=alt.YOffset("region:N", sort=list(regions[f"region_{language}"])),
-        color=alt.Color("region:N", scale=_regions(regions, language), title=None),
+        color=alt.Color("region:N", scale=colours, title=None),
     )
     x = alt.X("value:Q", title=word("points", language), scale=alt.Scale(domain=[0, 100]))
     household = alt.datum.evidence == "household"
@@ -484,47 +558,43 @@ def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Languag
             ),
         ),
         fillOpacity=alt.condition(household, alt.value(1), alt.value(0)),
-        fill=alt.Color("region:N", scale=_regions(regions, language), legend=None),
+        fill=alt.Fill("region:N", scale=colours, legend=None),
         tooltip=[alt.Tooltip("wave:N", title=word("wave", language)), *_value_tooltip(language, "region")],
     )
     return [Panel(_sized(chart, height=alt.Step(20)))]
+
+
+def _fullest(part: pd.DataFrame) -> str:
+    """The model with the most terms."""
+    models = [str(m) for m in part["model"]]
+    return max(dict.fromkeys(models), key=models.count)
 
 
 def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Standardised coefficients of all models of a survey, starred as in the papers."""
     data = localise(frame, language)
     data["text"] = [f"{b:.2f}{s}" for b, s in zip(data["beta"], data["stars"], strict=True)]
+    data["column"] = _wrapped(data["model"], language, 14)
     panels = []
-    for survey, part in data.groupby("survey", sort=False):
+    for survey, part in data.sort_values(["survey_id", "model_order", "term_order"]).groupby(
+        "survey", sort=False
+    ):
+        terms = [*part.loc[part["model"] == _fullest(part), "term"], *part["term"]]
+        columns = list(dict.fromkeys(part["column"]))
         base = alt.Chart(part).encode(
-            x=alt.X(
-                "model:N",
-                sort=list(dict.fromkeys(part.sort_values("model_order")["model"])),
-                title=None,
-                axis=alt.Axis(
-                    orient="top", labelAngle=-35, labelLimit=190, labelAlign="left", domain=False, ticks=False
-                ),
-            ),
-            y=alt.Y(
-                "term:N",
-                sort=list(dict.fromkeys(part.sort_values("term_order")["term"])),
-                title=None,
-                axis=alt.Axis(labelLimit=230),
-            ),
+            x=alt.X("column:N", sort=columns, title=None, axis=_top_axis()),
+            y=alt.Y("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=alt.Axis(labelLimit=260)),
         )
         rect = base.mark_rect(cornerRadius=2).encode(
             color=alt.Color(
-                "beta:Q",
-                scale=alt.Scale(domain=[-0.6, 0.6], range=DIVERGING, clamp=True, interpolate="lab"),
-                legend=None,
+                "beta:Q", scale=alt.Scale(domain=[-0.6, 0.6], range=DIVERGING, clamp=True), legend=None
             ),
             tooltip=_coefficient_tooltip(language),
         )
         _, colour = _heat_text("beta", 0.38, ".2f")
         text = base.mark_text(fontSize=10.5).encode(text="text:N", color=colour)
-        n_models = part["model"].nunique()
         panels.append(
-            Panel(_sized(rect + text, height=alt.Step(22)), title=str(survey), min_width=260 + 64 * n_models)
+            Panel(_sized(rect + text, alt.Step(22)), title=str(survey), min_width=280 + 78 * len(columns))
         )
     return panels
 
@@ -535,7 +605,7 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
     panels = []
     for survey, part in data.groupby("survey", sort=False):
         models = list(dict.fromkeys(part.sort_values("model_order")["model"]))
-        fullest = max(models, key=list(part["model"]).count)
+        fullest = _fullest(part)
         menu = alt.binding_select(options=models, name=f"{word('model', language)} ")
         choice = alt.selection_point(fields=["model"], bind=menu, value=fullest, name="model_choice")
         base = (
@@ -622,7 +692,7 @@ def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
         .encode(
             x=alt.X(
                 "relative:Q",
-                title=word("difference", language),
+                title=word("relative", language),
                 scale=alt.Scale(type="symlog", constant=1, domain=[-100, 100]),
                 axis=alt.Axis(values=[-100, -10, -1, 0, 1, 10, 100]),
             ),
@@ -674,7 +744,12 @@ def _coded(colours: dict[str, str], language: Language, present: pd.Series | Non
 
 def _top_axis() -> alt.Axis:
     return alt.Axis(
-        orient="top", labelAngle=-30, labelAlign="left", labelLimit=170, domain=False, ticks=False
+        orient="top",
+        labelAngle=0,
+        labelExpr="split(datum.label, '\\n')",
+        labelLineHeight=14,
+        domain=False,
+        ticks=False,
     )
 
 

@@ -57,7 +57,7 @@ class Figure:
     draw: Callable[[Language], list[figures.Panel]]
     frame: pd.DataFrame
     shown: tuple[str, ...]
-    is_grid: bool = False
+    grid: str = ""
     folded: bool = False
 
 
@@ -76,6 +76,7 @@ class Section:
     """A part of the page; `leads` are sentences computed from its data."""
 
     id: str
+    short: Label
     title: Label
     leads: tuple[Label, ...]
     content: tuple[Figure | Listing, ...]
@@ -252,6 +253,7 @@ def _surveyed(reader: Reader) -> Section:
     )
     return Section(
         "surveyed",
+        Label(en="Coverage", zh="覆盖"),
         Label(en="What was surveyed, and how comparable it is", zh="调查了什么，可比性如何"),
         (
             Label(
@@ -302,6 +304,7 @@ def _capitals(reader: Reader) -> Section:
     leads = _largest_move(axes, digits=3)
     return Section(
         "capitals",
+        Label(en="Capitals", zh="资本"),
         Label(en="Livelihood capitals by region and wave", zh="各地区各轮次的生计资本"),
         leads,
         (
@@ -329,7 +332,7 @@ def _capitals(reader: Reader) -> Section:
                 lambda lang: figures.pentagons(axes, reader.regions, lang),
                 axes,
                 ("region", "wave", "metric", "value"),
-                is_grid=True,
+                grid="grid",
             ),
         ),
         _made_up(frame),
@@ -382,6 +385,7 @@ def _coordination(reader: Reader) -> Section:
             )
     return Section(
         "coordination",
+        Label(en="Coordination", zh="协调"),
         Label(en="Coordination of capital and stability", zh="生计资本与生计稳定性的耦合协调"),
         tuple(leads),
         (
@@ -409,7 +413,7 @@ def _coordination(reader: Reader) -> Section:
                 lambda lang: figures.distribution(fine, reader.regions, lang),
                 fine,
                 ("region", "wave", "band", "lower", "upper", "n", "share"),
-                is_grid=True,
+                grid="grid",
             ),
             Figure(
                 "flows",
@@ -423,7 +427,7 @@ def _coordination(reader: Reader) -> Section:
                 lambda lang: figures.flows(moves, lang),
                 moves,
                 ("region", "from", "to", "n", "share"),
-                is_grid=True,
+                grid="grid",
             ),
         ),
         _made_up(means, fine),
@@ -434,6 +438,7 @@ def _integration(reader: Reader) -> Section:
     frame = reader.comparison("integration.household_dimensions")
     return Section(
         "integration",
+        Label(en="Integration", zh="融入"),
         Label(en="Social integration by dimension", zh="社会融入各维度"),
         _spread(frame[frame["evidence"] == "household"]),
         (
@@ -481,6 +486,7 @@ def _coefficients(reader: Reader) -> Section:
     conventions = ", ".join(sorted(set(robust["covariance"])))
     return Section(
         "coefficients",
+        Label(en="Models", zh="模型"),
         Label(en="What goes with higher coordination and integration", zh="与协调度和融入度相关的因素"),
         (
             Label(
@@ -504,7 +510,7 @@ def _coefficients(reader: Reader) -> Section:
                 lambda lang: figures.forest(robust, lang),
                 robust,
                 ("survey", "model", "term", "covariance", "beta", "beta_low", "beta_high", "b", "p"),
-                is_grid=True,
+                grid="grid wide",
             ),
             Figure(
                 "coefficient-heat-map",
@@ -538,6 +544,7 @@ def _sensitivity(reader: Reader) -> Section:
         )
     return Section(
         "sensitivity",
+        Label(en="Sensitivity", zh="稳健性"),
         Label(en="Does the ranking survive other choices?", zh="换一种算法，排名还成立吗"),
         leads,
         (
@@ -551,7 +558,7 @@ def _sensitivity(reader: Reader) -> Section:
                 lambda lang: figures.rank_heat_map(frame, lang),
                 frame,
                 ("metric", "wave", "region", "rank", "share"),
-                is_grid=True,
+                grid="grid",
             ),
         ),
         _made_up(frame),
@@ -581,6 +588,7 @@ def _replication(reader: Reader) -> Section:
     ]
     return Section(
         "replication",
+        Label(en="Replication", zh="复算"),
         Label(en="Printed against recomputed", zh="论文数字与复算结果"),
         (
             Label(
@@ -640,6 +648,7 @@ def _contradictions(reader: Reader) -> Section:
     columns = ["finding_id", "region_en", "region_zh", "strength", "statement", "arithmetic"]
     return Section(
         "contradictions",
+        Label(en="Contradictions", zh="矛盾"),
         Label(en="Contradictions found in the papers", zh="论文中的矛盾"),
         (
             Label(
@@ -714,6 +723,7 @@ def _quality(reader: Reader) -> Section:
     )
     return Section(
         "quality",
+        Label(en="Quality", zh="质量"),
         Label(en="Data quality of this refresh", zh="本次更新的数据质量"),
         tuple(leads),
         tuple(content),
