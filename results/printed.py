@@ -134,7 +134,7 @@ def _squares(
             cells = [grid[cell] for cell in wanted]
             value = scale * sum(c.value**2 for c in cells)
             spread = scale * sum(2 * abs(c.value) * _half(c) for c in cells)
-            terms = " + ".join(f"{c.text}^2" for c in cells)
+            terms = " + ".join(f"{c.text.lstrip('-')}^2" for c in cells)
             lead = "" if scale == 1 else f"100/{len(items)} x "
             yield t.stat_id, Recomputed(value, spread, f"{lead}({terms}) = {value:.4f}")
 

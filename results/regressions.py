@@ -306,7 +306,12 @@ def _fit(
         raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
     sample = sample.with_fill()
     classical = fit_ols(sample.summary()[()], sample.model.dependent, sample.terms, unidentified="omit")
-    tests = specification_tests(sample.batches(), classical) if classical.regressors else None
+    tests: SpecificationTests | None
+    try:
+        tests = specification_tests(sample.batches(), classical)
+    except AnalysisError:
+        # The tests need more rows than the model, and a regressor; the model stands without them.
+        tests = None
     for covariance in COVARIANCES:
         fit: Regression | AnalysisError
         try:

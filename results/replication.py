@@ -214,7 +214,10 @@ class Figures:
             "min_max_mean": lambda t: self._min_max(t, "(avg({x}) - {low}) / ({high} - {low})"),
             "min_max_sd": lambda t: self._min_max(t, "stddev_samp({x}) / ({high} - {low})"),
             "dimension_item_mean": self._dimension_item_mean,
-            "code_n": lambda t: self._aggregate(t, f"count(*) filter (where {self._has_code(t)})"),
+            "code_n": lambda t: self._aggregate(
+                t,
+                f"case when count({quoted(t.target)}) > 0 then count(*) filter (where {self._has_code(t)}) end",
+            ),
             "code_percent": lambda t: self._aggregate(
                 t,
                 f"100.0 * count(*) filter (where {self._has_code(t)}) / nullif(count({quoted(t.target)}), 0)",

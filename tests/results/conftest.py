@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import duckdb
 import pandas as pd
 import pytest
-from invented_surveys import DATA, build, wide
+from invented_surveys import DATA, build, store, wide
 
+from results.coupling import coupling
+from results.factors import factors
+from results.regressions import regressions
 from survey.catalog import Catalog, load_catalog
 from survey.literature import Literature, load_literature
 
@@ -30,3 +33,12 @@ def frame(catalog: Catalog) -> pd.DataFrame:
 def con(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnection]:
     with build(catalog, literature, frame) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def analysed(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> duckdb.DuckDBPyConnection:
+    """The build database with the results that other results read."""
+    for compute in (coupling, factors, regressions):
+        for name, table in compute(con, catalog).items():
+            store(con, f"analysis.{name}", table)
+    return con

@@ -79,7 +79,7 @@ def wide(catalog: Catalog) -> pd.DataFrame:
     capital = {i for d in catalog.default_weight_scheme.dimensions.values() for i in d}
     pooled = {r.indicator for m in catalog.models if m.interact_with for r in catalog.regressors_of(m)}
     plan = [
-        ("hills", "North", 150, ["before", "after"], questions(catalog, weighted) | pooled, 2),
+        ("hills", "North", 240, ["before", "after"], questions(catalog, weighted) | pooled, 2),
         ("plains", "South", 120, ["before", "after"], capital | pooled, 4),
         ("valley", "East", 260, ["single"], questions(catalog, factored) | pooled, 5),
     ]

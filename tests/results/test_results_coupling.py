@@ -78,7 +78,7 @@ def test_households_without_a_system_stay_with_nulls_and_surveys_without_systems
     tables: Tables, catalog: Catalog, frame: pd.DataFrame
 ) -> None:
     table = default(catalog, tables["coupling_coordination"])
-    assert table["survey_id"].value_counts().to_dict() == {"hills": 300, "plains": 240}
+    assert table["survey_id"].value_counts().to_dict() == {"hills": 480, "plains": 240}
     blank = table["u1"].isna() | table["u2"].isna()
     assert blank.any()
     assert table.loc[blank, ["c", "t", "d", "band", "lag_type"]].isna().all().all()

@@ -1,0 +1,190 @@
+"""Regression tables against statsmodels on the same households."""
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from invented_surveys import build, store
+
+from results.coupling import coupling
+from results.regressions import COVARIANCES, POOLED, regressions
+from survey.catalog import Catalog, Model
+from survey.literature import Literature
+
+
+@pytest.fixture(scope="module")
+def models(analysed: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return analysed.execute("select * from analysis.regression_models").df()
+
+
+@pytest.fixture(scope="module")
+def coefficients(analysed: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return analysed.execute("select * from analysis.regression_coefficients").df()
+
+
+def own(catalog: Catalog, survey_index: int) -> list[Model]:
+    """Models of the studies that the surveys with weights (0) and with a factor model (1) belong to."""
+    studies = (
+        next(s for s in catalog.weight_schemes if s.published_survey_ids).published_survey_ids[0],
+        catalog.factor_models[0].published_survey_ids[0],
+    )
+    return [m for m in catalog.models if studies[survey_index] in m.published_survey_ids]
+
+
+def columns(
+    analysed: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    model: Model,
+    frame: pd.DataFrame,
+    survey_id: str,
+    wave: str,
+) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """Regressors, dependent and site of a model by pandas."""
+    part = frame[(frame["survey_id"] == survey_id) & (frame["wave"] == wave)].set_index("household_id")
+    scheme = next(s for s in catalog.weight_schemes if s.published_survey_ids).id
+    x = {}
+    for r in catalog.regressors_of(model):
+        if r.metric:
+            metric = catalog.metric[r.metric]
+            table = analysed.execute(
+                "select * from analysis.study_capitals where survey_id = ? and wave = ?", [survey_id, wave]
+            ).df()
+            x[r.name] = table.set_index("household_id")[metric.column]
+        elif r.kind == "dummies":
+            for code in catalog.codes_of(r.name):
+                if code != r.reference:
+                    x[f"{r.name}={code}"] = (part[r.name] == code).astype(float).where(part[r.name].notna())
+        else:
+            values = pd.to_numeric(part[r.name])
+            if r.normalise == "min_max":
+                values = (values - values.min()) / (values.max() - values.min())
+            x[r.name] = values
+    dependent = catalog.metric[model.dependent]
+    if dependent.table.endswith("factor_scores"):
+        scores = analysed.execute(
+            "select * from analysis.factor_scores where survey_id = ?", [survey_id]
+        ).df()
+        y = scores[scores["factor"] == dependent.filters["factor"]].set_index("household_id")[
+            dependent.column
+        ]
+    else:
+        d = analysed.execute(
+            "select * from analysis.coupling_coordination where survey_id = ? and wave = ? and scheme = ? "
+            "and variant = ?",
+            [survey_id, wave, scheme, catalog.coupling.default_variant],
+        ).df()
+        y = d.set_index("household_id")[dependent.column]
+    design = pd.DataFrame(x).reindex(part.index)
+    for name, code in model.sample.items():
+        design = design[part[name] == code]
+    if model.missing == "reference_category":
+        dummies = [c for c in design if "=" in c]
+        design[dummies] = design[dummies].fillna(0.0)
+        design = design.fillna(design.mean())
+    both = design.assign(y=y.reindex(design.index), site=part["site_id"]).dropna()
+    return both.drop(columns=["y", "site"]), both["y"], both["site"]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_every_model_of_a_study_equals_statsmodels(
+    analysed: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    frame: pd.DataFrame,
+    models: pd.DataFrame,
+    coefficients: pd.DataFrame,
+    index: int,
+) -> None:
+    survey_id, wave = [("hills", "after"), ("valley", "single")][index]
+    compared = []
+    for model in own(catalog, index):
+        x, y, _ = columns(analysed, catalog, model, frame, survey_id, wave)
+        x = x.loc[:, x.std() > 0]
+        made = models[(models["model"] == model.id) & (models["covariance"] == "ols")].iloc[0]
+        if len(y) <= x.shape[1] + 1:
+            assert made["caution"].startswith("refused")
+            continue
+        expected = sm.OLS(y, sm.add_constant(x)).fit()
+        assert (made["n"], made["k"]) == (expected.nobs, expected.df_model)
+        assert made["r2"] == pytest.approx(expected.rsquared)
+        assert made["adj_r2"] == pytest.approx(expected.rsquared_adj)
+        assert made["f"] == pytest.approx(expected.fvalue)
+        rows = coefficients[(coefficients["model"] == model.id) & (coefficients["covariance"] == "ols")]
+        rows = rows.set_index("term").loc[["constant", *x.columns]]
+        np.testing.assert_allclose(rows["b"], expected.params, atol=1e-9)
+        np.testing.assert_allclose(rows["se"], expected.bse, atol=1e-9)
+        np.testing.assert_allclose(
+            rows["beta"].iloc[1:], expected.params.iloc[1:] * x.std() / y.std(), atol=1e-9
+        )
+        robust = expected.get_robustcov_results("HC1")
+        rows = coefficients[(coefficients["model"] == model.id) & (coefficients["covariance"] == "hc1")]
+        np.testing.assert_allclose(
+            rows.set_index("term").loc[["constant", *x.columns], "se"], robust.bse, atol=1e-9
+        )
+        compared.append(model.id)
+    assert len(compared) >= 5
+
+
+def test_stars_follow_the_p_values(coefficients: pd.DataFrame) -> None:
+    known = coefficients.dropna(subset=["p"])
+    for stars, low, high in (("", 0.10, 1.01), ("*", 0.05, 0.10), ("**", 0.01, 0.05), ("***", -1, 0.01)):
+        assert ((known["stars"] == stars) == ((known["p"] >= low) & (known["p"] < high))).all()
+    assert (coefficients.loc[coefficients["p"].isna() & coefficients["b"].isna(), "stars"] == "").all()
+
+
+def test_models_of_a_study_take_its_weights_and_others_the_default(
+    models: pd.DataFrame, catalog: Catalog
+) -> None:
+    scheme = next(s for s in catalog.weight_schemes if s.published_survey_ids).id
+    assert set(models.loc[models["survey_id"] == "hills", "scheme"]) == {
+        scheme,
+        catalog.default_weight_scheme.id,
+    }
+    assert set(models.loc[models["model"].isin([m.id for m in own(catalog, 0)]), "scheme"]) == {scheme}
+
+
+def test_a_dependent_made_of_its_regressors_is_said(models: pd.DataFrame, catalog: Catalog) -> None:
+    for model in own(catalog, 0):
+        has_parts = any(r.metric for r in catalog.regressors_of(model))
+        row = models[(models["model"] == model.id) & (models["covariance"] == "ols")].iloc[0]
+        if has_parts:
+            assert "the dependent is partly made of" in row["caution"]
+
+
+def test_pooled_interactions_give_the_differences_of_the_separate_models(
+    coefficients: pd.DataFrame, catalog: Catalog
+) -> None:
+    model = next(m for m in catalog.models if m.interact_with)
+    rows = coefficients[(coefficients["model"] == model.id) & (coefficients["covariance"] == "ols")]
+    b = {survey: part.set_index("term")["b"] for survey, part in rows.groupby("survey_id")}
+    assert set(b) == {"hills", "plains", POOLED}
+    for term in catalog.terms_of(model):
+        assert b[POOLED][term] == pytest.approx(b["hills"][term])
+        assert b[POOLED][f"{term}:region=South"] == pytest.approx(b["plains"][term] - b["hills"][term])
+    assert b[POOLED]["region=South"] == pytest.approx(b["plains"]["constant"] - b["hills"]["constant"])
+
+
+def test_every_convention_has_a_row_and_few_clusters_are_said(models: pd.DataFrame) -> None:
+    fitted = models[~models["caution"].fillna("").str.startswith("refused")]
+    assert set(fitted["covariance"]) == set(COVARIANCES)
+    clustered = fitted[fitted["covariance"].isin(["cr1", "cr2"])]
+    assert clustered["caution"].str.contains("clusters").all()
+
+
+def test_a_model_without_its_columns_is_refused_by_name(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    part = frame[frame["survey_id"] == "hills"].reset_index(drop=True)
+    model = own(catalog, 0)[0]
+    gone = catalog.regressors_of(model)[0].name
+    part[gone], part[f"{gone}__missing"] = None, "not_asked"
+    with build(catalog, literature, part) as con:
+        for name, table in coupling(con, catalog).items():
+            store(con, f"analysis.{name}", table)
+        con.execute(
+            "create table analysis.factor_scores (survey_id text, wave text, factor text, percent_score double)"
+        )
+        made = regressions(con, catalog)["regression_models"].to_pandas()
+    row = made[made["model"] == model.id]
+    assert list(row["caution"]) == [f"refused: Not asked or not answered in this wave: {gone}."]
+    assert list(row["n"]) == [0]

@@ -1,0 +1,148 @@
+"""Printed results beside recomputed ones, and the plausibility table."""
+
+import re
+from collections import Counter
+
+import duckdb
+import pandas as pd
+import pytest
+
+from analysis.printed_tables import audit
+from results.plausibility import plausibility
+from results.printed import recompute
+from results.replication import replication
+from survey.catalog import Catalog
+from survey.literature import Literature, ReplicationTarget, replication_targets
+
+Targets = dict[str, ReplicationTarget]
+
+
+@pytest.fixture(scope="module")
+def table(analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature) -> pd.DataFrame:
+    return replication(analysed, catalog, literature)["replication"].to_pandas().set_index("stat_id")
+
+
+@pytest.fixture(scope="module")
+def targets(catalog: Catalog, literature: Literature) -> Targets:
+    return {t.stat_id: t for t in replication_targets(literature, catalog)}
+
+
+def test_every_printed_statistic_has_a_row_and_every_failure_a_reason(
+    table: pd.DataFrame, literature: Literature
+) -> None:
+    assert set(table.index) == {r["stat_id"] for r in literature["statistics.csv"]}
+    assert table.loc[table["verdict"] == "not_reproducible", "reason"].notna().all()
+    assert table.loc[table["verdict"] != "not_reproducible", "recomputed"].notna().all()
+
+
+def test_reproduced_never_rests_on_made_up_answers(table: pd.DataFrame) -> None:
+    assert not table.loc[table["verdict"] == "reproduced", "is_synthetic"].any()
+    assert table.loc[table["verdict"] == "calibrated", "is_synthetic"].all()
+    assert table.loc[table["verdict"] == "reproduced", "survey_id"].isna().all()
+
+
+def test_a_verdict_other_than_failure_lies_within_its_tolerance(table: pd.DataFrame) -> None:
+    good = table[(table["verdict"] != "not_reproducible") & table["tolerance"].notna()]
+    assert (good["difference"].abs() <= good["tolerance"] + 1e-9).all()
+    numbers = table.dropna(subset=["difference"])
+    assert (numbers["recomputed"] - numbers["published"] - numbers["difference"]).abs().max() < 1e-9
+
+
+def test_damaged_figures_are_never_reproducible_and_show_our_reading(
+    table: pd.DataFrame, literature: Literature, targets: Targets
+) -> None:
+    damaged = [r for r in literature["readings.csv"] if targets[r["stat_id"]].kind]
+    assert len(damaged) > 20
+    for row in damaged:
+        found = table.loc[row["stat_id"]]
+        assert found["verdict"] == "not_reproducible"
+        if pd.notna(found["recomputed"]):
+            assert row["finding_id"] in found["reason"]
+
+
+def test_counts_and_means_are_those_of_the_households(
+    table: pd.DataFrame, frame: pd.DataFrame, targets: Targets
+) -> None:
+    checked: Counter[str] = Counter()
+    for stat_id, target in targets.items():
+        kind = target.kind
+        row = table.loc[stat_id]
+        if row["survey_id"] not in ("hills", "valley") or target.filters:
+            continue
+        wave = {"hills": "after", "valley": "single"}[row["survey_id"]]
+        part = frame[(frame["survey_id"] == row["survey_id"]) & (frame["wave"] == wave)]
+        if kind == "indicator_mean":
+            assert row["recomputed"] == pytest.approx(pd.to_numeric(part[target.target]).mean())
+        elif kind == "code_n" and not target.code_range:
+            values = part[target.target].dropna()
+            if values.empty:
+                assert pd.isna(row["recomputed"])
+                continue
+            codes = [type(values.iloc[0])(c) for c in target.codes]
+            assert row["recomputed"] == values.isin(codes).sum()
+        elif kind == "respondents_n":
+            assert row["recomputed"] == len(part)
+        else:
+            continue
+        checked[kind] += 1
+    assert set(checked) == {"indicator_mean", "code_n", "respondents_n"}
+
+
+def test_model_figures_are_those_of_the_tables(
+    table: pd.DataFrame, analysed: duckdb.DuckDBPyConnection, catalog: Catalog, targets: Targets
+) -> None:
+    fitted = {
+        (model, term): (b, beta, stars)
+        for model, term, b, beta, stars in analysed.execute(
+            "select model, term, b, beta, stars from analysis.regression_coefficients where covariance = 'ols'"
+        ).fetchall()
+    }
+    reported = {m.id: m.reported_coefficient for m in catalog.models}
+    checked = 0
+    for stat_id, target in targets.items():
+        if target.kind not in ("coefficient", "stars") or pd.isna(table.loc[stat_id, "recomputed"]):
+            continue
+        b, beta, stars = fitted[target.model, target.term]
+        coefficient = b if reported[target.model] == "b" else beta
+        expected = len(stars) if target.kind == "stars" else coefficient * target.multiplier
+        assert table.loc[stat_id, "recomputed"] == pytest.approx(expected)
+        checked += 1
+    assert checked > 100
+
+
+def test_printed_figures_follow_from_each_other_by_the_arithmetic_shown(
+    catalog: Catalog, literature: Literature, targets: Targets
+) -> None:
+    found = recompute(literature, catalog, targets.values())
+    values = {r["stat_id"]: r for r in literature["statistics.csv"]}
+    kinds = Counter(targets[s].kind for s in found)
+    assert {"communality", "explained_percent", "model_f", "dimension_item_mean", "code_percent"} <= set(
+        kinds
+    )
+    for stat_id, made in found.items():
+        kind = targets[stat_id].kind
+        if kind == "code_percent":
+            n, _, base = made.arithmetic.partition(" = ")[0].partition("/")
+            assert made.value == pytest.approx(100 * float(n) / float(base))
+        if kind in ("communality", "explained_percent"):
+            formula, _, shown = made.arithmetic.partition(" = ")
+            squares = sum(float(loading) ** 2 for loading in re.findall(r"([\d.]+)\^2", formula))
+            lead = 100 / len(catalog.factor_models[0].items) if kind == "explained_percent" else 1
+            assert lead * squares == pytest.approx(float(shown), abs=1e-4)
+            assert made.value == pytest.approx(float(shown), abs=1e-4)
+    consistent = [
+        s for s in found if abs(found[s].value - float(values[s]["value"])) <= 0.06 + found[s].spread
+    ]
+    assert len(consistent) > 50
+
+
+def test_plausibility_hands_on_every_finding_of_the_audit(
+    analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
+) -> None:
+    table = plausibility(analysed, catalog, literature)["plausibility"].to_pandas()
+    expected = audit(literature["statistics.csv"], literature["sites.csv"])
+    assert Counter(table["verdict"]) == Counter(str(f.verdict) for f in expected)
+    assert table["plausibility_id"].is_unique
+    refused = table["verdict"].isin(["impossible", "inconsistent"])
+    assert table.loc[refused, "finding_ids"].notna().any()
+    assert table.loc[~refused, "finding_ids"].isna().all()
