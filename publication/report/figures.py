@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +123,12 @@ _WORDS: dict[str, dict[Language, str]] = {
     "check": {"en": "Check", "zh": "检查"},
     "table": {"en": "Table", "zh": "表"},
     "n_failed": {"en": "Failed", "zh": "失败数"},
+    "pooled": {"en": "All regions pooled", "zh": "各地区合并"},
+    "refused": {"en": "refused", "zh": "已拒收"},
+    "passed": {"en": "passed", "zh": "通过"},
+    "failed": {"en": "failed", "zh": "未通过"},
+    "error": {"en": "error", "zh": "错误"},
+    "warning": {"en": "warning", "zh": "提示"},
     "p": {"en": "p", "zh": "p"},
     "b": {"en": "b", "zh": "b"},
     "identical": {"en": "identical", "zh": "一致"},
@@ -170,11 +177,17 @@ def _waves(waves: list[str], own: str) -> alt.Scale:
 
 
 def _wrapped(labels: pd.Series, language: Language, width: int) -> list[str]:
-    """Labels broken into lines of about `width` Latin letters; an axis splits them at the breaks."""
-    if language == "zh":
-        step = max(2, width // 2)
-        return ["\n".join(str(v)[k : k + step] for k in range(0, len(str(v)), step)) for v in labels]
-    return ["\n".join(textwrap.wrap(str(v), width, break_long_words=False)) for v in labels]
+    """Labels broken into lines of about `width` Latin letters, all with as many lines as the longest."""
+    lines = [_lines(str(v), language, width) for v in labels]
+    deepest = max(map(len, lines), default=1)
+    return ["\n".join([""] * (deepest - len(one)) + one) for one in lines]
+
+
+def _lines(label: str, language: Language, width: int) -> list[str]:
+    if language == "en":
+        return textwrap.wrap(label, width, break_long_words=False)
+    step = max(2, width // 2)
+    return [label[k : k + step] for k in range(0, len(label), step)]
 
 
 def _heat_text(field: str, threshold: float, fmt: str) -> tuple[alt.Text, Any]:
@@ -191,6 +204,12 @@ def _stub(frame: pd.DataFrame) -> pd.Series:
     return frame["region"] + " · " + frame["wave"]
 
 
+def _columns(labels: Sequence[str] | pd.Series) -> alt.X:
+    """Columns of a matrix under their wrapped labels, in order of first appearance."""
+    names = list(dict.fromkeys(labels))
+    return alt.X("column:N", sort=names, title=None, axis=_top_axis(names))
+
+
 def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Share of each dimension's indicators that a survey and wave answers."""
     data = localise(frame, language)
@@ -198,7 +217,7 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data["share"] = data["n_covered"] / data["n_indicators"]
     data["text"] = data["n_covered"].astype(str) + "/" + data["n_indicators"].astype(str)
     base = alt.Chart(data).encode(
-        x=alt.X("column:N", sort=list(dict.fromkeys(data["column"])), title=None, axis=_top_axis()),
+        x=_columns(data["column"]),
         y=alt.Y("dimension:N", sort=list(dict.fromkeys(data["dimension"])), title=None),
     )
     tooltip = [
@@ -228,7 +247,7 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
         alt.Chart(data)
         .mark_rect(cornerRadius=2)
         .encode(
-            x=alt.X("column:N", sort=list(dict.fromkeys(data["column"])), title=None, axis=_top_axis()),
+            x=_columns(data["column"]),
             y=alt.Y("indicator:N", sort=list(dict.fromkeys(data["indicator"])), title=None),
             color=alt.Color("verdict:N", scale=_coded(STATUS_COLOURS, language), title=None),
             tooltip=[
@@ -245,16 +264,15 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
 
 def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Each index by region, wave and kind of evidence."""
-    data = localise(frame, language)
+    data = localise(frame.sort_values(["region", "evidence", "wave_order"], kind="stable"), language)
     data["row"] = [
         f"{stub} ({word('printed', language)})" if evidence == "printed" else stub
         for stub, evidence in zip(_stub(data), data["evidence"], strict=True)
     ]
-    rows = data.sort_values(["region", "evidence", "wave_order"])["row"]
-    data["column"] = _wrapped(data["metric"], language, 11)
+    data["column"] = _wrapped(data["metric"], language, 12)
     base = alt.Chart(data).encode(
-        x=alt.X("column:N", sort=list(dict.fromkeys(data["column"])), title=None, axis=_top_axis()),
-        y=alt.Y("row:N", sort=list(dict.fromkeys(rows)), title=None),
+        x=_columns(data["column"]),
+        y=alt.Y("row:N", sort=list(dict.fromkeys(data["row"])), title=None),
     )
     rect = base.mark_rect(cornerRadius=3).encode(
         color=alt.Color("value:Q", scale=alt.Scale(domain=[0, 0.8], range=HEAT, clamp=True), legend=None),
@@ -582,7 +600,7 @@ def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]
         terms = [*part.loc[part["model"] == _fullest(part), "term"], *part["term"]]
         columns = list(dict.fromkeys(part["column"]))
         base = alt.Chart(part).encode(
-            x=alt.X("column:N", sort=columns, title=None, axis=_top_axis()),
+            x=_columns(columns),
             y=alt.Y("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=alt.Axis(labelLimit=260)),
         )
         rect = base.mark_rect(cornerRadius=2).encode(
@@ -594,7 +612,11 @@ def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]
         _, colour = _heat_text("beta", 0.38, ".2f")
         text = base.mark_text(fontSize=10.5).encode(text="text:N", color=colour)
         panels.append(
-            Panel(_sized(rect + text, alt.Step(22)), title=str(survey), min_width=280 + 78 * len(columns))
+            Panel(
+                _sized(rect + text, alt.Step(22)),
+                title=word(str(survey), language),
+                min_width=280 + 78 * len(columns),
+            )
         )
     return panels
 
@@ -620,7 +642,7 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 )
             )
         )
-        colour = alt.condition("datum.p < 0.05", alt.value("#12655f"), alt.value("#8a9694"))
+        colour = alt.condition("datum.p < 0.05", alt.value("#1f9384"), alt.value("#98a3a0"))
         x_title = f"{word('beta', language)}, {word('ci', language)}"
         chart = (
             alt.Chart(pd.DataFrame({"zero": [0.0]}))
@@ -633,7 +655,9 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 x=alt.X("beta:Q", title=x_title), color=colour, tooltip=_coefficient_tooltip(language)
             )
         ).add_params(choice)
-        panels.append(Panel(_sized(chart, height=alt.Step(22)), title=str(survey), min_width=420))
+        panels.append(
+            Panel(_sized(chart, height=alt.Step(22)), title=word(str(survey), language), min_width=420)
+        )
     return panels
 
 
@@ -742,12 +766,15 @@ def _coded(colours: dict[str, str], language: Language, present: pd.Series | Non
     return alt.Scale(domain=[word(c, language) for c in kept], range=[colours[c] for c in kept])
 
 
-def _top_axis() -> alt.Axis:
+def _top_axis(labels: Sequence[str]) -> alt.Axis:
+    """Axis for labels from `_wrapped`; text grows downwards, so it starts as far up as it has lines."""
+    n_lines = labels[0].count("\n") + 1
     return alt.Axis(
         orient="top",
         labelAngle=0,
         labelExpr="split(datum.label, '\\n')",
         labelLineHeight=14,
+        labelPadding=6 + 14 * (n_lines - 1),
         domain=False,
         ticks=False,
     )

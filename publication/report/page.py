@@ -199,6 +199,8 @@ def _great_table(frame: pd.DataFrame, language: Language) -> str:
     for column in shown.select_dtypes("bool").columns:
         yes, no = ("yes", "no") if language == "en" else ("是", "否")
         shown[column] = shown[column].map({True: yes, False: no})
+    for column in [c for c in ("status", "verdict", "severity", "evidence") if c in shown]:
+        shown[column] = [figures.word(str(v), language) for v in shown[column]]
     labels: Any = {c: figures.word(str(c), language) for c in shown.columns}
     table = GT(shown).cols_label(cases=labels).sub_missing()
     floats = list(shown.select_dtypes("float").columns)
