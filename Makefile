@@ -8,7 +8,7 @@ export DAGSTER_HOME = $(CURDIR)/.dagster
 # many small matrix factorisations run slower on several BLAS threads
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: refresh test serve setup lint format demo lock clean
+.PHONY: refresh test serve setup lint format demo contract lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
 	$(BIN)/warehouse refresh
@@ -42,6 +42,9 @@ format: setup
 
 demo: setup           ## write the made-up demonstration surveys again (they are committed)
 	$(BIN)/python -m demonstration
+
+contract: setup       ## write dbt's description of the models again after a change in tables.yml
+	$(BIN)/python -m publication.dbt_schema
 
 lock: setup           ## pin again after a change in pyproject.toml; the file names no index
 	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml

@@ -44,9 +44,9 @@ def departure_outcomes(warehouse: Warehouse, contract: Contract) -> list[tuple[s
 
 def store_checks(warehouse: Warehouse, leaving: list[tuple[str, Outcome]]) -> int:
     """Write `quality.checks`; the audit adds its own when it publishes. Returns the number of rows."""
-    rows: list[dict[str, object]] = warehouse.query(
-        'select source, "check", "table", status, severity, n_failed, message from raw.arrival_checks'
-    ).to_dict("records")  # type: ignore[assignment]
+    names = ", ".join(quoted(name) for name in CHECKS.names)
+    with warehouse.connect(read_only=True) as con:
+        rows = con.execute(f"select {names} from raw.arrival_checks").to_arrow_table().to_pylist()
     rows += [
         {
             "source": "great_expectations",

@@ -6,7 +6,6 @@ schedules and sensors start. Does not belong here: any step of the data's path.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,9 @@ from warehouse.state import (
 )
 
 Progress = Callable[[str], None]
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The terminal shows progress and reasons; the full log of a run is in the Dagster UI."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,6 @@ class _Runner:
         self.progress = progress
         os.environ.setdefault("DAGSTER_HOME", str(CHECKOUT / ".dagster"))
         progress("loading the asset graph")
-        logging.getLogger("dagster").setLevel(logging.ERROR)
         import dagster as dg
 
         from dagster_project.definitions import defs
@@ -147,7 +148,9 @@ class _Runner:
         """Receive one survey; returns why it was refused, or nothing."""
         self.progress(f"receiving {survey_id}")
         job = self.definitions.resolve_job_def("receive_survey")
-        result = job.execute_in_process(partition_key=survey_id, instance=self.instance, raise_on_error=False)
+        result = job.execute_in_process(
+            QUIET, partition_key=survey_id, instance=self.instance, raise_on_error=False
+        )
         return () if result.success else _reasons(result)
 
     def build(self, received: Sequence[str]) -> str:
@@ -181,7 +184,7 @@ class _Runner:
 
     def _run(self, job_name: str, tags: dict[str, str]) -> str:
         job = self.definitions.resolve_job_def(job_name)
-        result = job.execute_in_process(tags=tags, instance=self.instance, raise_on_error=False)
+        result = job.execute_in_process(QUIET, tags=tags, instance=self.instance, raise_on_error=False)
         return "" if result.success else "; ".join(_reasons(result))
 
 

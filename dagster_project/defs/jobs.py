@@ -23,7 +23,9 @@ harmonise_job = dg.define_asset_job(
     description="Harmonise surveys that were received.",
 )
 publish = dg.define_asset_job(
-    "publish_warehouse", EVERYTHING - RECEIVED - HARMONISED, description="Marts, analysis, audit and publication."
+    "publish_warehouse",
+    EVERYTHING - RECEIVED - HARMONISED,
+    description="Marts, analysis, audit and publication.",
 )
 
 per_survey = [

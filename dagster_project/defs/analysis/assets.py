@@ -10,6 +10,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pyarrow as pa
+
+from dagster_project.contract import contract_of
+from dagster_project.previews import table_metadata
+from dagster_project.resources import Warehouse
 from results.comparison import comparison
 from results.coupling import coupling
 from results.factors import factors
@@ -17,10 +21,6 @@ from results.plausibility import plausibility
 from results.regressions import regressions
 from results.replication import replication
 from results.sensitivity import sensitivity
-
-from dagster_project.contract import contract_of
-from dagster_project.previews import table_metadata
-from dagster_project.resources import Warehouse
 from survey.literature import Literature, load_literature
 
 Computation = Callable[[duckdb.DuckDBPyConnection, Warehouse], Mapping[str, pa.Table]]
@@ -45,7 +45,7 @@ def _results(
         specs=[
             dg.AssetSpec(
                 table.split("."),
-                deps=[a.split(".") for a in after],
+                deps=[a.split(".") for a in ("harmonized.coverage", *after)],
                 group_name="analysis",
                 kinds={"python", "parquet", "duckdb"},
                 description=f"{contract[table].description.en}\n\n{description}",
@@ -69,7 +69,8 @@ coupling_tables = _results(
     "coupling",
     lambda con, w: coupling(con, w.catalog),
     [
-        *("analysis.indicator_weights", "analysis.coupling_coordination", "analysis.coupling_summary"),
+        *("analysis.indicator_weights", "analysis.study_capitals"),
+        *("analysis.coupling_coordination", "analysis.coupling_summary"),
         *("analysis.coupling_bands", "analysis.coupling_transitions", "analysis.coupling_tests"),
         "analysis.obstacle_degrees",
     ],
@@ -92,8 +93,37 @@ regression_tables = _results(
     "regressions",
     lambda con, w: regressions(con, w.catalog),
     ["analysis.regression_models", "analysis.regression_coefficients"],
-    [HOUSEHOLDS, CAPITALS, "analysis.coupling_coordination", "analysis.factor_scores"],
+    [
+        *(HOUSEHOLDS, CAPITALS, "analysis.study_capitals"),
+        *("analysis.coupling_coordination", "analysis.factor_scores"),
+    ],
     "Linear models specified in the catalog: docs/methods/regression.md.",
+)
+
+plausibility_tables = _results(
+    "plausibility",
+    lambda con, w: plausibility(con, w.catalog, _literature(w)),
+    ["quality.plausibility"],
+    ["reference.published_statistics", "reference.published_sites"],
+    "Arithmetic tests of what the papers print: docs/methods/plausibility.md.",
+)
+
+replication_tables = _results(
+    "replication",
+    lambda con, w: replication(con, w.catalog, _literature(w)),
+    ["quality.replication"],
+    [
+        *(HOUSEHOLDS, CAPITALS, "reference.published_statistics", "analysis.coupling_coordination"),
+        *(
+            "analysis.study_capitals",
+            "analysis.coupling_bands",
+            "analysis.factor_loadings",
+            "analysis.factor_scores",
+        ),
+        *("analysis.factor_diagnostics", "analysis.factor_variance"),
+        *("analysis.regression_models", "analysis.regression_coefficients"),
+    ],
+    "Every printed result beside the recomputed one.",
 )
 
 comparison_tables = _results(
@@ -113,23 +143,4 @@ sensitivity_tables = _results(
     ["analysis.sensitivity", "analysis.sensitivity_ranks"],
     [HOUSEHOLDS, CAPITALS, "analysis.indicator_weights"],
     "Does the order of regions survive other choices of method.",
-)
-
-plausibility_tables = _results(
-    "plausibility",
-    lambda con, w: plausibility(con, w.catalog, _literature(w)),
-    ["quality.plausibility"],
-    ["reference.published_statistics", "reference.published_sites"],
-    "Arithmetic tests of what the papers print: docs/methods/plausibility.md.",
-)
-
-replication_tables = _results(
-    "replication",
-    lambda con, w: replication(con, w.catalog, _literature(w)),
-    ["quality.replication"],
-    [
-        *(HOUSEHOLDS, CAPITALS, "reference.published_statistics", "analysis.coupling_coordination"),
-        *("analysis.factor_loadings", "analysis.factor_diagnostics", "analysis.regression_coefficients"),
-    ],
-    "Every printed result beside the recomputed one.",
 )
