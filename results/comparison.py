@@ -112,7 +112,9 @@ def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterato
                 "unit": unit,
                 "status": max(known, key=VERDICTS.index) if known else None,
                 "n_indicators": len(known),
-                "note": None,
+                "note": f"{len(known)} of {len(behind)} indicators asked"
+                if len(known) < len(behind)
+                else None,
             }
 
 

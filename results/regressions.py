@@ -9,9 +9,9 @@ wave, so that models of subsamples share one scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import duckdb
 import numpy as np
@@ -20,7 +20,13 @@ from threadpoolctl import threadpool_limits
 
 from analysis.diagnostics import SpecificationTests, specification_tests
 from analysis.errors import AnalysisError
-from analysis.inference import cluster_scores, clustered, heteroskedastic
+from analysis.inference import (
+    WildBootstrap,
+    cluster_scores,
+    clustered,
+    heteroskedastic,
+    wild_cluster_bootstrap,
+)
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary, summarise
@@ -30,6 +36,9 @@ from results.tables import conform
 from survey.catalog import Catalog, Model, Regressor, WeightScheme
 from warehouse.database import quoted
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
 POOLED = "pooled"
 """`survey_id` of a model over all comparable surveys."""
 
@@ -38,9 +47,11 @@ REGION = "region"
 CONSTANT = "constant"
 
 Covariance = Literal["ols", "hc1", "hc3", "cr1", "cr2"]
-
-COVARIANCES: tuple[Covariance, ...] = ("ols", "hc1", "hc3", "cr1", "cr2")
 """Conventions tried for every model; those that do not exist are stored with the reason."""
+
+CLUSTERED: tuple[Covariance, ...] = ("cr1", "cr2")
+
+BOOTSTRAP_DRAWS = 1999
 
 FEW_CLUSTERS = 10
 """Fewer clusters than this make clustered errors themselves uncertain; the row says so."""
@@ -73,12 +84,12 @@ def regressions(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
             except AnalysisError as error:
                 models.append(head | _refusal(catalog, model, model.covariance, str(error)))
                 continue
-            for covariance, fit, tests in fits:
-                if isinstance(fit, AnalysisError):
-                    models.append(head | _refusal(catalog, model, covariance, str(fit)))
+            for attempt in fits:
+                if isinstance(attempt.fit, AnalysisError):
+                    models.append(head | _refusal(catalog, model, attempt.covariance, str(attempt.fit)))
                 else:
-                    models.append(head | _model_row(sample, covariance, fit, tests))
-                    coefficients += _coefficient_rows(sample, covariance, fit)
+                    models.append(head | _model_row(sample, attempt, attempt.fit))
+                    coefficients += _coefficient_rows(sample, attempt, attempt.fit)
     return {
         "regression_models": conform("analysis.regression_models", models),
         "regression_coefficients": conform("analysis.regression_coefficients", coefficients),
@@ -298,10 +309,18 @@ def _interaction(term: str, region: str) -> str:
     return f"{term}:{_region_term(region)}"
 
 
-def _fit(
-    sample: Sample,
-) -> Iterator[tuple[Covariance, Regression | AnalysisError, SpecificationTests | None]]:
-    """Yield every convention with its fit, or with the reason why it does not exist."""
+@dataclass(frozen=True)
+class Attempt:
+    """A model under one convention of the standard errors, or the reason why that does not exist."""
+
+    covariance: Covariance
+    fit: Regression | AnalysisError
+    tests: SpecificationTests | None
+    wild: WildBootstrap | AnalysisError | None = None
+
+
+def _fit(sample: Sample) -> Iterator[Attempt]:
+    """Yield the model under every convention."""
     if sample.absent:
         raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
     sample = sample.with_fill()
@@ -312,21 +331,25 @@ def _fit(
     except AnalysisError:
         # The tests need more rows than the model, and a regressor; the model stands without them.
         tests = None
-    for covariance in COVARIANCES:
-        fit: Regression | AnalysisError
-        try:
-            if covariance == "ols":
-                fit = classical
-            elif covariance == "hc1":
-                fit = heteroskedastic(sample.batches(), classical, "HC1")
-            elif covariance == "hc3":
-                fit = heteroskedastic(sample.batches(), classical, "HC3")
-            else:
-                scores = cluster_scores(sample.batches(), classical, CLUSTER)
-                fit = clustered(classical, scores, "CR1" if covariance == "cr1" else "CR2")
-        except AnalysisError as error:
-            fit = error
-        yield covariance, fit, tests
+    yield Attempt("ols", classical, tests)
+    yield Attempt("hc1", _attempted(heteroskedastic, sample.batches(), classical, "HC1"), tests)
+    yield Attempt("hc3", _attempted(heteroskedastic, sample.batches(), classical, "HC3"), tests)
+    scores = _attempted(cluster_scores, sample.batches(), classical, CLUSTER)
+    if isinstance(scores, AnalysisError):
+        yield from (Attempt(covariance, scores, tests) for covariance in CLUSTERED)
+        return
+    wild = _attempted(wild_cluster_bootstrap, classical, scores, draws=BOOTSTRAP_DRAWS)
+    yield Attempt("cr1", _attempted(clustered, classical, scores, "CR1"), tests, wild)
+    yield Attempt("cr2", _attempted(clustered, classical, scores, "CR2"), tests)
+
+
+def _attempted(
+    compute: Callable[Parameters, Result], *args: Parameters.args, **options: Parameters.kwargs
+) -> Result | AnalysisError:
+    try:
+        return compute(*args, **options)
+    except AnalysisError as error:
+        return error
 
 
 def _refusal(catalog: Catalog, model: Model, covariance: str, reason: str) -> dict[str, Any]:
@@ -341,11 +364,10 @@ def _refusal(catalog: Catalog, model: Model, covariance: str, reason: str) -> di
     }
 
 
-def _model_row(
-    sample: Sample, covariance: str, fit: Regression, tests: SpecificationTests | None
-) -> dict[str, Any]:
+def _model_row(sample: Sample, attempt: Attempt, fit: Regression) -> dict[str, Any]:
+    tests = attempt.tests
     return {
-        "covariance": covariance,
+        "covariance": attempt.covariance,
         "n": fit.n,
         "k": fit.df_model,
         "r2": fit.r2,
@@ -358,11 +380,11 @@ def _model_row(
         "breusch_pagan_p": tests.breusch_pagan_p if tests else None,
         "reset": tests.reset if tests else None,
         "reset_p": tests.reset_p if tests else None,
-        "caution": "; ".join(_cautions(sample, fit)) or None,
+        "caution": "; ".join(_cautions(sample, attempt, fit)) or None,
     }
 
 
-def _cautions(sample: Sample, fit: Regression) -> Iterator[str]:
+def _cautions(sample: Sample, attempt: Attempt, fit: Regression) -> Iterator[str]:
     catalog, scheme = sample.catalog, sample.scheme
     whole = ingredients(catalog, sample.model.dependent, scheme)
     parts = [
@@ -374,10 +396,13 @@ def _cautions(sample: Sample, fit: Regression) -> Iterator[str]:
         yield f"{omission.term} left out: {omission.reason}"
     if fit.n_clusters is not None and fit.n_clusters < FEW_CLUSTERS:
         yield f"only {fit.n_clusters} clusters"
+    if isinstance(attempt.wild, AnalysisError):
+        yield f"no wild bootstrap: {attempt.wild}"
 
 
-def _coefficient_rows(sample: Sample, covariance: str, fit: Regression) -> Iterable[dict[str, Any]]:
+def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iterable[dict[str, Any]]:
     place = {term: k for k, term in enumerate(fit.terms)}
+    wild = attempt.wild if isinstance(attempt.wild, WildBootstrap) else None
     columns = ("b", "se", "beta", "t", "df", "p", "ci_low", "ci_high", "vif")
     for order, term in enumerate((INTERCEPT, *sample.terms)):
         k = place.get(term)
@@ -385,12 +410,13 @@ def _coefficient_rows(sample: Sample, covariance: str, fit: Regression) -> Itera
         yield {
             "survey_id": POOLED if sample.is_pooled else sample.surveys[0].survey_id,
             "model": sample.model.id,
-            "covariance": covariance,
+            "covariance": attempt.covariance,
             "term": CONSTANT if term == INTERCEPT else term,
             "term_order": order,
             "is_synthetic": any(s.is_synthetic for s in sample.surveys),
             **_term_facts(sample, term),
             **values,
+            "p_wild": float(wild.p[k]) if wild and k is not None else None,
             "stars": "" if k is None else "*" * fit.stars[k],
         }
 

@@ -136,14 +136,11 @@ def _compare(
         return made | {"reason": "the printed value is no number"}
     difference = recomputed - target.published
     made["difference"] = difference
+    allowed = max(rounding, abs(target.multiplier) * catalog.replication.tolerances.get(target.kind, 0.0))
     if target.reading is not None:
-        agrees = abs(recomputed - target.reading) <= max(
-            rounding, catalog.replication.tolerances.get(target.kind, 0)
-        )
-        link = "agrees with" if agrees else "differs from"
+        link = "agrees with" if abs(recomputed - target.reading) <= allowed + ROUNDING else "differs from"
         reading = f"{target.reading_reason}; the recomputed figure {link} that reading ({target.reading:g})"
         return made | {"reason": _joined(reading, contradiction, target.note)}
-    allowed = max(rounding, catalog.replication.tolerances.get(target.kind, 0.0))
     if row["statistic"] in ("stars", "sign"):
         allowed = rounding = 0.0
     made["tolerance"] = allowed

@@ -455,7 +455,7 @@ class Replication(Closed):
     waves: dict[PublishedSurveyId, dict[str, str]]
     factor_models: dict[PublishedSurveyId, Identifier]
     tolerances: dict[Kind, float] = Field(default_factory=dict)
-    """What calibrated figures may differ by, on the printed scale; rounding where a kind has none."""
+    """What calibrated figures may differ by, before any multiplier; rounding where a kind has none."""
     rules: tuple[ReplicationRule, ...]
 
 

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from invented_surveys import build, store
 
 from results.coupling import coupling
-from results.regressions import COVARIANCES, POOLED, regressions
+from results.regressions import POOLED, regressions
 from survey.catalog import Catalog, Model
 from survey.literature import Literature
 
@@ -166,7 +166,7 @@ def test_pooled_interactions_give_the_differences_of_the_separate_models(
 
 def test_every_convention_has_a_row_and_few_clusters_are_said(models: pd.DataFrame) -> None:
     fitted = models[~models["caution"].fillna("").str.startswith("refused")]
-    assert set(fitted["covariance"]) == set(COVARIANCES)
+    assert set(fitted["covariance"]) == {"ols", "hc1", "hc3", "cr1", "cr2"}
     clustered = fitted[fitted["covariance"].isin(["cr1", "cr2"])]
     assert clustered["caution"].str.contains("clusters").all()
 
@@ -188,3 +188,16 @@ def test_a_model_without_its_columns_is_refused_by_name(
     row = made[made["model"] == model.id]
     assert list(row["caution"]) == [f"refused: Not asked or not answered in this wave: {gone}."]
     assert list(row["n"]) == [0]
+
+
+def test_the_wild_bootstrap_is_refused_for_two_clusters(
+    models: pd.DataFrame, coefficients: pd.DataFrame, catalog: Catalog
+) -> None:
+    first, second = (own(catalog, index)[0].id for index in (0, 1))
+    cr1 = coefficients[coefficients["covariance"] == "cr1"].set_index("model")
+    assert cr1.loc[first, "p_wild"].isna().all()
+    assert cr1.loc[second, "p_wild"].dropna().between(0, 1).all()
+    assert cr1.loc[second, "p_wild"].notna().any()
+    assert coefficients.loc[coefficients["covariance"] != "cr1", "p_wild"].isna().all()
+    caution = models.set_index(["model", "covariance"])["caution"]
+    assert "refused below 3" in caution[first, "cr1"]
