@@ -15,6 +15,7 @@ import duckdb
 
 from publication import sql
 from publication.audit import AuditCheck
+from publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
 from publication.tables import Column, Contract, Table
 
 STORAGE_VERSION = "v1.0.0"
@@ -44,7 +45,9 @@ def read_only(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def write_database(build: Path, out: Path, contract: Contract, checks: Iterable[AuditCheck]) -> None:
+def write_database(
+    build: Path, out: Path, contract: Contract, checks: Iterable[AuditCheck] = (), key: bytes | None = None
+) -> None:
     """Copy the published tables of a build into a new file: described columns, sorted by key, commented.
 
     Parameters
@@ -57,19 +60,26 @@ def write_database(build: Path, out: Path, contract: Contract, checks: Iterable[
         Tables to copy.
     checks
         Results of the audit, added to the table of checks.
+    key
+        Secret that turns household ids into pseudonyms; None leaves them.
 
     Raises
     ------
+    MissingKeyError
+        If a survey is real and there is no key.
     duckdb.Error
         If the build does not hold what the contract says; audit it first.
     """
     with duckdb.connect(":memory:") as con:
         con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
         con.execute(f"ATTACH {sql.text(str(out))} AS published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
+        require_key(con, key)
+        if key is not None:
+            write_pseudonyms(con, contract, key)
         for schema in contract.schemas:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name('published', schema)}")
         for table in contract:
-            _create(con, table)
+            _create(con, table, is_pseudonymous=key is not None)
         con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
         for table in contract:
             _comment(con, table)
@@ -80,9 +90,11 @@ def write_database(build: Path, out: Path, contract: Contract, checks: Iterable[
         con.execute("DETACH published")
 
 
-def _create(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool) -> None:
     target = sql.name("published", table.schema, table.name)
     source = sql.name("build", table.schema, table.name)
+    if is_pseudonymous and HOUSEHOLD in table.column_names:
+        source = pseudonymous(table, source)
     columns = ", ".join(
         f"{sql.name(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
     )

@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,13 +30,18 @@ import duckdb
 
 from publication.audit import AuditResult
 from publication.database import STORAGE_VERSION, TableContent, contents, read_only, write_database
+from publication.disclosure import public_contract, write_public_build
 from publication.files import write_csv, write_dictionary, write_parquet
+from publication.pseudonyms import key_from_environment
 from publication.tables import Contract
 
 VERSIONS = ".versions"
 CURRENT = ".current"
 STAGING_PREFIX = "staging-"
 DATABASE = "warehouse.duckdb"
+PUBLIC = "public"
+
+Report = Callable[[Path, Path], None]
 
 
 class PublicationRefused(Exception):
@@ -92,10 +97,22 @@ class Published:
     csv_left_out: dict[str, str]
 
 
+def default_report(database: Path, folder: Path) -> None:
+    """Write the static report; drawing libraries are imported only then."""
+    from publication.report import write_report
+
+    write_report(database, folder)
+
+
 def publish(
-    build: Path, published: Path, contract: Contract, audited: AuditResult, run: RunInfo
+    build: Path,
+    published: Path,
+    contract: Contract,
+    audited: AuditResult,
+    run: RunInfo,
+    report: Report | None = default_report,
 ) -> Published:
-    """Publish an audited build.
+    """Publish an audited build: the analyst edition, and the public edition under `public/`.
 
     Parameters
     ----------
@@ -109,11 +126,15 @@ def publish(
         Result of `audit` on this build.
     run
         What the manifest says of the run.
+    report
+        Writes the report of a published database into a folder; None leaves it out.
 
     Raises
     ------
     PublicationRefused
         If the audit found errors.
+    MissingKeyError
+        If a survey is real and there is no secret to pseudonymise households with.
     PublicationFailed
         If the disk is full, a permission is missing, the build is damaged or another publication is running.
     """
@@ -121,7 +142,7 @@ def publish(
         raise PublicationRefused(audited)
     try:
         with _only_publisher(published):
-            return _publish(build, published, contract, audited, run)
+            return _publish(build, published, contract, audited, run, report)
     except (OSError, duckdb.OperationalError, duckdb.InternalError) as error:
         raise PublicationFailed(
             f"could not publish to {published}: {error}. The version published before stays; mend the cause"
@@ -130,7 +151,12 @@ def publish(
 
 
 def _publish(
-    build: Path, published: Path, contract: Contract, audited: AuditResult, run: RunInfo
+    build: Path,
+    published: Path,
+    contract: Contract,
+    audited: AuditResult,
+    run: RunInfo,
+    report: Report | None,
 ) -> Published:
     versions = published / VERSIONS
     _clean(published)
@@ -138,7 +164,9 @@ def _publish(
     staging = versions / (STAGING_PREFIX + version_id)
     staging.mkdir()
     try:
-        tables, left_out = _write(build, staging, contract, audited, run)
+        write_database(build, staging / DATABASE, contract, audited.checks, key_from_environment())
+        _write_public(staging, contract, run, report)
+        tables, left_out = _write_files(staging, contract, run, report)
         _make_durable(staging)
         version = versions / version_id
         staging.rename(version)
@@ -150,12 +178,21 @@ def _publish(
     return Published(version, tables, left_out)
 
 
-def _write(
-    build: Path, folder: Path, contract: Contract, audited: AuditResult, run: RunInfo
+def _write_public(folder: Path, contract: Contract, run: RunInfo, report: Report | None) -> None:
+    """Write the public edition from the analyst database in `folder`."""
+    public, suppressed = public_contract(contract), folder / "suppressed.duckdb"
+    (folder / PUBLIC).mkdir()
+    write_public_build(folder / DATABASE, suppressed, public)
+    write_database(suppressed, folder / PUBLIC / DATABASE, public)
+    suppressed.unlink()
+    _write_files(folder / PUBLIC, public, run, report)
+
+
+def _write_files(
+    folder: Path, contract: Contract, run: RunInfo, report: Report | None
 ) -> tuple[dict[str, TableContent], dict[str, str]]:
-    """Write all files of a version into `folder`."""
+    """Write everything else of an edition beside its database."""
     database = folder / DATABASE
-    write_database(build, database, contract, audited.checks)
     with read_only(database) as con:
         tables = contents(con, contract)
         inputs = con.execute(
@@ -164,6 +201,8 @@ def _write(
         write_parquet(con, contract, folder / "parquet")
         left_out = write_csv(con, contract, folder / "csv")
         write_dictionary(con, contract, folder / "data_dictionary.xlsx")
+    if report is not None:
+        report(database, folder / "report")
     manifest = {
         "contract_version": contract.version,
         "run_id": run.run_id,

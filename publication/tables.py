@@ -38,6 +38,8 @@ class Column(Closed):
     maximum: float | None = None
     values: tuple[str, ...] = ()
     volatile: bool = False
+    edition: Literal["analyst", "public"] = "public"
+    quotes_household: bool = False
 
 
 class _Use(Closed):

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,16 @@ def write_report(published_db: Path, out: Path) -> None:
         numbers=_numbers,
         table=_table,
         specs=Markup(_script_json(specs)),
-        library=Markup(vl_convert.javascript_bundle(_WHOLE_BUNDLE).replace("</script", "<\\/script")),
+        library=_library(),
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.html").write_text(page, encoding="utf-8")
+
+
+@cache
+def _library() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed; bundling takes seconds, and both editions need it."""
+    return Markup(vl_convert.javascript_bundle(_WHOLE_BUNDLE).replace("</script", "<\\/script"))
 
 
 def _both(label: Label) -> Markup:

@@ -1,0 +1,85 @@
+"""Pseudonyms of households: a keyed hash, so that nobody without the key can link a row to a questionnaire.
+
+Belongs here: the key and the hash. Does not belong here: direct identifiers, which never leave landing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+
+import duckdb
+import pyarrow as pa
+
+from publication import sql
+from publication.tables import Contract, Table
+
+KEY_VARIABLE = "WAREHOUSE_PSEUDONYM_KEY"
+"""Environment variable with the secret. Without it made-up surveys keep their ids and real ones are refused."""
+
+HOUSEHOLD = "household_id"
+
+
+class MissingKeyError(Exception):
+    """A real survey is to be published without a secret to pseudonymise it with."""
+
+
+def key_from_environment() -> bytes | None:
+    """The secret, or None where none is set."""
+    return os.environ.get(KEY_VARIABLE, "").encode() or None
+
+
+def pseudonym(key: bytes, survey_id: str, household_id: str) -> str:
+    """First 80 bits of HMAC-SHA-256, in hexadecimal: the same household has one pseudonym in all tables."""
+    return hmac.new(key, f"{survey_id}\x1f{household_id}".encode(), hashlib.sha256).hexdigest()[:20]
+
+
+def require_key(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
+    """Refuse to go on without a key where a survey is real.
+
+    Raises
+    ------
+    MissingKeyError
+        If a survey is not made up and no key is set.
+    """
+    real = con.execute(
+        "SELECT survey_id FROM build.reference.surveys WHERE NOT is_synthetic ORDER BY ALL"
+    ).fetchall()
+    if real and key is None:
+        raise MissingKeyError(
+            f"{', '.join(s for (s,) in real)} is no made-up survey: set {KEY_VARIABLE} to a secret and keep it, so"
+            " that household ids can be published as pseudonyms"
+        )
+
+
+def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: bytes) -> None:
+    """Create the temporary table `pseudonyms` (survey_id, household_id, pseudonym) of all households in the build."""
+    union = " UNION ".join(
+        f"SELECT survey_id, {HOUSEHOLD} FROM {sql.name('build', t.schema, t.name)} WHERE {HOUSEHOLD} IS NOT NULL"
+        for t in contract
+        if HOUSEHOLD in t.column_names
+    )
+    households = con.sql(union).to_arrow_table()
+    values = [
+        pseudonym(key, survey, household)
+        for survey, household in zip(
+            households["survey_id"].to_pylist(), households[HOUSEHOLD].to_pylist(), strict=True
+        )
+    ]
+    con.register("pseudonym_rows", households.append_column("pseudonym", pa.array(values, pa.string())))
+    con.execute("CREATE TEMP TABLE pseudonyms AS FROM pseudonym_rows")
+    con.unregister("pseudonym_rows")
+
+
+def pseudonymous(table: Table, source: str) -> str:
+    """SQL of a table's rows under pseudonyms, also where another text column quotes the id."""
+    replaced = [f"p.pseudonym AS {HOUSEHOLD}"] + [
+        f"replace(s.{sql.name(c.name)}, s.{HOUSEHOLD}, coalesce(p.pseudonym, '')) AS {sql.name(c.name)}"
+        for c in table.columns
+        if c.quotes_household
+    ]
+    return (
+        f"(SELECT s.* REPLACE ({', '.join(replaced)}) FROM {source} s"
+        f" LEFT JOIN pseudonyms p ON p.survey_id = s.survey_id AND p.{HOUSEHOLD} = s.{HOUSEHOLD})"
+    )
