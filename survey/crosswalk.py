@@ -131,13 +131,14 @@ def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ..
         rows = folder.rows_of(wave.wave)
         for indicator in catalog.indicators:
             row = rows.get(indicator.id)
+            line = None if row is None else folder.crosswalk_lines[row.wave, row.indicator_id]
             try:
                 compiler.cell(row, indicator)
             except CrosswalkError as error:
-                problems.append(Problem("crosswalk.csv", None, str(error)))
+                problems.append(Problem("crosswalk.csv", line, str(error)))
                 continue
             if row is not None:
-                problems += [Problem("crosswalk.csv", None, m) for m in compiler.misfits(row, indicator)]
+                problems += [Problem("crosswalk.csv", line, m) for m in compiler.misfits(row, indicator)]
     return tuple(dict.fromkeys(problems))
 
 

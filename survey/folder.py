@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from rapidfuzz import fuzz, process
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -33,6 +35,12 @@ from survey.vocabulary import (
 
 SURVEY_FILE = "survey.yml"
 TABLES = ("columns.csv", "codes.csv", "crosswalk.csv", "corrections.csv")
+
+BLANK = "FILL_IN"
+"""Stands where `new-survey` could not know the answer; a folder that still holds one is refused, with the line."""
+
+ALIKE = 70
+"""Likeness (0 to 100) from which a name is offered in place of a misspelt one."""
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -72,6 +80,8 @@ class SurveyFolder:
         `survey.yml`.
     columns, codes, crosswalk, corrections
         The rows of the CSV files, in file order.
+    lines
+        By name of a CSV file: the line on which each of its rows ends.
     """
 
     path: Path
@@ -80,6 +90,7 @@ class SurveyFolder:
     codes: tuple[Code, ...]
     crosswalk: tuple[CrosswalkRow, ...]
     corrections: tuple[Correction, ...]
+    lines: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False)
 
     @property
     def survey_id(self) -> str:
@@ -98,6 +109,12 @@ class SurveyFolder:
     def variables(self) -> Mapping[tuple[str, str], Column]:
         """Used columns by (file_id, variable)."""
         return {(c.file_id, c.variable): c for c in self.columns if c.variable is not None}
+
+    @cached_property
+    def crosswalk_lines(self) -> Mapping[tuple[str, str], int]:
+        """Line of `crosswalk.csv` by (wave or *, indicator_id)."""
+        rows = zip(self.crosswalk, self.lines["crosswalk.csv"], strict=True)
+        return {(row.wave, row.indicator_id): line for row, line in rows}
 
     def columns_of(self, file_id: str) -> tuple[Column, ...]:
         """Declared columns of one file, used and ignored."""
@@ -126,7 +143,10 @@ class SurveyFolder:
         else:
             file_id, variable = self.survey.household_files(wave)[0].file_id, source
         if (file_id, variable) not in self.variables:
-            raise KeyError(f"no variable {variable!r} in file {file_id!r} (columns.csv)")
+            known = [v for f, v in self.variables if f == file_id]
+            raise KeyError(
+                f"no variable {variable!r} in file {file_id!r} (columns.csv){suggestion(variable, known)}"
+            )
         return file_id, variable
 
     def digest(self) -> str:
@@ -138,6 +158,12 @@ class SurveyFolder:
             total.update(name.encode())
             total.update(sha256_of(path).encode() if path.exists() else b"absent")
         return total.hexdigest()
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to write instead of a misspelt name: "; did you mean 'x'?", or nothing where none is alike."""
+    best = process.extractOne(name, sorted(known), scorer=fuzz.ratio, score_cutoff=ALIKE)
+    return f"; did you mean {best[0]!r}?" if best else ""
 
 
 def sha256_of(path: Path) -> str:
@@ -172,215 +198,290 @@ def load_folder(path: Path, indicator_ids: Iterable[str] | None = None) -> Surve
     codes = _load_rows(path, "codes.csv", Code, problems)
     crosswalk = _load_rows(path, "crosswalk.csv", CrosswalkRow, problems, lists=("sources",))
     corrections = _load_rows(path, "corrections.csv", Correction, problems)
-    if survey is None or any(rows is None for rows in (columns, codes, crosswalk, corrections)):
+    if survey is None or columns is None or codes is None or crosswalk is None or corrections is None:
         raise SurveyFolderError(path, problems)
     folder = SurveyFolder(
         path=path,
         survey=survey,
-        columns=tuple(row for _, row in columns or ()),
-        codes=tuple(row for _, row in codes or ()),
-        crosswalk=tuple(row for _, row in crosswalk or ()),
-        corrections=tuple(row for _, row in corrections or ()),
+        columns=tuple(row for _, row in columns),
+        codes=tuple(row for _, row in codes),
+        crosswalk=tuple(row for _, row in crosswalk),
+        corrections=tuple(row for _, row in corrections),
+        lines={
+            "columns.csv": tuple(line for line, _ in columns),
+            "codes.csv": tuple(line for line, _ in codes),
+            "crosswalk.csv": tuple(line for line, _ in crosswalk),
+            "corrections.csv": tuple(line for line, _ in corrections),
+        },
     )
-    problems += _check_survey(folder)
-    problems += _check_columns(folder, [line for line, _ in columns or ()])
-    problems += _check_codes(folder, [line for line, _ in codes or ()])
-    problems += _check_corrections(folder, [line for line, _ in corrections or ()])
-    problems += _check_crosswalk(folder, [line for line, _ in crosswalk or ()], indicator_ids)
+    found = [
+        *_check_survey(folder),
+        *_check_columns(folder),
+        *_check_codes(folder),
+        *_check_corrections(folder),
+        *_check_crosswalk(folder, indicator_ids),
+    ]
+    problems += [p for p in found if repr(BLANK) not in p.message]
     if problems:
         raise SurveyFolderError(path, problems)
     return folder
 
 
 def _load_survey(path: Path, problems: list[Problem]) -> Survey | None:
+    """`survey.yml`; with mistakes, as much of it as the other files are checked against, or None."""
     file = path / SURVEY_FILE
     if not file.exists():
         problems.append(Problem(SURVEY_FILE, None, "file is missing; every survey folder needs one"))
         return None
     try:
-        data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        data = YAML(typ="rt", pure=True).load(file.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         problems.append(
             Problem(SURVEY_FILE, mark.line + 1 if mark else None, f"not readable as YAML: {error}")
         )
         return None
+    problems += [
+        Problem(SURVEY_FILE, _line_of(data, place), f"{_dotted(place)} is still to be filled in")
+        for place in _blanks(data)
+    ]
     try:
         survey = Survey.model_validate(data)
     except ValidationError as error:
-        problems += [Problem(SURVEY_FILE, None, message) for message in _messages(error)]
-        return None
+        problems += [
+            Problem(SURVEY_FILE, _line_of(data, item["loc"]), message)
+            for item, message in _messages(error)
+            if item["input"] != BLANK
+        ]
+        return _salvaged(data)
     if survey.survey_id != path.name:
-        problems.append(
-            Problem(
-                SURVEY_FILE, None, f"survey_id {survey.survey_id!r} differs from the folder {path.name!r}"
-            )
-        )
+        message = f"survey_id {survey.survey_id!r} differs from the folder {path.name!r}"
+        problems.append(Problem(SURVEY_FILE, _line_of(data, ("survey_id",)), message))
     return survey
+
+
+def _blanks(node: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Places of a YAML document that still hold the mark of a blank."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _blanks(value, (*place, key))
+    elif isinstance(node, str):
+        if BLANK in node:
+            yield place
+    elif isinstance(node, Sequence):
+        for position, value in enumerate(node):
+            yield from _blanks(value, (*place, position))
+
+
+def _line_of(document: Any, place: Sequence[str | int]) -> int | None:
+    """Line of the deepest part of a place that the document has."""
+    line: int | None = None
+    node: Any = document
+    for step in place:
+        try:
+            position = node.lc.key(step) if hasattr(node, "keys") else node.lc.item(step)
+            line, node = position[0] + 1, node[step]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line
+
+
+def _dotted(place: Sequence[str | int]) -> str:
+    return ".".join(map(str, place))
+
+
+def _salvaged(data: Any) -> Survey | None:
+    """The parts that the CSV files are checked against, where these are sound though others are not."""
+    parts: dict[str, Any] = {}
+    for name in ("waves", "site", "sites", "files", "sampling_weight"):
+        try:
+            parts[name] = TypeAdapter[Any](Survey.model_fields[name].annotation).validate_python(
+                data.get(name)
+            )
+        except (ValidationError, AttributeError):
+            return None
+    if not all(parts[name] for name in ("waves", "sites", "files")):
+        return None
+    return Survey.model_construct(**parts)
 
 
 def _load_rows(
     path: Path, name: str, model: type[Row], problems: list[Problem], lists: tuple[str, ...] = ()
 ) -> list[tuple[int, Row]] | None:
-    """Rows of a CSV file with their line numbers; None where the file itself cannot be read."""
+    """Rows of a CSV file with their line numbers; None where the file itself cannot be read.
+
+    A row with a mistake still stands for its name, so that what refers to it is no second mistake.
+    """
     file = path / name
     if not file.exists():
         problems.append(Problem(name, None, "file is missing; an empty one has its header line only"))
         return None
     rows: list[tuple[int, Row]] = []
-    before = len(problems)
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle, strict=True)
-            unknown = set(reader.fieldnames or ()) - set(model.model_fields)
+            unknown = sorted(set(reader.fieldnames or ()) - set(model.model_fields))
             if unknown:
                 known = ", ".join(model.model_fields)
-                problems.append(Problem(name, 1, f"unknown column(s) {sorted(unknown)}; known are {known}"))
+                hints = "".join(suggestion(u, model.model_fields) for u in unknown)
+                problems.append(Problem(name, 1, f"unknown column(s) {unknown}{hints}; known are {known}"))
                 return None
             for record in reader:
+                line = reader.line_num
                 if None in record or None in record.values():
-                    problems.append(
-                        Problem(name, reader.line_num, "row has more or fewer cells than the header")
-                    )
+                    problems.append(Problem(name, line, "row has more or fewer cells than the header"))
                     continue
-                cells: dict[str, object] = {k: v.strip() for k, v in record.items() if v.strip() != ""}
-                cells |= {k: str(cells[k]).split() for k in lists if k in cells}
+                cells: dict[str, Any] = {k: v.strip() for k, v in record.items() if v.strip() != ""}
+                blanks = [k for k, v in cells.items() if v == BLANK]
+                problems += [Problem(name, line, f"{k} is still to be filled in") for k in blanks]
+                cells |= {k: tuple(str(cells[k]).split()) for k in lists if k in cells}
                 try:
-                    rows.append((reader.line_num, model.model_validate(cells)))
+                    rows.append((line, model.model_validate(cells)))
                 except ValidationError as error:
-                    problems += [Problem(name, reader.line_num, message) for message in _messages(error)]
+                    if not blanks:
+                        problems += [Problem(name, line, message) for _, message in _messages(error)]
+                    required = {k for k, f in model.model_fields.items() if f.is_required()}
+                    if required <= set(cells):
+                        rows.append((line, model.model_construct(**cells)))
     except (UnicodeDecodeError, csv.Error) as error:
         problems.append(Problem(name, None, f"not readable as UTF-8 CSV: {error}"))
-    return rows if len(problems) == before else None
+        return None
+    return rows
 
 
-def _messages(error: ValidationError) -> list[str]:
-    """What pydantic found, in words: the field, the value, the rule."""
-    messages = []
+def _messages(error: ValidationError) -> Iterator[tuple[Any, str]]:
+    """What pydantic found, each with words for it: the field, the value, the rule, what to write instead."""
     for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"])
+        where = _dotted(item["loc"])
         what = item["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r})"
-        messages.append(f"{where + ': ' if where else ''}{what}{given}")
-    return messages
+        given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
+        hint = ""
+        if item["type"] == "extra_forbidden":
+            what = f"no such field{suggestion(str(item['loc'][-1]), _field_names())}"
+        elif item["type"] in ("enum", "literal_error"):
+            hint = suggestion(str(item["input"]), re.findall(r"'([^']*)'", str(item["ctx"]["expected"])))
+        yield item, f"{where + ': ' if where else ''}{what}{given}{hint}"
+
+
+def _field_names() -> set[str]:
+    """Every name that a field of `survey.yml` may have."""
+    schema = Survey.model_json_schema()
+    kinds = [schema, *schema["$defs"].values()]
+    return {name for kind in kinds for name in kind.get("properties", ())}
 
 
 def _check_survey(folder: SurveyFolder) -> list[Problem]:
-    problems = []
-    survey = folder.survey
+    survey, found = folder.survey, list[Problem]()
     base = survey.files[0].file_id
+    needed = [(base, "site column", survey.site.column)]
+    needed += [(f.file_id, "household_id", v) for f in survey.files for v in f.household_id]
+    if survey.sampling_weight:
+        needed.append((base, "sampling_weight", survey.sampling_weight))
+    mapped = [("site", survey.site.codes, [s.site_id for s in survey.sites])]
     for file in survey.files:
-        needed = [*file.household_id]
         if isinstance(file.wave, WaveColumn):
-            needed.append(file.wave.column)
-            codes = folder.code_lists.get(file.wave.codes, ())
-            waves = {w.wave for w in survey.waves}
-            if not codes:
-                problems.append(
-                    Problem(SURVEY_FILE, None, f"wave codes {file.wave.codes!r} are not in codes.csv")
+            needed.append((file.file_id, "wave column", file.wave.column))
+            mapped.append(("wave", file.wave.codes, [w.wave for w in survey.waves]))
+    for file_id, what, variable in dict.fromkeys(needed):
+        if (file_id, variable) not in folder.variables:
+            hint = suggestion(variable, (v for f, v in folder.variables if f == file_id))
+            message = f"file {file_id}: {what} {variable!r} is not a variable in columns.csv{hint}"
+            found.append(Problem(SURVEY_FILE, None, message))
+    for what, name, names in dict.fromkeys((w, n, tuple(k)) for w, n, k in mapped):
+        if name not in folder.code_lists:
+            hint = suggestion(name, folder.code_lists)
+            found.append(Problem(SURVEY_FILE, None, f"{what} codes {name!r} are not in codes.csv{hint}"))
+        for line, code in zip(folder.lines["codes.csv"], folder.codes, strict=True):
+            if code.list == name and code.value is not None and code.value not in names:
+                message = (
+                    f"list {name}: {code.value!r} is no {what} of survey.yml{suggestion(code.value, names)}"
                 )
-            for code in codes:
-                if code.value is not None and code.value not in waves:
-                    problems.append(
-                        Problem(
-                            "codes.csv",
-                            None,
-                            f"list {code.list}: value {code.value!r} is no wave of {sorted(waves)}",
-                        )
-                    )
-        for variable in needed:
-            if (file.file_id, variable) not in folder.variables:
-                problems.append(
-                    Problem(
-                        SURVEY_FILE,
-                        None,
-                        f"file {file.file_id}: {variable!r} is not a variable in columns.csv",
-                    )
-                )
+                found.append(Problem("codes.csv", line, message))
     for wave in survey.waves:
         if not survey.household_files(wave.wave):
-            problems.append(Problem(SURVEY_FILE, None, f"wave {wave.wave}: no file with grain household"))
-    if (base, survey.site.column) not in folder.variables:
-        problems.append(
-            Problem(SURVEY_FILE, None, f"site column {survey.site.column!r} is not a variable of file {base}")
-        )
-    sites = {s.site_id for s in survey.sites}
-    codes = folder.code_lists.get(survey.site.codes, ())
-    if not codes:
-        problems.append(Problem(SURVEY_FILE, None, f"site codes {survey.site.codes!r} are not in codes.csv"))
-    for code in codes:
-        if code.value is not None and code.value not in sites:
-            problems.append(
-                Problem("codes.csv", None, f"list {code.list}: {code.value!r} is no site of survey.yml")
-            )
-    if survey.sampling_weight and (base, survey.sampling_weight) not in folder.variables:
-        problems.append(
-            Problem(
-                SURVEY_FILE, None, f"sampling_weight {survey.sampling_weight!r} is not a variable of {base}"
-            )
-        )
-    return problems
+            found.append(Problem(SURVEY_FILE, None, f"wave {wave.wave}: no file with grain household"))
+    return found
 
 
-def _check_columns(folder: SurveyFolder, lines: list[int]) -> list[Problem]:
+def _check_columns(folder: SurveyFolder) -> list[Problem]:
     problems = []
     files = {f.file_id for f in folder.survey.files}
     headers = Counter((c.file_id, c.column) for c in folder.columns)
     names = Counter((c.file_id, c.variable) for c in folder.columns if c.variable)
-    for line, column in zip(lines, folder.columns, strict=True):
+    for line, column in zip(folder.lines["columns.csv"], folder.columns, strict=True):
         if column.file_id not in files:
-            problems.append(Problem("columns.csv", line, f"file_id {column.file_id!r} is not in survey.yml"))
+            hint = suggestion(column.file_id, files)
+            problems.append(
+                Problem("columns.csv", line, f"file_id {column.file_id!r} is not in survey.yml{hint}")
+            )
         if headers[column.file_id, column.column] > 1:
             problems.append(Problem("columns.csv", line, f"column {column.column!r} is declared twice"))
         if column.variable and names[column.file_id, column.variable] > 1:
             problems.append(Problem("columns.csv", line, f"variable {column.variable!r} is declared twice"))
         problems += [
-            Problem("columns.csv", line, f"code list {name!r} is not in codes.csv")
+            Problem(
+                "columns.csv",
+                line,
+                f"code list {name!r} is not in codes.csv{suggestion(name, folder.code_lists)}",
+            )
             for name in column.codes
             if name not in folder.code_lists
         ]
     return problems
 
 
-def _check_codes(folder: SurveyFolder, lines: list[int]) -> list[Problem]:
+def _check_codes(folder: SurveyFolder) -> list[Problem]:
     counts = Counter((c.list, c.code) for c in folder.codes)
     return [
         Problem("codes.csv", line, f"code {code.code!r} stands twice in list {code.list}")
-        for line, code in zip(lines, folder.codes, strict=True)
+        for line, code in zip(folder.lines["codes.csv"], folder.codes, strict=True)
         if counts[code.list, code.code] > 1
     ]
 
 
-def _check_corrections(folder: SurveyFolder, lines: list[int]) -> list[Problem]:
+def _check_corrections(folder: SurveyFolder) -> list[Problem]:
     return [
-        Problem("corrections.csv", line, f"{c.file_id}.{c.variable} is not a variable in columns.csv")
-        for line, c in zip(lines, folder.corrections, strict=True)
+        Problem(
+            "corrections.csv",
+            line,
+            f"{c.file_id}.{c.variable} is not a variable in columns.csv"
+            f"{suggestion(f'{c.file_id}.{c.variable}', ('.'.join(known) for known in folder.variables))}",
+        )
+        for line, c in zip(folder.lines["corrections.csv"], folder.corrections, strict=True)
         if (c.file_id, c.variable) not in folder.variables
     ]
 
 
-def _check_crosswalk(
-    folder: SurveyFolder, lines: list[int], indicator_ids: Iterable[str] | None
-) -> list[Problem]:
+def _check_crosswalk(folder: SurveyFolder, indicator_ids: Iterable[str] | None) -> list[Problem]:
     problems = []
     waves = [w.wave for w in folder.survey.waves]
     known = None if indicator_ids is None else set(indicator_ids)
     counts = Counter((r.wave, r.indicator_id) for r in folder.crosswalk)
     used: set[tuple[str, str]] = set()
-    for line, row in zip(lines, folder.crosswalk, strict=True):
+    for line, row in zip(folder.lines["crosswalk.csv"], folder.crosswalk, strict=True):
         if row.wave != "*" and row.wave not in waves:
-            problems.append(Problem("crosswalk.csv", line, f"wave {row.wave!r} is not one of {waves}"))
+            problems.append(
+                Problem(
+                    "crosswalk.csv",
+                    line,
+                    f"wave {row.wave!r} is not one of {waves}{suggestion(row.wave, waves)}",
+                )
+            )
             continue
         if known is not None and row.indicator_id not in known:
+            hint = suggestion(row.indicator_id, known)
             problems.append(
-                Problem("crosswalk.csv", line, f"indicator {row.indicator_id!r} is not in the catalog")
+                Problem("crosswalk.csv", line, f"indicator {row.indicator_id!r} is not in the catalog{hint}")
             )
         if counts[row.wave, row.indicator_id] > 1:
             problems.append(
                 Problem("crosswalk.csv", line, f"{row.indicator_id} stands twice for wave {row.wave}")
             )
         if row.codes is not None and row.codes not in folder.code_lists:
-            problems.append(Problem("crosswalk.csv", line, f"code list {row.codes!r} is not in codes.csv"))
+            hint = suggestion(row.codes, folder.code_lists)
+            problems.append(
+                Problem("crosswalk.csv", line, f"code list {row.codes!r} is not in codes.csv{hint}")
+            )
         for wave in waves if row.wave == "*" else [row.wave]:
             for source in row.sources:
                 try:
@@ -389,8 +490,8 @@ def _check_crosswalk(
                     problems.append(Problem("crosswalk.csv", line, str(error.args[0])))
                     continue
                 used.add((file_id, variable))
-                file = next(f for f in folder.survey.files if f.file_id == file_id)
-                if file.grain is Grain.MEMBER and row.rule not in ROSTER_RULES:
+                grain = next((f.grain for f in folder.survey.files if f.file_id == file_id), None)
+                if grain is Grain.MEMBER and row.rule not in ROSTER_RULES:
                     problems.append(
                         Problem(
                             "crosswalk.csv",
@@ -425,8 +526,9 @@ def _unused_variables(folder: SurveyFolder, used: set[tuple[str, str]]) -> list[
     return [
         Problem(
             "columns.csv",
-            None,
-            f"{f}.{v} is not used; map it in crosswalk.csv or give an ignore_reason",
+            line,
+            f"{c.file_id}.{c.variable} is not used; map it in crosswalk.csv or give an ignore_reason",
         )
-        for f, v in sorted(set(folder.variables) - used)
+        for line, c in zip(folder.lines["columns.csv"], folder.columns, strict=True)
+        if c.variable is not None and (c.file_id, c.variable) not in used
     ]
