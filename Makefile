@@ -32,13 +32,13 @@ lint: setup           ## ruff, mypy strict, sqlfluff, yamllint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/macros dbt/tests
 	$(BIN)/yamllint --strict .
 
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix --disable-progress-bar dbt
+	$(BIN)/sqlfluff fix --disable-progress-bar dbt/models dbt/macros dbt/tests
 
 demo: setup           ## write the made-up demonstration surveys again (they are committed)
 	$(BIN)/python -m demonstration

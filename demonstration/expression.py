@@ -6,6 +6,7 @@ Belongs here: parsing, refusing anything else, evaluating. Does not belong here:
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any
@@ -87,6 +88,7 @@ class ExpressionError(ValueError):
     """A formula that is not arithmetic over known columns and functions."""
 
 
+@functools.cache
 def compile_expression(text: str) -> CodeType:
     """Parse a formula and refuse everything outside the closed grammar.
 

@@ -5,22 +5,22 @@
     {'indicator_id': 'c', 'weight': 0.25, 'score': 'score_c'},
 ] %}
 with households as (
-    -- all answered: 0.5 * 1.0 + 0.25 * 0.0 + 0.25 * 0.4
-    select 'all' as household_id, 1.0 as score_a, 0.0 as score_b, 0.4 as score_c,
-        cast(null as varchar) as a__missing, cast(null as varchar) as b__missing, cast(null as varchar) as c__missing,
-        0.6 as expected, 3 as expected_n
-    union all
-    -- c was not asked: (0.5 * 1.0 + 0.25 * 0.0) / 0.75
-    select 'not asked', 1.0, 0.0, null, null, null, 'not_asked', 0.5 / 0.75, 2
-    union all
-    -- a was refused: half of the weight asked is answered, which is just enough
-    select 'refused', null, 0.2, 0.4, 'refused', null, null, 0.3, 2
-    union all
-    -- only c is answered of three asked: a quarter of the weight is too little
-    select 'too few', null, null, 0.4, 'blank', 'blank', null, null, 1
-    union all
-    -- nothing was asked
-    select 'nothing', null, null, null, 'not_asked', 'not_asked', 'not_asked', null, 0
+    select *
+    from (
+        values
+        -- all answered: 0.5 * 1.0 + 0.25 * 0.0 + 0.25 * 0.4
+        ('all', 1.0, 0.0, 0.4, null, null, null, 0.6, 3),
+        -- c was not asked: (0.5 * 1.0 + 0.25 * 0.0) / 0.75
+        ('not asked', 1.0, 0.0, null, null, null, 'not_asked', 0.5 / 0.75, 2),
+        -- a was refused: half of the weight asked is answered, which is just enough
+        ('refused', null, 0.2, 0.4, 'refused', null, null, 0.3, 2),
+        -- only c is answered of three asked: a quarter of the weight is too little
+        ('too few', null, null, 0.4, 'blank', 'blank', null, null, 1),
+        -- nothing was asked
+        ('nothing', null, null, null, 'not_asked', 'not_asked', 'not_asked', null, 0)
+    ) as answers (
+        household_id, score_a, score_b, score_c, a__missing, b__missing, c__missing, expected, expected_n
+    )
 ),
 
 computed as (
@@ -28,14 +28,14 @@ computed as (
         household_id,
         expected,
         expected_n,
-        {{ composite(members) }} as value,
+        {{ composite(members) }} as composite,
         {{ answered_count(members) }} as n
     from households
 )
 
-select household_id, expected, value, expected_n, n
+select household_id, expected, composite, expected_n, n
 from computed
 where
     n <> expected_n
-    or (value is null) <> (expected is null)
-    or abs(value - expected) > 1e-12
+    or (composite is null) <> (expected is null)
+    or abs(composite - expected) > 1e-12

@@ -1,7 +1,9 @@
 {#- Range checks of the ingest are made from the survey's own declarations; this holds them to the catalog's. -#}
 {%- set household_waves = ref('household_waves') %}
 {%- set bounded = [] %}
-{%- for i in indicators() if i.minimum is not none or i.maximum is not none %}{% set _ = bounded.append(i) %}{% endfor %}
+{%- for i in indicators() if i.minimum is not none or i.maximum is not none %}
+    {%- set _ = bounded.append(i) %}
+{%- endfor %}
 {% for i in bounded %}
 select survey_id, household_id, wave, '{{ i.indicator_id }}' as indicator_id, {{ adapter.quote(i.indicator_id) }} as value
 from {{ household_waves }}

@@ -39,11 +39,7 @@ select
     {%- for dimension in dimensions %}
     {{ dimension }},
     {%- endfor %}
-    (
-    {%- for dimension in dimensions %}
-        {{ dimension }}{{ ' +' if not loop.last }}
-    {%- endfor %}
-    ) / {{ dimensions | length }}.0 as total,
+    ({{ dimensions | join(' + ') or 'null' }}) / {{ dimensions | length or 1 }}.0 as total,
     {%- for dimension in dimensions %}
     cast(n_{{ dimension }} as bigint) as n_{{ dimension }}{{ ',' if not loop.last }}
     {%- endfor %}
