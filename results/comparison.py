@@ -317,7 +317,7 @@ def _model_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[di
 def _compare_models(
     catalog: Catalog, model: Model, single: list[Sample], synthetic: bool
 ) -> Iterator[dict[str, Any]]:
-    filled = {_label(sample, single): sample.with_fill() for sample in single}
+    filled = {_label(sample, single): sample.read() for sample in single}
     summaries = {label: sample.summary()[()] for label, sample in filled.items()}
     terms = catalog.terms_of(model)
     n = sum(s.n for s in summaries.values())

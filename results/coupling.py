@@ -322,13 +322,19 @@ def _obstacles(
 ) -> Iterator[dict[str, Any]]:
     """Mean obstacle degrees: within the total of the dimensions that have a weight in it, and within each other one."""
     own = {s.id for s in schemes_of(catalog, survey)}
-    for scheme in (catalog.weight_scheme(s.id) for s in catalog.weight_schemes):
-        if scheme.published_survey_ids and scheme.id not in own:
-            continue
-        names = members(scheme)
-        limits = extremes(con, catalog, names)
-        for wave, order in zip(survey.waves, survey.wave_orders, strict=True):
-            z, site = scored(con, limits, scheme.bounds, survey, wave)
+    schemes = [
+        catalog.weight_scheme(s.id)
+        for s in catalog.weight_schemes
+        if s.id in own or not s.published_survey_ids
+    ]
+    names = list(dict.fromkeys(name for scheme in schemes for name in members(scheme)))
+    limits = extremes(con, catalog, names)
+    for wave, order in zip(survey.waves, survey.wave_orders, strict=True):
+        normalised = {
+            mode: scored(con, limits, mode, survey, wave) for mode in {scheme.bounds for scheme in schemes}
+        }
+        for scheme in schemes:
+            z, site = normalised[scheme.bounds]
             groups = [("all", "all", np.ones(len(site), dtype=bool))]
             groups += [("site", s, site == s) for s in sorted(set(site))]
             for index in _indices(scheme, weights[scheme.id]):

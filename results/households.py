@@ -99,10 +99,11 @@ def literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Answers:
-    """Rows of households with p indicators.
+    """Rows of one survey with p indicators.
 
     Attributes
     ----------
+    survey_id : str
     table : Table
         Keys and weight, n rows.
     values : ndarray, shape (n, p)
@@ -111,6 +112,7 @@ class Answers:
         Whether the survey asked it, whatever the household answered.
     """
 
+    survey_id: str
     table: pa.Table
     values: FloatArray
     asked: BoolArray
@@ -119,7 +121,7 @@ class Answers:
 def answers(
     con: duckdb.DuckDBPyConnection, indicators: Sequence[str], survey: Survey, wave: str | None = None
 ) -> Iterator[Answers]:
-    """Answers of a survey, or of one of its waves, in batches by household and wave."""
+    """Answers of a survey, or of one of its waves, in batches."""
     reasons = ", ".join(map(literal, NOT_ASKED))
     columns = [
         part
@@ -131,12 +133,13 @@ def answers(
     ]
     reader = con.execute(
         f"select {', '.join([*KEYS, 'weight', *columns])} from {HOUSEHOLD_WAVES} "
-        "where survey_id = $survey and ($wave is null or wave = $wave) order by household_id, wave_order",
+        "where survey_id = $survey and ($wave is null or wave = $wave)",
         {"survey": survey.survey_id, "wave": wave},
     ).to_arrow_reader(BATCH_ROWS)
     for batch in reader:
         table = pa.Table.from_batches([batch])
         yield Answers(
+            survey.survey_id,
             table.select([*KEYS, "weight"]),
             matrix(table, indicators),
             np.column_stack(
@@ -189,8 +192,7 @@ class Extremes:
         """Answers between the bounds of a mode, shape (n, p), 1 best; NaN for an indicator without a range."""
         low, high = np.fmin.reduce(self.lower, axis=0), np.fmax.reduce(self.upper, axis=0)
         if mode == BoundsMode.WITHIN_SURVEY:
-            position = {survey_id: g for g, survey_id in enumerate(self.survey_ids)}
-            group = np.array([position[s] for s in answers.table["survey_id"].to_pylist()], dtype=np.int64)
+            group = np.full(answers.table.num_rows, self.survey_ids.index(answers.survey_id))
             bounds = Bounds(BoundsMode.WITHIN_SURVEY, self.survey_ids, group, self.lower, self.upper)
         else:
             if mode == BoundsMode.THEORETICAL:
@@ -239,9 +241,10 @@ def members(scheme: WeightScheme) -> tuple[str, ...]:
 
 def patterns(is_asked: BoolArray) -> Iterator[tuple[BoolArray, npt.NDArray[np.intp]]]:
     """Distinct rows of what was asked, each with the positions of the households it holds for."""
-    found, inverse = np.unique(is_asked, axis=0, return_inverse=True)
-    for number, pattern in enumerate(found):
-        yield pattern, np.flatnonzero(inverse.ravel() == number)
+    # One number a row: sorting rows of booleans would take most of the time of an index.
+    key = is_asked @ (1 << np.arange(is_asked.shape[1]))
+    for first in np.unique(key, return_index=True)[1]:
+        yield is_asked[first], np.flatnonzero(key == key[first])
 
 
 def dimension_scores(
@@ -290,13 +293,12 @@ def capitals(
     Returns
     -------
     Table
-        Columns of `capital.household_capitals`, by household and wave.
+        Columns of `capital.household_capitals`.
     """
     if scheme.is_default:
         metric = catalog.metric[catalog.coupling.systems[0].metric]
         return con.execute(
-            f"select * from {metric.table} where scheme = ? and bounds = ? and survey_id = ? "
-            "order by household_id, wave_order",
+            f"select * from {metric.table} where scheme = ? and bounds = ? and survey_id = ?",
             [scheme.id, scheme.bounds, survey.survey_id],
         ).to_arrow_table()
     names = members(scheme)

@@ -10,7 +10,7 @@ wave, so that models of subsamples share one scale.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import duckdb
@@ -30,7 +30,7 @@ from analysis.inference import (
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary, summarise
-from results.households import BATCH_ROWS, HOUSEHOLD_WAVES, Survey, asked, literal, surveys
+from results.households import HOUSEHOLD_WAVES, Survey, asked, literal, surveys
 from results.metrics import ingredients, relation, study_scheme
 from results.tables import conform
 from survey.catalog import Catalog, Model, Regressor, WeightScheme
@@ -106,8 +106,8 @@ class Sample:
         One, or all comparable ones.
     absent
         Columns that the surveys lack; the model is refused where there are any.
-    fill
-        What replaces missing regressors, once known.
+    answers, fill
+        Columns of the model, and what replaces missing regressors; known once read.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -116,6 +116,7 @@ class Sample:
     surveys: tuple[Survey, ...]
     scheme: WeightScheme
     absent: tuple[str, ...] = ()
+    answers: pa.Table | None = None
     fill: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -174,16 +175,18 @@ class Sample:
         }
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Columns of the model as numbers, with region and site; read anew each time."""
-        reader = self.con.execute(self._sql()).to_arrow_reader(BATCH_ROWS)
-        designed = design_batches(reader, self.design, fill=self.fill, keep=(REGION, CLUSTER))
+        """Columns of the model as numbers, with region and site."""
+        designed = design_batches(self.answers, self.design, fill=self.fill, keep=(REGION, CLUSTER))
         yield from (self._interacted(batch) for batch in designed)
 
-    def with_fill(self) -> Sample:
-        """Sample whose missing regressors have their replacement."""
-        reader = self.con.execute(self._sql()).to_arrow_reader(BATCH_ROWS)
-        fill = fill_values(reader, self.design)
-        return Sample(self.con, self.catalog, self.model, self.surveys, self.scheme, self.absent, fill)
+    def read(self) -> Sample:
+        """Sample with its answers and with what replaces missing regressors.
+
+        Only the columns of the model are held, in a fixed order, because every convention of the standard errors
+        reads them again.
+        """
+        answers = self.con.execute(self._sql()).to_arrow_table()
+        return replace(self, answers=answers, fill=fill_values(answers, self.design))
 
     def summary(self, by: tuple[str, ...] = ()) -> dict[tuple[Any, ...], Summary]:
         """Triangular factors of all columns, by group."""
@@ -323,7 +326,7 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
     """Yield the model under every convention."""
     if sample.absent:
         raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
-    sample = sample.with_fill()
+    sample = sample.read()
     classical = fit_ols(sample.summary()[()], sample.model.dependent, sample.terms, unidentified="omit")
     tests: SpecificationTests | None
     try:

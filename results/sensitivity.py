@@ -24,7 +24,6 @@ from analysis.sensitivity import rank_sensitivity
 from results.households import Survey, Weights, answers, dimension_scores, extremes, members, surveys
 from results.metrics import COUPLING
 from results.tables import conform
-from results.weights import all_weights
 from survey.catalog import Catalog, WeightScheme
 
 LATEST, FIRST = "latest", "first"
@@ -57,7 +56,7 @@ def sensitivity(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
     Parameters
     ----------
     con
-        Build database, read only.
+        Build database, read only, with the tables of `coupling` in it.
     catalog
         Systems, variants and weight schemes.
 
@@ -67,7 +66,11 @@ def sensitivity(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
         `sensitivity` and `sensitivity_ranks` of the schema `analysis`.
     """
     found = surveys(con)
-    weights = all_weights(con, catalog, found)
+    weights: defaultdict[str, defaultdict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for scheme, dimension, indicator, weight in con.execute(
+        "select scheme, dimension, indicator_id, weight from analysis.indicator_weights"
+    ).fetchall():
+        weights[scheme][dimension][indicator] = weight
     values = _values(con, catalog, found, weights)
     synthetic = {s.region: s.is_synthetic for s in found}
     rows = list(_rows(catalog, values, synthetic))
@@ -84,37 +87,43 @@ def _values(
     weights: Mapping[str, Weights],
 ) -> Values:
     schemes = [catalog.weight_scheme(s.id) for s in catalog.weight_schemes if not s.published_survey_ids]
-    systems = [catalog.metric[s.metric] for s in catalog.coupling.systems]
-    degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
-    alphas = [s.alpha for s in catalog.coupling.systems]
+    names = list(dict.fromkeys(name for scheme in schemes for name in members(scheme)))
+    limits = extremes(con, catalog, names)
     sums: defaultdict[tuple[str, str, Options], defaultdict[str, FloatArray]]
     sums = defaultdict(lambda: defaultdict(lambda: np.zeros(2)))
-    for scheme in schemes:
-        names = members(scheme)
-        limits = extremes(con, catalog, names)
-        for survey in found:
-            waves = {survey.latest: LATEST} | ({survey.waves[0]: FIRST} if len(survey.waves) > 1 else {})
-            for wave, label in waves.items():
-                for batch in answers(con, names, survey, wave):
-                    weight = np.asarray(batch.table["weight"].to_numpy(), dtype=np.float64)
-                    for mode in BoundsMode:
-                        z = limits.scores(batch, mode)
+    for survey in found:
+        waves = {survey.latest: LATEST} | ({survey.waves[0]: FIRST} if len(survey.waves) > 1 else {})
+        for wave, label in waves.items():
+            for batch in answers(con, names, survey, wave):
+                weight = np.asarray(batch.table["weight"].to_numpy(), dtype=np.float64)
+                for mode in BoundsMode:
+                    z = limits.scores(batch, mode)
+                    for scheme in schemes:
                         scored = {
-                            dimension: dimension_scores(z, batch.asked, members_, names)[0]
-                            for dimension, members_ in weights[scheme.id].items()
+                            dimension: dimension_scores(z, batch.asked, own, names)[0]
+                            for dimension, own in weights[scheme.id].items()
                         }
-                        u = np.column_stack([_system(scored, scheme, m.column) for m in systems])
-                        u = np.where((u > -ROUNDING) & (u < 1 + ROUNDING), np.clip(u, 0, 1), u)
-                        for metric, values in zip(systems, u.T, strict=True):
-                            key = (metric.id, label, Options(mode, scheme.id, None))
+                        for metric, variant, values in _measures(catalog, scheme, scored):
+                            key = (metric, label, Options(mode, scheme.id, variant))
                             sums[key][survey.region] += _sums(values, weight)
-                        for variant in catalog.coupling.variants:
-                            key = (degree, label, Options(mode, scheme.id, variant.id))
-                            sums[key][survey.region] += _sums(couple(u, alphas, variant.id).d, weight)
     return {
         key: {region: total / n for region, (total, n) in regions.items() if n > 0}
         for key, regions in sums.items()
     }
+
+
+def _measures(
+    catalog: Catalog, scheme: WeightScheme, scored: Mapping[str, FloatArray]
+) -> Iterator[tuple[str, str | None, FloatArray]]:
+    """Metric, variant where it plays a part, and values: the coupled systems, then D by every variant."""
+    systems = catalog.coupling.systems
+    u = np.column_stack([_system(scored, scheme, catalog.metric[s.metric].column) for s in systems])
+    u = np.where((u > -ROUNDING) & (u < 1 + ROUNDING), np.clip(u, 0, 1), u)
+    for system, values in zip(systems, u.T, strict=True):
+        yield system.metric, None, values
+    degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
+    for variant in catalog.coupling.variants:
+        yield degree, variant.id, couple(u, [s.alpha for s in systems], variant.id).d
 
 
 def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str) -> FloatArray:
