@@ -19,11 +19,18 @@ from warehouse.paths import Paths
 HEADER = (
     "# Written by `make contract` from data/catalog/tables.yml and the catalog; edit those, not this file.\n"
 )
-INTERNAL = {
-    "household_waves": (
-        "Every household of every survey in every wave: one value and one missing reason per canonical indicator. "
-        "The published wide table and the long view are read from it."
-    )
+HOUSEHOLD_WAVES = (
+    "Every household of every survey in every wave: one value and one missing reason per canonical indicator. "
+    "The published wide table and the long view are read from it."
+)
+SOURCE_COLUMNS = {
+    "source_file_id": "File of the survey that the household was read from",
+    "source_row": "Row of the household in that file",
+}
+SOURCES = {
+    "reference": "The catalog, the survey folders and the papers' figures as tables.",
+    "analysis": "Results of the statistics, written after the models.",
+    "quality": "What was received, set aside, checked and recomputed.",
 }
 
 
@@ -42,24 +49,53 @@ def dbt_schema(contract: Contract, models: Iterable[str], views: Iterable[str] =
     Returns
     -------
     str
-        YAML with description, columns, types, and tests of grain, completeness and ranges named as sentences.
+        YAML with description, columns, types, and tests of grain, completeness and ranges named as sentences. The
+        other tables of the contract are sources: Python writes them, models and exposures refer to them.
     """
     chosen = [t for t in contract if t.full_name in set(models)]
     entries = [_model(t, t.full_name in set(views)) for t in chosen]
-    internal = [
-        {
-            "name": name,
-            "description": text,
-            "data_tests": [_identifies(name, ("survey_id", "household_id", "wave"))],
-        }
-        for name, text in INTERNAL.items()
-    ]
+    internal = [_household_waves(t) for t in chosen if t.full_name == "harmonized.households"]
+    others = [t for t in contract if t.full_name not in set(models)]
+    sources = [_source(schema, [t for t in others if t.schema == schema]) for schema in SOURCES]
     out = StringIO()
     yaml = YAML()
     yaml.width = 150
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump({"models": [*internal, *entries]}, out)
+    yaml.dump({"sources": sources, "models": [*internal, *entries]}, out)
     return HEADER + out.getvalue()
+
+
+def _household_waves(published: Table) -> dict[str, Any]:
+    """Describe the wide table inside the build: the published one, with origin and missing reasons."""
+    described = {c.name: c.en for c in published.columns}
+    described |= SOURCE_COLUMNS
+    described |= {
+        f"{c.name}__missing": f"Why it is missing: {c.en}"
+        for c in published.columns
+        if c.nullable and c.name != "weight"
+    }
+    return {
+        "name": "household_waves",
+        "description": HOUSEHOLD_WAVES,
+        "columns": [{"name": n, "quote": True, "description": d} for n, d in described.items()],
+        "data_tests": [_identifies("household_waves", ("survey_id", "household_id", "wave"))],
+    }
+
+
+def _source(schema: str, tables: Iterable[Table]) -> dict[str, Any]:
+    return {
+        "name": schema,
+        "schema": schema,
+        "description": SOURCES[schema],
+        "tables": [
+            {
+                "name": t.name,
+                "description": t.description.en,
+                "columns": [{"name": c.name, "quote": True, "description": c.en} for c in t.columns],
+            }
+            for t in tables
+        ],
+    }
 
 
 def _model(table: Table, is_view: bool) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: by
 def pseudonymous(table: Table, source: str) -> str:
     """SQL of a table's rows under pseudonyms, also where another text column quotes the id."""
     replaced = [f"p.pseudonym AS {HOUSEHOLD}"] + [
-        f"replace(s.{sql.name(c.name)}, s.{HOUSEHOLD}, coalesce(p.pseudonym, '')) AS {sql.name(c.name)}"
+        f"CASE WHEN p.pseudonym IS NULL THEN s.{sql.name(c.name)}"
+        f" ELSE replace(s.{sql.name(c.name)}, s.{HOUSEHOLD}, p.pseudonym) END AS {sql.name(c.name)}"
         for c in table.columns
         if c.quotes_household
     ]

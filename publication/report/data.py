@@ -200,7 +200,10 @@ class Reader:
         )
 
     def flows(self) -> pd.DataFrame:
-        """Households by band in one wave and the next, in the scheme with the fewest bands."""
+        """Households by band in one wave and the next, in the scheme with the fewest bands.
+
+        A survey with suppressed flows is left out: the others would look like all of them.
+        """
         return self._labelled(
             self._rows(
                 """
@@ -214,6 +217,7 @@ class Reader:
                   SELECT band_scheme FROM reference.bands
                   WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_transitions)
                   GROUP BY band_scheme ORDER BY count(*), band_scheme LIMIT 1)
+                  AND t.survey_id NOT IN (SELECT survey_id FROM analysis.coupling_transitions WHERE n IS NULL)
                 ORDER BY t.survey_id, order_from, order_to
                 """,
                 [self.options.scheme, self.options.variant],
