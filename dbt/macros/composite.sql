@@ -38,11 +38,12 @@ case
             {{ answered_weight(members) }} > 0.0
             and {{ answered_weight(members) }}
             >= {{ var('minimum_answered_share') }} * {{ asked_weight(members) }}
-            then (
+            -- scores lie between 0 and 1, and so does their mean; without the ends its last digit could lie outside
+            then greatest(0.0, least(1.0, (
     {%- for m in members %}
                 coalesce({{ m.score }}, 0.0) * {{ m.weight }}{{ ' +' if not loop.last }}
     {%- endfor %}
-            ) / {{ answered_weight(members) }}
+            ) / {{ answered_weight(members) }}))
     end
 {%- endmacro %}
 
