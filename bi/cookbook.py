@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import io
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,15 +186,55 @@ def _cell(text: str | None) -> str:
         return plain if len(plain) <= 90 else plain[:89] + "…"
 
 
-def main() -> None:
-    """Write all expected answers and the page again from the published file."""
+def write(database: Path) -> None:
+    """Write all expected answers and the page again from a published file."""
     asked = questions()
-    with connect(Paths.from_environment().published / "warehouse.duckdb") as connection:
+    with connect(database) as connection:
         for question in asked:
             write_expected(question, answer(connection, question))
     for stale in {p.stem for p in (FOLDER / "expected").glob("*.csv")} - {q.name for q in asked}:
         (FOLDER / "expected" / f"{stale}.csv").unlink()
     (FOLDER / "README.md").write_text(readme(asked), encoding="utf-8")
+
+
+def check(database: Path) -> str:
+    """Compare a published file with the expected answers, and look for comments on all that it holds.
+
+    Raises
+    ------
+    SystemExit
+        An answer differs, or a table or column has no comment; the message says which.
+    """
+    asked = questions()
+    with connect(database) as connection:
+        wrong = [
+            f"{question.name}: {difference}"
+            for question in asked
+            for difference in differences(answer(connection, question), read_expected(question))
+        ]
+        silent = connection.execute(
+            "select table_name from duckdb_tables() where comment is null and not internal and not temporary"
+            " union all select table_name || '.' || column_name from duckdb_columns()"
+            " where comment is null and not internal"
+        ).fetchall()
+        n_columns = connection.execute(
+            "select count(comment) from duckdb_columns() where not internal"
+        ).fetchone()
+    if wrong or silent or n_columns is None or not n_columns[0]:
+        raise SystemExit("\n".join([*wrong, *(f"no comment: {name}" for (name,) in silent)]))
+    return f"{len(asked)} questions answered as expected, comments on {n_columns[0]} columns read"
+
+
+def main() -> None:
+    """`write` the answers again (the default), or `check [FILE]` a published file against them."""
+    command, *files = sys.argv[1:] or ["write"]
+    database = Path(files[0]) if files else Paths.from_environment().published / "warehouse.duckdb"
+    if command == "write":
+        write(database)
+    elif command == "check":
+        print(check(database))
+    else:
+        raise SystemExit("usage: python -m bi.cookbook [write | check] [FILE]")
 
 
 if __name__ == "__main__":
