@@ -53,18 +53,7 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
         Not JSON, CSV or a workbook; no such repeat group; rows without a submission.
     """
     options = file.options if isinstance(file.options, OdkOptions) else OdkOptions()
-    labels: dict[str, Entry] = {}
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="survey-odk-") as scratch:
-            names = [m.filename for m in checked_members(archive)]
-            if "[Content_Types].xml" in names:
-                groups = _linked(_sheets(path, file))
-            else:
-                members = [Path(archive.extract(name, scratch)) for name in names]
-                groups = _from_members(members, file)
-                labels = _labels(members, options.language, file)
-    else:
-        groups = _from_json(path)
+    groups, labels = _opened(path, file, options.language)
     name, group = _find(groups, options.repeat)
     table, borrowed = _with_submission(groups, name, group)
     table = table.select([*[c for c in table.column_names if c != ROW], ROW])
@@ -78,6 +67,31 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
     yield Received(
         schema, iter(table.to_batches()), entries, encoding="utf-8", notes=notes, borrowed=borrowed
     )
+
+
+def repeat_groups(path: Path, file: SurveyFile) -> tuple[str, ...]:
+    """Names of the repeat groups of an export."""
+    groups, _ = _opened(path, file, None)
+    return tuple(name for name, group in groups.items() if group.parent is not None)
+
+
+def _opened(
+    path: Path, file: SurveyFile, language: str | None
+) -> tuple[Mapping[str, Group], Mapping[str, Entry]]:
+    """The tables of an export, and labels by name of the question."""
+    labels: dict[str, Entry] = {}
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="survey-odk-") as scratch:
+            names = [m.filename for m in checked_members(archive)]
+            if "[Content_Types].xml" in names:
+                groups = _linked(_sheets(path, file))
+            else:
+                members = [Path(archive.extract(name, scratch)) for name in names]
+                groups = _from_members(members, file)
+                labels = _labels(members, language, file)
+    else:
+        groups = _from_json(path)
+    return groups, labels
 
 
 def _find(groups: Mapping[str, Group], repeat: str | None) -> tuple[str, Group]:
