@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from warehouse import survey_commands
 from warehouse.paths import CHECKOUT, Paths
 
 app = typer.Typer(
@@ -83,57 +84,11 @@ def status() -> None:
         out.print(f"last refresh did not publish: {state.failure}", markup=False)
 
 
-@app.command()
-def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None) -> None:
-    """Find every mistake in survey folders, with file, line and what to write instead."""
-    from survey.catalog import CatalogError, load_catalog
-    from survey.crosswalk import check_crosswalk
-    from survey.folder import Problem, SurveyFolderError, list_survey_folders, load_folder
-
-    paths = Paths.from_environment()
-    try:
-        catalog = load_catalog(paths.catalog)
-    except CatalogError as error:
-        err.print(str(error), markup=False)
-        raise typer.Exit(1) from None
-    folders = [p for p in list_survey_folders(paths.surveys) if survey in (None, p.name)]
-    if not folders:
-        err.print(f"no survey folder {survey!r} under data/surveys", markup=False)
-        raise typer.Exit(2)
-    failed = False
-    for path in folders:
-        problems: tuple[Problem, ...]
-        try:
-            problems = check_crosswalk(load_folder(path, catalog.indicator), catalog)
-        except SurveyFolderError as error:
-            problems = error.problems
-        failed |= bool(problems)
-        out.print(f"{path.name}: {'no mistakes' if not problems else f'{len(problems)} mistake(s)'}")
-        for problem in problems:
-            out.print(f"  {problem}", highlight=False, markup=False)
-    raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def explain(survey: str, indicator: str) -> None:
-    """Show the SQL that makes an indicator of a survey, wave by wave."""
-    from survey.catalog import load_catalog
-    from survey.crosswalk import explain as explained
-    from survey.folder import load_folder
-
-    paths = Paths.from_environment()
-    catalog = load_catalog(paths.catalog)
-    if indicator not in catalog.indicator or not (paths.surveys / survey).is_dir():
-        err.print(f"no survey {survey!r} or no indicator {indicator!r}", markup=False)
-        raise typer.Exit(2)
-    folder = load_folder(paths.surveys / survey, catalog.indicator)
-    for wave in folder.survey.waves:
-        row = folder.rows_of(wave.wave)[indicator]
-        out.print(
-            f"-- {survey}, wave {wave.wave}: rule {row.rule}, status {row.status}; {row.evidence}",
-            markup=False,
-        )
-        out.print(explained(folder, wave.wave, indicator, catalog), markup=False, highlight=False)
+app.command()(survey_commands.new_survey)
+app.command()(survey_commands.check)
+app.command()(survey_commands.explain)
+app.command()(survey_commands.trace)
+app.command()(survey_commands.coverage)
 
 
 @app.command()
