@@ -158,8 +158,6 @@ def _printed_rows(
     rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
     targets = replication_targets(literature, catalog)
     latest = {p: s.latest for s in surveys(con) for p in s.published_survey_ids}
-    # Papers print the English name of a region; surveys go by its id.
-    regions = dict(con.execute("select region_label_en, region from reference.surveys").fetchall())
     sizes = {
         (t.published_survey_id, *t.filters.items()): t.published
         for t in targets
@@ -180,7 +178,7 @@ def _printed_rows(
             "metric_id": metric_id,
             "evidence": "printed",
             "source_id": target.stat_id,
-            "region": regions.get(row["region"], row["region"]),
+            "region": row["region"],
             "wave": wave,
             "wave_order": list(waves).index(wave) + 1 if wave in waves else 1,
             "group_type": group_type,

@@ -85,7 +85,7 @@ def printed() -> Printed:
     found = {}
     for row in rows("statistics.csv"):
         value = readings.get(row["stat_id"], row["value"])
-        if row["region"] == "Guizhou" and value and row["table_or_section"].startswith("Table"):
+        if row["region"] == "guizhou" and value and row["table_or_section"].startswith("Table"):
             place = row["model"] or row["group"]
             found[row["statistic"], place, row["dependent"], row["variable"]] = float(value)
     return found

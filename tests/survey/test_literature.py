@@ -57,7 +57,7 @@ def test_nothing_of_the_papers_is_lost(literature: Literature) -> None:
         "derived_checks": 44,
     }
     regions = Counter(tables["published_statistics"].column("region").to_pylist())
-    assert regions == {"Yunnan": 135, "Guizhou": 771, "Guangxi": 6, "Xinjiang": 46}
+    assert regions == {"yunnan": 135, "guizhou": 771, "guangxi": 6, "xinjiang": 46}
 
 
 def test_tables_have_the_published_columns(literature: Literature, catalog: Catalog) -> None:
@@ -160,8 +160,8 @@ def test_derived_checks_name_findings_that_exist(literature: Literature) -> None
 MISTAKES = [
     (
         "statistics.csv",
-        "YN_0002,Yunnan",
-        "YN_0001,Yunnan",
+        "YN_0002,yunnan",
+        "YN_0001,yunnan",
         r"line 3: stat_id 'YN_0001' also stands in line 2",
     ),
     (
@@ -207,7 +207,7 @@ MISTAKES = [
         r"indicators.csv, line 2: indicator_id 'YN_N1' is not a published",
     ),
     ("readings.csv", "GZ-01", "GZ-99", r"readings.csv, line 2: finding_id 'GZ-99' is not a finding_id"),
-    ("findings.csv", "YN-01,Yunnan,", "YN-01,", r"findings.csv, line 2: row has 5 cells, the header 6"),
+    ("findings.csv", "YN-01,yunnan,", "YN-01,", r"findings.csv, line 2: row has 5 cells, the header 6"),
 ]
 
 
