@@ -20,6 +20,8 @@ WAVES = {
     "before": Label(en="before", zh="搬迁前"),
     "after": Label(en="after", zh="搬迁后"),
     "single": Label(en="one round", zh="单轮"),
+    "first": Label(en="first wave", zh="首轮"),
+    "latest": Label(en="latest wave", zh="最近一轮"),
 }
 """The contract's names of waves; a round with a name of its own is shown under it."""
 

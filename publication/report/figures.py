@@ -609,13 +609,13 @@ def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]
             ),
             tooltip=_coefficient_tooltip(language),
         )
-        _, colour = _heat_text("beta", 0.38, ".2f")
+        _, colour = _heat_text("beta", 0.42, ".2f")
         text = base.mark_text(fontSize=10.5).encode(text="text:N", color=colour)
         panels.append(
             Panel(
                 _sized(rect + text, alt.Step(22)),
                 title=word(str(survey), language),
-                min_width=280 + 78 * len(columns),
+                min_width=290 + 92 * len(columns),
             )
         )
     return panels

@@ -3,6 +3,16 @@ import shutil
 import pytest
 from made_up_build import build
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+if CHROMIUM is None:
+    collect_ignore = ["test_report_in_browser.py"]
+
+
+def pytest_report_header():
+    found = CHROMIUM or "not found, the report is not opened in a browser (apt-get install chromium)"
+    return f"browser: {found}"
+
 
 @pytest.fixture(scope="session")
 def sound_build(tmp_path_factory):

@@ -16,7 +16,7 @@ from publication.tables import Column, Contract, Table, load_contract
 from survey.catalog import Indicator
 
 TABLES = Path(__file__).parents[2] / "data" / "catalog" / "tables.yml"
-ROW_LIMIT = 400
+ROW_LIMIT = 900
 
 SURVEYS = ["hills", "plains"]
 WAVES = ["before", "after"]
@@ -25,8 +25,14 @@ DOMAINS = {
     "site_id": ["site_a", "site_b"],
     "wave": WAVES,
     "household_id": [f"h{k}" for k in range(1, 7)],
-    "metric_id": ["metric_a", "metric_b"],
+    "metric_id": ["metric_a", "metric_b", "metric_c"],
+    "dimension": ["dimension_a", "dimension_b", "dimension_c"],
     "region": ["region_a", "region_b"],
+    "group_type": ["all", "site"],
+    "group_id": ["all"],
+    "covariance": ["classical", "hc3"],
+    "band_from": ["band_a", "band_b"],
+    "band_to": ["band_a", "band_b"],
 }
 
 
@@ -91,6 +97,23 @@ def build(path: Path, seed: int = 1) -> Path:
         con.execute(
             "UPDATE reference.indicators SET system = CASE indicator_id WHEN 'land_area' THEN 'capital'"
             " WHEN 'trust' THEN 'stability' WHEN 'friends' THEN 'integration' ELSE 'individual' END"
+        )
+        con.execute(
+            "UPDATE reference.dimensions SET system = 'capital', label_en = 'Index ' || right(dimension, 1),"
+            " label_zh = '指数' || right(dimension, 1)"
+        )
+        con.execute(
+            "UPDATE reference.metric_definitions SET source_table = 'capital.household_capitals',"
+            " label_en = 'Index ' || right(metric_id, 1), label_zh = '指数' || right(metric_id, 1)"
+        )
+        con.execute(
+            "INSERT INTO reference.metric_definitions SELECT 'metric_d', 'Score', '得分', 'points', grain,"
+            " 'integration.household_dimensions', formula, direction, comparability_note, 9"
+            " FROM reference.metric_definitions LIMIT 1"
+        )
+        con.execute(
+            "INSERT INTO analysis.region_comparison BY NAME SELECT * REPLACE ('metric_d' AS metric_id)"
+            " FROM analysis.region_comparison WHERE metric_id = 'metric_a'"
         )
         con.execute("UPDATE reference.surveys SET waves = 'before after', status = 'accepted'")
         con.execute("UPDATE quality.loads SET received = accepted + quarantined, status = 'accepted'")

@@ -1,0 +1,100 @@
+import json
+import re
+
+import duckdb
+import pytest
+import vl_convert
+from made_up_build import contract
+
+from publication.database import write_database
+from publication.disclosure import public_contract, write_public_build
+from publication.report import write_report
+
+HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def page(sound_build, tmp_path_factory):
+    """Text of the report of a build whose labels try to be markup."""
+    folder = tmp_path_factory.mktemp("report")
+    build = folder / "build.duckdb"
+    build.write_bytes(sound_build.read_bytes())
+    with duckdb.connect(str(build)) as con:
+        con.execute("UPDATE reference.surveys SET title_en = ?, region_label_zh = ?", [HOSTILE, HOSTILE])
+        for table in ("metric_definitions", "dimensions"):
+            con.execute(f"UPDATE reference.{table} SET label_en = label_en || ?", [HOSTILE])
+        con.execute("UPDATE reference.published_findings SET statement = ?", [HOSTILE])
+        con.execute("UPDATE reference.indicators SET label_zh = ?", [HOSTILE])
+    write_database(build, folder / "warehouse.duckdb", contract())
+    write_report(folder / "warehouse.duckdb", folder / "report")
+    return (folder / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def specs(page):
+    return json.loads(
+        re.search(r'<script type="application/json" id="specs">(.*?)</script>', page, re.DOTALL)[1]
+    )
+
+
+def test_every_figure_is_drawn_in_both_languages(page):
+    drawn = specs(page)
+    assert len(drawn) >= 12
+    for figure, languages in drawn.items():
+        for panels in languages.values():
+            assert panels, figure
+            for panel in panels:
+                svg = vl_convert.vegalite_to_svg(panel["spec"])
+                assert re.search(r"<(path|text)[^>]*", svg), figure
+                assert "mark-" in svg, figure
+
+
+def test_figures_have_descriptions_in_the_language_they_are_drawn_in(page):
+    for languages in specs(page).values():
+        for lang, panels in languages.items():
+            for panel in panels:
+                has_chinese = bool(re.search("[\u4e00-\u9fff]", panel["spec"]["description"]))
+                assert has_chinese == (lang == "zh")
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', markup)
+    assert "default-src 'none'" in page
+    assert "url(" not in markup
+    for languages in specs(page).values():
+        for panels in languages.values():
+            for panel in panels:
+                assert '"url"' not in json.dumps({k: v for k, v in panel["spec"].items() if k != "datasets"})
+
+
+def test_labels_of_a_survey_cannot_write_markup(page):
+    assert HOSTILE not in page
+    assert "&lt;img src=x" in page
+    assert "<img" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert page.count("<script") == 3
+    assert len(re.findall(r"</script>", page)) == 3
+
+
+def test_made_up_rows_are_marked_in_their_sections(page):
+    headings = dict(re.findall(r'<h2 id="([a-z]+)-title">(.*?)</h2>', page, re.DOTALL))
+    assert "made up" in headings["capitals"]
+    assert "虚构数据" in headings["coordination"]
+    assert "made up" not in headings["contradictions"]
+
+
+def test_ids_are_unique_and_every_heading_is_reachable(page):
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    ids = re.findall(r' id="([^"]+)"', markup)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', markup)) <= set(ids)
+
+
+def test_the_public_edition_has_a_report_of_its_own(sound_build, tmp_path):
+    write_database(sound_build, tmp_path / "warehouse.duckdb", contract())
+    public = public_contract(contract())
+    write_public_build(tmp_path / "warehouse.duckdb", tmp_path / "suppressed.duckdb", public)
+    write_database(tmp_path / "suppressed.duckdb", tmp_path / "public.duckdb", public)
+    write_report(tmp_path / "public.duckdb", tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert 'id="loads"' in page
+    assert 'id="quarantine"' not in page
