@@ -6,28 +6,37 @@ Belongs here: the order of these steps and what is recorded of them. Does not be
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dagster_project.checks import check_row
 from dagster_project.resources import Warehouse
 from expectations.arrival import ColumnProfile, arrival_suite, as_received, profile
-from expectations.runner import Outcome, run_suite
+from expectations.declared import EXPECTATIONS_FILE, declared_expectations
+from expectations.runner import Expectation, Outcome, run_suite
 from survey.crosswalk import check_crosswalk
 from survey.folder import SURVEY_FILE, TABLES, Problem, SurveyFolder, SurveyFolderError, load_folder
 from survey.ingest import SurveyLoad, ingest, refuse
-from warehouse.database import quoted, replace_rows, table_exists
+from warehouse.database import append_rows, quoted, replace_rows, table_exists
+from warehouse.state import State, survey_inputs
 
 TEXT, NUMBER = pa.string(), pa.float64()
-CHECKS = pa.schema(
+RESULTS = pa.schema(
     [
+        ("loaded_at", pa.timestamp("us")),
+        ("is_accepted", pa.bool_()),
         *((n, TEXT) for n in ("survey_id", "source", "check", "table", "status", "severity")),
         ("n_failed", pa.int64()),
         ("message", TEXT),
     ]
 )
+"""Results of every load; `loaded_at` and `survey_id` name the load."""
 PROFILES = pa.schema(
     [
         *((n, TEXT) for n in ("survey_id", "file_id", "variable")),
@@ -67,26 +76,119 @@ class Arrival:
 
 
 def receive(warehouse: Warehouse, survey_id: str) -> Arrival:
-    """Receive the survey as its folder stands now.
+    """Receive the survey as its folder and inbox stand now, and remember what became of it.
 
-    A folder or file that cannot be used refuses the survey: the reason is recorded and nothing else changes.
+    A folder or file that cannot be used refuses the survey: the reason is recorded and nothing else changes. Any
+    other error is recorded too, so that the survey is tried again, and raised.
     """
+    inputs = survey_inputs(warehouse.paths)[survey_id]
+    status, problems = "failed", ["it was stopped"]
+    try:
+        arrival = _receive(warehouse, survey_id)
+        status = "accepted" if arrival.is_accepted else "refused"
+        problems = [str(p) for p in arrival.problems]
+    except Exception as error:
+        problems = [f"{type(error).__name__}: {error}"]
+        raise
+    finally:
+        with State.updated(warehouse.paths) as state:
+            state.received(survey_id, inputs, status, problems)
+    return arrival
+
+
+def _receive(warehouse: Warehouse, survey_id: str) -> Arrival:
     path = warehouse.paths.surveys / survey_id
     try:
-        folder = load_folder(path, warehouse.catalog.indicator)
+        folder = load_folder(path, warehouse.catalog.indicator, warehouse.paths.inbox / survey_id)
         problems = check_crosswalk(folder, warehouse.catalog)
+        declared = declared_expectations(folder)
     except SurveyFolderError as error:
         return _refused(warehouse, survey_id, error.problems)
     if problems:
         return _refused(warehouse, survey_id, problems)
     with warehouse.connect() as con:
-        load = ingest(folder, warehouse.paths.landing, con, warehouse.catalog.indicator)
-        if not load.is_accepted:
-            return _arrival(load, _loads(con, survey_id), ())
-        outcomes = tuple(o for found in _validate(warehouse, con, folder).values() for o in found)
+        validation = Validation(folder, declared, _profiles(con, survey_id))
+        load = ingest(folder, warehouse.paths.landing, con, warehouse.catalog.indicator, validation.inspect)
+        append_rows(con, "raw", "expectation_results", validation.results(load.is_accepted))
+        if load.is_accepted:
+            replace_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
         loads = _loads(con, survey_id)
-    _remember(warehouse, folder)
-    return _arrival(load, loads, outcomes)
+    if load.is_accepted:
+        _remember(warehouse, folder)
+    return _arrival(load, loads, validation.outcomes)
+
+
+@dataclass
+class Validation:
+    """Great Expectations on the landed files of one load, against declarations and the load before.
+
+    Attributes
+    ----------
+    declared
+        Expectations of the survey folder by file.
+    previous
+        Profiles of the load before by file.
+    found, seen
+        Outcomes and profiles by file, once the files were inspected.
+    """
+
+    folder: SurveyFolder
+    declared: Mapping[str, tuple[Expectation, ...]]
+    previous: Mapping[str, tuple[ColumnProfile, ...]]
+    found: dict[str, tuple[Outcome, ...]] = field(default_factory=dict)
+    seen: dict[str, tuple[ColumnProfile, ...]] = field(default_factory=dict)
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Outcomes over all files."""
+        return tuple(o for outcomes in self.found.values() for o in outcomes)
+
+    def inspect(self, landed: Mapping[str, Path]) -> Iterator[Problem]:
+        """Validate the files; an expectation of severity error that is not met is a problem."""
+        for file in self.folder.survey.files:
+            frame = as_received(self.folder, file, pq.read_table(landed[file.file_id]).to_pandas())
+            suite = arrival_suite(self.folder, file, self.previous.get(file.file_id, ()))
+            suite += self.declared.get(file.file_id, ())
+            self.found[file.file_id] = run_suite(self._table(file.file_id), suite, frame)
+            self.seen[file.file_id] = profile(frame)
+            for outcome in self.found[file.file_id]:
+                if not outcome.is_met and outcome.expectation.severity == "error":
+                    yield Problem(
+                        file.path,
+                        None,
+                        f"expectation {outcome.expectation.name!r} is not met ({outcome.n_failed} failed; found: "
+                        f"{outcome.observed}); correct the file, or the expectation in {EXPECTATIONS_FILE}",
+                    )
+
+    def results(self, is_accepted: bool) -> pa.Table:
+        """Rows of `raw.expectation_results`."""
+        load = {
+            "loaded_at": datetime.now(UTC).replace(tzinfo=None),
+            "is_accepted": is_accepted,
+            "survey_id": self.folder.survey_id,
+        }
+        return pa.Table.from_pylist(
+            [
+                load | check_row(self._table(file_id), outcome)
+                for file_id, outcomes in self.found.items()
+                for outcome in outcomes
+            ],
+            RESULTS,
+        )
+
+    def profiles(self) -> pa.Table:
+        """Rows of `raw.arrival_profiles`."""
+        return pa.Table.from_pylist(
+            [
+                {"survey_id": self.folder.survey_id, "file_id": file_id, **vars(p)}
+                for file_id, profiles in self.seen.items()
+                for p in profiles
+            ],
+            PROFILES,
+        )
+
+    def _table(self, file_id: str) -> str:
+        return f"{self.folder.survey_id}/{file_id}"
 
 
 def _refused(warehouse: Warehouse, survey_id: str, problems: tuple[Problem, ...]) -> Arrival:
@@ -113,53 +215,18 @@ def _loads(con: duckdb.DuckDBPyConnection, survey_id: str) -> pa.Table:
     return con.execute("select * from quality.loads where survey_id = ?", [survey_id]).to_arrow_table()
 
 
-def _validate(
-    warehouse: Warehouse, con: duckdb.DuckDBPyConnection, folder: SurveyFolder
-) -> dict[str, tuple[Outcome, ...]]:
-    """Great Expectations on every landed file, against its declarations and against the load before."""
-    found = {}
-    checks, profiles = [], []
-    for file in folder.survey.files:
-        landed = pq.read_table(
-            warehouse.paths.landing / folder.survey_id / f"{file.file_id}.parquet"
-        ).to_pandas()
-        frame = as_received(folder, file, landed)
-        previous = _previous_profile(con, folder.survey_id, file.file_id)
-        table = f"{folder.survey_id}/{file.file_id}"
-        found[file.file_id] = run_suite(table, arrival_suite(folder, file, previous), frame)
-        checks += [
-            {
-                "survey_id": folder.survey_id,
-                "source": "great_expectations",
-                "check": o.expectation.name,
-                "table": table,
-                "status": "passed" if o.is_met else "failed",
-                "severity": o.expectation.severity,
-                "n_failed": o.n_failed,
-                "message": None if o.is_met else o.observed,
-            }
-            for o in found[file.file_id]
-        ]
-        profiles += [
-            {"survey_id": folder.survey_id, "file_id": file.file_id, **vars(p)} for p in profile(frame)
-        ]
-    survey = {"survey_id": folder.survey_id}
-    replace_rows(con, "raw", "arrival_checks", pa.Table.from_pylist(checks, CHECKS), **survey)
-    replace_rows(con, "raw", "arrival_profiles", pa.Table.from_pylist(profiles, PROFILES), **survey)
+def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple[ColumnProfile, ...]]:
+    """Profiles of the last accepted load by file; none before the first."""
+    if not table_exists(con, "raw", "arrival_profiles"):
+        return {}
+    found: dict[str, tuple[ColumnProfile, ...]] = {}
+    rows = con.execute(
+        "select file_id, variable, answered_share, mean, sd from raw.arrival_profiles where survey_id = ?",
+        [survey_id],
+    ).fetchall()
+    for file_id, *values in rows:
+        found[file_id] = (*found.get(file_id, ()), ColumnProfile(*values))
     return found
-
-
-def _previous_profile(
-    con: duckdb.DuckDBPyConnection, survey_id: str, file_id: str
-) -> tuple[ColumnProfile, ...]:
-    try:
-        rows = con.execute(
-            "select variable, answered_share, mean, sd from raw.arrival_profiles where survey_id = ? and file_id = ?",
-            [survey_id, file_id],
-        ).fetchall()
-    except duckdb.CatalogException:
-        return ()
-    return tuple(ColumnProfile(*row) for row in rows)
 
 
 def _remember(warehouse: Warehouse, folder: SurveyFolder) -> None:
@@ -185,10 +252,13 @@ def withdraw(warehouse: Warehouse, survey_id: str) -> None:
             con.execute(f"drop table raw.{quoted(name)}")
         for schema, name in (
             *(("quality", n) for n in ("loads", "quarantine", "codebook")),
-            *(("raw", n) for n in ("arrival_checks", "arrival_profiles")),
+            *(("raw", n) for n in ("expectation_results", "arrival_profiles")),
         ):
             if table_exists(con, schema, name):
                 con.execute(f"delete from {schema}.{name} where survey_id = ?", [survey_id])
         if table_exists(con, "staging", "household_waves"):
             con.execute("delete from staging.household_waves where survey_id = ?", [survey_id])
     shutil.rmtree(warehouse.paths.accepted / survey_id, ignore_errors=True)
+    with State.updated(warehouse.paths) as state:
+        state.surveys.pop(survey_id, None)
+        state.published = ""

@@ -5,15 +5,16 @@ Belongs here: collecting results of ingest, Great Expectations and dbt. Does not
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Iterator
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
 
 from dagster_project.resources import Warehouse
 from expectations.departure import departure_suite
-from expectations.runner import Outcome, run_suite
-from publication.tables import Contract
+from expectations.runner import Outcome, combined, run_suite
+from publication.tables import Contract, Table
 from warehouse.database import quoted
 
 EXPECTED_TABLES = ("capital.household_capitals", "integration.household_dimensions", "harmonized.coverage",
@@ -28,69 +29,60 @@ CHECKS = pa.schema(
     ]
 )
 
-DBT_STATUS = {"pass": "passed", "fail": "failed", "error": "failed", "warn": "failed", "skipped": "not_run"}
-
 
 def departure_outcomes(warehouse: Warehouse, contract: Contract) -> list[tuple[str, Outcome]]:
-    """Great Expectations on the marts that leave, one survey at a time where a table is large."""
+    """Great Expectations on the tables that leave.
+
+    A table of households is validated a survey at a time, so that memory does not grow with the number of surveys;
+    the outcomes of its surveys are added up.
+    """
     found = []
-    for name in EXPECTED_TABLES:
-        table = contract[name]
-        target = f"{quoted(table.schema)}.{quoted(table.name)}"
-        frame = warehouse.query(f"select * from {target}")
-        found += [(name, o) for o in run_suite(name, departure_suite(table), frame)]
+    with warehouse.connect(read_only=True) as con:
+        for name in EXPECTED_TABLES:
+            table = contract[name]
+            suite = departure_suite(table)
+            frames = _by_survey(con, table) if "household_id" in table.key else _whole(con, table)
+            parts = [run_suite(name, suite, frame) for frame in frames]
+            found += [(name, combined(same)) for same in zip(*parts, strict=True)]
     return found
+
+
+def _whole(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pd.DataFrame]:
+    yield con.execute(f"select * from {quoted(table.schema)}.{quoted(table.name)}").df()
+
+
+def _by_survey(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pd.DataFrame]:
+    source = f"{quoted(table.schema)}.{quoted(table.name)}"
+    surveys = con.execute(f"select distinct survey_id from {source} order by survey_id").fetchall()
+    for (survey_id,) in surveys:
+        yield con.execute(f"select * from {source} where survey_id = ?", [survey_id]).df()
+
+
+def check_row(table: str, outcome: Outcome) -> dict[str, object]:
+    """What came of an expectation, as a row of `quality.checks`."""
+    return {
+        "source": "great_expectations",
+        "check": outcome.expectation.name,
+        "table": table,
+        "status": "passed" if outcome.is_met else "failed",
+        "severity": outcome.expectation.severity,
+        "n_failed": outcome.n_failed,
+        "message": None if outcome.is_met else outcome.observed,
+    }
+
+
+LATEST = "is_accepted qualify loaded_at = max(loaded_at) over (partition by survey_id)"
+"""Results of the load of each survey that the tables are made from."""
 
 
 def store_checks(warehouse: Warehouse, leaving: list[tuple[str, Outcome]]) -> int:
     """Write `quality.checks`; the audit adds its own when it publishes. Returns the number of rows."""
     names = ", ".join(quoted(name) for name in CHECKS.names)
     with warehouse.connect(read_only=True) as con:
-        rows = con.execute(f"select {names} from raw.arrival_checks").to_arrow_table().to_pylist()
-    rows += [
-        {
-            "source": "great_expectations",
-            "check": o.expectation.name,
-            "table": name,
-            "status": "passed" if o.is_met else "failed",
-            "severity": o.expectation.severity,
-            "n_failed": o.n_failed,
-            "message": None if o.is_met else o.observed,
-        }
-        for name, o in leaving
-    ]
-    rows += dbt_checks(warehouse.paths.dbt / "target")
+        arriving = con.execute(f"select {names} from raw.expectation_results where {LATEST}").to_arrow_table()
+        models = con.execute(f"select {names} from raw.dbt_checks").to_arrow_table()
+    rows = [*arriving.to_pylist(), *(check_row(name, o) for name, o in leaving), *models.to_pylist()]
     unique = {(r["source"], r["check"], r["table"]): r for r in rows}
     table = pa.Table.from_pylist(list(unique.values()), CHECKS)
     warehouse.store("quality", {"checks": table})
     return int(table.num_rows)
-
-
-def dbt_checks(target: Path) -> list[dict[str, object]]:
-    """Results of dbt's tests and unit tests in every run kept under `target`."""
-    rows = []
-    for results in sorted(target.rglob("run_results.json"), key=lambda p: p.stat().st_mtime):
-        manifest = results.with_name("manifest.json")
-        if not manifest.exists():
-            manifest = target / "manifest.json"
-        nodes = json.loads(manifest.read_text(encoding="utf-8"))
-        known = {**nodes["nodes"], **nodes.get("unit_tests", {})}
-        for result in json.loads(results.read_text(encoding="utf-8"))["results"]:
-            node = known.get(result["unique_id"])
-            if node is None or node["resource_type"] not in ("test", "unit_test"):
-                continue
-            tested = node.get("attached_node") or node.get("tested_node_unique_id") or result["unique_id"]
-            rows.append(
-                {
-                    "source": "dbt",
-                    "check": node["name"],
-                    "table": str(tested).rsplit(".", 1)[-1],
-                    "status": DBT_STATUS.get(result["status"], "failed"),
-                    "severity": "warning"
-                    if str(node.get("config", {}).get("severity", "error")).lower() == "warn"
-                    else "error",
-                    "n_failed": int(result.get("failures") or 0),
-                    "message": None if result["status"] == "pass" else result.get("message"),
-                }
-            )
-    return rows

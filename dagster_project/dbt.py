@@ -1,50 +1,150 @@
-"""The dbt project as Dagster sees it.
+"""The dbt project as Dagster sees it: where it is, its manifest, and a build in this process.
 
-Belongs here: where it is, and that its manifest exists before anything loads it.
+dbt runs in the process of the step, not as a command of its own: starting dbt and parsing the project twice costs
+more than building all models of these surveys.
+
+Belongs here: running dbt and passing on what it says. Does not belong here: which models run (`defs/transform`).
 """
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from dagster_dbt import DbtProject
+import dagster as dg
+import pyarrow as pa
+from dagster_dbt import DagsterDbtTranslator, DbtProject
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from dagster_project.checks import CHECKS
+from dagster_project.resources import Warehouse
+from warehouse.database import replace_rows
 from warehouse.paths import Paths
 
+STATUS = {"pass": "passed", "skipped": "not_run"}
+"""dbt's status of a test as ours; every other one is a failure."""
+BAD = {"error", "fail", "runtime error"}
+
 PATHS = Paths.from_environment()
-DBT = Path(sys.executable).with_name("dbt")
+TARGET = PATHS.warehouse / "dbt"
 os.environ.setdefault("WAREHOUSE_BUILD_DATABASE", str(PATHS.build_database))
+PLACES = (
+    *("--project-dir", str(PATHS.dbt), "--profiles-dir", str(PATHS.dbt)),
+    *("--target-path", str(TARGET), "--log-path", str(TARGET), "--log-level", "none"),
+)
 
 
-def ensure_manifest(folder: Path) -> None:
-    """Parse the dbt project unless the manifest is newer than every file of it.
+@cache
+def parsed() -> Any:
+    """Manifest object of the project; parsed once a process.
 
     Raises
     ------
     RuntimeError
         dbt could not parse the project; the message is dbt's own.
     """
-    manifest = folder / "target" / "manifest.json"
+    from dbt.cli.main import dbtRunner
+
+    done = dbtRunner().invoke(["parse", *PLACES])
+    if not done.success:
+        raise RuntimeError(f"the dbt project does not parse: {done.exception}")
+    return done.result
+
+
+def ensure_manifest(folder: Path, target: Path) -> None:
+    """Parse the dbt project unless the manifest is newer than every file of it."""
+    manifest = target / "manifest.json"
     sources = [
         p
         for pattern in ("*.yml", "models/**/*", "macros/**/*", "tests/**/*")
         for p in folder.glob(pattern)
         if p.is_file()
     ]
-    if manifest.exists() and manifest.stat().st_mtime >= max(p.stat().st_mtime for p in sources):
-        return
-    done = subprocess.run(
-        [DBT, "parse", "--quiet", "--project-dir", folder, "--profiles-dir", folder],
-        capture_output=True,
-        text=True,
-        check=False,
+    if not manifest.exists() or manifest.stat().st_mtime < max(p.stat().st_mtime for p in sources):
+        parsed()
+
+
+ensure_manifest(PATHS.dbt, TARGET)
+project = DbtProject(project_dir=PATHS.dbt, profiles_dir=PATHS.dbt, target_path=TARGET)
+
+
+def build(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    translator: DagsterDbtTranslator,
+    **variables: object,
+) -> Iterator[Any]:
+    """Run `dbt build` for the assets of this step, and give its models and tests as Dagster events.
+
+    Parameters
+    ----------
+    context
+        Of the step; its selected assets are the models to build.
+    warehouse
+        Where the results of the tests are kept until they are published (`raw.dbt_checks`).
+    translator
+        The one that named the assets.
+    variables
+        dbt variables of this run.
+
+    Raises
+    ------
+    dagster.Failure
+        A model or test failed; names each with dbt's message.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt_common.events.functions import msg_to_dict
+
+    messages: list[dict[str, Any]] = []
+
+    def keep(event: Any) -> None:
+        if event.info.name in {"LogModelResult", "LogTestResult"}:
+            messages.append(msg_to_dict(event))
+
+    models = sorted(key.path[-1] for key in context.selected_asset_keys)
+    done = dbtRunner(manifest=parsed(), callbacks=[keep]).invoke(
+        ["build", *PLACES, "--vars", json.dumps(variables), "--select", *models]
     )
-    if done.returncode != 0:
-        raise RuntimeError(f"the dbt project does not parse:\n{done.stdout}{done.stderr}")
+    results: list[Any] = getattr(done.result, "results", [])
+    checks = pa.Table.from_pylist(
+        [{"step": context.op.name, **row} for row in check_rows(results)],
+        CHECKS.insert(0, pa.field("step", pa.string())),
+    )
+    with warehouse.connect() as con:
+        replace_rows(con, "raw", "dbt_checks", checks, step=context.op.name)
+    for message in messages:
+        yield from DbtCoreCliEventMessage(message, {}).to_default_asset_events(
+            project.manifest_path, translator, context, TARGET, project
+        )
+    if not done.success:
+        failed = [f"{r.node.name}: {r.message}" for r in results if str(r.status) in BAD]
+        raise dg.Failure("dbt: " + ("; ".join(failed) or str(done.exception)), allow_retries=False)
 
 
-ensure_manifest(PATHS.dbt)
-project = DbtProject(project_dir=PATHS.dbt, profiles_dir=PATHS.dbt)
+def check_rows(results: Iterable[Any]) -> Iterator[dict[str, object]]:
+    """Tests and unit tests among the results of a dbt run, as rows of `quality.checks`."""
+    for result in results:
+        node = result.node
+        if node.resource_type not in ("test", "unit_test"):
+            continue
+        tested = (
+            getattr(node, "attached_node", None)
+            or getattr(node, "tested_node_unique_id", None)
+            or node.unique_id
+        )
+        status = str(result.status)
+        yield {
+            "source": "dbt",
+            "check": node.name,
+            "table": str(tested).rsplit(".", 1)[-1],
+            "status": STATUS.get(status, "failed"),
+            "severity": "warning"
+            if str(getattr(node.config, "severity", "error")).lower() == "warn"
+            else "error",
+            "n_failed": int(result.failures or 0),
+            "message": None if status == "pass" else result.message,
+        }

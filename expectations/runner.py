@@ -39,10 +39,17 @@ class Expectation:
 
     @property
     def name(self) -> str:
-        """Short name, unique within a suite: the type and the column it speaks of."""
+        """Short name, unique within a suite: the type, the column it speaks of, and whether a share may fail."""
         short = self.type.removeprefix("expect_").removeprefix("column_values_to_").removeprefix("column_")
-        columns = self.kwargs.get("column") or " ".join(self.kwargs.get("column_list", ()))
-        return f"{columns}: {short}" if columns else short
+        if "mostly" in self.kwargs:
+            short += " mostly"
+        return f"{' '.join(self.columns)}: {short}" if self.columns else short
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns it speaks of; empty for one about the whole table."""
+        keys = ("column", "column_A", "column_B")
+        return (*(self.kwargs[k] for k in keys if k in self.kwargs), *self.kwargs.get("column_list", ()))
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,34 @@ class Outcome:
     observed: str
 
 
+def combined(parts: Sequence[Outcome]) -> Outcome:
+    """One outcome of an expectation that was tried on each part of a table."""
+    unmet = [o for o in parts if not o.is_met]
+    return Outcome(
+        parts[0].expectation,
+        not unmet,
+        sum(o.n_failed for o in unmet),
+        "; ".join(dict.fromkeys(o.observed for o in unmet or parts[:1]))[:300],
+    )
+
+
 class ExpectationDidNotRun(RuntimeError):
     """An expectation raised instead of giving a result; the suite or the adapter is wrong, not the data."""
+
+
+def fault_of(expectation: Expectation) -> str:
+    """What is wrong with an expectation itself: a type that does not exist, or arguments it does not take."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    try:
+        get_expectation_impl(expectation.type)(**expectation.kwargs)
+    except ExpectationNotFoundError:
+        return "Great Expectations knows no expectation of this type"
+    except ValueError as error:
+        return f"its arguments do not fit: {'; '.join(str(error).splitlines()[1:])}"
+    return ""
 
 
 def run_suite(name: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> tuple[Outcome, ...]:

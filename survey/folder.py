@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
@@ -30,6 +30,7 @@ from survey.vocabulary import (
     Grain,
     Rule,
     Survey,
+    SurveyFile,
     WaveColumn,
 )
 
@@ -82,6 +83,8 @@ class SurveyFolder:
         The rows of the CSV files, in file order.
     lines
         By name of a CSV file: the line on which each of its rows ends.
+    inbox
+        Where newer files of the survey arrive; None where it has no inbox.
     """
 
     path: Path
@@ -91,6 +94,7 @@ class SurveyFolder:
     crosswalk: tuple[CrosswalkRow, ...]
     corrections: tuple[Correction, ...]
     lines: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False)
+    inbox: Path | None = None
 
     @property
     def survey_id(self) -> str:
@@ -149,15 +153,24 @@ class SurveyFolder:
             )
         return file_id, variable
 
-    def digest(self) -> str:
-        """sha256 over every declaring file and every data file: what this survey's numbers depend on."""
-        total = hashlib.sha256()
-        names = [SURVEY_FILE, *TABLES, *sorted({f.path for f in self.survey.files})]
-        for name in names:
-            path = self.path / name
-            total.update(name.encode())
-            total.update(sha256_of(path).encode() if path.exists() else b"absent")
-        return total.hexdigest()
+    def root_of(self, file: SurveyFile) -> Path:
+        """Folder that `file.path` is in: the inbox where something arrived for it, else the survey folder."""
+        if self.inbox is not None and (self.inbox / file.path).is_file():
+            return self.inbox
+        return self.path
+
+    def expected_sha256(self, file: SurveyFile) -> tuple[str | None, str]:
+        """What a file must hash to, if that is said, and who says it.
+
+        `survey.yml` binds the file in the survey folder only; one in the inbox may have `<name>.sha256` beside it,
+        as `sha256sum` writes it.
+        """
+        root = self.root_of(file)
+        if root == self.path:
+            return file.sha256, SURVEY_FILE
+        beside = root / f"{file.path}.sha256"
+        said = beside.read_text(encoding="utf-8", errors="replace").split() if beside.is_file() else []
+        return (said[0].lower() if said else None), beside.name
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -177,7 +190,9 @@ def list_survey_folders(surveys: Path) -> tuple[Path, ...]:
     return tuple(sorted(p.parent for p in surveys.glob(f"*/{SURVEY_FILE}")))
 
 
-def load_folder(path: Path, indicator_ids: Iterable[str] | None = None) -> SurveyFolder:
+def load_folder(
+    path: Path, indicator_ids: Iterable[str] | None = None, inbox: Path | None = None
+) -> SurveyFolder:
     """Read and cross-check a survey folder.
 
     Parameters
@@ -186,6 +201,8 @@ def load_folder(path: Path, indicator_ids: Iterable[str] | None = None) -> Surve
         The folder.
     indicator_ids
         Ids of the catalog; where given, the crosswalk must speak of each of them in each wave.
+    inbox
+        Where newer files of the survey arrive; one of the same path goes before the folder's own.
 
     Raises
     ------
@@ -213,6 +230,7 @@ def load_folder(path: Path, indicator_ids: Iterable[str] | None = None) -> Surve
             "crosswalk.csv": tuple(line for line, _ in crosswalk),
             "corrections.csv": tuple(line for line, _ in corrections),
         },
+        inbox=inbox,
     )
     found = [
         *_check_survey(folder),
@@ -295,9 +313,8 @@ def _salvaged(data: Any) -> Survey | None:
     parts: dict[str, Any] = {}
     for name in ("waves", "site", "sites", "files", "sampling_weight"):
         try:
-            parts[name] = TypeAdapter[Any](Survey.model_fields[name].annotation).validate_python(
-                data.get(name)
-            )
+            kind: Any = cast(Any, Survey.model_fields[name].annotation)
+            parts[name] = TypeAdapter[Any](kind).validate_python(data.get(name))
         except (ValidationError, AttributeError):
             return None
     if not all(parts[name] for name in ("waves", "sites", "files")):

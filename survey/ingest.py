@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +61,9 @@ CREATE TABLE IF NOT EXISTS quality.codebook (
     survey_id VARCHAR, file_id VARCHAR, "column" VARCHAR, position BIGINT, label VARCHAR, type_as_stored VARCHAR,
     value_labels VARCHAR, missing_declared VARCHAR, note VARCHAR, is_synthetic BOOLEAN);
 """
+
+
+Inspection = Callable[[Mapping[str, Path]], Iterable[Problem]]
 
 
 class Labelled(Protocol):
@@ -164,6 +167,7 @@ def ingest(
     landing: Path,
     con: duckdb.DuckDBPyConnection,
     indicators: Mapping[str, Labelled] | None = None,
+    inspect: Inspection | None = None,
 ) -> SurveyLoad:
     """Load a survey into `raw` and `quality`, replacing its former rows; or refuse it and leave them.
 
@@ -177,11 +181,13 @@ def ingest(
         Connection to the build database, in no transaction.
     indicators
         Catalog; messages about a cell then say which indicators it feeds.
+    inspect
+        Asked about the landed files, by file id, before anything is replaced; what it finds refuses the survey.
 
     Returns
     -------
     SurveyLoad
-        Refused where any file has the wrong structure or a correction no longer fits.
+        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` says so.
     """
     con.execute(TABLES)
     problems: list[Problem] = []
@@ -189,6 +195,8 @@ def ingest(
         landed = [found for file in folder.survey.files if (found := _land(folder, file, landing, problems))]
         if not problems:
             problems += _find_corrections(folder, landed, con)
+        if not problems and inspect is not None:
+            problems += inspect({file.file.file_id: file.part for file in landed})
         if problems:
             synthetic = folder.survey.is_synthetic
             return refuse(folder.survey_id, problems, con, is_synthetic=synthetic)
@@ -258,19 +266,21 @@ def _land(folder: SurveyFolder, file: SurveyFile, landing: Path, problems: list[
     before = len(problems)
     declared = folder.columns_of(file.file_id)
     part = landed_path(landing, folder.survey_id, file.file_id).with_suffix(".part")
-    path = folder.path / file.path
+    root = folder.root_of(file)
+    path = root / file.path
     digest = ""
     try:
         if path.is_file():
             digest = sha256_of(path)
-        if digest and file.sha256 is not None and digest != file.sha256:
+        expected, witness = folder.expected_sha256(file)
+        if digest and expected is not None and digest != expected:
             message = (
-                f"sha256 is {digest}, survey.yml says {file.sha256}: the file was replaced or damaged; "
+                f"sha256 is {digest}, {witness} says {expected}: the file was replaced or damaged; "
                 "check it, then correct sha256"
             )
             problems.append(Problem(file.path, None, message))
             return None
-        with opened(file, folder.path) as received:
+        with opened(file, root) as received:
             problems += [Problem(file.path, None, m) for m in _structure(file, declared, received)]
             if len(problems) > before:
                 return None

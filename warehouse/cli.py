@@ -81,7 +81,7 @@ def status() -> None:
     state = State.load(paths)
     out.print(f"published: {state.published_at or 'never'}")
     if state.failure:
-        out.print(f"last refresh did not publish: {state.failure}", markup=False)
+        out.print(f"the refresh at {state.failed_at} did not publish: {state.failure}", markup=False)
 
 
 app.command()(survey_commands.new_survey)

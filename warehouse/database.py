@@ -62,6 +62,11 @@ def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool
     return bool(found and found[0])
 
 
+def append_rows(con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table) -> None:
+    """Add rows to a table, creating it where it is not there yet."""
+    replace_rows(con, schema, name, rows)
+
+
 def replace_rows(
     con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table, **partition: str
 ) -> None:

@@ -7,19 +7,15 @@ schedules and sensors start. Does not belong here: any step of the data's path.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from warehouse.paths import CHECKOUT, Paths
-from warehouse.state import (
-    State,
-    SurveyState,
-    code_digest,
-    declared_digest,
-    now,
-    survey_digest,
-    total_digest,
-)
+from warehouse.state import State, SurveyState, now, survey_inputs, total_digest
+
+if TYPE_CHECKING:
+    from dagster import ExecuteInProcessResult
 
 Progress = Callable[[str], None]
 
@@ -36,7 +32,7 @@ class Outcome:
     received
         Surveys that were loaded anew.
     refused
-        Problems by refused survey, also of those that were refused before and have not changed.
+        Problems by survey that was refused or failed, also of those that were refused before and have not changed.
     is_published
         A new version is visible.
     failure
@@ -80,52 +76,51 @@ def refresh(
         `only` names a survey without a folder.
     """
     paths.make()
-    folders = {p.parent.name: p.parent for p in sorted(paths.surveys.glob("*/survey.yml"))}
-    unknown = sorted(set(only) - set(folders))
+    inputs = survey_inputs(paths)
+    unknown = sorted(set(only) - set(inputs))
     if unknown:
-        raise UnknownSurvey(f"no folder data/surveys/{unknown[0]}; there are: {', '.join(folders) or 'none'}")
+        raise UnknownSurvey(f"no folder data/surveys/{unknown[0]}; there are: {', '.join(inputs) or 'none'}")
     state = State.load(paths)
-    digests = {s: survey_digest(f) for s, f in folders.items()}
-    code, declared = code_digest(), declared_digest(paths)
-    # code and catalog decide how a survey is read, so a change of either makes every survey stale
-    digests = {s: total_digest(code, declared, {s: d}) for s, d in digests.items()}
-    wanted = [s for s in folders if not only or s in only]
-    stale = [s for s in wanted if force or s not in state.surveys or state.surveys[s].digest != digests[s]]
-    withdrawn = [] if only else sorted(set(state.surveys) - set(folders))
-    total = total_digest(code, declared, {s: digests[s] for s in folders})
+    wanted = [s for s in inputs if not only or s in only]
+    stale = [s for s in wanted if force or _is_stale(state.surveys.get(s), inputs[s])]
+    withdrawn = [] if only else sorted(set(state.surveys) - set(inputs))
+    total = total_digest(inputs)
     if not stale and not withdrawn and state.published == total and not force:
         progress("nothing changed since the last refresh")
         return Outcome(refused=_refused(state, wanted))
     runner = _Runner(paths, progress)
     for survey_id in withdrawn:
         runner.withdraw(survey_id)
-        del state.surveys[survey_id]
-    received = []
     for survey_id in stale:
-        problems = runner.receive(survey_id)
-        status = "refused" if problems else "accepted"
-        state.surveys[survey_id] = SurveyState(digests[survey_id], status, list(problems), now())
-        state.published = ""
-        state.save(paths)
-        if not problems:
-            received.append(survey_id)
-    accepted = [s for s in folders if (paths.accepted / s).is_dir()]
+        runner.receive(survey_id)
+    failure = _build(paths, runner)
+    if failure:
+        with State.updated(paths) as state:
+            state.failure, state.failed_at = failure, now()
+    state = State.load(paths)
+    received = tuple(s for s in stale if state.surveys[s].status == "accepted")
+    return Outcome(received, _refused(state, wanted), not failure, failure)
+
+
+def _is_stale(last: SurveyState | None, inputs: Mapping[str, str]) -> bool:
+    return last is None or last.status == "failed" or last.inputs != inputs
+
+
+def _build(paths: Paths, runner: _Runner) -> str:
+    """Rebuild what depends on the surveys received, and publish; returns why not, or nothing."""
+    surveys = State.load(paths).surveys
+    accepted = [s for s in surveys if (paths.accepted / s).is_dir()]
     if not accepted:
-        state.failure = "no survey was ever accepted, so there is nothing to publish"
-        state.save(paths)
-        return Outcome(tuple(received), _refused(state, wanted), False, state.failure)
-    state.failure = runner.build(received)
-    if not state.failure:
-        state.published, state.published_at = total, now()
-    state.save(paths)
-    return Outcome(tuple(received), _refused(state, wanted), not state.failure, state.failure)
+        return "no survey was ever accepted, so there is nothing to publish"
+    # also those of a refresh that was stopped before it got here
+    return runner.harmonise([s for s in accepted if not surveys[s].is_harmonised]) or runner.publish()
 
 
 def _refused(state: State, wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {
         s: tuple(state.surveys[s].problems)
         for s in wanted
-        if s in state.surveys and state.surveys[s].status == "refused"
+        if s in state.surveys and state.surveys[s].status != "accepted"
     }
 
 
@@ -144,30 +139,27 @@ class _Runner:
         self.instance = dg.DagsterInstance.get()
         self.definitions = defs()
 
-    def receive(self, survey_id: str) -> tuple[str, ...]:
-        """Receive one survey; returns why it was refused, or nothing."""
+    def receive(self, survey_id: str) -> None:
+        """Receive one survey; what became of it is in the state."""
         self.progress(f"receiving {survey_id}")
-        job = self.definitions.resolve_job_def("receive_survey")
-        result = job.execute_in_process(
-            QUIET, partition_key=survey_id, instance=self.instance, raise_on_error=False
-        )
-        return () if result.success else _reasons(result)
+        self._run("receive_survey", partition_key=survey_id)
 
-    def build(self, received: Sequence[str]) -> str:
-        """Rebuild everything that depends on the surveys received and publish; returns why not, or nothing."""
-        for first, last in _blocks(received, self._partitions()):
-            self.progress(f"harmonising {first}" if first == last else f"harmonising {first} to {last}")
-            failure = self._run(
-                "harmonise_surveys",
-                {
-                    "dagster/asset_partition_range_start": first,
-                    "dagster/asset_partition_range_end": last,
-                },
-            )
+    def harmonise(self, surveys: Sequence[str]) -> str:
+        """Write what is declared and run the models of these surveys; returns why not, or nothing."""
+        self.progress("writing what is declared")
+        failure = self._run("declare_surveys")
+        for first, last in _blocks(surveys, self._partitions()):
             if failure:
-                return failure
+                break
+            self.progress(f"harmonising {first}" if first == last else f"harmonising {first} to {last}")
+            block = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+            failure = self._run("harmonise_surveys", tags=block)
+        return failure
+
+    def publish(self) -> str:
+        """Build marts and results, audit, publish; returns why not, or nothing."""
         self.progress("building marts, analysis and publication")
-        return self._run("publish_warehouse", {})
+        return self._run("publish_warehouse")
 
     def withdraw(self, survey_id: str) -> None:
         """Take a survey out whose folder is gone."""
@@ -182,10 +174,10 @@ class _Runner:
 
         return list(surveys.get_partition_keys())
 
-    def _run(self, job_name: str, tags: dict[str, str]) -> str:
+    def _run(self, job_name: str, **arguments: Any) -> str:
         job = self.definitions.resolve_job_def(job_name)
-        result = job.execute_in_process(QUIET, tags=tags, instance=self.instance, raise_on_error=False)
-        return "" if result.success else "; ".join(_reasons(result))
+        result = job.execute_in_process(QUIET, instance=self.instance, raise_on_error=False, **arguments)
+        return "" if result.success else "\n".join(_reasons(result))
 
 
 def _blocks(chosen: Iterable[str], partitions: Sequence[str]) -> list[tuple[str, str]]:
@@ -200,19 +192,27 @@ def _blocks(chosen: Iterable[str], partitions: Sequence[str]) -> list[tuple[str,
     return [(partitions[b[0]], partitions[b[-1]]) for b in blocks]
 
 
-def _reasons(result: object) -> tuple[str, ...]:
-    """Why a run failed, in the words of the step that failed."""
+def _reasons(result: ExecuteInProcessResult) -> tuple[str, ...]:
+    """Why a run failed, in the words of the checks and steps that failed."""
     reasons: list[str] = []
-    for event in result.all_events:  # type: ignore[attr-defined]
-        if event.is_step_failure:
-            data = event.step_failure_data
-            failure = data.user_failure_data
-            problems = failure.metadata.get("problems") if failure else None
-            if problems is not None:
-                reasons += [line.removeprefix("- ") for line in problems.md_str.splitlines()]
-            elif failure is not None and failure.description:
-                reasons.append(failure.description)
-            elif data.error is not None:
-                cause = data.error.cause or data.error
-                reasons.append(f"{event.step_key}: {cause.message.strip()}")
+    for check in result.get_asset_check_evaluations():
+        unmet = check.metadata.get("unmet")
+        if not check.passed and check.severity.value == "ERROR" and unmet is not None:
+            reasons += _lines(unmet)
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        failure = data.user_failure_data
+        if failure is not None and failure.description:
+            reasons.append(failure.description)
+        elif data.error is not None and not (
+            reasons and "DagsterAssetCheckFailedError" in data.error.message
+        ):
+            cause = data.error.cause or data.error
+            reasons.append(f"{event.step_key}: {cause.message.strip()}")
     return tuple(dict.fromkeys(reasons)) or ("the run failed; its log is in the Dagster UI",)
+
+
+def _lines(markdown: Any) -> list[str]:
+    return [line.removeprefix("- ") for line in markdown.md_str.splitlines()]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from warehouse.paths import CHECKOUT, Paths
 
@@ -22,9 +22,11 @@ CODE = (
     *("dbt/models", "dbt/macros", "dbt/tests"),
 )
 """Folders whose Python, SQL and YAML decide the numbers."""
+CODE_INPUT, DECLARED_INPUT = "the code", "the catalog or the literature"
+"""Names of the inputs that all surveys share."""
 SUFFIXES = {".py", ".sql", ".yml", ".html", ".css", ".js", ".j2"}
-NOT_READ = {".md"}
-"""Files of a survey folder that no number depends on."""
+NOT_READ = {".md", ".part"}
+"""Files of a survey folder or inbox that no number depends on: notes, and uploads that are not complete."""
 
 
 @dataclass
@@ -33,20 +35,23 @@ class SurveyState:
 
     Attributes
     ----------
-    digest
-        Content of its folder then.
+    inputs
+        sha256 by input then, as `survey_inputs` gives them.
     status
-        accepted or refused.
+        accepted, refused (its folder or files cannot be used) or failed (it could not be tried; tried again next).
     problems
-        Why it was refused.
+        Why it was refused or failed.
     at
         When, UTC.
+    is_harmonised
+        Whether the models have been run on what was accepted; a refresh that was killed before goes on from here.
     """
 
-    digest: str
+    inputs: dict[str, str]
     status: str
     problems: list[str]
     at: str
+    is_harmonised: bool = False
 
 
 @dataclass
@@ -58,17 +63,20 @@ class State:
     surveys
         By survey id.
     published
-        Digest of everything that the published version was made from; empty before the first publication.
+        Digest of everything that the published version was made from; empty while none is up to date.
     published_at
         When, UTC.
     failure
         Why the last refresh did not publish; empty where it did.
+    failed_at
+        When, UTC; empty where it did.
     """
 
     surveys: dict[str, SurveyState] = field(default_factory=dict)
     published: str = ""
     published_at: str = ""
     failure: str = ""
+    failed_at: str = ""
 
     @classmethod
     def load(cls, paths: Paths) -> State:
@@ -79,6 +87,31 @@ class State:
             return cls(surveys=surveys, **found)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls()
+
+    @classmethod
+    @contextmanager
+    def updated(cls, paths: Paths) -> Iterator[State]:
+        """Read the state, change it in the block, write it."""
+        state = cls.load(paths)
+        yield state
+        state.save(paths)
+
+    def received(self, survey_id: str, inputs: dict[str, str], status: str, problems: Iterable[str]) -> None:
+        """Remember an attempt at a survey; what was harmonised of it before stays so unless it was replaced."""
+        former = self.surveys.get(survey_id)
+        is_harmonised = former is not None and former.is_harmonised and status != "accepted"
+        self.surveys[survey_id] = SurveyState(inputs, status, list(problems), now(), is_harmonised)
+        self.published = ""
+
+    def was_published(self) -> None:
+        """Remember that a version made from these surveys is visible."""
+        self.published, self.published_at = total_digest(self.inputs), now()
+        self.failure = self.failed_at = ""
+
+    @property
+    def inputs(self) -> dict[str, dict[str, str]]:
+        """Inputs by survey at the last attempt."""
+        return {s: found.inputs for s, found in self.surveys.items()}
 
     def save(self, paths: Paths) -> None:
         """Write the state by rename, so that a killed refresh leaves the old one."""
@@ -97,9 +130,49 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def survey_digest(folder: Path) -> str:
-    """sha256 over all files of a survey folder that its numbers can depend on."""
-    return _digest(folder, (p for p in folder.rglob("*") if p.suffix not in NOT_READ))
+def survey_inputs(paths: Paths) -> dict[str, dict[str, str]]:
+    """By survey: sha256 of everything that decides its numbers, by what it is.
+
+    These are the files of its folder and of its inbox, and the code and catalog that say how they are read.
+    """
+    shared = {CODE_INPUT: code_digest(), DECLARED_INPUT: declared_digest(paths)}
+    root = paths.surveys.parent
+    return {
+        file.parent.name: shared
+        | {
+            p.relative_to(root).as_posix(): sha256_of(p)
+            for p in (*_read(file.parent), *_read(paths.inbox / file.parent.name))
+        }
+        for file in sorted(paths.surveys.glob("*/survey.yml"))
+    }
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """What differs between two sets of inputs, in words."""
+    return [
+        f"{name} {'is new' if name not in before else 'is gone' if name not in after else 'changed'}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _read(root: Path) -> Iterator[Path]:
+    """Files under a survey's folder or inbox that its numbers can depend on."""
+    return (p for p in root.rglob("*") if p.is_file() and p.suffix not in NOT_READ)
+
+
+def inbox_files(paths: Paths, survey_id: str) -> dict[str, list[int]]:
+    """Size in bytes and time of change in nanoseconds of the complete files in a survey's inbox, by path."""
+    root = paths.inbox / survey_id
+    found = {p.relative_to(root).as_posix(): p.stat() for p in _read(root)}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(found.items())}
+
+
+def inbox_digest(paths: Paths, survey_id: str) -> str:
+    """sha256 over the complete files in a survey's inbox; empty where there is none."""
+    root = paths.inbox / survey_id
+    files = list(_read(root))
+    return _digest(root, files) if files else ""
 
 
 def code_digest() -> str:
@@ -118,12 +191,12 @@ def input_digests(paths: Paths) -> dict[str, str]:
     files = sorted(
         p for folder in (paths.catalog, paths.literature) for p in folder.rglob("*") if p.is_file()
     )
-    return {p.relative_to(paths.catalog.parent).as_posix(): _sha256(p) for p in files}
+    return {p.relative_to(paths.catalog.parent).as_posix(): sha256_of(p) for p in files}
 
 
-def total_digest(code: str, declared: str, surveys: dict[str, str]) -> str:
+def total_digest(inputs: Mapping[str, Mapping[str, str]]) -> str:
     """One digest of everything a publication is made from."""
-    return hashlib.sha256(json.dumps([code, declared, sorted(surveys.items())]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def code_version() -> str | None:
@@ -140,41 +213,33 @@ def code_version() -> str | None:
 def _digest(root: Path, files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for path in sorted(p for p in files if p.is_file()):
-        total.update(f"{path.relative_to(root).as_posix()}\0{_sha256(path)}\n".encode())
+        total.update(f"{path.relative_to(root).as_posix()}\0{sha256_of(path)}\n".encode())
     return total.hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's content."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def summary(paths: Paths) -> dict[str, Any]:
-    """What is fresh, stale, refused or new, and why: rows of `warehouse status`."""
+def summary(paths: Paths) -> dict[str, dict[str, str]]:
+    """What is fresh, stale, refused, failed, new or withdrawn, and why: rows of `warehouse status`."""
     state = State.load(paths)
-    found: dict[str, Any] = {}
-    folders = {p.parent.name: p.parent for p in sorted(paths.surveys.glob("*/survey.yml"))}
-    for survey_id, folder in folders.items():
+    found = {}
+    inputs = survey_inputs(paths)
+    for survey_id, current in inputs.items():
         last = state.surveys.get(survey_id)
         if last is None:
             found[survey_id] = {"status": "new", "since": "", "why": "never loaded"}
-        elif last.digest != survey_digest(folder):
-            found[survey_id] = {
-                "status": "stale",
-                "since": last.at,
-                "why": "its folder changed since the last load",
-            }
-        else:
-            fresh = last.status == "accepted"
-            found[survey_id] = {
-                "status": "fresh" if fresh else "refused",
-                "since": last.at,
-                "why": "" if fresh else "; ".join(last.problems),
-            }
-    for survey_id in sorted(set(state.surveys) - set(folders)):
-        found[survey_id] = {
-            "status": "withdrawn",
-            "since": state.surveys[survey_id].at,
-            "why": "its folder is gone",
-        }
+            continue
+        changed = changes(last.inputs, current)
+        why = [*changed, *(f"{last.status} before: {p}" if changed else p for p in last.problems)]
+        status = "stale" if changed else "fresh" if last.status == "accepted" else last.status
+        if not why and not last.is_harmonised:
+            status, why = "stale", ["the last refresh stopped before it was harmonised"]
+        found[survey_id] = {"status": status, "since": last.at, "why": "; ".join(why)}
+    for survey_id in sorted(set(state.surveys) - set(inputs)):
+        since = state.surveys[survey_id].at
+        found[survey_id] = {"status": "withdrawn", "since": since, "why": "its folder is gone"}
     return found

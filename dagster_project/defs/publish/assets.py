@@ -5,6 +5,7 @@ files are written (`publication`).
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,9 +13,11 @@ import dagster as dg
 from dagster_project.checks import departure_outcomes, store_checks
 from dagster_project.contract import contract_of
 from dagster_project.resources import Warehouse
+from expectations.page import write_quality_page
 from publication.audit import audit
 from publication.publish import Published, RunInfo, publish
-from warehouse.state import code_version, input_digests
+from publication.report import write_report
+from warehouse.state import State, code_version, input_digests
 
 CONTRACT = contract_of()
 CHECKS = dg.AssetKey(["quality", "checks"])
@@ -64,6 +67,7 @@ def checks(warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-a
     deps=[CHECKS],
     group_name="publish",
     kinds={"duckdb", "parquet", "csv"},
+    pool="duckdb_writer",
     description="What users open: audited, read-only, replaced as a whole.",
     check_specs=[
         dg.AssetCheckSpec(
@@ -80,7 +84,15 @@ def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse)
         check_name="audit", passed=audited.is_passed, metadata={"checks": len(audited.checks)}
     )
     run = RunInfo(context.run_id, code_version(), input_digests(warehouse.paths))
-    result = publish(warehouse.paths.build_database, warehouse.paths.published, CONTRACT, audited, run)
+    build = warehouse.paths.build_database
+
+    def pages(database: Path, folder: Path) -> None:
+        write_report(database, folder)
+        write_quality_page(build, database, folder / "quality.html")
+
+    result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages)
+    with State.updated(warehouse.paths) as state:
+        state.was_published()
     yield dg.MaterializeResult(metadata=_summary(result))
 
 

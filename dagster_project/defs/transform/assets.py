@@ -3,15 +3,16 @@
 Belongs here: which models run together and with which variables. Does not belong here: SQL (`dbt/models`).
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
-from dagster_project.dbt import project
+from dagster_project.dbt import build, project
 from dagster_project.partitions import surveys
+from dagster_project.resources import Warehouse
+from warehouse.state import State
 
 HARMONISED = "path:models/staging"
 
@@ -41,10 +42,14 @@ TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_chec
     name="harmonise",
     pool="duckdb_writer",
 )
-def harmonise(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def harmonise(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
     """Rebuild the surveys of this run; the rest of the table stays as it is."""
-    chosen = json.dumps({"survey_ids": list(context.partition_keys)})
-    yield from dbt.cli(["build", "--vars", chosen], context=context).stream()
+    chosen = list(context.partition_keys)
+    yield from build(context, warehouse, TRANSLATOR, survey_ids=chosen)
+    with State.updated(warehouse.paths) as state:
+        for survey_id in chosen:
+            if survey_id in state.surveys:
+                state.surveys[survey_id].is_harmonised = True
 
 
 @dbt_assets(
@@ -55,6 +60,6 @@ def harmonise(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterato
     name="marts",
     pool="duckdb_writer",
 )
-def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def marts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
     """Everything over all surveys."""
-    yield from dbt.cli(["build"], context=context).stream()
+    yield from build(context, warehouse, TRANSLATOR)
