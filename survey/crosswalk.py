@@ -107,14 +107,14 @@ def compile_wave(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str
     compiler = _WaveCompiler(folder, wave, catalog)
     rows = folder.rows_of(wave)
     cells = {i.id: compiler.cell(rows.get(i.id), i) for i in catalog.indicators}
-    return compiler.select(cells).sql(dialect=dialect, pretty=True)
+    return compiler.select(cells, _reason_type(dialect)).sql(dialect=dialect, pretty=True)
 
 
 def explain(folder: SurveyFolder, wave: str, indicator_id: str, catalog: Catalog) -> str:
     """SQL of one indicator in one wave, to be read by a person."""
     compiler = _WaveCompiler(folder, wave, catalog)
     cell = compiler.cell(folder.rows_of(wave).get(indicator_id), catalog.indicator[indicator_id])
-    return compiler.select({indicator_id: cell}).sql(dialect="duckdb", pretty=True)
+    return compiler.select({indicator_id: cell}, _reason_type("duckdb")).sql(dialect="duckdb", pretty=True)
 
 
 def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ...]:
@@ -247,7 +247,7 @@ class _WaveCompiler:
 
     # ---- the statement ------------------------------------------------------------------------------------
 
-    def select(self, cells: Mapping[str, Cell]) -> exp.Select:
+    def select(self, cells: Mapping[str, Cell], reasons: exp.DataType) -> exp.Select:
         survey = self.folder.survey
         wave = next(w for w in survey.waves if w.wave == self.wave)
         base = self.base.file_id
@@ -266,7 +266,7 @@ class _WaveCompiler:
         columns = [v.as_(name, quoted=True) for v, name in zip(values, KEY_COLUMNS, strict=True)]
         for indicator_id, cell in cells.items():
             columns.append(cell.value.as_(indicator_id, quoted=True))
-            columns.append(_cast(cell.reason, True).as_(indicator_id + MISSING_SUFFIX, quoted=True))
+            columns.append(exp.cast(cell.reason, reasons).as_(indicator_id + MISSING_SUFFIX, quoted=True))
         query = exp.select(*columns).from_(self._table(base).as_(base, quoted=True))
         for file in survey.household_files(self.wave):
             if file.file_id != base and file.file_id in self.joined:
@@ -368,6 +368,13 @@ class _WaveCompiler:
             elif not _allows(indicator, float(code.value)):
                 found.append(f"code {code.code!r} gives {code.value}, outside the catalog's bounds")
         return found
+
+
+def _reason_type(dialect: str) -> exp.DataType:
+    """Type of a missing reason: an enumeration where the engine has one, which stores a byte instead of a text."""
+    if dialect != "duckdb":
+        return exp.DataType.build("varchar")
+    return exp.DataType.build(f"enum({', '.join(repr(str(r)) for r in MissingReason)})", dialect="duckdb")
 
 
 # ---- expressions of the rules -----------------------------------------------------------------------------

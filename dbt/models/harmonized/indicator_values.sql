@@ -12,7 +12,7 @@ select
         {{ adapter.quote(i.indicator_id) }} as value, cast(null as varchar) as code,
     {%- endif %}
     '{{ i.unit }}' as unit,
-    {{ adapter.quote(i.indicator_id ~ '__missing') }} as missing_reason
+    cast({{ adapter.quote(i.indicator_id ~ '__missing') }} as varchar) as missing_reason
 from {{ household_waves }}
 {{ 'union all' if not loop.last }}
 {% endfor %}
