@@ -1,0 +1,147 @@
+"""A fifth and a sixth survey, added as folders only, appear wherever a survey can appear."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from new_surveys import HOUSEHOLDS, KOBO_SURVEY, NOT_ASKED, STATA_SURVEY, add_kobo_survey, add_stata_survey
+from typer.testing import CliRunner
+
+from publication.tables import load_contract
+from survey.catalog import load_catalog
+from warehouse.cli import app
+
+ROOT = Path(__file__).parents[2]
+NEW = {STATA_SURVEY: "qinghai", KOBO_SURVEY: "gansu"}
+
+ABOUT_PRINTED_STUDIES = {"analysis.study_capitals", "quality.replication"}
+ABOUT_CELLS_SET_ASIDE = {"quality.quarantine"}
+ABOUT_CHANGE_BETWEEN_WAVES = {"analysis.coupling_tests", "analysis.coupling_transitions"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of the checkout's surveys and the two new folders, refreshed once by the command."""
+    data = tmp_path_factory.mktemp("six") / "data"
+    for name in ("catalog", "literature", "surveys"):
+        shutil.copytree(ROOT / "data" / name, data / name)
+    catalog = load_catalog(data / "catalog")
+    add_stata_survey(data / "surveys", catalog)
+    add_kobo_survey(data / "surveys", catalog)
+    home = data.parent / "dagster"
+    home.mkdir()
+    environment = os.environ | {"WAREHOUSE_DATA": str(data), "DAGSTER_HOME": str(home)}
+    command = [sys.executable, "-c", "from warehouse.cli import main; main()", "refresh"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return data
+
+
+@pytest.fixture(scope="module")
+def published(data: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = duckdb.connect(str(data / "published" / "warehouse.duckdb"), read_only=True)
+    yield con
+    con.close()
+
+
+def values(con: duckdb.DuckDBPyConnection, table: str, column: str) -> set[str]:
+    return {v for (v,) in con.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall()}
+
+
+def test_both_appear_in_every_table_of_surveys(published: duckdb.DuckDBPyConnection) -> None:
+    checked = 0
+    for table in load_contract(ROOT / "data" / "catalog"):
+        name = f"{table.schema}.{table.name}"
+        if "survey_id" not in table.column_names or name in ABOUT_PRINTED_STUDIES | ABOUT_CELLS_SET_ASIDE:
+            continue
+        wanted = {STATA_SURVEY} if name in ABOUT_CHANGE_BETWEEN_WAVES else set(NEW)
+        assert wanted <= values(published, name, "survey_id"), name
+        checked += 1
+    assert checked > 20
+
+
+@pytest.mark.parametrize("table", ["region_comparison", "sensitivity", "sensitivity_ranks"])
+def test_both_regions_are_compared(published: duckdb.DuckDBPyConnection, table: str) -> None:
+    assert set(NEW.values()) <= values(published, f"analysis.{table}", "region")
+
+
+@pytest.mark.parametrize("test", ["oaxaca", "wald", "welch"])
+def test_both_regions_are_tested_against_the_others(published: duckdb.DuckDBPyConnection, test: str) -> None:
+    contrasts = published.execute(
+        "SELECT contrast FROM analysis.region_tests WHERE test = ?", [test]
+    ).fetchall()
+    compared = {region for (contrast,) in contrasts for region in contrast.split("|")}
+    assert set(NEW.values()) <= compared
+
+
+def test_every_model_of_all_surveys_is_fitted_on_both(published: duckdb.DuckDBPyConnection) -> None:
+    general = {m.id for m in load_catalog(ROOT / "data" / "catalog").models if not m.published_survey_ids}
+    for survey in NEW:
+        fitted = published.execute(
+            "SELECT DISTINCT model FROM analysis.regression_models WHERE survey_id = ?", [survey]
+        ).fetchall()
+        assert {m for (m,) in fitted} == general
+
+
+def test_every_household_arrives_in_every_wave_and_says_that_it_is_made_up(
+    published: duckdb.DuckDBPyConnection,
+) -> None:
+    found = published.execute(
+        "SELECT survey_id, wave, count(*), bool_and(is_synthetic) FROM harmonized.households "
+        "WHERE survey_id IN (?, ?) GROUP BY ALL ORDER BY ALL",
+        [KOBO_SURVEY, STATA_SURVEY],
+    ).fetchall()
+    assert found == [
+        (KOBO_SURVEY, "single", HOUSEHOLDS, True),
+        (STATA_SURVEY, "after", HOUSEHOLDS, True),
+        (STATA_SURVEY, "before", HOUSEHOLDS, True),
+    ]
+
+
+def test_what_was_not_asked_is_told_from_what_was_not_answered(published: duckdb.DuckDBPyConnection) -> None:
+    verdicts = published.execute(
+        "SELECT DISTINCT status, n_not_asked FROM harmonized.coverage WHERE survey_id = ? AND indicator_id = ?",
+        [STATA_SURVEY, NOT_ASKED],
+    ).fetchall()
+    assert verdicts == [("not_asked", HOUSEHOLDS)]
+    unclear = published.execute(
+        "SELECT n, n_dont_know FROM harmonized.coverage WHERE survey_id = ? AND wave = 'before' "
+        "AND indicator_id = 'head_health'",
+        [STATA_SURVEY],
+    ).fetchall()
+    assert unclear == [(HOUSEHOLDS - 1, 1)]
+
+
+def test_a_published_cell_leads_back_to_the_rows_of_a_repeat_group(
+    data: Path, published: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_DATA", str(data))
+    (area,) = published.execute(
+        "SELECT arable_land_area_mu FROM harmonized.households WHERE household_id = 'G002'"
+    ).fetchone()
+    assert area == pytest.approx((2001 + 2668 + 3335) * 0.0015)
+    told = CliRunner().invoke(app, ["trace", KOBO_SURVEY, "G002", "arable_land_area_mu"])
+    assert told.exit_code == 0
+    assert "[published]" in told.stdout
+    for row, received in ((5, 2001), (6, 2668), (7, 3335)):
+        assert f"export.zip [plots], row {row}, column plots/area: received '{received}'" in told.stdout
+
+
+def test_the_coverage_matrix_is_printed_and_drawn(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_DATA", str(data))
+    figure = tmp_path / "coverage.svg"
+    told = CliRunner().invoke(app, ["coverage", "--figure", str(figure)])
+    assert told.exit_code == 0
+    assert all(f"{survey}, " in told.stdout for survey in NEW)
+    drawn = figure.read_text(encoding="utf-8")
+    assert drawn.startswith("<svg")
+    assert "Qinghai" in drawn
