@@ -19,6 +19,8 @@ from analysis.weighting import MissingPolicy, composite
 
 MISSING = -1
 """Code of a household without a band or a lag, because a system is missing."""
+ROUNDING = 1e-9
+"""What a system may exceed 0-1 by without being wrong."""
 SYNCHRONOUS = -2
 """Code of a household whose systems differ by no more than the tolerance."""
 
@@ -340,5 +342,7 @@ def leave_one_out(
     for k in range(count):
         kept = np.arange(count) != k
         first = composite(matrix[:, kept], weights[kept], missing=MissingPolicy.LISTWISE).index
+        # A mean of ones may come out a rounding error above one.
+        first = np.where(first < 1 + ROUNDING, np.minimum(first, 1.0), first)
         columns.append(coupling(np.column_stack([first, rest]), alphas, variant, zero_rule=zero_rule).d)
     return np.column_stack(columns)

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -21,15 +22,17 @@ import pandas as pd
 import pyarrow as pa
 from scipy.stats import rankdata
 
-from analysis.arrays import FloatArray, IntArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.coupling import (
     MISSING,
+    ROUNDING,
     SYNCHRONOUS,
     Band,
     Closed,
     classify,
     coupling_means,
     lag,
+    leave_one_out,
     obstacle_degrees,
 )
 from analysis.coupling import coupling as couple
@@ -52,9 +55,6 @@ from survey.catalog import BandScheme, Catalog, WeightScheme
 
 Rows = dict[str, list[dict[str, Any]]]
 
-ROUNDING = 1e-9
-"""What a system may exceed 0-1 by without being wrong."""
-
 
 def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
     """Measure coupling coordination under the default weights, and under those of the study a survey belongs to.
@@ -70,7 +70,8 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.T
     -------
     dict
         `indicator_weights`, `study_capitals`, `coupling_coordination`, `coupling_summary`, `coupling_bands`,
-        `coupling_transitions`, `coupling_tests` and `obstacle_degrees` of the schema `analysis`.
+        `coupling_transitions`, `coupling_tests`, `coupling_leave_one_out` and `obstacle_degrees` of the schema
+        `analysis`.
     """
     found = surveys(con)
     weights = all_weights(con, catalog, found)
@@ -93,6 +94,7 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.T
         "coupling_bands",
         "coupling_transitions",
         "coupling_tests",
+        "coupling_leave_one_out",
         "obstacle_degrees",
     )
     return {
@@ -118,6 +120,8 @@ class Panel:
         Names of the systems.
     systems : ndarray, shape (n, s)
         NaN where missing.
+    parts : ndarray, shape (n, k)
+        Dimensions that the first system is the weighted mean of, in the order of the scheme.
     household, wave, site : ndarray of str, shape (n,)
     """
 
@@ -125,6 +129,7 @@ class Panel:
     scheme: WeightScheme
     metrics: tuple[str, ...]
     systems: FloatArray
+    parts: FloatArray
     household: npt.NDArray[np.object_]
     wave: npt.NDArray[np.object_]
     site: npt.NDArray[np.object_]
@@ -136,25 +141,40 @@ class Panel:
         u = matrix(table, [catalog.metric[m].column for m in metrics])
         near = (u > -ROUNDING) & (u < 1 + ROUNDING)
         u = np.where(near, np.clip(u, 0.0, 1.0), u)
+        parts = matrix(table, list(scheme.dimension_weights))
         keys = [
             table[name].to_pandas().to_numpy(dtype=object) for name in ("household_id", "wave", "site_id")
         ]
-        return cls(survey, scheme, metrics, u, *keys)
+        return cls(survey, scheme, metrics, u, parts, *keys)
 
-    def groups(self) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    @cached_property
+    def groups(self) -> tuple[tuple[str, str, BoolArray], ...]:
         """Group type, group and its rows: all households, then every site."""
-        yield "all", "all", np.ones(len(self.site), dtype=bool)
-        for site in sorted(set(self.site)):
-            yield "site", site, self.site == site
+        sites = [("site", site, self.site == site) for site in sorted(set(self.site))]
+        return (("all", "all", np.ones(len(self.site), dtype=bool)), *sites)
+
+    @cached_property
+    def in_wave(self) -> Mapping[str, BoolArray]:
+        """Rows of each wave."""
+        return {wave: self.wave == wave for wave in self.survey.waves}
+
+    @cached_property
+    def all_pairs(self) -> tuple[tuple[str, str, npt.NDArray[np.intp], npt.NDArray[np.intp]], ...]:
+        """Consecutive waves with the rows of the households in both, lined up."""
+        found = []
+        for first, second in pairwise(self.survey.waves):
+            before, after = np.flatnonzero(self.in_wave[first]), np.flatnonzero(self.in_wave[second])
+            place = pd.Index(self.household[before]).get_indexer(pd.Index(self.household[after]))
+            found.append((first, second, before[place[place >= 0]], after[place >= 0]))
+        return tuple(found)
 
     def pairs(
-        self, inside: npt.NDArray[np.bool_]
+        self, inside: BoolArray
     ) -> Iterator[tuple[str, str, npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-        """Consecutive waves with the rows of the households in both, lined up; the later wave decides the group."""
-        for first, second in pairwise(self.survey.waves):
-            before, after = np.flatnonzero(self.wave == first), np.flatnonzero((self.wave == second) & inside)
-            place = pd.Index(self.household[before]).get_indexer(pd.Index(self.household[after]))
-            yield first, second, before[place[place >= 0]], after[place >= 0]
+        """Pairs of a group; the later wave decides who belongs to it."""
+        for first, second, before, after in self.all_pairs:
+            chosen = inside[after]
+            yield first, second, before[chosen], after[chosen]
 
 
 def _bands(scheme: BandScheme) -> list[Band]:
@@ -201,17 +221,18 @@ def _group_rows(catalog: Catalog, panel: Panel, rows: Rows) -> None:
     alphas = [s.alpha for s in spec.systems]
     for variant in spec.variants:
         d = couple(panel.systems, alphas, variant.id).d
+        rows["coupling_leave_one_out"] += _leave_one_out(panel, alphas, variant.id, d)
         for scheme in catalog.band_schemes:
             bands = [b.id for b in scheme.bands]
             code = classify(d, _bands(scheme))
             options = {"scheme": panel.scheme.id, "variant": variant.id, "band_scheme": scheme.id}
-            for group_type, group_id, inside in panel.groups():
+            for group_type, group_id, inside in panel.groups:
                 group = {"group_type": group_type, "group_id": group_id, **options}
                 moved = _change_rows(
                     panel, group, inside, d, code, bands, rows, scheme.id == spec.band_scheme
                 )
                 for wave, order in zip(panel.survey.waves, panel.survey.wave_orders, strict=True):
-                    here = inside & (panel.wave == wave) & ~np.isnan(d)
+                    here = inside & panel.in_wave[wave] & ~np.isnan(d)
                     head = {**_survey_keys(panel.survey), "wave": wave, "wave_order": order, **group}
                     counts = np.bincount(code[here], minlength=len(bands))
                     n = int(counts.sum())
@@ -232,6 +253,33 @@ def _group_rows(catalog: Catalog, panel: Panel, rows: Rows) -> None:
                             "share_moved_down": down,
                         }
                     )
+
+
+def _leave_one_out(
+    panel: Panel, alphas: list[float], variant: str, d: FloatArray
+) -> Iterator[dict[str, Any]]:
+    """Mean d of every group with all dimensions of the first system, and without each of them in turn."""
+    shares = panel.scheme.dimension_weights
+    without = leave_one_out(panel.parts, list(shares.values()), panel.systems[:, 1:], alphas, variant)
+    complete = ~np.isnan(d) & ~np.isnan(without).any(axis=1)
+    for group_type, group_id, inside in panel.groups:
+        for wave, order in zip(panel.survey.waves, panel.survey.wave_orders, strict=True):
+            here = inside & panel.in_wave[wave] & complete
+            n = int(np.count_nonzero(here))
+            for k, dimension in enumerate(shares):
+                yield {
+                    **_survey_keys(panel.survey),
+                    "wave": wave,
+                    "wave_order": order,
+                    "group_type": group_type,
+                    "group_id": group_id,
+                    "scheme": panel.scheme.id,
+                    "variant": variant,
+                    "dimension": dimension,
+                    "n": n,
+                    "mean_d": float(d[here].mean()) if n else None,
+                    "mean_d_without": float(without[here, k].mean()) if n else None,
+                }
 
 
 def _survey_keys(survey: Survey) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from analysis.coupling import leave_one_out
 from analysis.diagnostics import SpecificationTests, specification_tests
 from analysis.errors import AnalysisError
 from analysis.inference import (
@@ -30,10 +31,10 @@ from analysis.inference import (
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary, summarise
-from results.households import HOUSEHOLD_WAVES, Survey, asked, literal, surveys
-from results.metrics import ingredients, relation, study_scheme
+from results.households import HOUSEHOLD_WAVES, Survey, asked, literal, matrix, surveys
+from results.metrics import CAPITALS, COUPLING, ingredients, relation, study_scheme
 from results.tables import conform
-from survey.catalog import Catalog, Model, Regressor, WeightScheme
+from survey.catalog import Catalog, Metric, Model, Regressor, WeightScheme
 from warehouse.database import quoted
 
 Parameters = ParamSpec("Parameters")
@@ -146,6 +147,19 @@ class Sample:
         )
 
     @property
+    def own_parts(self) -> dict[str, str]:
+        """Regressors that a dependent degree of coordination is made of, with their dimension."""
+        dependent = self.catalog.metric.get(self.model.dependent)
+        if dependent is None or (dependent.table, dependent.column) != (COUPLING, "d"):
+            return {}
+        metrics = [self.catalog.metric[r.metric] for r in self.catalog.regressors_of(self.model) if r.metric]
+        return {
+            m.id: m.column
+            for m in metrics
+            if m.table == CAPITALS and m.column in self.scheme.dimension_weights
+        }
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """Regressors in the order of the catalog, then regions and their interactions."""
         own = self.catalog.terms_of(self.model)
@@ -176,7 +190,8 @@ class Sample:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Columns of the model as numbers, with region and site."""
-        designed = design_batches(self.answers, self.design, fill=self.fill, keep=(REGION, CLUSTER))
+        keep = (REGION, CLUSTER, *(_without(name) for name in self.own_parts))
+        designed = design_batches(self.answers, self.design, fill=self.fill, keep=keep)
         yield from (self._interacted(batch) for batch in designed)
 
     def read(self) -> Sample:
@@ -185,12 +200,27 @@ class Sample:
         Only the columns of the model are held, in a fixed order, because every convention of the standard errors
         reads them again.
         """
-        answers = self.con.execute(self._sql()).to_arrow_table()
+        answers = self._with_leave_one_out(self.con.execute(self._sql()).to_arrow_table())
         return replace(self, answers=answers, fill=fill_values(answers, self.design))
 
-    def summary(self, by: tuple[str, ...] = ()) -> dict[tuple[Any, ...], Summary]:
-        """Triangular factors of all columns, by group."""
-        return summarise(self.batches(), [*self.terms, self.model.dependent], by=by)
+    def summary(self, *dependents: str) -> dict[tuple[Any, ...], Summary]:
+        """Triangular factors of the terms and of the dependent, or of other ones."""
+        return summarise(self.batches(), [*self.terms, *(dependents or (self.model.dependent,))])
+
+    def _with_leave_one_out(self, answers: pa.Table) -> pa.Table:
+        """Append the degree without each capital that is a regressor, by the default variant."""
+        if not self.own_parts:
+            return answers
+        shares, spec = self.scheme.dimension_weights, self.catalog.coupling
+        parts = matrix(answers, [_part(dimension) for dimension in shares])
+        others = matrix(answers, [_part(s.metric) for s in spec.systems[1:]])
+        alphas = [s.alpha for s in spec.systems]
+        without = leave_one_out(parts, list(shares.values()), others, alphas, spec.default_variant)
+        for name, dimension in self.own_parts.items():
+            answers = answers.append_column(
+                _without(name), pa.array(without[:, list(shares).index(dimension)])
+            )
+        return answers
 
     def _interacted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if not self.other_regions:
@@ -239,10 +269,7 @@ class Sample:
             value = f"households.{name}"
             if regressor.metric:
                 metric = self.catalog.metric[regressor.metric]
-                joins.append(
-                    f"left join {relation(metric, self.scheme)} as {name} on {name}.survey_id = households.survey_id "
-                    f"and {name}.household_id = households.household_id and {name}.wave = households.wave"
-                )
+                joins.append(self._joined(metric, name))
                 value = f"{name}.{quoted(metric.column)}"
             if regressor.kind == "dummies":
                 value = self._code(value, regressor.name)
@@ -250,10 +277,24 @@ class Sample:
                 low = f"min({value}) over ()"
                 value = f"({value} - {low}) / nullif(max({value}) over () - {low}, 0)"
             columns.append(f"{value} as {name}")
+        if self.own_parts:
+            first, *others = (self.catalog.metric[s.metric] for s in self.catalog.coupling.systems)
+            wanted = [(first, dimension, dimension) for dimension in self.scheme.dimension_weights]
+            wanted += [(metric, metric.column, metric.id) for metric in others]
+            for metric, column, name in wanted:
+                alias = quoted(_part(name))
+                joins.append(self._joined(metric, alias))
+                columns.append(f"{alias}.{quoted(column)} as {alias}")
         return (
             f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} as households {' '.join(joins)} "
             f"where households.survey_id = {literal(survey.survey_id)} "
             f"and households.wave = {literal(_wave(self.model, survey))}"
+        )
+
+    def _joined(self, metric: Metric, alias: str) -> str:
+        return (
+            f"left join {relation(metric, self.scheme)} as {alias} on {alias}.survey_id = households.survey_id "
+            f"and {alias}.household_id = households.household_id and {alias}.wave = households.wave"
         )
 
     def _code(self, value: str, name: str) -> str:
@@ -308,6 +349,15 @@ def _region_term(region: str) -> str:
     return f"{REGION}={region}"
 
 
+def _part(name: str) -> str:
+    return f"part {name}"
+
+
+def _without(name: str) -> str:
+    """Column of the dependent computed without a regressor."""
+    return f"without {name}"
+
+
 def _interaction(term: str, region: str) -> str:
     return f"{term}:{_region_term(region)}"
 
@@ -320,6 +370,8 @@ class Attempt:
     fit: Regression | AnalysisError
     tests: SpecificationTests | None
     wild: WildBootstrap | AnalysisError | None = None
+    without: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By regressor: b and p of it where the dependent is computed without it."""
 
 
 def _fit(sample: Sample) -> Iterator[Attempt]:
@@ -334,7 +386,7 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
     except AnalysisError:
         # The tests need more rows than the model, and a regressor; the model stands without them.
         tests = None
-    yield Attempt("ols", classical, tests)
+    yield Attempt("ols", classical, tests, without=_leave_one_out(sample))
     yield Attempt("hc1", _attempted(heteroskedastic, sample.batches(), classical, "HC1"), tests)
     yield Attempt("hc3", _attempted(heteroskedastic, sample.batches(), classical, "HC3"), tests)
     scores = _attempted(cluster_scores, sample.batches(), classical, CLUSTER)
@@ -344,6 +396,18 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
     wild = _attempted(wild_cluster_bootstrap, classical, scores, draws=BOOTSTRAP_DRAWS)
     yield Attempt("cr1", _attempted(clustered, classical, scores, "CR1"), tests, wild)
     yield Attempt("cr2", _attempted(clustered, classical, scores, "CR2"), tests)
+
+
+def _leave_one_out(sample: Sample) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    if sample.own_parts:
+        summary = sample.summary(*map(_without, sample.own_parts))[()]
+        for name in sample.own_parts:
+            fit = fit_ols(summary, _without(name), sample.terms, unidentified="omit")
+            if name in fit.terms:
+                k = fit.terms.index(name)
+                found[name] = float(fit.b[k]), float(fit.p[k])
+    return found
 
 
 def _attempted(
@@ -410,6 +474,7 @@ def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iter
     for order, term in enumerate((INTERCEPT, *sample.terms)):
         k = place.get(term)
         values = {c: None if k is None else float(getattr(fit, c)[k]) for c in columns}
+        b_without, p_without = attempt.without.get(term, (None, None))
         yield {
             "survey_id": POOLED if sample.is_pooled else sample.surveys[0].survey_id,
             "model": sample.model.id,
@@ -421,6 +486,8 @@ def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iter
             **values,
             "p_wild": float(wild.p[k]) if wild and k is not None else None,
             "stars": "" if k is None else "*" * fit.stars[k],
+            "b_leave_one_out": b_without,
+            "p_leave_one_out": p_without,
         }
 
 

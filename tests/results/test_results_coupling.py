@@ -191,3 +191,30 @@ def test_a_database_without_systems_gives_empty_tables(
         made = coupling(con, catalog)
     empty = {name for name, table in made.items() if not table.num_rows}
     assert empty == set(made) - {"indicator_weights"}
+
+
+def test_leaving_a_dimension_out_takes_it_out_of_the_first_system_only(
+    tables: Tables, catalog: Catalog, frame: pd.DataFrame
+) -> None:
+    shares = catalog.default_weight_scheme.dimension_weights
+    capital = mart(catalog, frame)
+    for name, group in capital[capital["survey_id"] == "hills"].groupby("wave"):
+        complete = group.dropna(subset=[*shares, "stability"])
+        full = sum(w * complete[d] for d, w in shares.items())
+        found = tables["coupling_leave_one_out"].set_index("dimension")
+        found = found[
+            (found["survey_id"] == "hills")
+            & (found["wave"] == name)
+            & (found["group_type"] == "all")
+            & (found["scheme"] == catalog.default_weight_scheme.id)
+            & (found["variant"] == "standard")
+        ]
+        assert set(found.index) == set(shares)
+        assert (found["n"] == len(complete)).all()
+        assert found["mean_d"].to_numpy() == pytest.approx(
+            ((full * complete["stability"]) ** 0.25).mean(), abs=1e-12
+        )
+        for dimension, w in shares.items():
+            rest = (full - w * complete[dimension]) / (1 - w)
+            expected = ((rest * complete["stability"]) ** 0.25).mean()
+            assert found.loc[dimension, "mean_d_without"] == pytest.approx(expected, abs=1e-12)

@@ -201,3 +201,31 @@ def test_the_wild_bootstrap_is_refused_for_two_clusters(
     assert coefficients.loc[coefficients["covariance"] != "cr1", "p_wild"].isna().all()
     caution = models.set_index(["model", "covariance"])["caution"]
     assert "refused below 3" in caution[first, "cr1"]
+
+
+def test_a_capital_is_also_tried_against_the_degree_without_it(
+    analysed: duckdb.DuckDBPyConnection, coefficients: pd.DataFrame, catalog: Catalog, frame: pd.DataFrame
+) -> None:
+    shares = next(
+        catalog.weight_scheme(s.id) for s in catalog.weight_schemes if s.published_survey_ids
+    ).dimension_weights
+    alphas = {s.alpha for s in catalog.coupling.systems}
+    assert alphas == {0.5}
+    tried = 0
+    for model in own(catalog, 0):
+        parts = {r.metric: catalog.metric[r.metric].column for r in catalog.regressors_of(model) if r.metric}
+        x, y, _ = columns(analysed, catalog, model, frame, "hills", "after")
+        complete = x.notna().all(axis=1) & y.notna()
+        capital = analysed.execute("select * from analysis.study_capitals where wave = 'after'").df()
+        capital = capital.set_index("household_id").loc[x.index]
+        found = coefficients[(coefficients["model"] == model.id) & (coefficients["covariance"] == "ols")]
+        assert set(found.dropna(subset=["b_leave_one_out"])["term"]) == set(parts)
+        for name, dimension in parts.items():
+            rest = sum(w * capital[d] for d, w in shares.items() if d != dimension) / (1 - shares[dimension])
+            without = (rest * capital["stability"]) ** 0.25
+            fit = sm.OLS(without[complete], sm.add_constant(x[complete])).fit()
+            row = found.set_index("term").loc[name]
+            assert row["b_leave_one_out"] == pytest.approx(fit.params[name], abs=1e-9)
+            assert row["p_leave_one_out"] == pytest.approx(fit.pvalues[name], rel=1e-6, abs=1e-12)
+            tried += 1
+    assert tried > 5

@@ -72,7 +72,7 @@ coupling_tables = _results(
         *("analysis.indicator_weights", "analysis.study_capitals"),
         *("analysis.coupling_coordination", "analysis.coupling_summary"),
         *("analysis.coupling_bands", "analysis.coupling_transitions", "analysis.coupling_tests"),
-        "analysis.obstacle_degrees",
+        *("analysis.coupling_leave_one_out", "analysis.obstacle_degrees"),
     ],
     [CAPITALS, HOUSEHOLDS],
     "Coupling coordination of livelihood capital and stability: docs/methods/coupling.md.",
