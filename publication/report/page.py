@@ -213,9 +213,9 @@ def _great_table(frame: pd.DataFrame, language: Language) -> str:
     floats = list(shown.select_dtypes("float").columns)
     if floats:
         table = table.fmt_number(columns=floats, n_sigfig=4, drop_trailing_zeros=True, use_seps=False)
-    html = re.sub(r"<style>.*?</style>", "", table.as_raw_html(), flags=re.DOTALL)
     # the page styles tables itself, and ids would be repeated from table to table
-    return re.sub(r'<(div|th|td|tr)([^>]*?) (?:id|headers|style)="[^"]*"', r"<\1\2", html)
+    markup = re.sub(r"^.*(?=<table)|(?<=</table>).*$", "", table.as_raw_html(), flags=re.DOTALL)
+    return re.sub(r'<(th|td|tr)([^>]*?) (?:id|headers)="[^"]*"', r"<\1\2", markup)
 
 
 def _made_up(*frames: pd.DataFrame) -> bool:
