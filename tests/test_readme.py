@@ -1,0 +1,31 @@
+"""The README's questions have the answers it shows."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from warehouse.paths import CHECKOUT
+
+QUESTION = re.compile(r"```sql\n(.*?)```\n\n((?:\|.*\n)+)", re.DOTALL)
+QUESTIONS = QUESTION.findall((CHECKOUT / "README.md").read_text(encoding="utf-8"))
+
+
+def shown(sql: str, database: Path) -> str:
+    """The answer as the README writes it: a Markdown table."""
+    with duckdb.connect(str(database), read_only=True) as con:
+        result = con.execute(sql)
+        names = [column[0] for column in result.description]
+        rows = result.fetchall()
+    lines = [names, ["---"] * len(names), *[["" if v is None else str(v) for v in row] for row in rows]]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def test_the_readme_asks_three_questions():
+    assert len(QUESTIONS) == 3
+
+
+@pytest.mark.parametrize(("sql", "answer"), QUESTIONS, ids=range(1, len(QUESTIONS) + 1))
+def test_the_answer_is_the_one_shown(sql, answer, published):
+    assert shown(sql, published / "warehouse.duckdb") == answer
