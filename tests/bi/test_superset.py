@@ -1,0 +1,141 @@
+import io
+import json
+import zipfile
+
+import duckdb
+import pytest
+from pydantic import ValidationError
+
+from bi.superset.bundle import MADE_UP, SPECIFICATION, bundle, database_uri, identifier, load_dashboard
+from bi.superset.client import differences
+from publication.tables import load_contract
+from survey.catalog import load_catalog
+from warehouse.paths import CHECKOUT
+
+DASHBOARD = load_dashboard()
+DATASETS = {d.name: d for d in DASHBOARD.datasets}
+
+
+@pytest.fixture(scope="module")
+def contract():
+    catalog = CHECKOUT / "data" / "catalog"
+    return load_contract(catalog / "tables.yml", load_catalog(catalog).indicators)
+
+
+@pytest.fixture(scope="module")
+def content(published, contract):
+    return bundle(DASHBOARD, contract, published / "warehouse.duckdb")
+
+
+@pytest.fixture(scope="module")
+def assets(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name.removeprefix("bundle/"): json.loads(archive.read(name)) for name in archive.namelist()}
+
+
+@pytest.mark.slow
+def test_the_same_input_gives_the_same_bytes(content, published, contract):
+    assert bundle(DASHBOARD, contract, published / "warehouse.duckdb") == content
+
+
+@pytest.mark.slow
+def test_every_chart_stands_on_the_dashboard_and_uses_what_its_dataset_has(assets):
+    charts = {a["uuid"]: a for name, a in assets.items() if name.startswith("charts/")}
+    datasets = {a["uuid"]: a for name, a in assets.items() if name.startswith("datasets/")}
+    position = assets["dashboards/overview.yaml"]["position"]
+    placed = [p["meta"]["uuid"] for name, p in position.items() if name.startswith("CHART-")]
+    assert sorted(placed) == sorted(charts)
+    for chart in charts.values():
+        dataset = datasets[chart["dataset_uuid"]]
+        (query,) = json.loads(chart["query_context"])["queries"]
+        assert set(query["columns"]) <= {c["column_name"] for c in dataset["columns"]}
+        assert set(query["metrics"] or ()) <= {m["metric_name"] for m in dataset["metrics"]}
+
+
+@pytest.mark.slow
+def test_titles_say_where_data_are_made_up(assets, published):
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as connection:
+        for chart in DASHBOARD.charts:
+            relation = connection.sql(DATASETS[chart.dataset].sql)
+            made_up = (
+                "is_synthetic" in relation.columns
+                and relation.aggregate("bool_or(is_synthetic)").fetchone()[0]
+            )
+            asset = assets[f"charts/{chart.id}.yaml"]
+            assert (MADE_UP in asset["slice_name"]) == bool(made_up), chart.id
+            assert ("made-up" in asset["description"]) == bool(made_up), chart.id
+    assert MADE_UP in assets["dashboards/overview.yaml"]["dashboard_title"]
+
+
+@pytest.mark.slow
+def test_there_is_a_metric_for_every_metric_definition(assets, published):
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as connection:
+        defined = connection.execute(
+            "select metric_id, label_zh from reference.metric_definitions"
+        ).fetchall()
+    saved = {
+        m["metric_name"]: m["verbose_name"] for m in assets["datasets/warehouse/metrics.yaml"]["metrics"]
+    }
+    assert {k: saved.get(k) for k, _ in defined} == dict(defined)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chart", DASHBOARD.charts, ids=lambda c: c.id)
+def test_dataset_and_metrics_give_what_sql_on_the_tables_gives(chart, assets, published):
+    dataset = assets[f"datasets/warehouse/{chart.dataset}.yaml"]
+    expressions = {m["metric_name"]: m["expression"] for m in dataset["metrics"]}
+    rows = ", ".join(f'"{r}"' for r in chart.rows)
+    chosen = " and ".join(f'"{f.column}" in ({", ".join(repr(v) for v in f.values)})' for f in chart.filters)
+    metrics = "".join(f", {expressions[m]}" for m in chart.metrics)
+    query = f"select {rows}{metrics} from ({dataset['sql']}) where {chosen or 'true'}"
+    if metrics:
+        query += f" group by {rows}"
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as connection:
+        shown = connection.execute(query).fetchall()
+        expected = connection.execute(chart.answer).fetchall()
+    assert shown
+    assert differences(shown, expected) == []
+
+
+def test_both_filters_find_their_column_in_datasets_of_households():
+    for reader_filter in DASHBOARD.filters:
+        having = [d.name for d in DASHBOARD.datasets if f"as {reader_filter.column}" in d.sql]
+        assert len(having) >= 4, reader_filter.column
+
+
+def test_an_unknown_field_is_refused(tmp_path):
+    path = tmp_path / "dashboard.yml"
+    path.write_text(SPECIFICATION.read_text(encoding="utf-8") + "\ncolour: red\n", encoding="utf-8")
+    with pytest.raises(ValidationError, match="colour"):
+        load_dashboard(path)
+
+
+def test_identifiers_are_stable_and_differ():
+    assert identifier("chart", "bands") == identifier("chart", "bands")
+    assert identifier("chart", "bands") != identifier("dataset", "bands")
+
+
+def test_the_address_opens_for_reading_and_reaches_no_other_file(tmp_path):
+    uri = database_uri(tmp_path / "warehouse.duckdb")
+    assert uri.startswith(f"duckdb:///{tmp_path}/warehouse.duckdb?")
+    assert "access_mode=READ_ONLY" in uri
+    assert "enable_external_access=false" in uri
+
+
+def test_the_comparison_sees_a_wrong_number_a_missing_row_and_a_wrong_label():
+    expected = [("a", 0.5, None), ("b", 2, "x")]
+    assert differences([("b", 2.0, "x"), ("a", 0.5 + 1e-12, None)], expected) == []
+    assert differences([("b", 2.0, "x"), ("a", 0.501, None)], expected)
+    assert differences([("b", 2.0, "x")], expected) == ["1 rows, SQL gives 2"]
+    assert differences([("b", 2.0, "y"), ("a", 0.5, None)], expected)
+    assert differences([("b", 2.0, "x"), ("a", None, None)], expected)
+
+
+def test_no_secret_is_written_down():
+    folder = SPECIFICATION.parent
+    for path in folder.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "SECRET_KEY = '" not in text
+        assert 'SECRET_KEY = "' not in text
+        assert 'password="' not in text
+    assert 'os.environ["SUPERSET_SECRET_KEY"]' in (folder / "superset_config.py").read_text(encoding="utf-8")
