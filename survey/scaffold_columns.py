@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -240,6 +241,7 @@ def _coded(labels: Mapping[str, str], catalog: Catalog) -> tuple[tuple[FoundCode
     )
 
 
+@cache
 def _plain(text: str) -> str:
     """A label as it is compared: lower case, without brackets, punctuation and spaces."""
     return re.sub(r"[\W_]+", " ", re.sub(r"[（(].*?[）)]", "", text)).strip().lower()
