@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ def build(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     translator: DagsterDbtTranslator,
+    options: Sequence[str] = (),
     **variables: object,
 ) -> Iterator[Any]:
     """Run `dbt build` for the assets of this step, and give its models and tests as Dagster events.
@@ -88,6 +89,8 @@ def build(
         Where the results of the tests are kept until they are published (`raw.dbt_checks`).
     translator
         The one that named the assets.
+    options
+        Further options of the command.
     variables
         dbt variables of this run.
 
@@ -107,7 +110,7 @@ def build(
 
     models = sorted(key.path[-1] for key in context.selected_asset_keys)
     done = dbtRunner(manifest=parsed(), callbacks=[keep]).invoke(
-        ["build", *PLACES, "--vars", json.dumps(variables), "--select", *models]
+        ["build", *PLACES, *options, "--vars", json.dumps(variables), "--select", *models]
     )
     results: list[Any] = getattr(done.result, "results", [])
     checks = pa.Table.from_pylist(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from warehouse.paths import CHECKOUT, Paths
-from warehouse.state import State, SurveyState, now, survey_inputs, total_digest
+from warehouse.state import State, SurveyState, now, shared_inputs, survey_inputs, total_digest
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
@@ -112,8 +112,10 @@ def _build(paths: Paths, runner: _Runner) -> str:
     accepted = [s for s in surveys if (paths.accepted / s).is_dir()]
     if not accepted:
         return "no survey was ever accepted, so there is nothing to publish"
-    # also those of a refresh that was stopped before it got here
-    return runner.harmonise([s for s in accepted if not surveys[s].is_harmonised]) or runner.publish()
+    # also those of a refresh that was stopped before it got here, and those that only code or catalog changed for
+    current = total_digest(shared_inputs(paths))
+    waiting = [s for s in accepted if surveys[s].harmonised_by != current]
+    return runner.harmonise(waiting, accepted) or runner.publish()
 
 
 def _refused(state: State, wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -144,11 +146,11 @@ class _Runner:
         self.progress(f"receiving {survey_id}")
         self._run("receive_survey", partition_key=survey_id)
 
-    def harmonise(self, surveys: Sequence[str]) -> str:
-        """Write what is declared and run the models of these surveys; returns why not, or nothing."""
+    def harmonise(self, waiting: Sequence[str], accepted: Sequence[str]) -> str:
+        """Write what is declared and run the models of the waiting surveys; returns why not, or nothing."""
         self.progress("writing what is declared")
         failure = self._run("declare_surveys")
-        for first, last in _blocks(surveys, self._partitions()):
+        for first, last in _blocks(waiting, sorted(accepted)):
             if failure:
                 break
             self.progress(f"harmonising {first}" if first == last else f"harmonising {first} to {last}")
@@ -169,27 +171,22 @@ class _Runner:
 
         withdraw(Warehouse(data=str(self.paths.catalog.parent)), survey_id)
 
-    def _partitions(self) -> list[str]:
-        from dagster_project.partitions import surveys
-
-        return list(surveys.get_partition_keys())
-
     def _run(self, job_name: str, **arguments: Any) -> str:
         job = self.definitions.resolve_job_def(job_name)
         result = job.execute_in_process(QUIET, instance=self.instance, raise_on_error=False, **arguments)
         return "" if result.success else "\n".join(_reasons(result))
 
 
-def _blocks(chosen: Iterable[str], partitions: Sequence[str]) -> list[tuple[str, str]]:
-    """Neighbouring partitions as (first, last), so that each block is one run."""
-    positions = sorted(partitions.index(c) for c in chosen)
+def _blocks(chosen: Iterable[str], ordered: Sequence[str]) -> list[tuple[str, str]]:
+    """Neighbours among `ordered` as (first, last), so that each block is one run."""
+    positions = sorted(ordered.index(c) for c in chosen)
     blocks: list[list[int]] = []
     for position in positions:
         if blocks and position == blocks[-1][-1] + 1:
             blocks[-1].append(position)
         else:
             blocks.append([position])
-    return [(partitions[b[0]], partitions[b[-1]]) for b in blocks]
+    return [(ordered[b[0]], ordered[b[-1]]) for b in blocks]
 
 
 def _reasons(result: ExecuteInProcessResult) -> tuple[str, ...]:

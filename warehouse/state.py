@@ -43,15 +43,16 @@ class SurveyState:
         Why it was refused or failed.
     at
         When, UTC.
-    is_harmonised
-        Whether the models have been run on what was accepted; a refresh that was killed before goes on from here.
+    harmonised_by
+        Digest of the code and catalog by which the models were run on what was accepted; empty where they were not
+        yet, so that a refresh that was stopped goes on from here.
     """
 
     inputs: dict[str, str]
     status: str
     problems: list[str]
     at: str
-    is_harmonised: bool = False
+    harmonised_by: str = ""
 
 
 @dataclass
@@ -99,8 +100,8 @@ class State:
     def received(self, survey_id: str, inputs: dict[str, str], status: str, problems: Iterable[str]) -> None:
         """Remember an attempt at a survey; what was harmonised of it before stays so unless it was replaced."""
         former = self.surveys.get(survey_id)
-        is_harmonised = former is not None and former.is_harmonised and status != "accepted"
-        self.surveys[survey_id] = SurveyState(inputs, status, list(problems), now(), is_harmonised)
+        harmonised_by = former.harmonised_by if former is not None and status != "accepted" else ""
+        self.surveys[survey_id] = SurveyState(inputs, status, list(problems), now(), harmonised_by)
         self.published = ""
 
     def was_published(self) -> None:
@@ -135,7 +136,7 @@ def survey_inputs(paths: Paths) -> dict[str, dict[str, str]]:
 
     These are the files of its folder and of its inbox, and the code and catalog that say how they are read.
     """
-    shared = {CODE_INPUT: code_digest(), DECLARED_INPUT: declared_digest(paths)}
+    shared = shared_inputs(paths)
     root = paths.surveys.parent
     return {
         file.parent.name: shared
@@ -145,6 +146,11 @@ def survey_inputs(paths: Paths) -> dict[str, dict[str, str]]:
         }
         for file in sorted(paths.surveys.glob("*/survey.yml"))
     }
+
+
+def shared_inputs(paths: Paths) -> dict[str, str]:
+    """sha256 of the code, and of the catalog and literature: what all surveys share."""
+    return {CODE_INPUT: code_digest(), DECLARED_INPUT: declared_digest(paths)}
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -194,8 +200,8 @@ def input_digests(paths: Paths) -> dict[str, str]:
     return {p.relative_to(paths.catalog.parent).as_posix(): sha256_of(p) for p in files}
 
 
-def total_digest(inputs: Mapping[str, Mapping[str, str]]) -> str:
-    """One digest of everything a publication is made from."""
+def total_digest(inputs: Mapping[str, object]) -> str:
+    """One digest of many inputs: everything that a publication, or a survey in it, is made from."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -236,7 +242,7 @@ def summary(paths: Paths) -> dict[str, dict[str, str]]:
         changed = changes(last.inputs, current)
         why = [*changed, *(f"{last.status} before: {p}" if changed else p for p in last.problems)]
         status = "stale" if changed else "fresh" if last.status == "accepted" else last.status
-        if not why and not last.is_harmonised:
+        if not why and not last.harmonised_by:
             status, why = "stale", ["the last refresh stopped before it was harmonised"]
         found[survey_id] = {"status": status, "since": last.at, "why": "; ".join(why)}
     for survey_id in sorted(set(state.surveys) - set(inputs)):

@@ -12,7 +12,8 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_
 from dagster_project.dbt import build, project
 from dagster_project.partitions import surveys
 from dagster_project.resources import Warehouse
-from warehouse.state import State
+from survey.folder import list_survey_folders
+from warehouse.state import State, shared_inputs, total_digest
 
 HARMONISED = "path:models/staging"
 
@@ -43,13 +44,17 @@ TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_chec
     pool="duckdb_writer",
 )
 def harmonise(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-    """Rebuild the surveys of this run; the rest of the table stays as it is."""
-    chosen = list(context.partition_keys)
-    yield from build(context, warehouse, TRANSLATOR, survey_ids=chosen)
+    """Rebuild the surveys of this run; the rest of the table stays as it is.
+
+    Where the run has all surveys the table is made anew, so that a change of the catalog may change its columns.
+    """
+    chosen = [s for s in context.partition_keys if (warehouse.paths.accepted / s).is_dir()]
+    anew = {p.name for p in list_survey_folders(warehouse.paths.accepted)} <= {*chosen}
+    yield from build(context, warehouse, TRANSLATOR, ["--full-refresh"] if anew else [], survey_ids=chosen)
+    current = total_digest(shared_inputs(warehouse.paths))
     with State.updated(warehouse.paths) as state:
-        for survey_id in chosen:
-            if survey_id in state.surveys:
-                state.surveys[survey_id].is_harmonised = True
+        for survey_id in {*chosen} & {*state.surveys}:
+            state.surveys[survey_id].harmonised_by = current
 
 
 @dbt_assets(
