@@ -61,7 +61,7 @@ def comparison(
         `region_comparison` and `region_tests` of the schema `analysis`.
     """
     households = list(_household_rows(con, catalog))
-    printed = list(_printed_rows(con, catalog, literature))
+    printed = [*_printed_rows(con, catalog, literature), *_context_rows(catalog, literature)]
     tests = [*_welch_rows(con, households), *_model_rows(con, catalog)]
     return {
         "region_comparison": conform("analysis.region_comparison", [*households, *printed]),
@@ -194,6 +194,30 @@ def _printed_rows(
             "status": None,
             "n_indicators": None,
             "note": _note(row, target),
+        }
+
+
+def _context_rows(catalog: Catalog, literature: Literature) -> Iterator[dict[str, Any]]:
+    """Printed figures of places: no survey stands behind them, so they have no wave and no households."""
+    rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
+    for context in literature["context.csv"]:
+        row = rows[context["stat_id"]]
+        yield {
+            "metric_id": context["metric_id"],
+            "evidence": "printed",
+            "source_id": row["stat_id"],
+            "region": row["region"],
+            "wave": row["wave"],
+            "wave_order": 0,
+            "group_type": "place",
+            "group_id": row["group"],
+            "is_synthetic": False,
+            "value": float(row["value"]) * float(context["multiplier"]),
+            **dict.fromkeys(
+                ("ci_low", "ci_high", "standard_error", "n", "value_x_n", "status", "n_indicators")
+            ),
+            "unit": catalog.metric[context["metric_id"]].unit,
+            "note": "; ".join(part for part in (context["period"], context["note"]) if part),
         }
 
 

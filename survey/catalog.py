@@ -244,7 +244,7 @@ class Metric(Labelled):
 
     id: Identifier
     unit: str
-    grain: Literal["household", "survey"]
+    grain: Literal["household", "survey", "place"]
     table: str = Field(pattern=r"^[a-z]+\.[a-z_]+$")
     column: Identifier
     filters: dict[Identifier, str] = Field(default_factory=dict)

@@ -20,6 +20,7 @@ from survey.folder import Problem
 Row = Mapping[str, str]
 
 FILES: dict[str, tuple[str, ...]] = {
+    "context.csv": ("stat_id", "metric_id", "multiplier", "period", "note"),
     "surveys.csv": (
         *("survey_id", "region", "place", "fieldwork_date", "questionnaires_distributed"),
         *(
@@ -64,6 +65,7 @@ FILES: dict[str, tuple[str, ...]] = {
 """Every file of the folder with its columns; the first column is the key."""
 
 NUMBERS = {
+    "context.csv": ("multiplier",),
     "surveys.csv": (
         "questionnaires_distributed",
         "questionnaires_valid",
@@ -87,6 +89,7 @@ REFERENCES = (
     ("indicators.csv", "indicator_id", "indicator_map.csv", "published_indicator_id"),
     ("readings.csv", "stat_id", "statistics.csv", "stat_id"),
     ("readings.csv", "finding_id", "findings.csv", "finding_id"),
+    ("context.csv", "stat_id", "statistics.csv", "stat_id"),
 )
 """(file, column) whose values must stand in (file, column)."""
 
@@ -202,6 +205,13 @@ def load_literature(path: Path, catalog: Catalog) -> Literature:
             if row[column] and row[column] not in known
         ]
     problems += _check_map(lined["indicator_map.csv"], catalog)
+    problems += [
+        Problem(
+            "context.csv", line, f"metric_id {row['metric_id']!r} is not a metric of places in the catalog"
+        )
+        for line, row in lined["context.csv"]
+        if row["metric_id"] not in catalog.metric or catalog.metric[row["metric_id"]].grain != "place"
+    ]
     if problems:
         raise LiteratureError(path, problems)
     return Literature({name: tuple(row for _, row in rows) for name, rows in lined.items()})
