@@ -1,0 +1,192 @@
+"""Expectations on what arrives and leaves: what they say of good and bad data, and how they are kept."""
+
+import duckdb
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from expectations.arrival import arrival_suite, as_received, profile
+from expectations.declared import declared_expectations
+from expectations.page import write_quality_page
+from expectations.runner import Expectation, ExpectationDidNotRun, Outcome, combined, fault_of, run_suite
+from survey.folder import SurveyFolderError, list_survey_folders, load_folder
+from survey.vocabulary import ColumnType
+from warehouse.paths import CHECKOUT
+
+
+@pytest.fixture(scope="module")
+def numeric():
+    """A folder, its first file and a number variable of it."""
+    for path in list_survey_folders(CHECKOUT / "data" / "surveys"):
+        folder = load_folder(path)
+        file = folder.survey.files[0]
+        ids = {*file.household_id}
+        for column in folder.columns_of(file.file_id):
+            if column.type is ColumnType.NUMBER and column.variable not in ids and column.minimum == 0:
+                return folder, file, column
+    raise AssertionError("no survey has a number variable")
+
+
+@pytest.fixture
+def landed(numeric):
+    """Sixty rows as they land, every column of the file among them."""
+    folder, file, column = numeric
+    frame = pd.DataFrame({c.column: pd.Series(["1"] * 60) for c in folder.columns_of(file.file_id)})
+    for variable in file.household_id:
+        header = folder.variables[file.file_id, variable].column
+        frame[header] = [str(i) for i in range(60)]
+    frame[column.column] = [str(10 + i % 7) for i in range(60)]
+    return frame
+
+
+def unmet(outcomes, variable):
+    return {o.expectation.name for o in outcomes if not o.is_met and variable in o.expectation.columns}
+
+
+def test_a_mean_that_moved_since_the_load_before_is_noticed(numeric, landed):
+    folder, file, column = numeric
+    first = as_received(folder, file, landed)
+    before = profile(first)
+    suite = arrival_suite(folder, file, before)
+    assert unmet(run_suite("same", suite, first), column.variable) == set()
+    shifted = landed.assign(**{column.column: [str(12 + i % 7) for i in range(60)]})
+    found = run_suite("shifted", suite, as_received(folder, file, shifted))
+    assert unmet(found, column.variable) == {f"{column.variable}: mean_to_be_between"}
+    assert all(o.expectation.severity == "warning" for o in found if not o.is_met)
+
+
+def test_answers_that_stayed_away_since_the_load_before_are_noticed(numeric, landed):
+    folder, file, column = numeric
+    suite = arrival_suite(folder, file, profile(as_received(folder, file, landed)))
+    emptier = landed.copy()
+    emptier.loc[:19, column.column] = None
+    found = run_suite("emptier", suite, as_received(folder, file, emptier))
+    assert f"{column.variable}: not_be_null mostly" in unmet(found, column.variable)
+
+
+def test_a_value_out_of_range_is_counted(numeric, landed):
+    folder, file, column = numeric
+    landed.loc[3:4, column.column] = "-5"
+    found = run_suite("range", arrival_suite(folder, file), as_received(folder, file, landed))
+    (outcome,) = [o for o in found if o.expectation.name == f"{column.variable}: be_between"]
+    assert (outcome.is_met, outcome.n_failed) == (False, 2)
+
+
+def test_names_are_unique_within_a_suite(numeric, landed):
+    folder, file, _ = numeric
+    suite = arrival_suite(folder, file, profile(as_received(folder, file, landed)))
+    names = [e.name for e in suite]
+    assert len(names) == len(set(names))
+
+
+def test_an_expectation_that_cannot_run_is_our_error_and_no_finding():
+    impossible = Expectation(
+        "expect_column_mean_to_be_between", {"column": "absent", "min_value": 0}, "error"
+    )
+    with pytest.raises(ExpectationDidNotRun, match="absent"):
+        run_suite("broken", [impossible], pd.DataFrame({"present": [1.0]}))
+
+
+def test_parts_of_a_table_add_up():
+    one = Expectation("expect_column_values_to_not_be_null", {"column": "a"}, "error")
+    parts = [Outcome(one, True, 0, ""), Outcome(one, False, 2, "[None]"), Outcome(one, False, 3, "[None]")]
+    assert combined(parts) == Outcome(one, False, 5, "[None]")
+    assert combined(parts[:1]) == Outcome(one, True, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "said"),
+    [
+        ("expect_column_mean_to_be_between", {"column": "a", "min_value": 1}, ""),
+        ("expect_the_moon", {}, "knows no expectation of this type"),
+        ("expect_column_mean_to_be_between", {"min_value": 1}, "column"),
+        ("expect_column_mean_to_be_between", {"column": "a", "smallest": 1}, "smallest"),
+    ],
+)
+def test_what_is_wrong_with_an_expectation_itself(kind, arguments, said):
+    fault = fault_of(Expectation(kind, arguments, "warning"))
+    assert said in fault
+    assert bool(fault) == bool(said)
+
+
+def declare(warehouse, survey_id, entries):
+    path = warehouse.paths.surveys / survey_id / "expectations.yml"
+    with path.open("w", encoding="utf-8") as handle:
+        YAML(typ="safe").dump(entries, handle)
+
+
+def rows_between(low, high, severity):
+    bounds = {"min_value": low, "max_value": high}
+    return {"type": "expect_table_row_count_to_be_between", "kwargs": bounds, "severity": severity}
+
+
+def test_declared_expectations_are_checked_before_they_are_used(warehouse, survey_id):
+    entries = [
+        {"type": "expect_the_moon"},
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "no_such_variable"}},
+        {**rows_between(1, 9, "warning"), "file": "no_such_file"},
+    ]
+    declare(warehouse, survey_id, entries)
+    with pytest.raises(SurveyFolderError) as refusal:
+        declared_expectations(warehouse.folder(survey_id))
+    messages = [str(p) for p in refusal.value.problems]
+    assert len(messages) == 3
+    assert all(m.startswith("expectations.yml: entry ") for m in messages)
+    assert "knows no expectation" in messages[0]
+    assert "'no_such_variable' is not a variable" in messages[1]
+    assert "file 'no_such_file' is not in survey.yml" in messages[2]
+
+
+def test_a_misspelt_field_is_refused(warehouse, survey_id):
+    declare(warehouse, survey_id, [{"type": "expect_column_to_exist", "severity": "fatal"}])
+    with pytest.raises(SurveyFolderError, match="'error' or 'warning'"):
+        declared_expectations(warehouse.folder(survey_id))
+
+
+def test_declared_expectations_warn_or_refuse_and_every_load_is_kept(warehouse, survey_id):
+    from dagster_project.arrival import receive
+
+    declare(warehouse, survey_id, [rows_between(1, 9, "warning")])
+    first = receive(warehouse, survey_id)
+    assert first.is_accepted
+    warned = [o for o in first.outcomes if not o.is_met and o.expectation.type.startswith("expect_table_row")]
+    assert [o.expectation.severity for o in warned] == ["warning"]
+    with warehouse.connect(read_only=True) as con:
+        before = con.execute("select * from quality.loads where status = 'accepted'").fetchall()
+
+    declare(warehouse, survey_id, [rows_between(1, 9, "error")])
+    second = receive(warehouse, survey_id)
+    assert not second.is_accepted
+    assert "expectation 'table_row_count_to_be_between' is not met" in str(second.problems[0])
+    with warehouse.connect(read_only=True) as con:
+        loads = con.execute(
+            "select is_accepted, count(*) > 30 from raw.expectation_results group by all order by min(loaded_at)"
+        ).fetchall()
+        after = con.execute("select received, accepted, quarantined, status from quality.loads").fetchall()
+    assert loads == [(True, True), (False, True)]
+    assert [(r[6], r[7], r[8], "refused") for r in before] == after, "what was accepted before stays"
+
+
+def test_the_page_shows_results_and_runs_nothing(tmp_path):
+    hostile = "<script>alert('x')</script>"
+    database = tmp_path / "build.duckdb"
+    with duckdb.connect(str(database)) as con:
+        con.execute("create schema raw; create schema quality")
+        con.execute(
+            "create table raw.expectation_results as select ? as survey_id, timestamp '2026-01-02 03:04:05' as "
+            "loaded_at, true as is_accepted, 'failed' as status, 'warning' as severity",
+            [hostile],
+        )
+        con.execute(
+            """create table quality.checks as select 'dbt' as source, ? as "table", 'is filled' as "check",
+            'failed' as status, 'error' as severity, 3 as n_failed, ? as message""",
+            [hostile, hostile],
+        )
+    write_quality_page(database, database, tmp_path / "report" / "quality.html")
+    page = (tmp_path / "report" / "quality.html").read_text("utf-8")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 4
+    assert "2026-01-02 03:04:05" in page
+    assert "0 of 1 met" in page
+    assert "default-src 'none'" in page
+    assert "://" not in page
