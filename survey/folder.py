@@ -11,10 +11,11 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
@@ -29,8 +30,11 @@ from survey.vocabulary import (
     CrosswalkRow,
     Grain,
     Rule,
+    Site,
+    SiteColumn,
     Survey,
     SurveyFile,
+    Wave,
     WaveColumn,
 )
 
@@ -40,7 +44,7 @@ TABLES = ("columns.csv", "codes.csv", "crosswalk.csv", "corrections.csv")
 BLANK = "FILL_IN"
 """Stands where `new-survey` could not know the answer; a folder that still holds one is refused, with the line."""
 
-ALIKE = 70
+ALIKE = 60
 """Likeness (0 to 100) from which a name is offered in place of a misspelt one."""
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -309,17 +313,27 @@ def _dotted(place: Sequence[str | int]) -> str:
 
 
 def _salvaged(data: Any) -> Survey | None:
-    """The parts that the CSV files are checked against, where these are sound though others are not."""
-    parts: dict[str, Any] = {}
-    for name in ("waves", "site", "sites", "files", "sampling_weight"):
-        try:
-            kind: Any = cast(Any, Survey.model_fields[name].annotation)
-            parts[name] = TypeAdapter[Any](kind).validate_python(data.get(name))
-        except (ValidationError, AttributeError):
-            return None
-    if not all(parts[name] for name in ("waves", "sites", "files")):
+    """What the CSV files are checked against, where it can be made out in spite of the mistakes."""
+    try:
+        files = TypeAdapter(tuple[SurveyFile, ...]).validate_python(data["files"])
+        parts: dict[str, Any] = {
+            "files": files,
+            "waves": tuple(_lenient(Wave, item) for item in data["waves"]),
+            "sites": tuple(_lenient(Site, item) for item in data["sites"]),
+            "site": _lenient(SiteColumn, data["site"]),
+            "sampling_weight": data.get("sampling_weight"),
+        }
+    except (ValidationError, KeyError, TypeError, AttributeError):
         return None
-    return Survey.model_construct(**parts)
+    return Survey.model_construct(**parts) if files and parts["waves"] else None
+
+
+def _lenient(kind: type[Row], item: Mapping[str, Any]) -> Row:
+    """An entry that has its fields, whatever is in them."""
+    required = {name for name, f in kind.model_fields.items() if f.is_required()}
+    if not required <= set(item):
+        raise KeyError(kind.__name__)
+    return kind.model_construct(**{name: item[name] for name in kind.model_fields if name in item})
 
 
 def _load_rows(
@@ -357,9 +371,8 @@ def _load_rows(
                 except ValidationError as error:
                     if not blanks:
                         problems += [Problem(name, line, message) for _, message in _messages(error)]
-                    required = {k for k, f in model.model_fields.items() if f.is_required()}
-                    if required <= set(cells):
-                        rows.append((line, model.model_construct(**cells)))
+                    with suppress(KeyError):
+                        rows.append((line, _lenient(model, cells)))
     except (UnicodeDecodeError, csv.Error) as error:
         problems.append(Problem(name, None, f"not readable as UTF-8 CSV: {error}"))
         return None
