@@ -253,10 +253,12 @@ def _chart(chart: Chart, dataset: Mapping[str, Any], is_made_up: bool) -> dict[s
         raise ValueError(
             f"dashboard.yml: chart {chart.id}: {', '.join(absent)} not in dataset {chart.dataset}"
         )
+    # a radar writes the names of metrics on its axes, so there they carry their labels
+    shown = [_labelled(m, dataset) if chart.viz == "radar" else m for m in chart.metrics]
     filters = [{"col": f.column, "op": "IN", "val": list(f.values)} for f in chart.filters]
     query = {
         "columns": list(chart.rows),
-        "metrics": list(chart.metrics) or None,
+        "metrics": shown or None,
         "filters": filters,
         "row_limit": ROW_LIMIT,
     }
@@ -286,7 +288,7 @@ def _chart(chart: Chart, dataset: Mapping[str, Any], is_made_up: bool) -> dict[s
                 for f in chart.filters
             ],
             "row_limit": ROW_LIMIT,
-            **_parameters(chart),
+            **_parameters(chart, shown, dataset),
         },
         "query_context": json.dumps(context),
         "uuid": identifier("chart", chart.id),
@@ -295,16 +297,26 @@ def _chart(chart: Chart, dataset: Mapping[str, Any], is_made_up: bool) -> dict[s
     }
 
 
+def _labelled(metric: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    saved = next(m for m in dataset["metrics"] if m["metric_name"] == metric)
+    return {"expressionType": "SQL", "sqlExpression": saved["expression"], "label": saved["verbose_name"]}
+
+
 VIZ_TYPES = {"table": "table", "bar": "echarts_timeseries_bar", "heatmap": "heatmap_v2", "radar": "radar"}
 
 
-def _parameters(chart: Chart) -> dict[str, Any]:
+def _parameters(chart: Chart, metrics: list[Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
     """What Superset calls the parts of a chart of this kind."""
-    rows, metrics = list(chart.rows), list(chart.metrics)
+    rows = list(chart.rows)
     if chart.viz == "table":
-        if not metrics:
-            return {"query_mode": "raw", "all_columns": rows}
-        return {"query_mode": "aggregate", "groupby": rows, "metrics": metrics}
+        types = {c["column_name"]: c["type"] for c in dataset["columns"]}
+        numbers = {r: {"d3NumberFormat": ",.3~g"} for r in rows if types[r] == "DOUBLE"}
+        mode = (
+            {"query_mode": "aggregate", "groupby": rows}
+            if metrics
+            else {"query_mode": "raw", "all_columns": rows}
+        )
+        return {**mode, "metrics": metrics, "column_config": numbers}
     if chart.viz == "bar":
         return {
             "x_axis": rows[0],
@@ -335,8 +347,11 @@ def _parameters(chart: Chart) -> dict[str, Any]:
         "metrics": metrics,
         "is_circle": False,
         "show_legend": True,
+        "show_labels": False,
         # left alone, every axis of a radar ends at its own largest value
-        "column_config": {m: {"radarMetricMinValue": 0, "radarMetricMaxValue": 1} for m in metrics},
+        "column_config": {
+            m: {"radarMetricMinValue": 0, "radarMetricMaxValue": 1} for m in (x["label"] for x in metrics)
+        },
     }
 
 

@@ -80,7 +80,8 @@ class Client:
         context["force"] = True
         context["queries"][0]["filters"] += list(extra)
         (result,) = self.call("POST", "/api/v1/chart/data", json=context)["result"]
-        names = (*chart.rows, *chart.metrics)
+        metrics = context["queries"][0]["metrics"] or ()
+        names = (*chart.rows, *(m if isinstance(m, str) else m["label"] for m in metrics))
         return [tuple(row[name] for name in names) for row in result["data"]]
 
 

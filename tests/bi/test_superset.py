@@ -49,7 +49,8 @@ def test_every_chart_stands_on_the_dashboard_and_uses_what_its_dataset_has(asset
         dataset = datasets[chart["dataset_uuid"]]
         (query,) = json.loads(chart["query_context"])["queries"]
         assert set(query["columns"]) <= {c["column_name"] for c in dataset["columns"]}
-        assert set(query["metrics"] or ()) <= {m["metric_name"] for m in dataset["metrics"]}
+        saved = {m["metric_name"] for m in dataset["metrics"]} | {m["expression"] for m in dataset["metrics"]}
+        assert {m if isinstance(m, str) else m["sqlExpression"] for m in query["metrics"] or ()} <= saved
 
 
 @pytest.mark.slow
