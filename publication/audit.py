@@ -22,6 +22,10 @@ SURVEYS = "reference.surveys"
 INDICATORS = "reference.indicators"
 COVERAGE = "harmonized.coverage"
 LOADS = "quality.loads"
+HOUSEHOLDS = "harmonized.households"
+
+SMALLEST_GROUP = 5
+"""Fewest households of a survey and wave that share a combination of quasi-identifiers."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ def audit(build: Path, contract: Contract) -> AuditResult:
                 checks += _each_survey(con, table, sound)
         checks += _loads(con, sound)
         checks += _coverage(con, sound)
+        checks += _quasi_identifiers(con, contract, sound)
     return AuditResult(tuple(checks))
 
 
@@ -258,6 +263,43 @@ def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[Audit
     )
     message = "n_missing is not the sum of its reasons"
     yield _check("missing_reasons_add_up", COVERAGE, uneven, message)
+
+
+def _quasi_identifiers(
+    con: duckdb.DuckDBPyConnection, contract: Contract, sound: set[str]
+) -> Iterator[AuditCheck]:
+    """No household stands out by its site and quasi-identifiers together (k-anonymity, Sweeney 2002).
+
+    A pseudonym does not hide a household that neighbours recognise by size, age and ethnicity. Real surveys with
+    such households are refused; made-up ones show that the check sees them.
+    """
+    if not {SURVEYS, INDICATORS, HOUSEHOLDS} <= sound:
+        return
+    sensitive = con.execute(
+        f"SELECT indicator_id FROM {INDICATORS} WHERE is_sensitive ORDER BY ALL"
+    ).fetchall()
+    columns = [c for (c,) in sensitive if c in contract[HOUSEHOLDS].column_names]
+    if not columns:
+        return
+    combination = ", ".join(map(sql.name, ["survey_id", "wave", "site_id", *columns]))
+    standing_out = con.execute(
+        f"""
+        SELECT s.is_synthetic, h.survey_id, count(*) FILTER (WHERE h.alike < {SMALLEST_GROUP}) AS n, count(*)
+        FROM (SELECT survey_id, count(*) OVER (PARTITION BY {combination}) AS alike FROM {HOUSEHOLDS}) h
+        JOIN {SURVEYS} s USING (survey_id) GROUP BY ALL HAVING n > 0 ORDER BY ALL
+        """
+    ).fetchall()
+    for is_synthetic, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
+        found = [row[1:] for row in standing_out if row[0] == is_synthetic]
+        shares = "; ".join(f"{survey} {n} of {total} rows" for survey, n, total in found)
+        yield _check(
+            f"{kind}_households_do_not_stand_out",
+            HOUSEHOLDS,
+            sum(n for _, n, _ in found),
+            f"fewer than {SMALLEST_GROUP} households of a wave share site, {', '.join(columns)}: {shares}. For a real"
+            " survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
+            severity,
+        )
 
 
 def _row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

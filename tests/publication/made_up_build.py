@@ -95,8 +95,9 @@ def build(path: Path, seed: int = 1) -> Path:
             names = ", ".join(map(sql.name, table.column_names))
             con.execute(f"INSERT INTO {sql.name(table.schema, table.name)} SELECT {names} FROM rows")
         con.execute(
-            "UPDATE reference.indicators SET system = CASE indicator_id WHEN 'land_area' THEN 'capital'"
-            " WHEN 'trust' THEN 'stability' WHEN 'friends' THEN 'integration' ELSE 'individual' END"
+            "UPDATE reference.indicators SET is_sensitive = false, system = CASE indicator_id"
+            " WHEN 'land_area' THEN 'capital' WHEN 'trust' THEN 'stability'"
+            " WHEN 'friends' THEN 'integration' ELSE 'individual' END"
         )
         con.execute(
             "UPDATE reference.dimensions SET system = 'capital', label_en = 'Index ' || right(dimension, 1),"

@@ -155,3 +155,49 @@ def test_a_refused_survey_and_an_empty_table_are_warnings(database):
     assert set(failed) == {("quality.loads", "survey_is_accepted"), ("quality.quarantine", "table_has_rows")}
     assert {c.severity for c in failed.values()} == {"warning"}
     assert audit(database, contract()).is_passed
+
+
+STANDING_OUT = (
+    "UPDATE reference.indicators SET is_sensitive = indicator_id IN ('trust', 'livelihood')",
+    "UPDATE harmonized.households SET trust = 3, livelihood = 'livelihood_a', site_id = 'site_a'",
+    "UPDATE harmonized.households SET livelihood = 'livelihood_b' WHERE household_id IN ('h1', 'h2')",
+)
+
+
+@pytest.mark.parametrize(
+    ("is_real", "check", "severity"),
+    [
+        (False, "made_up_households_do_not_stand_out", "warning"),
+        (True, "real_households_do_not_stand_out", "error"),
+    ],
+)
+def test_households_that_stand_out_are_counted_and_stop_a_real_survey(database, is_real, check, severity):
+    with duckdb.connect(str(database)) as con:
+        for statement in STANDING_OUT:
+            con.execute(statement)
+        con.execute(
+            "UPDATE reference.surveys SET is_synthetic = survey_id <> ?", ["hills" if is_real else ""]
+        )
+    found = failures(database)["harmonized.households", check]
+    # two households of six share a combination, the other four another one, in two waves of two surveys
+    assert found.n_failed == (12 if is_real else 24)
+    assert found.severity == severity
+    assert "hills 12 of 12 rows" in found.message
+    assert ("plains" in found.message) is not is_real
+    assert audit(database, contract()).is_passed is not is_real
+
+
+def test_households_alike_in_groups_of_five_do_not_stand_out(database):
+    with duckdb.connect(str(database)) as con:
+        for statement in STANDING_OUT[:2]:
+            con.execute(statement)
+    assert failures(database) == {}
+
+
+def test_the_sixth_household_alone_stands_out_among_five_alike(database):
+    with duckdb.connect(str(database)) as con:
+        for statement in STANDING_OUT[:2]:
+            con.execute(statement)
+        con.execute("UPDATE harmonized.households SET trust = 4 WHERE household_id = 'h6'")
+    found = failures(database)["harmonized.households", "made_up_households_do_not_stand_out"]
+    assert found.n_failed == 4
