@@ -6,6 +6,7 @@ Heavy imports happen inside a command, so that help answers at once.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -104,7 +105,7 @@ def new_survey(
 
 
 def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None) -> None:
-    """Find every mistake in survey folders, with file, line and what to write instead."""
+    """Find every mistake in survey folders and their files, with file, line and what to write instead."""
     from survey.crosswalk import check_crosswalk
     from survey.folder import SurveyFolderError, list_survey_folders, load_folder, suggestion
 
@@ -117,16 +118,32 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         _stop(f"no survey folder {survey!r} under data/surveys{hint}", 2)
     failed = False
     for path in chosen:
+        aside = ""
         problems: tuple[Problem, ...]
         try:
-            problems = check_crosswalk(load_folder(path, catalog.indicator), catalog)
+            folder = load_folder(path, catalog.indicator)
+            problems = check_crosswalk(folder, catalog)
+            if not problems:
+                problems, aside = _tried(folder)
         except SurveyFolderError as error:
             problems = error.problems
         failed |= bool(problems)
-        _say(f"{path.name}: {'no mistakes' if not problems else f'{len(problems)} mistake(s)'}")
+        _say(f"{path.name}: {f'{len(problems)} mistake(s)' if problems else 'no mistakes'}{aside}")
         for problem in problems:
             _say(f"  {problem}")
     raise typer.Exit(1 if failed else 0)
+
+
+def _tried(folder: SurveyFolder) -> tuple[tuple[Problem, ...], str]:
+    """Load a folder's files for trial: what they would be refused for, and what would be set aside."""
+    import duckdb
+
+    from survey.ingest import ingest
+
+    with tempfile.TemporaryDirectory(prefix="warehouse-check-") as scratch, duckdb.connect() as con:
+        load = ingest(folder, Path(scratch), con)
+    rows, cells = load.quarantined_rows, load.quarantined_cells
+    return load.problems, f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
 
 
 def explain(survey: str, indicator: str) -> None:
@@ -165,7 +182,7 @@ def trace(
     catalog = _catalog(paths)
     folder = _folder(paths, catalog, survey, indicator, accepted=True)
     with connect(paths.build_database, read_only=True) as con:
-        published_id, own_id = _ids(con, survey, household)
+        published_id, own_id = household_ids(con, survey, household)
         try:
             waves = traced(folder, own_id, indicator, con, paths.landing)
         except TraceError as error:
@@ -177,7 +194,7 @@ def trace(
         _tell(wave, published)
 
 
-def _ids(con: object, survey: str, household: str) -> tuple[str, str]:
+def household_ids(con: object, survey: str, household: str) -> tuple[str, str]:
     """The household's published id and its own; the same where ids are published as they are."""
     from publication.pseudonyms import key_from_environment, pseudonym
 

@@ -303,5 +303,8 @@ def test_the_commands_say_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
     assert (again.exit_code, "exists already" in again.stderr) == (2, True)
     fill_in(data / "surveys" / "new_one")
     assert CliRunner().invoke(app, ["check"]).exit_code == 0
+    (data / "surveys" / "new_one" / file.name).write_text("x\n1\n", encoding="utf-8")
+    damaged = CliRunner().invoke(app, ["check"])
+    assert (damaged.exit_code, "the file was replaced or damaged" in damaged.stdout) == (1, True)
     unknown = CliRunner().invoke(app, ["check", "new_on"])
     assert (unknown.exit_code, "did you mean 'new_one'?" in unknown.stderr) == (2, True)

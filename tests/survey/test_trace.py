@@ -10,11 +10,13 @@ from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
 from test_crosswalk import catalog, indicator
 from typer.testing import CliRunner
 
+from publication.pseudonyms import KEY_VARIABLE, pseudonym
 from survey.crosswalk import compile_wave
 from survey.folder import SurveyFolder, load_folder
 from survey.ingest import ingest
 from survey.trace import TraceError, WaveTrace, trace
 from warehouse.cli import app
+from warehouse.survey_commands import household_ids
 
 CROSSWALK = """wave,indicator_id,rule,sources,codes,unit,parameters,status,evidence
 *,age,direct,age,,,,identical,question 1
@@ -123,6 +125,17 @@ def test_a_household_that_was_set_aside_says_why(loaded: Loaded) -> None:
 def test_a_misspelt_household_is_named(loaded: Loaded) -> None:
     with pytest.raises(TraceError, match="no household 'H11'; did you mean 'H1'"):
         loaded.trace("H11", "age")
+
+
+def test_a_published_pseudonym_leads_to_the_household(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert household_ids(loaded.con, "small", "H1") == ("H1", "H1")
+    monkeypatch.setenv(KEY_VARIABLE, "a secret of this test")
+    hidden = pseudonym(b"a secret of this test", "small", "H1")
+    assert hidden != "H1"
+    assert household_ids(loaded.con, "small", hidden) == (hidden, "H1")
+    assert household_ids(loaded.con, "small", "H1") == (hidden, "H1")
 
 
 def test_explain_names_line_question_and_sql(monkeypatch: pytest.MonkeyPatch) -> None:
