@@ -132,6 +132,12 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Ta
     }
 
 
+def oriented(catalog: Catalog, item: Item, value: str) -> str:
+    """SQL of an item turned so that more is better."""
+    spec = catalog.indicator[item.indicator]
+    return f"({spec.minimum} + {spec.maximum} - {value})" if item.reverse else value
+
+
 def _batches(
     con: duckdb.DuckDBPyConnection,
     catalog: Catalog,
@@ -141,16 +147,11 @@ def _batches(
     keys: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Oriented items of a sample under a missing policy, with the keys asked for."""
-
-    def oriented(item: Item) -> str:
-        name, spec = quoted(item.indicator), catalog.indicator[item.indicator]
-        return f"({spec.minimum} + {spec.maximum} - {name})" if item.reverse else name
-
     mean_filled = policy == "mean"
     columns = [
         f"{f'coalesce({x}, avg({x}) over ())' if mean_filled else x} as {quoted(item.indicator)}"
         for item in items
-        for x in [oriented(item)]
+        for x in [oriented(catalog, item, quoted(item.indicator))]
     ]
     any_answer = f"coalesce({', '.join(quoted(i.indicator) for i in items)}) is not null"
     reader = con.execute(
@@ -166,11 +167,11 @@ def _fit(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: FactorModel, s
     summary = summarise(_batches(con, catalog, model.items, model.missing_policy, sample), names)[()]
     r = summary.correlation()
     solution = factor(r, n_factors=model.n_factors)
-    order, labels = _named(catalog, model, solution.loadings)
+    order, labels = named_components(catalog, model, solution.loadings)
     return Fitted(model, sample, summary, solution, adequacy(r, summary.n), order, labels)
 
 
-def _named(
+def named_components(
     catalog: Catalog, model: FactorModel, loadings: FloatArray
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Component of each named factor: the one on which the items of its dimension load most, taken together.

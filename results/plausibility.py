@@ -33,7 +33,7 @@ def plausibility(
     -------
     dict
         `plausibility` of the schema `quality`. A finding is named where the test refuses a figure that our reading
-        of the print (`readings.csv`) also doubts.
+        of the print (`readings.csv`) or a finding (`stat_ids` of `findings.csv`) also doubts.
     """
     del con, catalog
     statistics, sites = literature["statistics.csv"], literature["sites.csv"]
@@ -41,6 +41,9 @@ def plausibility(
     findings: defaultdict[str, set[str]] = defaultdict(set)
     for row in literature["readings.csv"]:
         findings[row["stat_id"]].add(row["finding_id"])
+    for row in literature["findings.csv"]:
+        for stat_id in row["stat_ids"].split():
+            findings[stat_id].add(row["finding_id"])
     numbers: Counter[str] = Counter()
     rows = []
     for found in audit(statistics, sites):

@@ -107,6 +107,8 @@ class Sample:
         One, or all comparable ones.
     absent
         Columns that the surveys lack; the model is refused where there are any.
+    dependent_filters
+        Options of the dependent metric that replace its default ones.
     answers, fill
         Columns of the model, and what replaces missing regressors; known once read.
     """
@@ -117,6 +119,7 @@ class Sample:
     surveys: tuple[Survey, ...]
     scheme: WeightScheme
     absent: tuple[str, ...] = ()
+    dependent_filters: Mapping[str, str] = field(default_factory=dict)
     answers: pa.Table | None = None
     fill: dict[str, float] = field(default_factory=dict)
 
@@ -269,6 +272,9 @@ class Sample:
             value = f"households.{name}"
             if regressor.metric:
                 metric = self.catalog.metric[regressor.metric]
+                if regressor is dependent:
+                    filters = {**metric.filters, **self.dependent_filters}
+                    metric = metric.model_copy(update={"filters": filters})
                 joins.append(self._joined(metric, name))
                 value = f"{name}.{quoted(metric.column)}"
             if regressor.kind == "dummies":

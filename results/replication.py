@@ -11,20 +11,31 @@ damaged or impossible is never reproduced: our reading of it is a reason, not a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from analysis.errors import AnalysisError
 from analysis.plausibility import printed
 from analysis.regression import STAR_LEVELS
 from results.households import HOUSEHOLD_WAVES, Survey, literal, surveys
 from results.metrics import COUPLING, relation, study_scheme
 from results.printed import Recomputed, recompute
+from results.replication_options import (
+    FACTOR_KINDS,
+    INDEX_TABLES,
+    MODEL_KINDS,
+    Alternative,
+    Search,
+    default_first,
+    named,
+)
 from results.tables import conform
 from survey.catalog import Catalog, FactorModel, Model, WeightScheme
 from survey.literature import Literature, ReplicationTarget, Row, replication_targets
@@ -36,6 +47,9 @@ NO_CHANGE = 0.01
 NOT_SIGNIFICANT = STAR_LEVELS[0]
 
 ROUNDING = 1e-9
+
+SEARCHED_ROWS = 20_000
+"""Households up to which other options are tried: printed studies have hundreds."""
 
 
 class NoFigureError(LookupError):
@@ -59,7 +73,8 @@ def replication(
     Returns
     -------
     dict
-        `replication` of the schema `quality`, a row for each printed statistic.
+        `replication`, a row for each printed statistic, and `replication_options`, a row for each set of options
+        tried for it, of the schema `quality`.
     """
     rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
     targets = replication_targets(literature, catalog)
@@ -75,7 +90,66 @@ def replication(
         _compare(target, rows[target.stat_id], follows.get(target.stat_id), figures, catalog)
         for target in targets
     ]
-    return {"replication": conform("quality.replication", results)}
+    # What follows from printed figures needs no household, and so no option.
+    measured = {row["stat_id"] for row in results if row["survey_id"]}
+    tried = {
+        t.stat_id: _tried(t, figures[t.published_survey_id]) if t.stat_id in measured else [] for t in targets
+    }
+    return {
+        "replication": conform(
+            "quality.replication", [row | _best(row, tried[row["stat_id"]]) for row in results]
+        ),
+        "replication_options": conform(
+            "quality.replication_options",
+            [option for row in results for option in _option_rows(row, tried[row["stat_id"]])],
+        ),
+    }
+
+
+def _tried(target: ReplicationTarget, source: Figures) -> list[Alternative]:
+    """The figure under every set of options, on the printed scale; those without a value are left out."""
+    if target.published is None:
+        return []
+    try:
+        found = list(source.alternatives(target))
+    except (AnalysisError, NoFigureError):
+        # What the survey cannot give under the catalog's options it cannot give under others.
+        return []
+    return [a for a in found if np.isfinite(a.value)]
+
+
+def _option_rows(row: Mapping[str, Any], tried: list[Alternative]) -> Iterator[dict[str, Any]]:
+    for alternative in tried:
+        yield {
+            **{name: row[name] for name in ("stat_id", "region", "survey_id", "is_synthetic", "published")},
+            "options": alternative.options,
+            "recomputed": alternative.value,
+            "difference": alternative.value - row["published"],
+        }
+
+
+def _best(row: Mapping[str, Any], tried: list[Alternative]) -> dict[str, Any]:
+    """Options that come closest to the print, and a word in the reason where they do better than the catalog's."""
+    if not tried:
+        return {"best_options": None, "best_difference": None, "n_option_sets": 0}
+    best = min(tried, key=lambda a: abs(a.value - row["published"]))
+    difference = best.value - row["published"]
+    ties = sum(abs(a.value - row["published"]) <= abs(difference) + ROUNDING for a in tried)
+    reason = row["reason"]
+    is_better = row["difference"] is not None and abs(difference) < abs(row["difference"]) - ROUNDING
+    if row["verdict"] == "not_reproducible":
+        word = f"of {len(tried)} sets of options, {best.options} comes closest: {best.value:.4g}"
+        if not is_better:
+            word = f"none of {len(tried)} sets of options comes closer"
+        elif ties > 1:
+            word += f" (with {ties - 1} others)"
+        reason = _joined(reason, word)
+    return {
+        "best_options": best.options,
+        "best_difference": difference,
+        "n_option_sets": len(tried),
+        "reason": reason,
+    }
 
 
 def _compare(
@@ -177,12 +251,15 @@ class Figures:
     ----------
     scheme
         Weights of the study, for indices.
+    variant
+        Variant of the coupling degree; the default one where none is given.
     """
 
     con: duckdb.DuckDBPyConnection
     catalog: Catalog
     survey: Survey
     scheme: WeightScheme
+    variant: str | None = None
 
     def value(self, target: ReplicationTarget) -> float:
         """Return the figure on the printed scale.
@@ -200,6 +277,35 @@ class Figures:
         if result is None or not np.isfinite(result):
             raise NoFigureError(f"{self.survey.survey_id} gives no value of this kind in this wave and group")
         return result * target.multiplier
+
+    def alternatives(self, target: ReplicationTarget) -> Iterator[Alternative]:
+        """Return the figure under every set of options that its kind leaves open."""
+        if self._n_rows > SEARCHED_ROWS:
+            return
+        if target.kind in FACTOR_KINDS or target.kind in MODEL_KINDS:
+            find = self._search.factor_figures if target.kind in FACTOR_KINDS else self._search.model_figures
+            for found in find(target):
+                yield replace(found, value=found.value * target.multiplier)
+            return
+        metric = self.catalog.metric.get(target.target)
+        table = COUPLING if target.kind == "band_percent" else metric.table if metric else ""
+        if table in INDEX_TABLES:
+            schemes = {s.id: s for s in (self.scheme, self.catalog.default_weight_scheme)}
+            is_degree = table == COUPLING
+            variants = default_first(self.catalog) if is_degree else (None,)
+            for (name, scheme), variant in product(schemes.items(), variants):
+                options = {"weights": name} | ({"variant": variant} if variant else {})
+                value = replace(self, scheme=scheme, variant=variant).value(target)
+                yield Alternative(named(options), value)
+
+    @cached_property
+    def _n_rows(self) -> float:
+        own = literal(self.survey.survey_id)
+        return self._scalar(f"select count(*) from {HOUSEHOLD_WAVES} where survey_id = {own}") or 0
+
+    @cached_property
+    def _search(self) -> Search:
+        return Search(self.con, self.catalog, self.survey, self._rows)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Callable[[ReplicationTarget], float | None]]:
@@ -314,13 +420,16 @@ class Figures:
 
     def _metric(self, target: ReplicationTarget, function: str) -> float | None:
         metric = self.catalog.metric[target.target]
+        if self.variant is not None:
+            metric = metric.model_copy(update={"filters": metric.filters | {"variant": self.variant}})
         return self._of_metric(target, relation(metric, self.scheme), f"{function}({quoted(metric.column)})")
 
     def _band_percent(self, target: ReplicationTarget) -> float | None:
         bands = next(s for s in self.catalog.band_schemes if target.target in {b.id for b in s.bands})
+        variant = self.variant or self.catalog.coupling.default_variant
         source = (
             f"(select * from {COUPLING} where scheme = {literal(self.scheme.id)} "
-            f"and variant = {literal(self.catalog.coupling.default_variant)} and band_scheme = {literal(bands.id)})"
+            f"and variant = {literal(variant)} and band_scheme = {literal(bands.id)})"
         )
         inside = f"100.0 * count(*) filter (where band = {literal(target.target)}) / nullif(count(band), 0)"
         return self._of_metric(target, source, inside)

@@ -55,7 +55,15 @@ FILES: dict[str, tuple[str, ...]] = {
         *("code", "category_type", "parent_code", "label", "region", "source_file", "section"),
         *("resources_or_conditions", "place_examples", "figures", "suggested_measure"),
     ),
-    "findings.csv": ("finding_id", "region", "strength", "statement", "arithmetic", "calibration"),
+    "findings.csv": (
+        "finding_id",
+        "region",
+        "strength",
+        "statement",
+        "arithmetic",
+        "calibration",
+        "stat_ids",
+    ),
     "derived_checks.csv": (
         *("check_id", "region", "source_file", "quantity", "value", "unit", "method", "confidence"),
         "related_inconsistency",
@@ -204,6 +212,18 @@ def load_literature(path: Path, catalog: Catalog) -> Literature:
             for line, row in lined[name]
             if row[column] and row[column] not in known
         ]
+    printed = {row["stat_id"] for _, row in lined["statistics.csv"]}
+    printed |= {row["site_id"] for _, row in lined["sites.csv"]}
+    problems += [
+        Problem(
+            "findings.csv",
+            line,
+            f"stat_ids {stat_id!r} is no stat_id of statistics.csv and no site_id of sites.csv",
+        )
+        for line, row in lined["findings.csv"]
+        for stat_id in row["stat_ids"].split()
+        if stat_id not in printed
+    ]
     problems += _check_map(lined["indicator_map.csv"], catalog)
     problems += [
         Problem(
@@ -353,7 +373,7 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
             "suggested_measure",
         ),
         "published_findings": _table(
-            literature["findings.csv"], "finding_id region strength statement arithmetic calibration"
+            literature["findings.csv"], "finding_id region strength statement arithmetic calibration stat_ids"
         ),
         "derived_checks": _table(
             ({**row, "value_text": row["value"]} for row in literature["derived_checks.csv"]),

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -146,3 +147,67 @@ def test_plausibility_hands_on_every_finding_of_the_audit(
     refused = table["verdict"].isin(["impossible", "inconsistent"])
     assert table.loc[refused, "finding_ids"].notna().any()
     assert table.loc[~refused, "finding_ids"].isna().all()
+
+
+@pytest.fixture(scope="module")
+def options(analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature) -> pd.DataFrame:
+    return replication(analysed, catalog, literature)["replication_options"].to_pandas()
+
+
+def test_the_best_options_are_the_closest_of_all_that_were_tried(
+    table: pd.DataFrame, options: pd.DataFrame
+) -> None:
+    assert set(options["stat_id"]) == set(table.index[table["n_option_sets"] > 0])
+    assert len(options) == table["n_option_sets"].sum() > 1000
+    closest = options.assign(off=options["difference"].abs()).groupby("stat_id")["off"].min()
+    np.testing.assert_allclose(table.loc[closest.index, "best_difference"].abs(), closest, atol=1e-12)
+
+
+def test_the_catalogs_options_are_among_those_tried(
+    table: pd.DataFrame, options: pd.DataFrame, targets: Targets
+) -> None:
+    kinds = {"loading", "kmo", "bartlett", "coefficient", "model_adj_r2", "band_percent", "metric_mean"}
+    tried = {stat_id: rows["recomputed"] for stat_id, rows in options.groupby("stat_id")}
+    compared: Counter[str] = Counter()
+    for stat_id, values in tried.items():
+        kind = targets[stat_id].kind
+        if kind in kinds and pd.notna(table.loc[stat_id, "recomputed"]):
+            assert (values - table.loc[stat_id, "recomputed"]).abs().min() < 1e-8, stat_id
+            compared[kind] += 1
+    assert set(compared) == kinds
+    assert sum(compared.values()) > 200
+
+
+def test_half_scale_is_the_standard_degree_times_the_root_of_one_half(options: pd.DataFrame) -> None:
+    coupled = options[
+        options["options"].str.contains("variant=") & ~options["options"].str.contains("missing=")
+    ]
+    means = coupled[coupled["stat_id"].isin(coupled.loc[coupled["published"].between(0.4, 0.5), "stat_id"])]
+    wide = means.assign(
+        weights=means["options"].str.split().str[0], variant=means["options"].str.extract("variant=(.*)")[0]
+    ).pivot(index=["stat_id", "weights"], columns="variant", values="recomputed")
+    assert len(wide) >= 2
+    np.testing.assert_allclose(wide["half"], wide["standard"] * 0.5**0.5, rtol=1e-9)
+
+
+def test_cells_set_aside_come_back_as_received(
+    analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
+) -> None:
+    """One household of the survey with the factor model lost an item as out of range."""
+    item = catalog.factor_models[0].items[-1].indicator
+    analysed.execute("begin")
+    analysed.execute(
+        f"update staging.household_waves set {item} = null, {item}__missing = 'out_of_range' "
+        "where household_id = 'valley-007'"
+    )
+    analysed.execute(
+        "create table quality.quarantine as "
+        "select 'valley' as survey_id, 'valley-007' as household_id, '55' as value, 'cell' as grain"
+    )
+    made = replication(analysed, catalog, literature)["replication_options"].to_pandas()
+    analysed.execute("rollback")
+    named = made[made["options"].str.startswith("cells=") & made["options"].str.endswith("missing=mean")]
+    wide = named.assign(cells=named["options"].str.split().str[0]).pivot(
+        index="stat_id", columns="cells", values="recomputed"
+    )
+    assert (wide["cells=checked"] - wide["cells=as_received"]).abs().max() > 1

@@ -111,7 +111,7 @@ plausibility_tables = _results(
 replication_tables = _results(
     "replication",
     lambda con, w: replication(con, w.catalog, _literature(w)),
-    ["quality.replication"],
+    ["quality.replication", "quality.replication_options"],
     [
         *(HOUSEHOLDS, CAPITALS, "reference.published_statistics", "analysis.coupling_coordination"),
         *(
