@@ -1,7 +1,7 @@
 """One refresh of a warehouse where every survey is bad in its own way."""
 
 import pytest
-from conftest import Answers, declared
+from places import Answers, declared
 
 pytestmark = pytest.mark.slow
 

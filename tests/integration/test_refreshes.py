@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from conftest import Answers
+from places import Answers
 
 pytestmark = pytest.mark.slow
 
