@@ -140,22 +140,22 @@ def scaffold(
     rows = _crosswalk(declared, columns, codes, waves, catalog, known)
     used = {(base.file_id, s) for r in rows for s in r["sources"].split()}
     used |= {(c.file_id, c.variable) for c in (household_id, site) if c}
-    for roster in declared:
-        if roster is not base and household_id:
-            # the repeat group borrows the id of its household
-            columns += [_borrowed(household_id, roster)] if roster.format == "odk" else []
+    links = _links(declared, columns, household_id)
+    columns += [c for c in links.values() if c not in columns]
+    used |= {(c.file_id, c.variable) for c in links.values()}
     part = surveys / f".{survey_id}.new"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         shutil.copyfile(file, part / file.name)
-        text = _survey_yml(survey_id, declared, waves, household_id, site, sites, sha256_of(file))
-        (part / "survey.yml").write_text(text, encoding="utf-8")
         _write(part / "columns.csv", Column, [_column_row(c, used) for c in columns])
         _write(part / "codes.csv", Code, codes)
         _write(part / "crosswalk.csv", CrosswalkRow, rows)
         _write(part / "corrections.csv", Correction, [])
         (part / "NOTES.md").write_text(NOTES.format(survey_id=survey_id, file=file.name), encoding="utf-8")
+        # last, because a folder with a survey.yml is a survey
+        text = _survey_yml(survey_id, declared, waves, links, site, sites, sha256_of(file))
+        (part / "survey.yml").write_text(text, encoding="utf-8")
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -314,10 +314,27 @@ def _recognised(
     return next((c for p in patterns for c in fitting if p.fits(c.name, c.label)), None)
 
 
-def _borrowed(household_id: FoundColumn, roster: SurveyFile) -> FoundColumn:
-    return FoundColumn(
-        roster.file_id, household_id.header, household_id.label, ColumnType.TEXT, variable="household"
-    )
+def _links(
+    files: Sequence[SurveyFile], columns: Sequence[FoundColumn], household_id: FoundColumn | None
+) -> dict[str, FoundColumn]:
+    """By file, the column that holds the household id: the household's own, and the same header in a roster.
+
+    A repeat group of a form has it from its submission.
+    """
+    if household_id is None:
+        return {}
+    links = {household_id.file_id: household_id}
+    for file in files:
+        if file.file_id in links:
+            continue
+        own = [c for c in _of(columns, file.file_id) if c.name == household_id.name]
+        if own:
+            links[file.file_id] = own[0]
+        elif file.format == "odk":
+            links[file.file_id] = FoundColumn(
+                file.file_id, household_id.header, household_id.label, ColumnType.TEXT, variable="household"
+            )
+    return links
 
 
 # ---- mappings ----------------------------------------------------------------------------------------------------
@@ -362,7 +379,7 @@ def _crosswalk(
                     "rule": "direct",
                     "sources": column.variable,
                     "status": BLANK,
-                    "evidence": f"column {column.header}: {column.text}",
+                    "evidence": f"column {column.header}" + (f": {column.label}" if column.label else ""),
                     "note": f"proposed{unit}; {note}",
                 }
             )
@@ -420,7 +437,7 @@ def _as_used(column: FoundColumn) -> dict[str, Any]:
 
 def _column_row(column: FoundColumn, used: set[tuple[str, str]]) -> dict[str, object]:
     """A row of columns.csv: used where something needs it, else with the reason that a person must give."""
-    is_used = (column.file_id, column.variable) in used or column.variable == "household"
+    is_used = (column.file_id, column.variable) in used
     reason = column.personal or column.ignored or ("" if is_used else BLANK)
     row: dict[str, object] = {
         "file_id": column.file_id,
@@ -444,7 +461,7 @@ def _survey_yml(
     survey_id: str,
     files: Sequence[SurveyFile],
     waves: Sequence[Wave],
-    household_id: FoundColumn | None,
+    links: Mapping[str, FoundColumn],
     site: FoundColumn | None,
     sites: Sequence[Mapping[str, str]],
     sha256: str,
@@ -481,10 +498,7 @@ def _survey_yml(
         lines.append(f"  - {{site_id: {BLANK}, label: {blank}}}")
     lines.append("files:")
     for file in files:
-        is_linked = file.grain is Grain.MEMBER and file.format == "odk" and household_id is not None
-        ids = "household" if is_linked else BLANK
-        if file.grain is Grain.HOUSEHOLD and household_id:
-            ids = household_id.variable
+        ids = links[file.file_id].variable if file.file_id in links else BLANK
         options = file.options.model_dump(exclude_defaults=True, mode="json")
         lines += [
             f"  - file_id: {file.file_id}",

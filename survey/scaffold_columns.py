@@ -140,8 +140,8 @@ class FoundColumn:
 
     @property
     def name(self) -> str:
-        """The header without the groups of a form."""
-        return self.header.split("/")[-1]
+        """The header without the groups of a form, or the upper rows of a table's head."""
+        return self.header.split("/")[-1].strip()
 
 
 def found_column(
@@ -261,6 +261,8 @@ def _alike(a: str, b: str) -> float:
     if not a or not b:
         return 0.0
     score = fuzz.ratio(a, b)
+    if not b.isascii() and len(b) > 1 and b in a:
+        score = max(score, 90.0)
     if min(len(a), len(b)) >= 4:
         # one inside the other is worth a look, but is not the same question
         score = max(score, 0.9 * fuzz.partial_ratio(a, b), 0.9 * fuzz.token_set_ratio(a, b))

@@ -17,6 +17,8 @@ from rich.table import Table
 from warehouse.paths import Paths
 
 if TYPE_CHECKING:
+    import duckdb
+
     from survey.catalog import Catalog
     from survey.folder import Problem, SurveyFolder
     from survey.trace import WaveTrace
@@ -174,6 +176,8 @@ def trace(
     indicator: str,
 ) -> None:
     """Walk from a published cell back to file, row and answer as received."""
+    import duckdb
+
     from survey.trace import TraceError
     from survey.trace import trace as traced
     from warehouse.database import connect
@@ -181,12 +185,14 @@ def trace(
     paths = Paths.from_environment()
     catalog = _catalog(paths)
     folder = _folder(paths, catalog, survey, indicator, accepted=True)
-    with connect(paths.build_database, read_only=True) as con:
-        published_id, own_id = household_ids(con, survey, household)
-        try:
+    try:
+        with connect(paths.build_database, read_only=True) as con:
+            published_id, own_id = household_ids(con, survey, household)
             waves = traced(folder, own_id, indicator, con, paths.landing)
-        except TraceError as error:
-            _stop(str(error), 2)
+    except TraceError as error:
+        _stop(str(error), 2)
+    except duckdb.IOException:
+        _stop("a refresh is writing the build database; trace again when it is done", 1)
     published = _published(paths, survey, published_id, indicator)
     meant = catalog.indicator[indicator]
     _say(f"{indicator}: {meant.label_en}, {meant.label_zh}" + (f", in {meant.unit}" if meant.unit else ""))
@@ -194,14 +200,14 @@ def trace(
         _tell(wave, published)
 
 
-def household_ids(con: object, survey: str, household: str) -> tuple[str, str]:
+def household_ids(con: duckdb.DuckDBPyConnection, survey: str, household: str) -> tuple[str, str]:
     """The household's published id and its own; the same where ids are published as they are."""
     from publication.pseudonyms import key_from_environment, pseudonym
 
     key = key_from_environment()
     if key is None:
         return household, household
-    rows = con.execute(  # type: ignore[attr-defined]
+    rows = con.execute(
         "SELECT DISTINCT household_id FROM staging.household_waves WHERE survey_id = ?", [survey]
     ).fetchall()
     own = next((h for (h,) in rows if pseudonym(key, survey, h) == household), household)

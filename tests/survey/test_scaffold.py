@@ -230,6 +230,37 @@ def test_every_indicator_has_a_verdict_to_be_made(tmp_path: Path) -> None:
     assert {r["status"] for r in crosswalk} == {BLANK, "undetermined"}
 
 
+def test_a_workbook_with_a_roster_and_two_rows_of_headers(tmp_path: Path) -> None:
+    file = tmp_path / "book.xlsx"
+    household = pd.DataFrame(CHINESE)
+    household.columns = pd.MultiIndex.from_tuples([("基本情况", name) for name in CHINESE])
+    members = pd.DataFrame({("成员", "户编号"): CHINESE["户编号"] * 2, ("成员", "年龄"): range(2 * N)})
+    with pd.ExcelWriter(file) as book:
+        for name, frame in (("户", household), ("member", members)):
+            head = pd.DataFrame([list(level) for level in zip(*frame.columns, strict=True)])
+            cells = pd.concat([head, frame.set_axis(range(frame.shape[1]), axis=1)])
+            cells.to_excel(book, sheet_name=name, index=False, header=False)
+    (tmp_path / "surveys").mkdir()
+    made = scaffold(file, tmp_path / "surveys", catalog, known, header_rows=(1, 2))
+    assert set(made.proposed) == {"housing_area_m2", "sex"}
+    fill_in(made.path)
+    folder = load_folder(made.path, catalog.indicator)
+    assert [(f.file_id, f.grain) for f in folder.survey.files] == [
+        ("sheet_1", "household"),
+        ("member", "member"),
+    ]
+    load = ingest(folder, tmp_path / "landing", duckdb.connect())
+    assert [f.accepted for f in load.files] == [N, 2 * N]
+
+
+def test_a_question_that_holds_a_label_is_a_candidate(tmp_path: Path) -> None:
+    file = tmp_path / "questions.csv"
+    pd.DataFrame({"编号": range(N), "2、您的性别是？": ["男", "女"] * (N // 2)}).to_csv(file, index=False)
+    made = made_from(file, tmp_path)
+    sex = next(r for r in rows(made.path / "crosswalk.csv") if r["indicator_id"] == "sex")
+    assert (sex["rule"], "2、您的性别是？" in sex["note"]) == ("undetermined", True)
+
+
 def test_english_questions_are_recognised(tmp_path: Path) -> None:
     file = tmp_path / "english.csv"
     frame = pd.DataFrame(
