@@ -114,8 +114,14 @@ class FoundColumn:
         Answers of a closed question; of a number only the missing ones.
     lists
         Code lists of the catalog whose labels name every answer.
-    n_distinct, is_unique
-        Different answers, and whether each row has its own.
+    wave
+        The round that the question names.
+    personal, ignored
+        Why it must not, or need not, be used.
+    is_unique
+        Whether each row has an answer of its own.
+    variable, code_lists
+        Names that the folder gives to it and to its codes.
     """
 
     file_id: str
