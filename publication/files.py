@@ -251,9 +251,9 @@ def _allowed(column: Column) -> str:
 def _sheet(book: Workbook, title: str, header: list[str], rows: Iterable[Iterable[object]]) -> None:
     sheet: Worksheet = book.create_sheet(title)
     widths = [len(h) for h in header]
-    for row in [header, *rows]:
+    for number, row in enumerate([header, *rows], start=1):
         sheet.append(list(row))
-        for k, cell in enumerate(sheet[sheet.max_row]):
+        for k, cell in enumerate(sheet[number]):
             if cell.data_type == "f":
                 cell.data_type = "s"
             cell.alignment = _WRAPPED

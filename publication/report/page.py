@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import vl_convert
+from altair.utils.schemapi import debug_mode
 from great_tables import GT
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -100,7 +101,11 @@ def write_report(published_db: Path, out: Path) -> None:
         surveys = reader.surveys()
         sections = list(_sections(reader))
     figure_list = [c for s in sections for c in s.content if isinstance(c, Figure)]
-    specs = {f.id: {lang: _specs(f, lang) for lang in LANGUAGES} for f in figure_list}
+    regions = reader.regions.to_json()
+    specs = {
+        f.id: {lang: _specs(_Drawing(f.id, lang, f.frame.to_json() + regions, f)) for lang in LANGUAGES}
+        for f in figure_list
+    }
     environment = Environment(
         loader=PackageLoader("publication.report"),
         autoescape=True,
@@ -137,18 +142,32 @@ def _both(label: Label) -> Markup:
     return Markup('<span lang="en">{}</span><span lang="zh">{}</span>').format(label.en, label.zh)
 
 
-def _specs(figure: Figure, language: Language) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure to be drawn in a language; where the editions agree on its numbers, it is the same drawing."""
+
+    id: str
+    language: Language
+    numbers: str
+    figure: Figure = field(compare=False)
+
+
+@lru_cache(maxsize=128)
+def _specs(drawing: _Drawing) -> list[dict[str, Any]]:
+    figure, language = drawing.figure, drawing.language
     if figure.frame.empty:
         return []
-    return [
-        {
-            "title": panel.title,
-            "minWidth": panel.min_width,
-            "spec": _lean(panel.chart.to_dict(validate=False))
-            | {"description": getattr(figure.description, language)},
-        }
-        for panel in figure.draw(language)
-    ]
+    # Altair checks each part against its schema as it is made; the browser test checks what comes out
+    with debug_mode(False):
+        return [
+            {
+                "title": panel.title,
+                "minWidth": panel.min_width,
+                "spec": _lean(panel.chart.to_dict(validate=False))
+                | {"description": getattr(figure.description, language)},
+            }
+            for panel in figure.draw(language)
+        ]
 
 
 def _lean(spec: dict[str, Any]) -> dict[str, Any]:
@@ -171,10 +190,20 @@ def _script_json(value: object) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _in_both(frame: pd.DataFrame, html: Callable[[pd.DataFrame, Language], str]) -> Markup:
+@dataclass(frozen=True)
+class _Rows:
+    """Rows to be laid out in a language; the same rows are laid out once for both editions."""
+
+    language: Language
+    text: str
+    frame: pd.DataFrame = field(compare=False)
+
+
+def _in_both(frame: pd.DataFrame, html: Callable[[_Rows], str]) -> Markup:
+    text = frame.to_json()
     return Markup("").join(
         Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(
-            lang, Markup(html(localise(frame, lang), lang))
+            lang, Markup(html(_Rows(lang, text, localise(frame, lang))))
         )
         for lang in LANGUAGES
     )
@@ -188,7 +217,9 @@ def _numbers(figure: Figure) -> Markup:
     return _in_both(frame[[c for c in wanted if c not in labelled]], _plain_table)
 
 
-def _plain_table(frame: pd.DataFrame, language: Language) -> str:
+@lru_cache(maxsize=128)
+def _plain_table(rows: _Rows) -> str:
+    frame, language = rows.frame, rows.language
     shown = frame.rename(columns={c: figures.word(str(c), language) for c in frame.columns})
     html = shown.to_html(
         index=False, border=0, na_rep="–", float_format=lambda v: f"{v:.4g}", escape=True, justify="left"
@@ -201,8 +232,9 @@ def _table(listing: Listing) -> Markup:
     return _in_both(listing.frame, _great_table)
 
 
-def _great_table(frame: pd.DataFrame, language: Language) -> str:
-    shown = frame.copy()
+@lru_cache(maxsize=64)
+def _great_table(rows: _Rows) -> str:
+    shown, language = rows.frame.copy(), rows.language
     for column in shown.select_dtypes("bool").columns:
         yes, no = ("yes", "no") if language == "en" else ("是", "否")
         shown[column] = shown[column].map({True: yes, False: no})
