@@ -69,6 +69,9 @@ def paths(tmp_path, monkeypatch):
         folder.mkdir()
     (paths.catalog / "indicators.yml").write_text("indicators: []\n")
     monkeypatch.setattr(module, "_Runner", Jobs)
+    # no job ran, so there is no build whose files could be damaged
+    monkeypatch.setattr(module, "is_damaged", lambda *_: False, raising=False)
+    monkeypatch.setattr(module, "is_intact", lambda *_: True, raising=False)
     monkeypatch.setattr(Jobs, "done", [])
     return paths
 
