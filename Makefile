@@ -14,7 +14,7 @@ refresh: setup        ## build everything from the surveys in the checkout and p
 	$(BIN)/warehouse refresh
 
 test: setup           ## the whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 serve: setup          ## Dagster UI on 127.0.0.1
 	$(BIN)/warehouse serve

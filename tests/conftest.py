@@ -1,6 +1,8 @@
 """What whole suites share: one undisturbed refresh of the surveys in the checkout."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,23 +12,42 @@ import pytest
 from warehouse.paths import CHECKOUT
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_dagster_instance(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the runs of the tests out of the checkout's history, and those of two workers apart."""
+    home = tmp_path_factory.mktemp("dagster")
+    shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", home)
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
 @pytest.fixture(scope="session")
-def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def refreshed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The `data/` folder of a warehouse after one refresh; tests that change anything work on a copy."""
-    data = tmp_path_factory.mktemp("warehouse") / "data"
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "refreshed"
+    root.mkdir(exist_ok=True)
+    data = root / "data"
+    # workers share it: the first one to come builds, the others wait
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data.exists():
+            _refresh(data)
+    return data
+
+
+def _refresh(data: Path) -> None:
     data.mkdir()
     for name in ("catalog", "surveys", "literature"):
         (data / name).symlink_to(CHECKOUT / "data" / name)
     done = subprocess.run(
         [Path(sys.executable).with_name("warehouse"), "refresh"],
         cwd=CHECKOUT,
-        env=os.environ | {"WAREHOUSE_DATA": str(data), "DBT_TARGET_PATH": str(data.parent / "dbt-target")},
+        env=os.environ | {"WAREHOUSE_DATA": str(data)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return data
 
 
 @pytest.fixture(scope="session")
