@@ -78,3 +78,11 @@ superset-lock: setup  ## pin Superset again after a change in bi/superset/requir
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-superset
 	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --requirements bi/superset/requirements.lock
 	touch $@
+
+.PHONY: oracles bench-analysis
+
+oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, pspp); tests read the committed ones
+	$(BIN)/python tests/oracles/regenerate.py
+
+bench-analysis: setup ## time and memory of the one-pass statistics against other libraries, at 100 thousand to 10 million rows
+	$(BIN)/python benchmarks/bench_summary.py
