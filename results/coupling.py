@@ -177,14 +177,15 @@ class Panel:
             yield first, second, before[chosen], after[chosen]
 
 
-def _bands(scheme: BandScheme) -> list[Band]:
+def bands_of(scheme: BandScheme) -> list[Band]:
+    """Bands of a scheme of the catalog, from low to high."""
     return [Band(b.id, b.lower, b.upper, Closed(scheme.closed)) for b in scheme.bands]
 
 
 def _household_tables(catalog: Catalog, panel: Panel, table: pa.Table) -> Iterator[pa.Table]:
     """Rows of `coupling_coordination`: every variant, graded by the default band scheme."""
     spec = catalog.coupling
-    bands = _bands(catalog.band_scheme(spec.band_scheme))
+    bands = bands_of(catalog.band_scheme(spec.band_scheme))
     band_names = pa.array([b.band_id for b in bands])
     # Codes of levels that are no system follow the systems.
     lag_codes = lag(panel.systems).system
@@ -224,7 +225,7 @@ def _group_rows(catalog: Catalog, panel: Panel, rows: Rows) -> None:
         rows["coupling_leave_one_out"] += _leave_one_out(panel, alphas, variant.id, d)
         for scheme in catalog.band_schemes:
             bands = [b.id for b in scheme.bands]
-            code = classify(d, _bands(scheme))
+            code = classify(d, bands_of(scheme))
             options = {"scheme": panel.scheme.id, "variant": variant.id, "band_scheme": scheme.id}
             for group_type, group_id, inside in panel.groups:
                 group = {"group_type": group_type, "group_id": group_id, **options}

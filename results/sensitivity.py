@@ -1,4 +1,4 @@
-"""Does the order of regions survive other choices: every combination of bounds, weights and coupling variant.
+"""Does the order of regions survive other choices: every combination of bounds, weights, coupling variant and bands.
 
 Belongs here: the grid of options over the catalog's schemes, by the same rules for unasked and blank members as the
 marts. Does not belong here: the methods and the ranking (`analysis`).
@@ -18,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.arrays import FloatArray
+from analysis.coupling import classify
 from analysis.coupling import coupling as couple
 from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
+from results.coupling import bands_of
 from results.households import Survey, Weights, answers, dimension_scores, extremes, members, surveys
 from results.metrics import COUPLING
 from results.tables import conform
@@ -34,16 +36,21 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Options:
-    """One combination; the variant is empty where it plays no part."""
+    """One combination; variant and bands are empty where they play no part.
+
+    With bands, regions are ranked by the mean place of their households in the scheme, 0 lowest band to 1 highest;
+    without, by the mean itself.
+    """
 
     bounds: str
     scheme: str
-    variant: str | None
+    variant: str | None = None
+    bands: str | None = None
 
     @property
     def name(self) -> str:
         """Id of the combination."""
-        return ".".join(part for part in (self.bounds, self.scheme, self.variant) if part)
+        return ".".join(part for part in (self.bounds, self.scheme, self.variant, self.bands) if part)
 
 
 Values = dict[tuple[str, str, Options], dict[str, float]]
@@ -103,8 +110,8 @@ def _values(
                             dimension: dimension_scores(z, batch.asked, own, names)[0]
                             for dimension, own in weights[scheme.id].items()
                         }
-                        for metric, variant, values in _measures(catalog, scheme, scored):
-                            key = (metric, label, Options(mode, scheme.id, variant))
+                        for metric, variant, bands, values in _measures(catalog, scheme, scored):
+                            key = (metric, label, Options(mode, scheme.id, variant, bands))
                             sums[key][survey.region] += _sums(values, weight)
     return {
         key: {region: total / n for region, (total, n) in regions.items() if n > 0}
@@ -114,16 +121,25 @@ def _values(
 
 def _measures(
     catalog: Catalog, scheme: WeightScheme, scored: Mapping[str, FloatArray]
-) -> Iterator[tuple[str, str | None, FloatArray]]:
-    """Metric, variant where it plays a part, and values: the coupled systems, then D by every variant."""
+) -> Iterator[tuple[str, str | None, str | None, FloatArray]]:
+    """Metric, variant and bands where they play a part, and values: the coupled systems, then D by every variant."""
     systems = catalog.coupling.systems
     u = np.column_stack([_system(scored, scheme, catalog.metric[s.metric].column) for s in systems])
     u = np.where((u > -ROUNDING) & (u < 1 + ROUNDING), np.clip(u, 0, 1), u)
     for system, values in zip(systems, u.T, strict=True):
-        yield system.metric, None, values
+        yield system.metric, None, None, values
     degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
     for variant in catalog.coupling.variants:
-        yield degree, variant.id, couple(u, [s.alpha for s in systems], variant.id).d
+        d = couple(u, [s.alpha for s in systems], variant.id).d
+        yield degree, variant.id, None, d
+        for grading in catalog.band_schemes:
+            place = classify(d, bands_of(grading))
+            yield (
+                degree,
+                variant.id,
+                grading.id,
+                np.where(place < 0, np.nan, place / (len(grading.bands) - 1)),
+            )
 
 
 def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str) -> FloatArray:
@@ -151,15 +167,17 @@ def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> It
             options: options.bounds == default.bounds
             and options.scheme == default.id
             and options.variant in (None, catalog.coupling.default_variant)
+            and options.bands is None
             for options in grid
         }
         matrix = np.array([[found.get(name, np.nan) for name in names] for found in grid.values()])
         place = list(reference.values()).index(True)
         comparable = len(names) > 1 and not np.isnan(matrix[place]).any()
-        ranks = (
-            rank_sensitivity(matrix, reference=place).ranks if comparable else np.full(matrix.shape, np.nan)
-        )
-        for options, row, ranked in zip(grid, matrix, ranks, strict=True):
+        ranks, same = np.full(matrix.shape, np.nan), [None] * len(matrix)
+        if comparable:
+            found = rank_sensitivity(matrix, reference=place)
+            ranks, same = found.ranks, found.same_order.tolist()
+        for options, row, ranked, keeps in zip(grid, matrix, ranks, same, strict=True):
             for region, value, rank in zip(names, row, ranked, strict=True):
                 yield {
                     "metric_id": metric,
@@ -170,20 +188,24 @@ def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> It
                     "bounds": options.bounds,
                     "scheme": options.scheme,
                     "variant": options.variant,
+                    "band_scheme": options.bands,
                     "is_reference": reference[options],
                     "value": value,
                     "rank": None if np.isnan(rank) else int(rank),
+                    "keeps_order": keeps,
                     "n_regions": int(np.count_nonzero(~np.isnan(row))),
                 }
 
 
 def _rank_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """How often each region takes each rank."""
+    """How often each region takes each rank, and how often all regions keep the order of the reference."""
     counts: defaultdict[tuple[str, str, str], defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
     synthetic = {row["region"]: row["is_synthetic"] for row in rows}
+    kept: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
     for row in rows:
         if row["rank"] is not None:
             counts[row["metric_id"], row["wave"], row["region"]][row["rank"]] += 1
+            kept[row["metric_id"], row["wave"]][row["combination_id"]] = row["keeps_order"]
     for (metric, wave, region), ranks in counts.items():
         for rank, n in sorted(ranks.items()):
             yield {
@@ -194,4 +216,5 @@ def _rank_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 "is_synthetic": synthetic[region],
                 "n_combinations": n,
                 "share": n / sum(ranks.values()),
+                "share_same_order": sum(kept[metric, wave].values()) / len(kept[metric, wave]),
             }

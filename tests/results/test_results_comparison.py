@@ -158,3 +158,48 @@ def test_ranks_order_the_values_and_their_shares_sum_to_one(tables: dict[str, pd
     shares = tables["sensitivity_ranks"].groupby(["metric_id", "wave", "region"])["share"].sum()
     np.testing.assert_allclose(shares, 1)
     assert len(table[keys].drop_duplicates()) == len(table) / 2
+
+
+def test_every_band_scheme_ranks_regions_too_and_kept_orders_are_counted(
+    tables: dict[str, pd.DataFrame], catalog: Catalog
+) -> None:
+    table = tables["sensitivity"]
+    degree = table[table["variant"].notna()]
+    assert set(degree["band_scheme"].dropna()) == {s.id for s in catalog.band_schemes}
+    assert degree.groupby("band_scheme", dropna=False)["combination_id"].nunique().nunique() == 1
+    assert degree.loc[degree["band_scheme"].notna(), "value"].between(0, 1).all()
+    wide = table.pivot(index=["metric_id", "wave", "combination_id"], columns="region", values="rank")
+    reference = table[table["is_reference"]].pivot(
+        index=["metric_id", "wave"], columns="region", values="rank"
+    )
+    aligned = reference.reindex(wide.index.droplevel("combination_id"))
+    same = pd.Series((wide.to_numpy() == aligned.to_numpy()).all(axis=1), index=wide.index)
+    expected = same.groupby(["metric_id", "wave"]).mean()
+    assert 0 < expected.mean() < 1
+    counted = tables["sensitivity_ranks"].groupby(["metric_id", "wave"])["share_same_order"]
+    assert (counted.nunique() == 1).all()
+    np.testing.assert_allclose(counted.first(), expected.loc[counted.first().index])
+
+
+def test_the_mean_place_in_the_bands_is_that_of_the_households(
+    analysed: duckdb.DuckDBPyConnection, tables: dict[str, pd.DataFrame], catalog: Catalog
+) -> None:
+    spec, default = catalog.coupling, catalog.default_weight_scheme
+    bands = [b.id for b in catalog.band_scheme(spec.band_scheme).bands]
+    households = analysed.execute(
+        "select region, band, weight from analysis.coupling_coordination "
+        "where scheme = ? and variant = ? and wave = 'after' and band is not null",
+        [default.id, spec.default_variant],
+    ).df()
+    place = households["band"].map(bands.index) / (len(bands) - 1)
+    expected = (place * households["weight"]).groupby(households["region"]).sum()
+    expected /= households.groupby("region")["weight"].sum()
+    found = tables["sensitivity"]
+    chosen = found[
+        (found["bounds"] == default.bounds)
+        & (found["scheme"] == default.id)
+        & (found["variant"] == spec.default_variant)
+        & (found["band_scheme"] == spec.band_scheme)
+        & (found["wave"] == "latest")
+    ].set_index("region")["value"]
+    np.testing.assert_allclose(chosen, expected.loc[chosen.index])

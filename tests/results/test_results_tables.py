@@ -15,6 +15,7 @@ ROW = {
     "is_synthetic": True,
     "n_combinations": 3,
     "share": 0.5,
+    "share_same_order": 0.25,
 }
 TABLE = "analysis.sensitivity_ranks"
 
@@ -62,5 +63,5 @@ def test_a_key_that_does_not_identify_is_refused() -> None:
 
 def test_text_where_a_number_belongs_is_refused() -> None:
     table = pa.Table.from_pylist([ROW | {"share": "much"}])
-    with pytest.raises(ResultError, match=r"sensitivity_ranks\.share"):
+    with pytest.raises(ResultError, match=r"sensitivity_ranks\.share:"):
         conform(TABLE, table)
