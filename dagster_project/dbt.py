@@ -56,7 +56,7 @@ def parsed() -> Any:
 
 
 def ensure_manifest(folder: Path, target: Path) -> None:
-    """Parse the dbt project unless the manifest is newer than every file of it."""
+    """Parse the dbt project unless the manifest is newer than every file of it and was written to its end."""
     manifest = target / "manifest.json"
     sources = [
         p
@@ -64,7 +64,8 @@ def ensure_manifest(folder: Path, target: Path) -> None:
         for p in folder.glob(pattern)
         if p.is_file()
     ]
-    if not manifest.exists() or manifest.stat().st_mtime < max(p.stat().st_mtime for p in sources):
+    is_fresh = manifest.exists() and manifest.stat().st_mtime >= max(p.stat().st_mtime for p in sources)
+    if not is_fresh or not manifest.read_bytes().endswith(b"}"):
         parsed()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from warehouse.paths import CHECKOUT, Paths
+from warehouse.recovery import is_damaged, is_intact, start_over
 from warehouse.state import State, SurveyState, now, shared_inputs, survey_inputs, total_digest
 
 if TYPE_CHECKING:
@@ -82,12 +83,16 @@ def refresh(
         raise UnknownSurvey(f"no folder data/surveys/{unknown[0]}; there are: {', '.join(inputs) or 'none'}")
     state = State.load(paths)
     wanted = [s for s in inputs if not only or s in only]
-    stale = [s for s in wanted if force or _is_stale(state.surveys.get(s), inputs[s])]
+    stale = [s for s in wanted if force or _is_stale(paths, s, state.surveys.get(s), inputs[s])]
     withdrawn = [] if only else sorted(set(state.surveys) - set(inputs))
     total = total_digest(inputs)
     if not stale and not withdrawn and state.published == total and not force:
         progress("nothing changed since the last refresh")
         return Outcome(refused=_refused(state, wanted))
+    if is_damaged(paths):
+        progress("the build database was damaged or lost, and is built anew from the surveys")
+        start_over(paths)
+        stale, withdrawn = list(inputs), []
     runner = _Runner(paths, progress)
     for survey_id in withdrawn:
         runner.withdraw(survey_id)
@@ -102,8 +107,10 @@ def refresh(
     return Outcome(received, _refused(state, wanted), not failure, failure)
 
 
-def _is_stale(last: SurveyState | None, inputs: Mapping[str, str]) -> bool:
-    return last is None or last.status == "failed" or last.inputs != inputs
+def _is_stale(paths: Paths, survey_id: str, last: SurveyState | None, inputs: Mapping[str, str]) -> bool:
+    if last is None or last.status == "failed" or last.inputs != inputs:
+        return True
+    return last.status == "accepted" and not is_intact(paths, survey_id, last.inputs)
 
 
 def _build(paths: Paths, runner: _Runner) -> str:

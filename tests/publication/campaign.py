@@ -1,0 +1,307 @@
+"""Disturb publications and refreshes on purpose: kills at random moments, full disks, missing permissions, cut files.
+
+`make campaign` runs it at length; the tests run each kind of disturbance a few times. After every one of them the
+published version must be the old or the new one, whole, and the next undisturbed run must give the very contents of
+a warehouse that was never disturbed. Belongs here: disturbing and judging. Does not belong here: what is published.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from made_up_build import build, contract
+
+from publication.audit import AuditResult
+from publication.publish import PublicationFailed, RunInfo, default_report, publish
+from warehouse.paths import CHECKOUT
+
+WAREHOUSE = Path(sys.executable).with_name("warehouse")
+LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
+"""Folders of a warehouse that hold no intermediate file."""
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["publication.publish", "publication.report", "made_up_build"])
+
+
+def contents(published):
+    """Content checksums of the published version, after checking that it is whole and opens."""
+    manifest = json.loads((published / "manifest.json").read_text(encoding="utf-8"))
+    root = (published / ".current").resolve()
+    for edition in (root, root / "public"):
+        said = json.loads((edition / "manifest.json").read_text(encoding="utf-8"))["files"]
+        found = {
+            p.relative_to(edition).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in edition.rglob("*")
+            if p.is_file() and p != edition / "manifest.json"
+        }
+        assert found == {name: file["sha256"] for name, file in said.items()}
+        with duckdb.connect(str(edition / "warehouse.duckdb"), read_only=True) as con:
+            for (name,) in con.execute(
+                "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT internal"
+            ).fetchall():
+                con.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {name}").fetchall()
+    return {name: table["content_checksum"] for name, table in manifest["tables"].items()}
+
+
+# ---- the publishing step alone ----------------------------------------------------------------------------------
+
+
+def publish_all(database, published, with_report=False):
+    """Publish everything of the contract, undisturbed."""
+    report = default_report if with_report else None
+    publish(Path(database), Path(published), contract(), AuditResult(()), RunInfo("run"), report)
+    return contents(published)
+
+
+def _publish_in_child(started, database, published, with_report):
+    started.set()
+    publish_all(database, published, with_report)
+
+
+class Step:
+    """Two builds that take turns, so that the old and the new version differ."""
+
+    def __init__(self, folder, with_report=False):
+        self.with_report = with_report
+        self.published = folder / "published"
+        self.builds = [build(folder / f"build{k}.duckdb", seed=k) for k in (1, 2)]
+        self.undisturbed = []
+        for database in self.builds:
+            started = time.monotonic()
+            self.undisturbed.append(publish_all(database, folder / f"{database.stem}-published", with_report))
+            self.seconds = time.monotonic() - started
+        assert self.undisturbed[0] != self.undisturbed[1]
+        publish_all(self.builds[0], self.published, with_report)
+        self.turn = 0
+
+    def kill_once(self, rng):
+        """Kill a publication at a random moment; tell whether the old or the new version is visible."""
+        old, self.turn = self.turn, 1 - self.turn
+        started = PROCESSES.Event()
+        child = PROCESSES.Process(
+            target=_publish_in_child,
+            args=(started, self.builds[self.turn], self.published, self.with_report),
+        )
+        child.start()
+        assert started.wait(60)
+        child.join(rng.uniform(0, self.seconds))
+        child.kill()
+        child.join()
+        seen = contents(self.published)
+        assert seen in (self.undisturbed[old], self.undisturbed[self.turn])
+        self.converge()
+        return "old" if seen == self.undisturbed[old] else "new"
+
+    def converge(self):
+        """An undisturbed publication gives what was never disturbed, and keeps two versions at most."""
+        publish_all(self.builds[self.turn], self.published, self.with_report)
+        assert contents(self.published) == self.undisturbed[self.turn]
+        assert len([p for p in (self.published / ".versions").iterdir() if p.is_dir()]) <= 2
+
+    def fail(self, disturbance):
+        """Publish in a process of its own under `disturbance`; it must say so plainly and leave the old version."""
+        done = subprocess.run(
+            [*disturbance, sys.executable, __file__, "--publish", self.builds[1 - self.turn], self.published],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3, done.stderr[-3000:]
+        assert "The version published before stays" in done.stdout
+        assert contents(self.published) == self.undisturbed[self.turn]
+        return done.stdout
+
+    def fill_the_disk(self, megabytes):
+        """Publish onto a disk of a few megabytes, or, without the right to mount one, with a limit to file size."""
+        if os.geteuid() == 0 and shutil.which("mount"):
+            with small_disk(self.published, megabytes):
+                return self.fail([])
+        return self.fail(["sh", "-c", f'ulimit -f {megabytes * 128}; exec "$@"', "sh"])
+
+    def withdraw_permission(self):
+        """Publish into a folder that may not be written to."""
+        versions = self.published / ".versions"
+        versions.chmod(0o555)
+        try:
+            # root may write everywhere unless it gives up its capabilities
+            return self.fail(
+                ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+            )
+        finally:
+            versions.chmod(0o755)
+
+
+@contextmanager
+def small_disk(folder, megabytes):
+    """Put `folder` onto a disk that has `megabytes` left once it holds what the folder holds."""
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+    aside = folder.with_name(folder.name + ".aside")
+    folder.rename(aside)
+    folder.mkdir()
+    options = f"size={size + megabytes * 2**20 + 2**20}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
+        aside.rename(folder)
+
+
+# ---- whole refreshes --------------------------------------------------------------------------------------------
+
+
+class Refreshes:
+    """A warehouse of one survey whose survey.yml takes turns between two places of field work."""
+
+    def __init__(self, folder):
+        self.data = folder / "data"
+        self.environment = os.environ | {
+            "WAREHOUSE_DATA": str(self.data),
+            "DAGSTER_HOME": str(folder / "dagster"),
+        }
+        (folder / "dagster").mkdir(parents=True)
+        (self.data / "surveys").mkdir(parents=True)
+        for name in ("catalog", "literature"):
+            (self.data / name).symlink_to(CHECKOUT / "data" / name)
+        survey = min(
+            (p.parent for p in (CHECKOUT / "data" / "surveys").glob("*/survey.yml")),
+            key=lambda p: sum(f.stat().st_size for f in p.rglob("*") if f.is_file()),
+        )
+        shutil.copytree(survey, self.data / "surveys" / survey.name)
+        self.declaration = self.data / "surveys" / survey.name / "survey.yml"
+        self.turn, self.undisturbed = 0, {}
+        for turn in (1, 0):
+            self.set_turn(turn)
+            started = time.monotonic()
+            self.refresh()
+            self.seconds = time.monotonic() - started
+            self.undisturbed[turn] = contents(self.data / "published")
+        assert self.undisturbed[0] != self.undisturbed[1]
+
+    def set_turn(self, turn):
+        """Let the survey say another place."""
+        self.turn = turn
+        text = self.declaration.read_text(encoding="utf-8")
+        changed = re.sub(r"(?m)^place: .*$", f"place: version {turn}", text)
+        self.declaration.write_text(changed, encoding="utf-8")
+
+    def command(self, *arguments):
+        """The command line of a refresh."""
+        return [WAREHOUSE, "refresh", *arguments]
+
+    def refresh(self, *arguments):
+        """An undisturbed refresh."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=CHECKOUT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def converge(self):
+        """The next refresh gives what was never disturbed."""
+        self.refresh()
+        assert contents(self.data / "published") == self.undisturbed[self.turn]
+
+    def kill_once(self, rng):
+        """Kill a refresh at a random moment; tell whether the old or the new version is visible."""
+        old = self.turn
+        self.set_turn(1 - old)
+        child = subprocess.Popen(
+            self.command(),
+            cwd=CHECKOUT,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            child.wait(rng.uniform(0, self.seconds))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        seen = contents(self.data / "published")
+        assert seen in (self.undisturbed[old], self.undisturbed[self.turn])
+        self.converge()
+        return "old" if seen == self.undisturbed[old] else "new"
+
+    def intermediate_files(self):
+        """Files between the surveys and what is published."""
+        return sorted(
+            p
+            for folder in self.data.iterdir()
+            if folder.name not in LEFT_ALONE
+            for p in folder.rglob("*")
+            if p.is_file()
+        )
+
+    def cut_once(self, path, rng):
+        """Cut an intermediate file somewhere, then change the survey and refresh."""
+        path.chmod(0o644)
+        os.truncate(path, int(path.stat().st_size * rng.random()))
+        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        self.set_turn(1 - self.turn)
+        self.converge()
+
+
+def main():
+    """Run the campaign and print what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=150, help="kills of the publishing step")
+    parser.add_argument("--refresh-kills", type=int, default=50, help="kills of a whole refresh")
+    parser.add_argument(
+        "--faults", type=int, default=10, help="full disks, missing permissions and cut files each"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--publish", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.publish:
+        try:
+            publish_all(*map(Path, asked.publish))
+        except PublicationFailed as failure:
+            print(failure)
+            sys.exit(3)
+        return
+    rng = random.Random(asked.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "step").mkdir()
+        step = Step(Path(folder) / "step", with_report=True)
+        print(f"a publication takes {step.seconds:.1f} s", flush=True)
+        print("kills of it:", dict(Counter(step.kill_once(rng) for _ in range(asked.kills))), flush=True)
+        for _ in range(asked.faults):
+            step.fill_the_disk(rng.randint(1, 4))
+            step.converge()
+            step.withdraw_permission()
+            step.converge()
+        print(f"full disks and missing permissions: {asked.faults} each, all refused plainly", flush=True)
+        if asked.refresh_kills or asked.faults:
+            refreshes = Refreshes(Path(folder) / "refreshes")
+            print(f"a refresh takes {refreshes.seconds:.0f} s", flush=True)
+            seen = Counter(refreshes.kill_once(rng) for _ in range(asked.refresh_kills))
+            print("kills of it:", dict(seen), flush=True)
+            for _ in range(asked.faults):
+                path = rng.choice(refreshes.intermediate_files())
+                refreshes.cut_once(path, rng)
+                print(f"cut {path.relative_to(refreshes.data)}: converged", flush=True)
+
+
+if __name__ == "__main__":
+    main()
