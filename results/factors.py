@@ -109,13 +109,15 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Ta
             if absent := items - available:
                 fits[sample] = f"{sample.name}: {len(absent)} of {len(items)} items not asked or not answered"
                 continue
+            reliability = _reliability(con, catalog, model.id, model.items, sample, model.missing_policy)
             try:
                 fitted = _fit(con, catalog, model, sample)
             except AnalysisError as error:
                 fits[sample] = f"{sample.name}: {error}"
+                rows["factor_diagnostics"].append(reliability | {"reason": str(error)})
                 continue
             fits[sample] = fitted
-            rows["factor_diagnostics"].append(_diagnostics(con, catalog, fitted))
+            rows["factor_diagnostics"].append(reliability | _diagnostics(fitted))
             rows["factor_variance"] += _variance(fitted)
             rows["factor_loadings"] += _loadings(fitted)
             scores.append(_scores(con, catalog, fitted))
@@ -198,11 +200,8 @@ def _head(model: str, sample: Sample) -> dict[str, Any]:
     }
 
 
-def _diagnostics(con: duckdb.DuckDBPyConnection, catalog: Catalog, fit: Fitted) -> dict[str, Any]:
-    reliability = _reliability(
-        con, catalog, fit.model.id, fit.model.items, fit.sample, fit.model.missing_policy
-    )
-    return reliability | {
+def _diagnostics(fit: Fitted) -> dict[str, Any]:
+    return {
         "n_factors": len(fit.factors),
         "kmo": fit.adequacy.kmo,
         "bartlett": fit.adequacy.bartlett_chi2,
@@ -223,7 +222,7 @@ def _reliability(
     """Alpha of a set of items; what a factor analysis adds stays empty."""
     names = [item.indicator for item in items]
     summary = summarise(_batches(con, catalog, items, policy, sample), names)[()]
-    alpha = standardised = low = high = None
+    alpha = standardised = low = high = reason = None
     try:
         result = cronbach_alpha(summary.covariance())
         alpha, standardised = result.raw, result.standardised
@@ -231,9 +230,8 @@ def _reliability(
             table = pa.Table.from_batches(list(_batches(con, catalog, items, policy, sample)))
             interval = alpha_interval(matrix(table, names))
             low, high = interval.raw_low, interval.raw_high
-    except AnalysisError:
-        # An item without variance has no alpha; n says how many households there were.
-        pass
+    except AnalysisError as error:
+        reason = str(error)
     return {
         **_head(name, sample),
         "region": sample.survey.region,
@@ -245,6 +243,7 @@ def _reliability(
         "alpha_ci_low": low,
         "alpha_ci_high": high,
         **dict.fromkeys(("n_factors", "kmo", "bartlett", "df", "p", "n_factors_parallel")),
+        "reason": reason,
     }
 
 
