@@ -86,3 +86,18 @@ oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-c
 
 bench-analysis: setup ## time and memory of the one-pass statistics against other libraries, at 100 thousand to 10 million rows
 	$(BIN)/python benchmarks/bench_summary.py
+
+.PHONY: test-report campaign
+AXE := .venv/axe-core/package/axe.min.js
+
+test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium, and its screenshots
+	$(BIN)/python tests/publication/report_check.py $(or $(WAREHOUSE_DATA),data)/published/report/index.html \
+		--axe $(AXE) --screenshots docs/screenshots
+
+$(AXE): .venv/.setup-done
+	mkdir -p .venv/axe-core
+	cd .venv/axe-core && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-4.14.1.tgz && rm axe-core-4.14.1.tgz
+	touch $@
+
+campaign: setup       ## two hundred kills, full disks, missing permissions and cut files; takes hours
+	$(BIN)/python tests/publication/campaign.py
