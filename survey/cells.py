@@ -22,6 +22,9 @@ FAILED = "!"
 BLANKS = " \t\r\n\u00a0\u3000\ufeff\u200b"
 """Characters that are no answer: spaces of several widths and marks that cannot be seen."""
 
+REASONS = f"ENUM({', '.join(map(sql.text, MissingReason))})"
+"""SQL type of a missing reason: a text column costs several times more to compress and store than the checks cost."""
+
 DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
 
 MESSAGES = {
@@ -53,16 +56,32 @@ class CellSql:
         Over the landed columns: the cell trimmed, NULL where blank; a number where the file stores numbers.
     parsed
         Over `t`, the alias of `received`: the number or date it stands for; same as `t` for text.
-    verdict
-        Over `t` and `n`, the alias of `parsed`.
+    outcomes
+        (verdict, condition over `t` and `n`, the alias of `parsed`), to be tried in order; an empty verdict is a
+        good value.
     value
         Over `t` and `n`: what is kept where the verdict is NULL.
     """
 
     received: str
     parsed: str
-    verdict: str
+    outcomes: tuple[tuple[str, str], ...]
     value: str
+
+    @property
+    def verdict(self) -> str:
+        """SQL over `t` and `n` for the verdict."""
+        return _case((sql.text(verdict) if verdict else "NULL", when) for verdict, when in self.outcomes)
+
+    @property
+    def reason(self) -> str:
+        """SQL over `t` and `n` for the missing reason that the verdict means; NULL for a good value."""
+        # Written as constants of the enumeration: to cast a text in every row takes longer than the checks.
+        reasons = [
+            (MissingReason.OUT_OF_RANGE if verdict.startswith(FAILED) else verdict, when)
+            for verdict, when in self.outcomes
+        ]
+        return _case((f"{sql.text(r)}::{REASONS}" if r else "NULL", when) for r, when in reasons)
 
 
 def received_text(name: str, kind: pa.DataType, corrections: Mapping[int, str] | None = None) -> str:
@@ -111,13 +130,16 @@ def cell_sql(
         case ColumnType.NUMBER | ColumnType.INTEGER:
             return _number(column, codes, name, kind, t, n, declared, corrections)
         case ColumnType.CODE:
-            parsed, verdict, value = t, _code_verdict(codes, t), t
+            parsed, outcomes, value = t, _code_outcomes(codes, t), t
+            exact = [c.code for c in codes if c.missing_reason is None]
+            if exact and all(c.bounds is None for c in codes):
+                value = f"CAST({t} AS ENUM({sql.texts(dict.fromkeys(exact))}))"
         case ColumnType.MULTI:
             words = f"string_split_regex({t}, '\\s+')"
             chosen = [c.code for c in codes if c.missing_reason is None]
             parsed = f"array_to_string({words}, ' ')"
             missing = _matches([c for c in codes if c.missing_reason is not None], t, None)
-            verdict = _case(
+            outcomes = _outcomes(
                 [("blank", f"{t} IS NULL")],
                 missing,
                 [("", f"list_has_all([{sql.texts(chosen)}]::VARCHAR[], {words})")],
@@ -127,7 +149,7 @@ def cell_sql(
         case ColumnType.DATE:
             day = f"split_part(replace({t}, 'T', ' '), ' ', 1)"
             parsed = f"CAST(try_strptime({day}, [{sql.texts(DATE_FORMATS)}]) AS DATE)"
-            verdict = _case(
+            outcomes = _outcomes(
                 [("blank", f"{t} IS NULL")],
                 _matches(codes, t, None),
                 [("", f"{n} IS NOT NULL")],
@@ -140,8 +162,8 @@ def cell_sql(
                 [(FAILED + "missing_without_reason", f"{t} IN ({sql.texts(plain)})")] if plain else []
             )
             parsed, value = t, t
-            verdict = _case([("blank", f"{t} IS NULL")], _matches(codes, t, None), unexplained)
-    return CellSql(received_text(name, kind, corrections), parsed, verdict, value)
+            outcomes = _outcomes([("blank", f"{t} IS NULL")], _matches(codes, t, None), unexplained)
+    return CellSql(received_text(name, kind, corrections), parsed, outcomes, value)
 
 
 def _number(
@@ -181,7 +203,7 @@ def _number(
     if column.type is ColumnType.INTEGER:
         limits.append(("not_whole", f"{n} <> floor({n})"))
     text = None if is_number else t
-    verdict = _case(
+    outcomes = _outcomes(
         [("blank", f"{t} IS NULL")],
         _matches([c for c in codes if c.missing_reason is not None], text, n),
         [("", f"{t} IN ({sql.texts(words)})")] if words and text else [],
@@ -191,14 +213,14 @@ def _number(
     if words and text:
         cases = " ".join(f"WHEN {sql.text(word)} THEN {sql.number(v)}" for word, v in words.items())
         value = f"CASE {t} {cases} ELSE {n} END"
-    return CellSql(received, parsed, verdict, value)
+    return CellSql(received, parsed, outcomes, value)
 
 
-def _code_verdict(codes: Sequence[Code], t: str) -> str:
+def _code_outcomes(codes: Sequence[Code], t: str) -> tuple[tuple[str, str], ...]:
     number = f"TRY_CAST({t} AS DOUBLE)"
     exact = [c for c in codes if c.bounds is None]
     ranges = [c for c in codes if c.bounds is not None]
-    return _case(
+    return _outcomes(
         [("blank", f"{t} IS NULL")],
         _matches(exact, t, None),
         _matches(ranges, None, number),
@@ -226,14 +248,17 @@ def _matches(codes: Iterable[Code], t: str | None, n: str | None) -> list[tuple[
     return exact + found
 
 
-def _case(*branches: Iterable[tuple[str, str]], otherwise: str | None = None) -> str:
-    """CASE over (verdict, condition); an empty verdict is a good value, `otherwise` a failed rule."""
-    whens = " ".join(
-        f"WHEN {condition} THEN {sql.text(verdict) if verdict else 'NULL'}"
-        for some in branches
-        for verdict, condition in some
-    )
-    return f"CASE {whens} ELSE {sql.text(FAILED + otherwise) if otherwise else 'NULL'} END"
+def _outcomes(
+    *branches: Iterable[tuple[str, str]], otherwise: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """(verdict, condition) in order; `otherwise` is the rule that fails where no condition holds."""
+    last = [(FAILED + otherwise, "TRUE")] if otherwise else []
+    return tuple(outcome for some in (*branches, last) for outcome in some)
+
+
+def _case(branches: Iterable[tuple[str, str]]) -> str:
+    """CASE over (result, condition)."""
+    return f"CASE {' '.join(f'WHEN {condition} THEN {result}' for result, condition in branches)} END"
 
 
 def _between(n: str, low: float | None, high: float | None) -> str:
@@ -253,13 +278,3 @@ def _as_number(text: str) -> float | None:
 def _is_word(code: Code) -> bool:
     """Whether a code of a number column is written in words, such as "none" for 0."""
     return code.bounds is None and _as_number(code.code) is None
-
-
-def out_of_range(verdict: str) -> str:
-    """SQL for the missing reason that a verdict means.
-
-    An enumeration, because a text column costs several times more to compress and store than the checks cost.
-    """
-    reason = sql.text(MissingReason.OUT_OF_RANGE)
-    kind = f"ENUM({', '.join(map(sql.text, MissingReason))})"
-    return f"CAST(CASE WHEN starts_with({verdict}, {sql.text(FAILED)}) THEN {reason} ELSE {verdict} END AS {kind})"

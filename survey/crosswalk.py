@@ -104,17 +104,17 @@ def compile_wave(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str
     str
         One SELECT over `raw.<survey_id>__<file_id>`; columns are `KEY_COLUMNS`, then the indicators.
     """
-    compiler = _WaveCompiler(folder, wave, catalog)
+    compiler = _WaveCompiler(folder, wave, catalog, dialect)
     rows = folder.rows_of(wave)
     cells = {i.id: compiler.cell(rows.get(i.id), i) for i in catalog.indicators}
-    return compiler.select(cells, _reason_type(dialect)).sql(dialect=dialect, pretty=True)
+    return compiler.select(cells).sql(dialect=dialect, pretty=True)
 
 
 def explain(folder: SurveyFolder, wave: str, indicator_id: str, catalog: Catalog) -> str:
     """SQL of one indicator in one wave, to be read by a person."""
     compiler = _WaveCompiler(folder, wave, catalog)
     cell = compiler.cell(folder.rows_of(wave).get(indicator_id), catalog.indicator[indicator_id])
-    return compiler.select({indicator_id: cell}, _reason_type("duckdb")).sql(dialect="duckdb", pretty=True)
+    return compiler.select({indicator_id: cell}).sql(dialect="duckdb", pretty=True)
 
 
 def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ...]:
@@ -145,10 +145,11 @@ def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ..
 class _WaveCompiler:
     """Compiles the rows of one wave and remembers which rosters they need."""
 
-    def __init__(self, folder: SurveyFolder, wave: str, catalog: Catalog) -> None:
+    def __init__(self, folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str = "duckdb") -> None:
         self.folder = folder
         self.wave = wave
         self.catalog = catalog
+        self.reasons = _reason_type(dialect)
         self.base = folder.survey.household_files(wave)[0]
         self.roster_aggregates: dict[str, dict[str, exp.Expr]] = {}
         self.joined: set[str] = set()
@@ -159,14 +160,18 @@ class _WaveCompiler:
         text = indicator.type == "category"
         if row is None or row.rule in VALUELESS_RULES:
             reason = REASON_OF_RULE[row.rule] if row else MissingReason.NOT_ASKED
-            return Cell(_cast(exp.null(), text), _string(reason))
+            return Cell(_cast(exp.null(), text), self._reason(reason))
         try:
             value, reasons = self._value(row, indicator)
         except CrosswalkError as error:
             raise CrosswalkError(f"wave {self.wave}, {row.indicator_id}: {error}") from None
         value = _cast(self._converted(value, row, indicator), text)
-        why = exp.func("coalesce", *reasons, _string(MissingReason.BLANK))
+        why = exp.func("coalesce", *reasons, self._reason(MissingReason.BLANK))
         return Cell(value, exp.case().when(value.copy().is_(exp.null()), why))
+
+    def _reason(self, reason: MissingReason) -> exp.Expr:
+        # As a constant of the type: beside a plain text the engine would turn every row's reason into text and back.
+        return exp.cast(_string(reason), self.reasons)
 
     def _value(self, row: CrosswalkRow, indicator: Indicator) -> tuple[exp.Expr, list[exp.Expr]]:
         if row.rule is Rule.CONSTANT:
@@ -188,7 +193,8 @@ class _WaveCompiler:
             case Rule.RECODE:
                 codes = self.folder.code_lists[row.codes or ""]
                 plain = self._column(*resolved[0])
-                reasons = [*reasons, _when_present(plain, MissingReason.OUT_OF_RANGE)]
+                foreign = self._reason(MissingReason.OUT_OF_RANGE)
+                reasons.append(exp.case().when(exp.not_(plain.copy().is_(exp.null())), foreign))
                 return _recode(plain, column, codes), reasons
             case Rule.SELECTED:
                 return _selected(self._column(*resolved[0]), row.parameters or ""), reasons
@@ -247,7 +253,7 @@ class _WaveCompiler:
 
     # ---- the statement ------------------------------------------------------------------------------------
 
-    def select(self, cells: Mapping[str, Cell], reasons: exp.DataType) -> exp.Select:
+    def select(self, cells: Mapping[str, Cell]) -> exp.Select:
         survey = self.folder.survey
         wave = next(w for w in survey.waves if w.wave == self.wave)
         base = self.base.file_id
@@ -266,7 +272,9 @@ class _WaveCompiler:
         columns = [v.as_(name, quoted=True) for v, name in zip(values, KEY_COLUMNS, strict=True)]
         for indicator_id, cell in cells.items():
             columns.append(cell.value.as_(indicator_id, quoted=True))
-            columns.append(exp.cast(cell.reason, reasons).as_(indicator_id + MISSING_SUFFIX, quoted=True))
+            columns.append(
+                exp.cast(cell.reason, self.reasons).as_(indicator_id + MISSING_SUFFIX, quoted=True)
+            )
         query = exp.select(*columns).from_(self._table(base).as_(base, quoted=True))
         for file in survey.household_files(self.wave):
             if file.file_id != base and file.file_id in self.joined:
@@ -395,10 +403,6 @@ def _literal(value: str, indicator: Indicator) -> exp.Expr:
         return exp.Literal.number(repr(float(value)))
     except ValueError:
         raise CrosswalkError(f"{value!r} is not a number") from None
-
-
-def _when_present(value: exp.Expr, reason: MissingReason) -> exp.Expr:
-    return exp.case().when(exp.not_(value.copy().is_(exp.null())), _string(reason))
 
 
 def _recode(raw: exp.Expr, column: Column, codes: Iterable[Code]) -> exp.Expr:

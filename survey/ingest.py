@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from survey import sql
-from survey.cells import FAILED, MESSAGES, CellSql, cell_sql, out_of_range, received_text
+from survey.cells import FAILED, MESSAGES, CellSql, cell_sql, received_text
 from survey.codebook import codebook_table
 from survey.folder import Problem, SurveyFolder, sha256_of
 from survey.landing import land, landed_path
@@ -546,15 +546,11 @@ def _cells(folder: SurveyFolder, file: Landed, variables: Iterable[str]) -> dict
     }
 
 
-def _judged(cells: Mapping[str, tuple[int, CellSql]], keys: Sequence[str], source: str) -> str:
-    """SQL with the aliases t (as received), n (parsed) and j (verdict) of every variable."""
+def _parsed(cells: Mapping[str, tuple[int, CellSql]], keys: Sequence[str], source: str) -> str:
+    """SQL with the aliases t (as received) and n (parsed) of every variable."""
     received = [f"{c.received} AS t{i}" for i, c in cells.values()]
     parsed = [f"{c.parsed} AS n{i}" for i, c in cells.values()]
-    verdicts = [f"{c.verdict} AS j{i}" for i, c in cells.values()]
-    return (
-        f"(SELECT {', '.join(['*', *verdicts])} FROM (SELECT {', '.join(['*', *parsed])} FROM "
-        f"(SELECT {', '.join([*keys, *received])} FROM {source})))"
-    )
+    return f"(SELECT {', '.join(['*', *parsed])} FROM (SELECT {', '.join([*keys, *received])} FROM {source}))"
 
 
 def _build_raw(folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection) -> int:
@@ -579,10 +575,12 @@ def _build_raw(folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.Duc
     selected = ["_row", "_household_id", "_wave", "_site_id", f"CAST({weight} AS DOUBLE) AS _weight"]
     for variable, (i, cell) in cells.items():
         selected.append(f"CASE WHEN j{i} IS NULL THEN {cell.value} END AS {sql.identifier(variable)}")
-        selected.append(f"{out_of_range(f'j{i}')} AS {sql.identifier(variable + '__missing')}")
+        selected.append(f"j{i} AS {sql.identifier(variable + '__missing')}")
+    reasons = ", ".join(f"{cell.reason} AS j{i}" for i, cell in cells.values())
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
     con.execute(
-        f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} FROM {_judged(cells, keys, source)} {sites}"
+        f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} "
+        f"FROM (SELECT *, {reasons} FROM {_parsed(cells, keys, source)}) {sites}"
     )
     return _count(con, name)
 
@@ -596,12 +594,13 @@ def _set_cells_aside(
     failed = con.execute(f"SELECT {counts} FROM {name}").fetchone() or ()
     for variable in [v for v, count in zip(file.columns, failed, strict=True) if count]:
         column = file.columns[variable]
-        judged = _judged(
-            _cells(folder, file, [variable]), ["_row", f"{file.text(variable)} AS value"], file.scan
-        )
+        cells = _cells(folder, file, [variable])
+        parsed = _parsed(cells, ["_row", f"{file.text(variable)} AS value"], file.scan)
+        verdict = cells[variable][1].verdict
         source = (
-            f"(SELECT _row, _household_id AS household_id, value, substr(j0, {len(FAILED) + 1}) AS rule "
-            f"FROM {judged} JOIN {name} USING (_row) WHERE starts_with(j0, {sql.text(FAILED)}))"
+            f"(SELECT _row, _household_id AS household_id, value, substr(verdict, {len(FAILED) + 1}) AS rule "
+            f"FROM (SELECT *, {verdict} AS verdict FROM {parsed}) JOIN {name} USING (_row) "
+            f"WHERE starts_with(verdict, {sql.text(FAILED)}))"
         )
         limits = {
             "minimum": cell_text(column.minimum),
