@@ -31,6 +31,7 @@ from survey.crosswalk import compile_wave
 from survey.folder import SurveyFolder, list_survey_folders, load_folder
 from survey.ingest import ingest
 from survey.vocabulary import Column, ColumnType, DelimitedOptions, NoOptions
+from warehouse.database import connect
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -73,23 +74,18 @@ def answers(folder: SurveyFolder, column: Column, households: int, rng: np.rando
     return pa.array([f"text {i}" for i in range(1000)]).take(pa.array(rng.integers(1000, size=households)))
 
 
-def connected(path: Path | str) -> duckdb.DuckDBPyConnection:
-    """A connection that draws no progress bars into the figures."""
-    con = duckdb.connect(str(path))
-    con.execute("SET enable_progress_bar = false")
-    return con
-
-
 def copy(plain: Path, scratch: Path) -> int:
     """DuckDB's own way from CSV to Parquet."""
-    with connected(":memory:") as con:
+    with duckdb.connect() as con:
+        con.execute("SET enable_progress_bar = false")
         con.execute(f"COPY (FROM read_csv('{plain}')) TO '{scratch / 'copy.parquet'}'")
     return 0
 
 
 def load(folder: SurveyFolder, scratch: Path) -> int:
     """From the file to the raw tables; gives the number of rows set aside."""
-    with connected(scratch / "build.duckdb") as con:
+    with connect(scratch / "build.duckdb") as con:
+        con.execute("SET enable_progress_bar = false")
         result = ingest(folder, scratch / "landing", con)
     if not result.is_accepted:
         raise SystemExit("\n".join(map(str, result.problems)))
@@ -98,7 +94,8 @@ def load(folder: SurveyFolder, scratch: Path) -> int:
 
 def harmonise(queries: list[str], scratch: Path) -> int:
     """From the raw tables to harmonised households, in all waves; gives their number."""
-    with connected(scratch / "build.duckdb") as con:
+    with connect(scratch / "build.duckdb") as con:
+        con.execute("SET enable_progress_bar = false")
         con.execute(f"CREATE TABLE households AS {' UNION ALL BY NAME '.join(f'({q})' for q in queries)}")
         return int((con.execute("SELECT count(*) FROM households").fetchone() or (0,))[0])
 

@@ -14,6 +14,9 @@ import pyarrow as pa
 
 SCHEMAS = ("raw", "reference", "staging", "harmonized", "capital", "integration", "analysis", "quality")
 
+MEMORY_LIMIT = "2GB"
+"""What DuckDB may hold before it spills to disk; leaves room for the batches of a reader within 3 GB."""
+
 
 @contextmanager
 def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -26,7 +29,8 @@ def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConn
     read_only
         Open without a write lock.
     """
-    con = duckdb.connect(str(path), read_only=read_only, config={"autoinstall_known_extensions": "false"})
+    config = {"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT}
+    con = duckdb.connect(str(path), read_only=read_only, config=config)
     try:
         con.execute("set preserve_insertion_order = true; set timezone = 'UTC'")
         if not read_only:
