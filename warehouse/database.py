@@ -29,8 +29,11 @@ def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConn
     read_only
         Open without a write lock.
     """
-    config = {"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT}
-    con = duckdb.connect(str(path), read_only=read_only, config=config)
+    con = duckdb.connect(
+        str(path),
+        read_only=read_only,
+        config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT},
+    )
     try:
         con.execute("set preserve_insertion_order = true; set timezone = 'UTC'")
         if not read_only:
