@@ -62,7 +62,8 @@ def dbt_schema(contract: Contract, models: Iterable[str], views: Iterable[str] =
     yaml.width = 150
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump({"sources": sources, "models": [*internal, *entries]}, out)
-    return HEADER + out.getvalue()
+    # a folded line may end in the space it was folded at
+    return HEADER + "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def _household_waves(published: Table) -> dict[str, Any]:
