@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ import duckdb
 from made_up_build import build, contract
 
 from publication.audit import AuditResult
-from publication.publish import PublicationFailed, RunInfo, default_report, publish
+from publication.publish import PublicationFailed, RunInfo, publish
 from warehouse.paths import CHECKOUT
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
@@ -33,7 +34,7 @@ LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
 """Folders of a warehouse that hold no intermediate file."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["publication.publish", "publication.report", "made_up_build"])
+PROCESSES.set_forkserver_preload(["publication.publish", "made_up_build"])
 
 
 def contents(published):
@@ -59,32 +60,31 @@ def contents(published):
 # ---- the publishing step alone ----------------------------------------------------------------------------------
 
 
-def publish_all(database, published, with_report=False):
-    """Publish everything of the contract, undisturbed."""
-    report = default_report if with_report else None
-    publish(Path(database), Path(published), contract(), AuditResult(()), RunInfo("run"), report)
+def publish_all(database, published):
+    """Publish everything of the contract but the report, undisturbed."""
+    publish(database, published, contract(), AuditResult(()), RunInfo("run"), report=None)
     return contents(published)
 
 
-def _publish_in_child(started, database, published, with_report):
+def _publish_in_child(started, database, published):
     started.set()
-    publish_all(database, published, with_report)
+    publish_all(database, published)
 
 
 class Step:
     """Two builds that take turns, so that the old and the new version differ."""
 
-    def __init__(self, folder, with_report=False):
-        self.with_report = with_report
+    def __init__(self, folder):
+        folder.mkdir(exist_ok=True)
         self.published = folder / "published"
         self.builds = [build(folder / f"build{k}.duckdb", seed=k) for k in (1, 2)]
         self.undisturbed = []
         for database in self.builds:
             started = time.monotonic()
-            self.undisturbed.append(publish_all(database, folder / f"{database.stem}-published", with_report))
+            self.undisturbed.append(publish_all(database, folder / f"{database.stem}-published"))
             self.seconds = time.monotonic() - started
         assert self.undisturbed[0] != self.undisturbed[1]
-        publish_all(self.builds[0], self.published, with_report)
+        publish_all(self.builds[0], self.published)
         self.turn = 0
 
     def kill_once(self, rng):
@@ -93,13 +93,14 @@ class Step:
         started = PROCESSES.Event()
         child = PROCESSES.Process(
             target=_publish_in_child,
-            args=(started, self.builds[self.turn], self.published, self.with_report),
+            args=(started, self.builds[self.turn], self.published),
         )
         child.start()
         assert started.wait(60)
         child.join(rng.uniform(0, self.seconds))
         child.kill()
         child.join()
+        assert child.exitcode in (0, -signal.SIGKILL), "the publication failed by itself"
         seen = contents(self.published)
         assert seen in (self.undisturbed[old], self.undisturbed[self.turn])
         self.converge()
@@ -107,7 +108,7 @@ class Step:
 
     def converge(self):
         """An undisturbed publication gives what was never disturbed, and keeps two versions at most."""
-        publish_all(self.builds[self.turn], self.published, self.with_report)
+        publish_all(self.builds[self.turn], self.published)
         assert contents(self.published) == self.undisturbed[self.turn]
         assert len([p for p in (self.published / ".versions").iterdir() if p.is_dir()]) <= 2
 
@@ -126,10 +127,10 @@ class Step:
 
     def fill_the_disk(self, megabytes):
         """Publish onto a disk of a few megabytes, or, without the right to mount one, with a limit to file size."""
-        if os.geteuid() == 0 and shutil.which("mount"):
+        if can_mount():
             with small_disk(self.published, megabytes):
                 return self.fail([])
-        return self.fail(["sh", "-c", f'ulimit -f {megabytes * 128}; exec "$@"', "sh"])
+        return self.fail(["sh", "-c", f'ulimit -f {megabytes * 2048}; exec "$@"', "sh"])
 
     def withdraw_permission(self):
         """Publish into a folder that may not be written to."""
@@ -142,6 +143,19 @@ class Step:
             )
         finally:
             versions.chmod(0o755)
+
+
+def can_mount():
+    """Whether this process may mount a disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]
+        if (
+            shutil.which("mount") is None
+            or subprocess.run(mount, capture_output=True, check=False).returncode
+        ):
+            return False
+        subprocess.run(["umount", folder], check=True)
+        return True
 
 
 @contextmanager
@@ -238,6 +252,7 @@ class Refreshes:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        assert child.returncode in (0, -signal.SIGKILL), "the refresh failed by itself"
         seen = contents(self.data / "published")
         assert seen in (self.undisturbed[old], self.undisturbed[self.turn])
         self.converge()
@@ -282,8 +297,7 @@ def main():
         return
     rng = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "step").mkdir()
-        step = Step(Path(folder) / "step", with_report=True)
+        step = Step(Path(folder) / "step")
         print(f"a publication takes {step.seconds:.1f} s", flush=True)
         print("kills of it:", dict(Counter(step.kill_once(rng) for _ in range(asked.kills))), flush=True)
         for _ in range(asked.faults):
