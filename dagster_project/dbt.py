@@ -31,7 +31,7 @@ BAD = {"error", "fail", "runtime error"}
 
 PATHS = Paths.from_environment()
 TARGET = PATHS.warehouse / "dbt"
-os.environ.setdefault("WAREHOUSE_BUILD_DATABASE", str(PATHS.build_database))
+os.environ["WAREHOUSE_BUILD_DATABASE"] = str(PATHS.build_database)
 PLACES = (
     *("--project-dir", str(PATHS.dbt), "--profiles-dir", str(PATHS.dbt)),
     *("--target-path", str(TARGET), "--log-path", str(TARGET), "--log-level", "none"),

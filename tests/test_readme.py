@@ -8,7 +8,7 @@ import pytest
 
 from warehouse.paths import CHECKOUT
 
-QUESTION = re.compile(r"```sql\n(.*?)```\n\n((?:\|.*\n)+)", re.DOTALL)
+QUESTION = re.compile(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)+)", re.DOTALL)
 QUESTIONS = QUESTION.findall((CHECKOUT / "README.md").read_text(encoding="utf-8"))
 
 

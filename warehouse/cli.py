@@ -26,6 +26,7 @@ err = Console(stderr=True)
 
 for variable, value in {
     "DO_NOT_TRACK": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "true",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "GX_ANALYTICS_ENABLED": "false",
     "DAGSTER_HOME": str(CHECKOUT / ".dagster"),

@@ -68,7 +68,13 @@ def test_each_refusal_says_file_and_reason_and_what_to_do(refresh, place, roles,
     for role in ("missing", "checksum", "column"):
         assert f"{roles[role]} was refused" in refresh.stderr
     names = {role: place.survey(survey)["files"][0]["path"] for role, survey in roles.items()}
-    assert f"{names['missing']}: file is missing; put it into the survey folder" in refresh.stderr
+    missing = [
+        line
+        for line in refresh.stderr.splitlines()
+        if "file is missing; put it into the survey folder" in line
+    ]
+    assert missing
+    assert all(line.strip().startswith(names["missing"]) for line in missing)
     assert f"{names['checksum']}: sha256 is " in refresh.stderr
     assert "survey.yml says" in refresh.stderr
     assert "check it, then correct sha256" in refresh.stderr

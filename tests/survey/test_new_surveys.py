@@ -20,7 +20,7 @@ from warehouse.database import connect
 ROOT = Path(__file__).parents[2]
 NEW = {STATA_SURVEY: "qinghai", KOBO_SURVEY: "gansu"}
 
-ABOUT_PRINTED_STUDIES = {"analysis.study_capitals", "quality.replication"}
+ABOUT_PRINTED_STUDIES = {"quality.replication_options", "analysis.study_capitals", "quality.replication"}
 ABOUT_CELLS_SET_ASIDE = {"quality.quarantine"}
 ABOUT_CHANGE_BETWEEN_WAVES = {"analysis.coupling_tests", "analysis.coupling_transitions"}
 
@@ -38,6 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_kobo_survey(data / "surveys", catalog)
     home = data.parent / "dagster"
     home.mkdir()
+    shutil.copy(ROOT / ".dagster" / "dagster.yaml", home)
     environment = os.environ | {"WAREHOUSE_DATA": str(data), "DAGSTER_HOME": str(home)}
     command = [sys.executable, "-c", "from warehouse.cli import main; main()", "refresh"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
