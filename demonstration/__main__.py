@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from demonstration.bulk import write_bulk
 from demonstration.draw import Draw, Residual, draw
 from demonstration.received import as_received, write_delimited
 from demonstration.spec import Spec, load_spec
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demonstration", description=__doc__)
     parser.add_argument("--survey", help="id of one survey; default: all that have a demo.yml")
     parser.add_argument("--households", type=int, help="number of households; default: the survey's own")
+    parser.add_argument("--as-csv", action="store_true", help="write every file as CSV, in blocks: any size")
     parser.add_argument("--out", type=Path, help="folder for the written surveys; default: in place")
     chosen = parser.parse_args(arguments)
     folders = sorted(p.parent for p in SURVEYS.glob("*/demo.yml") if chosen.survey in (None, p.parent.name))
@@ -40,7 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.households is not None and chosen.out is None:
         print("--households needs --out: the files of the checkout keep their own size", file=sys.stderr)
         return 2
+    if chosen.as_csv and chosen.households is None:
+        print("--as-csv needs --households and --out", file=sys.stderr)
+        return 2
     for source in folders:
+        if chosen.as_csv:
+            write_bulk(source, chosen.out / source.name, chosen.households)
+            print(f"{source.name}: {chosen.households} households as CSV")
+            continue
         target = source if chosen.out is None else chosen.out / source.name
         result = write_survey(source, target, chosen.households)
         missed = [r for r in result.residuals if not r.is_met]

@@ -19,7 +19,12 @@ from survey.vocabulary import Column, DelimitedOptions, SurveyFile
 
 
 def as_received(
-    folder: SurveyFolder, spec: Spec, file_id: str, values: pd.DataFrame, rng: np.random.Generator
+    folder: SurveyFolder,
+    spec: Spec,
+    file_id: str,
+    values: pd.DataFrame,
+    rng: np.random.Generator,
+    first_row: int = 0,
 ) -> pd.DataFrame:
     """Table of one file with its received headers, in the order of columns.csv.
 
@@ -33,6 +38,8 @@ def as_received(
         Which file.
     values
         Harmonised values by variable (households or a roster).
+    first_row
+        Rows of the file that are written already; fillers count on from there.
 
     Returns
     -------
@@ -44,7 +51,7 @@ def as_received(
     table = {}
     for column in folder.columns_of(file_id):
         if column.column in fillers:
-            table[column.column] = _filler(fillers[column.column], len(values), rng)
+            table[column.column] = _filler(fillers[column.column], len(values), rng, first_row)
         elif column.variable in values.columns:
             table[column.column] = _received(folder, column, values[column.variable])
         else:
@@ -86,7 +93,7 @@ def _received(folder: SurveyFolder, column: Column, values: pd.Series) -> pd.Ser
     return pd.Series(np.array([*texts, None], dtype=object)[positions])
 
 
-def _filler(filler: Filler, n: int, rng: np.random.Generator) -> pd.Series:
+def _filler(filler: Filler, n: int, rng: np.random.Generator, first_row: int) -> pd.Series:
     draws = rng.integers(filler.minimum, filler.maximum + 1, size=n)
     times = [datetime.min] * n
     if filler.first and filler.last:
@@ -98,5 +105,6 @@ def _filler(filler: Filler, n: int, rng: np.random.Generator) -> pd.Series:
             for day in days.tolist()
         ]
     return pd.Series(
-        [filler.text.format(row=i + 1, draw=int(draws[i]), time=times[i]) for i in range(n)], dtype=object
+        [filler.text.format(row=first_row + i + 1, draw=int(draws[i]), time=times[i]) for i in range(n)],
+        dtype=object,
     )

@@ -98,7 +98,7 @@ def write_excel(tables: Tables, folder: SurveyFolder, path: Path) -> None:
     """
     workbook = Workbook()
     workbook.remove(workbook.active)
-    for file, table in _with_household_ids(tables, folder):
+    for file, table in with_household_ids(tables, folder):
         options = file.options
         assert isinstance(options, ExcelOptions)
         sheet = workbook.create_sheet(options.sheet)
@@ -164,16 +164,16 @@ def write_kobo(tables: Tables, folder: SurveyFolder, path: Path) -> None:
     _write_settled(buffer, path)
 
 
-WRITERS: Mapping[str, Callable[[Tables, SurveyFolder, Path], None]] = {
-    "spss": write_spss,
-    "excel": write_excel,
-    "odk": write_kobo,
-}
-"""Writer of each format: received tables by file_id of all files that share a path, the folder, the path."""
+def with_household_ids(tables: Tables, folder: SurveyFolder) -> Iterator[tuple[SurveyFile, pd.DataFrame]]:
+    """Files with their tables, rosters with the id of the household instead of its row.
 
-
-def _with_household_ids(tables: Tables, folder: SurveyFolder) -> Iterator[tuple[SurveyFile, pd.DataFrame]]:
-    """Files of the tables, rosters with the id of the household instead of its row."""
+    Parameters
+    ----------
+    tables
+        Received tables by file_id; a roster's household id holds the row of its household, from 0.
+    folder
+        Says which variable is the household id.
+    """
     files = [f for f in folder.survey.files if f.file_id in tables]
     base = next(f for f in files if f.grain is Grain.HOUSEHOLD)
     ids = tables[base.file_id][_header(folder, base, base.household_id[0])].to_numpy()
@@ -183,6 +183,14 @@ def _with_household_ids(tables: Tables, folder: SurveyFolder) -> Iterator[tuple[
             header = _header(folder, file, file.household_id[0])
             table = table.assign(**{header: ids[table[header].to_numpy(dtype=np.intp)]})
         yield file, table
+
+
+WRITERS: Mapping[str, Callable[[Tables, SurveyFolder, Path], None]] = {
+    "spss": write_spss,
+    "excel": write_excel,
+    "odk": write_kobo,
+}
+"""Writer of each format: received tables by file_id of all files that share a path, the folder, the path."""
 
 
 def _header(folder: SurveyFolder, file: SurveyFile, variable: str) -> str:

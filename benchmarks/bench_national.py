@@ -1,0 +1,210 @@
+"""A refresh of national size, from raw CSV to the published version, stage by stage, beside DuckDB's own copy.
+
+Run `python benchmarks/bench_national.py [--household-waves N ...] [--surveys DIR]`. Every survey that has a demo.yml is
+written as CSV: surveys with more waves get more households, in proportion. The refresh runs in a process of its own; its
+stages are the steps of the Dagster runs, their memory is sampled. The copy reads the same files as UTF-8 and writes
+zstd Parquet. Belongs here: measuring; nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.progress import track
+
+from bi.cookbook import answer, connect, questions
+from demonstration.bulk import write_bulk
+from survey.folder import list_survey_folders, load_folder
+from survey.vocabulary import DelimitedOptions
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+DATA = CHECKOUT / "data"
+NATIONAL = 5_200_000
+"""Household-waves of 2.6 million households before and after the move."""
+SAMPLE_SECONDS = 0.05
+FOLDERS = ("landing", "warehouse", "published")
+
+
+def write_surveys(source: Path, target: Path, household_waves: int) -> dict[str, int]:
+    """Write the CSV surveys into a data folder; gives households by survey."""
+    folders = {p: load_folder(p) for p in list_survey_folders(source) if (p / "demo.yml").exists()}
+    waves = {p: len(f.survey.waves) for p, f in folders.items()}
+    unit = household_waves / sum(n * n for n in waves.values())
+    sizes = {p: round(unit * n) for p, n in waves.items()}
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(write_bulk, sizes, [target / "surveys" / p.name for p in sizes], sizes.values()))
+    for name in ("catalog", "literature"):
+        shutil.copytree(DATA / name, target / name)
+    return {p.name: n for p, n in sizes.items()}
+
+
+def copy(data: Path) -> dict[str, float]:
+    """DuckDB's own way from these CSV files to Parquet, all columns typed by its sniffer."""
+    seconds, bytes_read = 0.0, 0
+    with tempfile.TemporaryDirectory(dir=data) as scratch, duckdb.connect() as con:
+        con.execute("SET enable_progress_bar = false")
+        for path in list_survey_folders(data / "surveys"):
+            for file in load_folder(path).survey.files:
+                plain = Path(scratch) / "plain.csv"
+                assert isinstance(file.options, DelimitedOptions)
+                with (path / file.path).open(encoding=file.options.encoding) as text, plain.open("w") as out:
+                    shutil.copyfileobj(text, out, 1 << 20)
+                bytes_read += plain.stat().st_size
+                began = time.perf_counter()
+                con.execute(f"COPY (FROM read_csv('{plain}')) TO '{scratch}/copy.parquet' (COMPRESSION zstd)")
+                seconds += time.perf_counter() - began
+    return {"seconds": seconds, "gigabytes": bytes_read / 1e9}
+
+
+def run_refresh(data: Path) -> dict[str, Any]:
+    """`warehouse refresh` of a data folder in a process of its own: wall and CPU seconds, peak GB, and its stages."""
+    environment = os.environ | {
+        "WAREHOUSE_DATA": str(data),
+        "DAGSTER_HOME": str(data / "dagster"),
+        "DBT_TARGET_PATH": str(data / "target"),
+    }
+    (data / "dagster").mkdir(exist_ok=True)
+    shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", data / "dagster")
+    began = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, __file__, "--refresh", str(data)], env=environment, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - began
+    if ran.returncode != 0:
+        raise SystemExit(ran.stderr or ran.stdout)
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return found | {"seconds": seconds}
+
+
+def refresh_and_report(data: Path) -> None:
+    """Refresh in this process; print stages with their seconds and peak memory as JSON."""
+    from warehouse.paths import Paths
+    from warehouse.refresh import refresh
+
+    samples: list[tuple[float, float]] = []
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(samples, done), daemon=True)
+    watcher.start()
+    outcome = refresh(Paths.under(data), progress=lambda text: None)
+    done.set()
+    watcher.join()
+    if outcome.exit_code:
+        raise SystemExit(f"{outcome.failure} {outcome.refused}")
+    print(json.dumps(_report(samples)))
+
+
+def _watch(samples: list[tuple[float, float]], done: threading.Event) -> None:
+    page = resource.getpagesize()
+    while not done.wait(SAMPLE_SECONDS):
+        resident = int(Path("/proc/self/statm").read_text().split()[1])
+        samples.append((time.time(), resident * page / 1e9))
+
+
+def _report(samples: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    import dagster as dg
+
+    instance = dg.DagsterInstance.get()
+    stages = []
+    for run in instance.get_runs():
+        for step in instance.get_run_step_stats(run.run_id):
+            if step.start_time is None or step.end_time is None:
+                continue
+            within = [gb for at, gb in samples if step.start_time <= at <= step.end_time]
+            name = " ".join(filter(None, (step.step_key, run.tags.get("dagster/partition"))))
+            stages.append((step.start_time, name, step.end_time - step.start_time, max(within, default=0.0)))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu_seconds": used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime,
+        "peak_gb": max(gb for _, gb in samples),
+        "stages": [{"stage": n, "seconds": s, "peak_gb": gb} for _, n, s, gb in sorted(stages)],
+    }
+
+
+def slowest_answers(database: Path) -> list[tuple[float, str]]:
+    """Seconds of every question of the cookbook, the second time it is asked, slowest first."""
+    seconds = []
+    with connect(database) as con:
+        for question in questions():
+            answer(con, question)
+            began = time.perf_counter()
+            answer(con, question)
+            seconds.append((time.perf_counter() - began, question.path.stem))
+    return sorted(seconds, reverse=True)
+
+
+def gigabytes(folder: Path) -> float:
+    """Disk that a folder takes."""
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink()) / 1e9
+
+
+def show(household_waves: int, sizes: dict[str, int], data: Path) -> None:
+    """Measure one size and print it as Markdown."""
+    copied = copy(data)
+    load = os.getloadavg()[0]
+    refreshed = run_refresh(data)
+    again = run_refresh(data)
+    disk = {name: gigabytes(data / name) for name in FOLDERS}
+    database = data / "published" / "warehouse.duckdb"
+    answers = slowest_answers(database)
+    seconds, bare = refreshed["seconds"], copied["seconds"]
+    print(f"\n### {household_waves:,} household-waves of {sum(sizes.values()):,} households\n")
+    print(
+        f"{copied['gigabytes']:.2f} GB CSV; {os.cpu_count()} processors, load average {load:.1f} at the start.\n"
+    )
+    print("| stage | seconds | % | peak GB |\n|---|---|---|---|")
+    print(f"| DuckDB's CSV-to-Parquet copy of the same files | {bare:.1f} |  |  |")
+    for stage in refreshed["stages"]:
+        share = 100 * stage["seconds"] / seconds
+        print(f"| {stage['stage']} | {stage['seconds']:.1f} | {share:.0f} | {stage['peak_gb']:.2f} |")
+    print(f"| **whole refresh** | {seconds:.1f} | 100 | {refreshed['peak_gb']:.2f} |")
+    print(f"\n{refreshed['cpu_seconds']:.0f} CPU seconds, {seconds / bare:.1f} times the bare copy.")
+    print(f"A refresh with nothing to do: {again['seconds']:.1f} s.")
+    print("Disk: " + ", ".join(f"{name} {gb:.2f} GB" for name, gb in disk.items()) + ".")
+    slow, name = answers[0]
+    print(f"Cookbook: slowest of {len(answers)} questions {1000 * slow:.0f} ms ({name}).", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--household-waves", type=int, nargs="+", default=[NATIONAL // 10, NATIONAL // 3, NATIONAL]
+    )
+    parser.add_argument("--surveys", type=Path, default=DATA / "surveys")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the data of each size; used again where it exists"
+    )
+    parser.add_argument("--refresh", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.refresh:
+        refresh_and_report(given.refresh)
+        return
+    for household_waves in track(given.household_waves, console=Console(stderr=True)):
+        with tempfile.TemporaryDirectory() as scratch:
+            data = (given.keep or Path(scratch)) / str(household_waves)
+            recorded = data / "sizes.json"
+            if not recorded.exists():
+                data.mkdir(parents=True)
+                recorded.write_text(json.dumps(write_surveys(given.surveys, data, household_waves)))
+            for name in (*FOLDERS, "dagster"):
+                shutil.rmtree(data / name, ignore_errors=True)
+            show(household_waves, json.loads(recorded.read_text()), data)
+
+
+if __name__ == "__main__":
+    main()
