@@ -18,7 +18,7 @@ from pathlib import Path
 from warehouse.paths import CHECKOUT, Paths
 
 CODE = (
-    *("analysis", "dagster_project", "expectations", "publication", "results", "survey", "warehouse"),
+    *("analysis", "dagster_project", "engines", "expectations", "publication", "results", "survey", "warehouse"),
     *("dbt/models", "dbt/macros", "dbt/tests"),
 )
 """Folders whose Python, SQL and YAML decide the numbers."""

@@ -1,4 +1,5 @@
-{#- The composite macro on households small enough to check by hand; any row returned is a failure. -#}
+{#- The composite macro on households small enough to check by hand; any row returned is a failure. Scores are written
+    as doubles, the type they have in the models: engines divide decimals with different numbers of digits. -#}
 {%- set members = [
     {'indicator_id': 'a', 'weight': 0.5, 'score': 'score_a'},
     {'indicator_id': 'b', 'weight': 0.25, 'score': 'score_b'},
@@ -9,13 +10,13 @@ with households as (
     from (
         values
         -- all answered: 0.5 * 1.0 + 0.25 * 0.0 + 0.25 * 0.4
-        ('all', 1.0, 0.0, 0.4, null, null, null, 0.6, 3),
+        ('all', 1.0e0, 0.0e0, 0.4e0, null, null, null, 0.6e0, 3),
         -- c was not asked: (0.5 * 1.0 + 0.25 * 0.0) / 0.75
-        ('not asked', 1.0, 0.0, null, null, null, 'not_asked', 0.5 / 0.75, 2),
+        ('not asked', 1.0e0, 0.0e0, null, null, null, 'not_asked', 0.5e0 / 0.75e0, 2),
         -- a was refused: half of the weight asked is answered, which is just enough
-        ('refused', null, 0.2, 0.4, 'refused', null, null, 0.3, 2),
+        ('refused', null, 0.2e0, 0.4e0, 'refused', null, null, 0.3e0, 2),
         -- only c is answered of three asked: a quarter of the weight is too little
-        ('too few', null, null, 0.4, 'blank', 'blank', null, null, 1),
+        ('too few', null, null, 0.4e0, 'blank', 'blank', null, null, 1),
         -- nothing was asked
         ('nothing', null, null, null, 'not_asked', 'not_asked', 'not_asked', null, 0)
     ) as answers (

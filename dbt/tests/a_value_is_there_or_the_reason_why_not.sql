@@ -1,10 +1,15 @@
-{#- Exactly one of value and missing reason, for every household, wave and indicator. -#}
-{%- set household_waves = ref('household_waves') %}
-{% for i in indicators() %}
-select survey_id, household_id, wave, '{{ i.indicator_id }}' as indicator_id
-from {{ household_waves }}
-where ({{ adapter.quote(i.indicator_id) }} is null) = ({{ adapter.quote(i.indicator_id ~ '__missing') }} is null)
-{{ 'union all' if not loop.last }}
-{% else %}
-select survey_id from {{ household_waves }} where false
-{% endfor %}
+{#- Exactly one of value and missing reason, for every household, wave and indicator; names the first that has not. -#}
+{%- set wrong %}
+case
+        {%- for i in indicators() %}
+        when
+            ({{ adapter.quote(i.indicator_id) }} is null) = ({{ adapter.quote(i.indicator_id ~ '__missing') }} is null)
+            then '{{ i.indicator_id }}'
+        {%- else %}
+        when false then ''
+        {%- endfor %}
+    end
+{%- endset %}
+select survey_id, household_id, wave, {{ wrong }} as indicator_id
+from {{ ref('household_waves') }}
+where {{ wrong }} is not null

@@ -1,17 +1,19 @@
-{#- Range checks of the ingest are made from the survey's own declarations; this holds them to the catalog's. -#}
-{%- set household_waves = ref('household_waves') %}
-{%- set bounded = [] %}
-{%- for i in indicators() if i.minimum is not none or i.maximum is not none %}
-    {%- set _ = bounded.append(i) %}
-{%- endfor %}
-{% for i in bounded %}
-select survey_id, household_id, wave, '{{ i.indicator_id }}' as indicator_id, {{ adapter.quote(i.indicator_id) }} as value
-from {{ household_waves }}
-where
-    false
-    {% if i.minimum is not none %}or {{ adapter.quote(i.indicator_id) }} < {{ i.minimum }}{% endif %}
-    {% if i.maximum is not none %}or {{ adapter.quote(i.indicator_id) }} > {{ i.maximum }}{% endif %}
-{{ 'union all' if not loop.last }}
-{% else %}
-select survey_id from {{ household_waves }} where false
-{% endfor %}
+{#- Range checks of the ingest are made from the survey's own declarations; this holds them to the catalog's.
+    Names the first indicator of a household that breaks its bounds. -#}
+{%- set wrong %}
+case
+        {%- for i in indicators() %}
+        {%- set value = adapter.quote(i.indicator_id) %}
+        {%- if i.minimum is not none %}
+        when {{ value }} < {{ i.minimum }} then '{{ i.indicator_id }}'
+        {%- endif %}
+        {%- if i.maximum is not none %}
+        when {{ value }} > {{ i.maximum }} then '{{ i.indicator_id }}'
+        {%- endif %}
+        {%- endfor %}
+        when false then ''
+    end
+{%- endset %}
+select survey_id, household_id, wave, {{ wrong }} as indicator_id
+from {{ ref('household_waves') }}
+where {{ wrong }} is not null

@@ -1,45 +1,64 @@
-{#- What each survey says of each indicator in each wave: verdict and evidence of the crosswalk, and the counts. -#}
+{#- What each survey says of each indicator in each wave: verdict and evidence of the crosswalk, and the counts.
+    All indicators are counted in one pass; the crosswalk then picks the counts of its row. -#}
 {{ config(materialized='table') }}
-{%- set household_waves = ref('household_waves') %}
+
+{%- set counted = ['n'] %}
+{%- for reason in var('missing_reasons') %}{% set _ = counted.append('n_' ~ reason) %}{% endfor %}
 
 with counts as (
-    {% for i in indicators() %}
     select
         survey_id,
         wave,
         wave_order,
         region,
         is_synthetic,
-        '{{ i.indicator_id }}' as indicator_id,
-        count(*) as n_households,
-        count({{ adapter.quote(i.indicator_id) }}) as n,
-        {%- for reason in var('missing_reasons') %}
+        count(*) as n_households
+        {%- for i in indicators() %},
+        count({{ adapter.quote(i.indicator_id) }}) as {{ adapter.quote(i.indicator_id ~ '__n') }}
+        {%- for reason in var('missing_reasons') %},
         sum(case when {{ adapter.quote(i.indicator_id ~ '__missing') }} = '{{ reason }}' then 1 else 0 end)
-            as n_{{ reason }}{{ ',' if not loop.last }}
+            as {{ adapter.quote(i.indicator_id ~ '__n_' ~ reason) }}
         {%- endfor %}
-    from {{ household_waves }}
+        {%- endfor %}
+    from {{ ref('household_waves') }}
     group by survey_id, wave, wave_order, region, is_synthetic
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+),
+
+chosen as (
+    select
+        counts.survey_id,
+        counts.wave,
+        counts.wave_order,
+        counts.region,
+        counts.is_synthetic,
+        counts.n_households,
+        crosswalk.indicator_id,
+        crosswalk.status,
+        crosswalk.evidence
+        {%- for count in counted %},
+        case crosswalk.indicator_id
+            {%- for i in indicators() %}
+            when '{{ i.indicator_id }}' then {{ adapter.quote(i.indicator_id ~ '__' ~ count) }}
+            {%- endfor %}
+        end as {{ count }}
+        {%- endfor %}
+    from {{ source('reference', 'crosswalk') }} as crosswalk
+    inner join counts
+        on crosswalk.survey_id = counts.survey_id and crosswalk.wave = counts.wave
 )
 
 select
-    counts.survey_id,
-    counts.wave,
-    counts.wave_order,
-    counts.region,
-    counts.is_synthetic,
-    counts.indicator_id,
-    crosswalk.status,
-    crosswalk.evidence,
-    cast(counts.n as bigint) as n,
-    cast(counts.n_households - counts.n as bigint) as n_missing,
-    {%- for reason in var('missing_reasons') %}
-    cast(counts.n_{{ reason }} as bigint) as n_{{ reason }}{{ ',' if not loop.last }}
+    survey_id,
+    wave,
+    wave_order,
+    region,
+    is_synthetic,
+    indicator_id,
+    status,
+    evidence,
+    cast(n as bigint) as n,
+    cast(n_households - n as bigint) as n_missing
+    {%- for count in counted if count != 'n' %},
+    cast({{ count }} as bigint) as {{ count }}
     {%- endfor %}
-from {{ source('reference', 'crosswalk') }} as crosswalk
-inner join counts
-    on
-        crosswalk.survey_id = counts.survey_id
-        and crosswalk.wave = counts.wave
-        and crosswalk.indicator_id = counts.indicator_id
+from chosen

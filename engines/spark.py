@@ -1,0 +1,211 @@
+"""Spark as the engine of the household tables: its session, and the tables that go to it and come back.
+
+Belongs here: starting Spark where the environment says, handing it what was received and declared, and showing what
+it built to the build database as views over its Parquet files. Does not belong here: SQL of a model or a method.
+
+The catalog of the session is in memory: the Parquet files in `warehouse/spark` are what lasts, and a later process
+registers them again. Driver and executors see the same `data/` folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import sqlglot
+
+from engines import EngineUnavailable
+from survey import sql
+from warehouse.database import connect
+from warehouse.paths import Paths
+
+MASTER = "WAREHOUSE_SPARK_MASTER"
+"""Environment variable with the cluster's address, as Spark writes it."""
+LOCAL = "local"
+JAVA = 17
+"""Oldest Java that this Spark runs on."""
+PARTITIONS = "spark.sql.shuffle.partitions"
+PATIENCE_SECONDS = 60
+"""How long a cluster may have no executor before it counts as dead."""
+
+HANDED_OVER = ("raw", "reference")
+"""Schemas that the models read and the build database fills."""
+ANSWERS_NEEDED_BY = "staging"
+"""The schema whose models read the answers in `raw`; they are too large to hand over for any other."""
+MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
+
+Name = tuple[str, str]
+"""Schema and table."""
+
+
+def session(paths: Paths) -> Any:
+    """Return the Spark session of this process, started at first use.
+
+    Raises
+    ------
+    EngineUnavailable
+        No Java or pyspark, no answer from the cluster, or none of its workers.
+    """
+    _require_java()
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise EngineUnavailable(
+            "the engine spark needs pyspark, which this environment lacks; `make .venv-spark` makes one that has it"
+        ) from error
+    if active := SparkSession.getActiveSession():
+        return active
+    # Executors run this interpreter; Spark itself would take whichever python is first on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    master = os.environ.get(MASTER, f"{LOCAL}[*]")
+    builder = SparkSession.builder.appName("relocation warehouse").master(master)
+    if master.startswith(LOCAL):
+        builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config(
+            "spark.driver.host", "127.0.0.1"
+        )
+    for name, value in {
+        "spark.sql.warehouse.dir": folder(paths).as_uri(),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }.items():
+        builder = builder.config(name, value)
+    try:
+        started = builder.getOrCreate()
+    except (PySparkException, OSError, RuntimeError) as error:
+        raise EngineUnavailable(f"Spark did not start at {master}: {error}") from error
+    started.sparkContext.setLogLevel("ERROR")
+    if not started.sparkContext.getConf().contains(PARTITIONS):
+        started.conf.set(PARTITIONS, str(2 * started.sparkContext.defaultParallelism))
+    return started
+
+
+def folder(paths: Paths) -> Path:
+    """Where Spark keeps its tables."""
+    return paths.warehouse / "spark"
+
+
+def _require_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    try:
+        said = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True)
+        version = int(said.stderr.split('"')[1].split(".")[0])
+    except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
+        version = 0
+    if version < JAVA:
+        found = f"Java {version} was found" if version else "no Java was found on PATH or in JAVA_HOME"
+        raise EngineUnavailable(
+            f"the engine spark needs Java {JAVA} or newer, but {found}; install it (Debian: apt-get install "
+            f"openjdk-{JAVA}-jre-headless) or use --engine duckdb"
+        )
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------
+
+
+def prepare(paths: Paths, models: Collection[Name]) -> None:
+    """Make Spark ready to build `models`: what they replace is gone, what they read is registered.
+
+    Parameters
+    ----------
+    paths
+        The warehouse.
+    models
+        Models that dbt is about to build.
+    """
+    spark = session(paths)
+    with connect(paths.build_database, read_only=True) as con:
+        for schema, table in _to_hand_over(con, {schema for schema, _ in models}):
+            _hand_over(con, spark, paths, schema, table)
+    for schema, table in models:
+        _forget(spark, schema, table)
+        shutil.rmtree(_location(paths, schema, table), ignore_errors=True)
+    for location in folder(paths).glob("*.db/*"):
+        schema, table = location.parent.name.removesuffix(".db"), location.name
+        if not spark.catalog.tableExists(f"{schema}.{table}"):
+            _register(spark, schema, table, location)
+
+
+def _to_hand_over(con: duckdb.DuckDBPyConnection, building: Collection[str]) -> list[Name]:
+    found = con.execute(
+        "select schema_name, table_name from duckdb_tables() where list_contains($schemas, schema_name)",
+        {"schemas": list(HANDED_OVER)},
+    ).fetchall()
+    return [
+        (schema, table)
+        for schema, table in found
+        if schema != "raw" or table in MODEL_INPUTS or ANSWERS_NEEDED_BY in building
+    ]
+
+
+def _hand_over(con: duckdb.DuckDBPyConnection, spark: Any, paths: Paths, schema: str, table: str) -> None:
+    location = _location(paths, schema, table)
+    _forget(spark, schema, table)
+    shutil.rmtree(location, ignore_errors=True)
+    location.mkdir(parents=True)
+    con.execute(
+        f"copy {sql.identifier(schema)}.{sql.identifier(table)} "
+        f"to {sql.text(str(location / 'handed_over.parquet'))} (format parquet, compression zstd)"
+    )
+    _register(spark, schema, table, location)
+
+
+def _location(paths: Paths, schema: str, table: str) -> Path:
+    return folder(paths) / f"{schema}.db" / table
+
+
+def _forget(spark: Any, schema: str, table: str) -> None:
+    spark.sql(f"create database if not exists `{schema}`")
+    kind = (
+        "view"
+        if spark.catalog.tableExists(f"{schema}.{table}") and _is_view(spark, schema, table)
+        else "table"
+    )
+    spark.sql(f"drop {kind} if exists `{schema}`.`{table}`")
+
+
+def _is_view(spark: Any, schema: str, table: str) -> bool:
+    return str(spark.catalog.getTable(f"{schema}.{table}").tableType) == "VIEW"
+
+
+def _register(spark: Any, schema: str, table: str, location: Path) -> None:
+    spark.sql(f"create database if not exists `{schema}`")
+    spark.sql(f"create table `{schema}`.`{table}` using parquet location '{location.as_uri()}'")
+
+
+def show(paths: Paths, models: Iterable[tuple[str, str, str]]) -> None:
+    """Show what Spark built to the build database: tables as views over their files, views by their SQL.
+
+    Parameters
+    ----------
+    paths
+        The warehouse.
+    models
+        Schema, name and compiled SQL of each model, those that others are made from first.
+    """
+    spark = session(paths)
+    with connect(paths.build_database) as con:
+        for schema, name, query in models:
+            target = f"{sql.identifier(schema)}.{sql.identifier(name)}"
+            if _is_view(spark, schema, name):
+                select = sqlglot.transpile(query, read="spark", write="duckdb")[0]
+            else:
+                files = _location(paths, schema, name) / "*.parquet"
+                select = f"select * from read_parquet({sql.text(str(files))})"
+            for kind in con.execute(
+                "select lower(table_type) from information_schema.tables where table_schema = ? and table_name = ?",
+                [schema, name],
+            ).fetchall():
+                con.execute(f"drop {'view' if 'view' in kind[0] else 'table'} {target}")
+            con.execute(f"create view {target} as {select}")
