@@ -5,11 +5,15 @@ Belongs here: the order of these steps and what is recorded of them. Does not be
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -24,7 +28,9 @@ from survey.crosswalk import check_crosswalk
 from survey.folder import SURVEY_FILE, TABLES, Problem, SurveyFolder, SurveyFolderError, load_folder
 from survey.ingest import SurveyLoad, ingest, refuse
 from warehouse.database import append_rows, quoted, replace_rows, table_exists
-from warehouse.state import State, survey_inputs
+from warehouse.lake.arrivals import Deposits
+from warehouse.lake.catalog import Lake
+from warehouse.state import State, survey_inputs, total_digest
 
 TEXT, NUMBER = pa.string(), pa.float64()
 RESULTS = pa.schema(
@@ -55,15 +61,15 @@ class Arrival:
         Why it was refused; empty where it was accepted.
     loads
         A row per file, as in `quality.loads`.
-    outcomes
-        Great Expectations results over all its files.
+    checks
+        A row per expectation over all its files, as in `raw.expectation_results`.
     """
 
     survey_id: str
     is_accepted: bool
     problems: tuple[Problem, ...]
     loads: pa.Table
-    outcomes: tuple[Outcome, ...]
+    checks: tuple[dict[str, Any], ...]
     received_rows: int = 0
     accepted_rows: int = 0
     quarantined_rows: int = 0
@@ -84,7 +90,8 @@ def receive(warehouse: Warehouse, survey_id: str) -> Arrival:
     inputs = survey_inputs(warehouse.paths)[survey_id]
     status, problems = "failed", ["it was stopped"]
     try:
-        arrival = _receive(warehouse, survey_id)
+        with _only_receiver(warehouse, survey_id):
+            arrival = _received(warehouse, survey_id, total_digest(inputs))
         status = "accepted" if arrival.is_accepted else "refused"
         problems = [str(p) for p in arrival.problems]
     except Exception as error:
@@ -94,6 +101,48 @@ def receive(warehouse: Warehouse, survey_id: str) -> Arrival:
         with State.updated(warehouse.paths) as state:
             state.received(survey_id, inputs, status, problems)
     return arrival
+
+
+@contextmanager
+def _only_receiver(warehouse: Warehouse, survey_id: str) -> Iterator[None]:
+    """Wait until no other process receives this survey: both would land its files."""
+    folder = warehouse.paths.landing / survey_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _received(warehouse: Warehouse, survey_id: str, digest: str) -> Arrival:
+    """Take what another process has received of the same inputs from the lake, or receive it and leave it there."""
+    lake = Lake.from_environment()
+    if lake is None:
+        return _receive(warehouse, survey_id)
+    deposits, landed = Deposits(lake, survey_id), warehouse.paths.landing / survey_id
+    with warehouse.connect() as con:
+        declared = deposits.take(con, digest, landed)
+        if declared is not None:
+            _remember(warehouse, survey_id, declared)
+            return _as_taken(con, survey_id)
+    arrival = _receive(warehouse, survey_id)
+    if arrival.is_accepted:
+        with warehouse.connect() as con:
+            deposits.put(con, digest, _declarations(warehouse.paths.accepted / survey_id), landed)
+    return arrival
+
+
+def deposit(warehouse: Warehouse, lake: Lake, survey_id: str) -> Arrival:
+    """Receive the survey into a build database of this process alone, and leave it in the lake for a refresh.
+
+    What the warehouse has built and published is not touched, so that many processes can do this at once.
+    """
+    with TemporaryDirectory(prefix=f"load-{survey_id}-", dir=warehouse.paths.warehouse) as scratch:
+        for name in ("catalog", "surveys", "literature", "inbox", "landing"):
+            (Path(scratch) / name).symlink_to(getattr(warehouse.paths, name))
+        aside = Warehouse(data=scratch)
+        with aside.connect() as con:
+            Deposits(lake, survey_id).take_profiles(con)
+        return receive(aside, survey_id)
 
 
 def _receive(warehouse: Warehouse, survey_id: str) -> Arrival:
@@ -109,13 +158,14 @@ def _receive(warehouse: Warehouse, survey_id: str) -> Arrival:
     with warehouse.connect() as con:
         validation = Validation(folder, declared, _profiles(con, survey_id))
         load = ingest(folder, warehouse.paths.landing, con, warehouse.catalog.indicator, validation.inspect)
-        append_rows(con, "raw", "expectation_results", validation.results(load.is_accepted))
+        results = validation.results(load.is_accepted)
+        append_rows(con, "raw", "expectation_results", results)
         if load.is_accepted:
             replace_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
         loads = _loads(con, survey_id)
     if load.is_accepted:
-        _remember(warehouse, folder)
-    return _arrival(load, loads, validation.outcomes)
+        _remember(warehouse, survey_id, _declarations(folder.path))
+    return _arrival(load, loads, tuple(results.to_pylist()))
 
 
 @dataclass
@@ -137,11 +187,6 @@ class Validation:
     previous: Mapping[str, tuple[ColumnProfile, ...]]
     found: dict[str, tuple[Outcome, ...]] = field(default_factory=dict)
     seen: dict[str, tuple[ColumnProfile, ...]] = field(default_factory=dict)
-
-    @property
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """Outcomes over all files."""
-        return tuple(o for outcomes in self.found.values() for o in outcomes)
 
     def inspect(self, landed: Mapping[str, Path]) -> Iterator[Problem]:
         """Validate the files; an expectation of severity error that is not met is a problem."""
@@ -197,18 +242,32 @@ def _refused(warehouse: Warehouse, survey_id: str, problems: tuple[Problem, ...]
         return _arrival(load, _loads(con, survey_id), ())
 
 
-def _arrival(load: SurveyLoad, loads: pa.Table, outcomes: tuple[Outcome, ...]) -> Arrival:
+def _arrival(load: SurveyLoad, loads: pa.Table, checks: tuple[dict[str, Any], ...]) -> Arrival:
     return Arrival(
         load.survey_id,
         load.is_accepted,
         load.problems,
         loads,
-        outcomes,
+        checks,
         sum(f.received for f in load.files),
         sum(f.accepted for f in load.files),
         load.quarantined_rows,
         load.quarantined_cells,
     )
+
+
+def _as_taken(con: duckdb.DuckDBPyConnection, survey_id: str) -> Arrival:
+    """The arrival of a survey that another process received, from its rows."""
+    loads = _loads(con, survey_id)
+    checks = con.execute(
+        "select * from raw.expectation_results where survey_id = ? qualify loaded_at = max(loaded_at) over ()",
+        [survey_id],
+    ).to_arrow_table()
+    received, accepted, rows = (sum(loads[n].to_pylist()) for n in ("received", "accepted", "quarantined"))
+    cells = con.execute(
+        "select count(*) from quality.quarantine where survey_id = ? and grain = 'cell'", [survey_id]
+    ).fetchall()[0][0]
+    return Arrival(survey_id, True, (), loads, tuple(checks.to_pylist()), received, accepted, rows, cells)
 
 
 def _loads(con: duckdb.DuckDBPyConnection, survey_id: str) -> pa.Table:
@@ -229,20 +288,28 @@ def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple
     return found
 
 
-def _remember(warehouse: Warehouse, folder: SurveyFolder) -> None:
+def _declarations(folder: Path) -> dict[str, bytes]:
+    """Content of the declarations in a survey folder."""
+    return {name: (folder / name).read_bytes() for name in (SURVEY_FILE, *TABLES)}
+
+
+def _remember(warehouse: Warehouse, survey_id: str, declared: Mapping[str, bytes]) -> None:
     """Keep the declarations that the raw tables were loaded by: a later, refused version must not speak for them."""
-    target = warehouse.paths.accepted / folder.survey_id
+    target = warehouse.paths.accepted / survey_id
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    for name in (SURVEY_FILE, *TABLES):
-        shutil.copyfile(folder.path / name, fresh / name)
+    for name, content in declared.items():
+        (fresh / name).write_bytes(content)
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
 
 
 def withdraw(warehouse: Warehouse, survey_id: str) -> None:
-    """Take out a survey whose folder is gone: its raw tables, its quality rows, its declarations."""
+    """Take out a survey whose folder is gone: its raw tables, its quality rows, its declarations, its deposit."""
+    lake = Lake.from_environment()
+    if lake is not None:
+        Deposits(lake, survey_id).remove()
     with warehouse.connect() as con:
         tables = con.execute(
             "select table_name from duckdb_tables() where schema_name = 'raw' and starts_with(table_name, ?)",

@@ -42,6 +42,7 @@ DATABASE = "warehouse.duckdb"
 PUBLIC = "public"
 
 Report = Callable[[Path, Path], None]
+Record = Callable[[Path], None]
 
 
 class PublicationRefused(Exception):
@@ -111,6 +112,7 @@ def publish(
     audited: AuditResult,
     run: RunInfo,
     report: Report | None = default_report,
+    record: Record | None = None,
 ) -> Published:
     """Publish an audited build: the analyst edition, and the public edition under `public/`.
 
@@ -128,6 +130,8 @@ def publish(
         What the manifest says of the run.
     report
         Writes the report of a published database into a folder; None leaves it out.
+    record
+        Told of the folder of the finished version before anyone sees it; what it raises stops the publication.
 
     Raises
     ------
@@ -142,7 +146,7 @@ def publish(
         raise PublicationRefused(audited)
     try:
         with _only_publisher(published):
-            return _publish(build, published, contract, audited, run, report)
+            return _publish(build, published, contract, audited, run, report, record)
     except (OSError, duckdb.OperationalError, duckdb.InternalError) as error:
         raise PublicationFailed(
             f"could not publish to {published}: {error}. The version published before stays; mend the cause"
@@ -157,6 +161,7 @@ def _publish(
     audited: AuditResult,
     run: RunInfo,
     report: Report | None,
+    record: Record | None,
 ) -> Published:
     versions = published / VERSIONS
     _clean(published)
@@ -168,6 +173,8 @@ def _publish(
         _write_public(staging, contract, run, report)
         tables, left_out = _write_files(staging, contract, run, report)
         _make_durable(staging)
+        if record is not None:
+            record(staging)
         version = versions / version_id
         staging.rename(version)
         _sync(versions)

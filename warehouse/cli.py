@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from warehouse import survey_commands
+from warehouse import lake_commands, survey_commands
 from warehouse.paths import CHECKOUT, Paths
 
 app = typer.Typer(
@@ -90,6 +90,8 @@ app.command()(survey_commands.check)
 app.command()(survey_commands.explain)
 app.command()(survey_commands.trace)
 app.command()(survey_commands.coverage)
+app.command()(lake_commands.as_of)
+app.add_typer(lake_commands.app, name="lake")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from warehouse.lake.catalog import Lake, LakeError
 from warehouse.paths import CHECKOUT, Paths
 from warehouse.recovery import is_damaged, is_intact, start_over
 from warehouse.state import State, SurveyState, now, shared_inputs, survey_inputs, total_digest
@@ -89,6 +90,12 @@ def refresh(
     if not stale and not withdrawn and state.published == total and not force:
         progress("nothing changed since the last refresh")
         return Outcome(refused=_refused(state, wanted))
+    try:
+        lake = Lake.from_environment()
+        if lake is not None:
+            lake.check()
+    except LakeError as error:
+        return _not_published(paths, wanted, str(error))
     if is_damaged(paths):
         progress("the build database was damaged or lost, and is built anew from the surveys")
         start_over(paths)
@@ -100,11 +107,22 @@ def refresh(
         runner.receive(survey_id)
     failure = _build(paths, runner)
     if failure:
-        with State.updated(paths) as state:
-            state.failure, state.failed_at = failure, now()
-    state = State.load(paths)
-    received = tuple(s for s in stale if state.surveys[s].status == "accepted")
-    return Outcome(received, _refused(state, wanted), not failure, failure)
+        return _not_published(paths, wanted, failure, _accepted(paths, stale))
+    return Outcome(_accepted(paths, stale), _refused(State.load(paths), wanted), is_published=True)
+
+
+def _accepted(paths: Paths, tried: Iterable[str]) -> tuple[str, ...]:
+    surveys = State.load(paths).surveys
+    return tuple(s for s in tried if surveys[s].status == "accepted")
+
+
+def _not_published(
+    paths: Paths, wanted: Iterable[str], failure: str, received: tuple[str, ...] = ()
+) -> Outcome:
+    """Remember why a refresh did not publish."""
+    with State.updated(paths) as state:
+        state.failure, state.failed_at = failure, now()
+    return Outcome(received, _refused(state, wanted), failure=failure)
 
 
 def _is_stale(paths: Paths, survey_id: str, last: SurveyState | None, inputs: Mapping[str, str]) -> bool:

@@ -89,16 +89,16 @@ def _checks(arrival: Arrival) -> Iterator[dg.AssetCheckResult]:
     )
     yield dg.AssetCheckResult(check_name="nothing_is_lost", passed=arrival.is_balanced)
     for name, severity in (("arrives_in_shape", "error"), ("arrives_as_declared", "warning")):
-        outcomes = [o for o in arrival.outcomes if o.expectation.severity == severity]
-        unmet = [o for o in outcomes if not o.is_met]
+        checks = [c for c in arrival.checks if c["severity"] == severity]
+        unmet = [c for c in checks if c["status"] != "passed"]
         yield dg.AssetCheckResult(
             check_name=name,
             passed=not unmet,
             severity=dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN,
             metadata={
-                "expectations": len(outcomes),
+                "expectations": len(checks),
                 "unmet": dg.MetadataValue.md(
-                    "\n".join(f"- {o.expectation.name}: {o.observed}" for o in unmet) or "none"
+                    "\n".join(f"- {c['check']}: {c['message']}" for c in unmet) or "none"
                 ),
             },
         )

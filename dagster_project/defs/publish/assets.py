@@ -17,6 +17,8 @@ from expectations.page import write_quality_page
 from publication.audit import audit
 from publication.publish import Published, RunInfo, publish
 from publication.report import write_report
+from warehouse.lake import history
+from warehouse.lake.catalog import Lake, LakeError
 from warehouse.state import State, code_version, input_digests
 
 CONTRACT = contract_of()
@@ -90,9 +92,21 @@ def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse)
         write_report(database, folder)
         write_quality_page(build, database, folder / "quality.html")
 
-    result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages)
+    lake = Lake.from_environment()
+
+    def record(version: Path) -> None:
+        if lake is not None:
+            history.record(lake, version, CONTRACT)
+
+    result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages, record)
     with State.updated(warehouse.paths) as state:
         state.was_published()
+    if lake is not None:
+        try:
+            history.expire(lake, history.load_policy())
+        except LakeError as error:
+            # what is published is published; the next refresh tries again
+            context.log.warning("old refreshes stay in the lake: %s", error)
     yield dg.MaterializeResult(metadata=_summary(result))
 
 
