@@ -9,11 +9,12 @@ A verdict is NULL for a good value, a missing reason for a declared missing answ
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from survey import sql
+from survey.readers.base import cell_text
 from survey.vocabulary import Code, Column, ColumnType, MissingReason
 
 FAILED = "!"
@@ -21,6 +22,9 @@ FAILED = "!"
 
 BLANKS = " \t\r\n\u00a0\u3000\ufeff\u200b"
 """Characters that are no answer: spaces of several widths and marks that cannot be seen."""
+
+EDGES = f"^[{BLANKS}]+|[{BLANKS}]+$"
+"""Regular expression for blanks at either end."""
 
 REASONS = f"ENUM({', '.join(map(sql.text, MissingReason))})"
 """SQL type of a missing reason: a text column costs several times more to compress and store than the checks cost."""
@@ -48,34 +52,35 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class CellSql:
-    """Expressions for one variable, each layer over the one before.
+    """Expressions for one variable over the landed columns.
 
     Attributes
     ----------
-    received
-        Over the landed columns: the cell trimmed, NULL where blank; a number where the file stores numbers.
+    alias
+        Name under which `parsed` is computed once.
     parsed
-        Over `t`, the alias of `received`: the number or date it stands for; same as `t` for text.
+        What the cell stands for: a number, a date, a text, or the place of its code
+        in a list; NULL where it is none of these.
     outcomes
-        (verdict, condition over `t` and `n`, the alias of `parsed`), to be tried in order; an empty verdict is a
+        (verdict, condition), over the landed columns and the alias, to be tried in order; an empty verdict is a
         good value.
     value
-        Over `t` and `n`: what is kept where the verdict is NULL.
+        What is kept where the verdict is NULL, over the landed columns and the alias.
     """
 
-    received: str
+    alias: str
     parsed: str
     outcomes: tuple[tuple[str, str], ...]
     value: str
 
     @property
     def verdict(self) -> str:
-        """SQL over `t` and `n` for the verdict."""
+        """SQL for the verdict."""
         return _case((sql.text(verdict) if verdict else "NULL", when) for verdict, when in self.outcomes)
 
     @property
     def reason(self) -> str:
-        """SQL over `t` and `n` for the missing reason that the verdict means; NULL for a good value."""
+        """SQL for the missing reason that the verdict means; NULL for a good value."""
         # Written as constants of the enumeration: to cast a text in every row takes longer than the checks.
         reasons = [
             (MissingReason.OUT_OF_RANGE if verdict.startswith(FAILED) else verdict, when)
@@ -84,31 +89,47 @@ class CellSql:
         return _case((f"{sql.text(r)}::{REASONS}" if r else "NULL", when) for r, when in reasons)
 
 
-def received_text(name: str, kind: pa.DataType, corrections: Mapping[int, str] | None = None) -> str:
-    """SQL for a landed cell as text: trimmed, NULL where blank, whole numbers without ".0", corrections applied."""
-    if pa.types.is_string(kind):
-        cell = f"nullif(trim({name}, {sql.text(BLANKS)}), '')"
-    elif pa.types.is_floating(kind):
-        cell = (
-            f"CASE WHEN {name} = trunc({name}) AND abs({name}) < 1e15 "
-            f"THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE CAST({name} AS VARCHAR) END"
-        )
-    else:
-        cell = f"CAST({name} AS VARCHAR)"
-    if corrections:
-        cases = " ".join(f"WHEN {row} THEN nullif({sql.text(new)}, '')" for row, new in corrections.items())
-        return f"CASE _row {cases} ELSE {cell} END"
-    return cell
+@dataclass(frozen=True)
+class LandedColumn:
+    """A landed column as SQL sees it: its name there, its type, and replacements by row number."""
+
+    name: str
+    kind: pa.DataType
+    corrections: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether cells are text; a column with corrections is."""
+        return bool(self.corrections) or bool(pa.types.is_string(self.kind))
+
+    @property
+    def trimmed(self) -> str:
+        """SQL for a cell as text: whole numbers without ".0", corrections applied, blanks at both ends removed."""
+        cell = f"regexp_replace({self.name}, {sql.text(EDGES)}, '', 'g')"
+        if pa.types.is_floating(self.kind):
+            cell = (
+                f"CASE WHEN {self.name} = trunc({self.name}) AND abs({self.name}) < 1e15 "
+                f"THEN CAST(CAST({self.name} AS BIGINT) AS VARCHAR) ELSE CAST({self.name} AS VARCHAR) END"
+            )
+        elif not pa.types.is_string(self.kind):
+            cell = f"CAST({self.name} AS VARCHAR)"
+        if self.corrections:
+            cases = (f"WHEN {row} THEN {sql.text(new)}" for row, new in self.corrections.items())
+            return f"CASE _row {' '.join(cases)} ELSE {cell} END"
+        return cell
+
+    @property
+    def text(self) -> str:
+        """The same, NULL where blank."""
+        return f"nullif({self.trimmed}, '')"
 
 
 def cell_sql(
     column: Column,
     codes: Sequence[Code],
-    name: str,
-    kind: pa.DataType,
-    alias: int,
+    landed: LandedColumn,
+    alias: str,
     declared: Iterable[str | tuple[float, float]] = (),
-    corrections: Mapping[int, str] | None = None,
 ) -> CellSql:
     """SQL that judges the cells of a column.
 
@@ -116,36 +137,39 @@ def cell_sql(
     ----------
     column, codes
         The declaration and every answer it allows.
-    name, kind
-        Name of the landed column in SQL, and its type.
+    landed
+        The column as it landed.
     alias
-        Number that makes the aliases `t<alias>` and `n<alias>`.
+        Name that `parsed` will have.
     declared
         What the file itself declares as missing.
-    corrections
-        Replacement by row number.
     """
-    t, n = f"t{alias}", f"n{alias}"
+    n, t = alias, landed.text
+    blank = ("blank", f"{n} IS NULL")
+    value = n
     match column.type:
         case ColumnType.NUMBER | ColumnType.INTEGER:
-            return _number(column, codes, name, kind, t, n, declared, corrections)
+            return _number(column, codes, landed, n, declared)
         case ColumnType.CODE:
-            parsed, outcomes, value = t, _code_outcomes(codes, t), t
-            exact = [c.code for c in codes if c.missing_reason is None]
-            if exact and all(c.bounds is None for c in codes):
-                value = f"CAST({t} AS ENUM({sql.texts(dict.fromkeys(exact))}))"
-        case ColumnType.MULTI:
-            words = f"string_split_regex({t}, '\\s+')"
-            chosen = [c.code for c in codes if c.missing_reason is None]
-            parsed = f"array_to_string({words}, ' ')"
-            missing = _matches([c for c in codes if c.missing_reason is not None], t, None)
+            if all(c.bounds is None for c in codes):
+                return _listed(codes, landed, n)
+            parsed = t
+            exact, ranges = ([c for c in codes if (c.bounds is None) is plain] for plain in (True, False))
             outcomes = _outcomes(
-                [("blank", f"{t} IS NULL")],
-                missing,
-                [("", f"list_has_all([{sql.texts(chosen)}]::VARCHAR[], {words})")],
+                [blank],
+                _matches(exact, n, None),
+                _matches(ranges, None, f"TRY_CAST({n} AS DOUBLE)"),
                 otherwise="unknown_code",
             )
-            value = n
+        case ColumnType.MULTI:
+            parsed = f"array_to_string(string_split_regex({t}, '\\s+'), ' ')"
+            chosen = [c.code for c in codes if c.missing_reason is None]
+            outcomes = _outcomes(
+                [blank],
+                _matches([c for c in codes if c.missing_reason is not None], n, None),
+                [("", f"list_has_all([{sql.texts(chosen)}]::VARCHAR[], string_split({n}, ' '))")],
+                otherwise="unknown_code",
+            )
         case ColumnType.DATE:
             day = f"split_part(replace({t}, 'T', ' '), ' ', 1)"
             parsed = f"CAST(try_strptime({day}, [{sql.texts(DATE_FORMATS)}]) AS DATE)"
@@ -155,44 +179,78 @@ def cell_sql(
                 [("", f"{n} IS NOT NULL")],
                 otherwise="not_a_date",
             )
-            value = n
         case _:
+            parsed = t
             plain = [d for d in declared if isinstance(d, str)]
             unexplained = (
-                [(FAILED + "missing_without_reason", f"{t} IN ({sql.texts(plain)})")] if plain else []
+                [(FAILED + "missing_without_reason", f"{n} IN ({sql.texts(plain)})")] if plain else []
             )
-            parsed, value = t, t
-            outcomes = _outcomes([("blank", f"{t} IS NULL")], _matches(codes, t, None), unexplained)
-    return CellSql(received_text(name, kind, corrections), parsed, outcomes, value)
+            outcomes = _outcomes([blank], _matches(codes, n, None), unexplained)
+    return CellSql(n, parsed, outcomes, value)
+
+
+def _listed(codes: Sequence[Code], landed: LandedColumn, n: str) -> CellSql:
+    """Codes that are named one by one; `n` is the place in their list, those that mean missing first.
+
+    Places are found by functions alone, which the engine runs once for each different answer of a column; a
+    comparison would be made in every row.
+    """
+    kind = f"ENUM({sql.texts(dict.fromkeys(c.code for c in codes if c.missing_reason is None))})"
+    if not landed.is_text:
+        # A number is a code if it is written as the code is: 1 is the code 1, not 01.
+        codes = [c for c in codes if (v := _as_number(c.code)) is not None and cell_text(v) == c.code]
+    missing = {c.code: c.missing_reason for c in reversed(codes) if c.missing_reason is not None}
+    good = dict.fromkeys(c.code for c in codes if c.code not in missing)
+    places = {code: number for number, code in enumerate((*missing, *good), start=1)}
+    if landed.is_text:
+        blank, parsed = landed.text, f"list_position([{sql.texts(places)}]::VARCHAR[], {landed.trimmed})"
+    else:
+        blank, parsed = landed.name, f"list_position([{', '.join(places)}]::DOUBLE[], {landed.name})"
+    by_reason: dict[str, list[str]] = {}
+    for code, reason in missing.items():
+        by_reason.setdefault(reason, []).append(str(places[code]))
+    outcomes = _outcomes(
+        [("", f"{n} > {len(missing)}")],
+        [(reason, f"{n} IN ({', '.join(some)})") for reason, some in by_reason.items()],
+        [("blank", f"{blank} IS NULL")],
+        otherwise="unknown_code",
+    )
+    kept = ", ".join(["NULL"] * len(missing) + [sql.text(code) for code in good])
+    value = f"list_extract([{kept}]::{kind}[], {n})" if good else "CAST(NULL AS VARCHAR)"
+    return CellSql(n, parsed, outcomes, value)
 
 
 def _number(
     column: Column,
     codes: Sequence[Code],
-    name: str,
-    kind: pa.DataType,
-    t: str,
+    landed: LandedColumn,
     n: str,
     declared: Iterable[str | tuple[float, float]],
-    corrections: Mapping[int, str] | None,
 ) -> CellSql:
-    is_number = not pa.types.is_string(kind) and not corrections
-    if is_number:
-        received, parsed = f"CAST({name} AS DOUBLE)", t
-    else:
-        received = received_text(name, kind, corrections)
-        # The cast alone would take 1_000 for a thousand.
-        parsed = f"CASE WHEN NOT contains({t}, '_') THEN TRY_CAST({t} AS DOUBLE) END"
     words = {
         c.code: float(c.value) for c in codes if c.value and _is_word(c) and _as_number(c.value) is not None
     }
+    value = n
+    if landed.is_text:
+        t = landed.text
+        # Trimmed only where the cell as it stands does not parse; the cast alone would take 1_000 for a thousand.
+        as_it_stands = t if landed.corrections else landed.name
+        parsed = f"coalesce({_parsed_number(as_it_stands)}, {_parsed_number(t)})"
+        if words:
+            cases = " ".join(f"WHEN {sql.text(word)} THEN {sql.number(v)}" for word, v in words.items())
+            value = f"CASE WHEN {n} IS NULL THEN CASE {t} {cases} END ELSE {n} END"
+    else:
+        t, words = landed.name, {}
+        parsed = f"CAST({t} AS DOUBLE)"
+    missing = [c for c in codes if c.missing_reason is not None]
+    told = _matches([c for c in missing if _is_word(c)], t, None) if landed.is_text else []
+    told += [("", f"{t} IN ({sql.texts(words)})")] if words else []
     unexplained = []
     for item in declared:
         low, high = item if isinstance(item, tuple) else (_as_number(item), _as_number(item))
         if low is not None and high is not None:
             unexplained.append(f"{n} BETWEEN {sql.number(low)} AND {sql.number(high)}")
     limits = [
-        ("not_a_number", f"{n} IS NULL"),
         ("not_finite", f"NOT isfinite({n})"),
         *(("missing_without_reason", condition) for condition in unexplained),
     ]
@@ -202,30 +260,20 @@ def _number(
         limits.append(("above_maximum", f"{n} > {sql.number(column.maximum)}"))
     if column.type is ColumnType.INTEGER:
         limits.append(("not_whole", f"{n} <> floor({n})"))
-    text = None if is_number else t
     outcomes = _outcomes(
-        [("blank", f"{t} IS NULL")],
-        _matches([c for c in codes if c.missing_reason is not None], text, n),
-        [("", f"{t} IN ({sql.texts(words)})")] if words and text else [],
+        [
+            (verdict, f"{n} IS NULL AND {condition}")
+            for verdict, condition in [("blank", f"{t} IS NULL"), *told]
+        ],
+        [(FAILED + "not_a_number", f"{n} IS NULL")],
+        _matches([c for c in missing if not _is_word(c)], None, n),
         [(FAILED + rule, condition) for rule, condition in limits],
     )
-    value = n
-    if words and text:
-        cases = " ".join(f"WHEN {sql.text(word)} THEN {sql.number(v)}" for word, v in words.items())
-        value = f"CASE {t} {cases} ELSE {n} END"
-    return CellSql(received, parsed, outcomes, value)
+    return CellSql(n, parsed, outcomes, value)
 
 
-def _code_outcomes(codes: Sequence[Code], t: str) -> tuple[tuple[str, str], ...]:
-    number = f"TRY_CAST({t} AS DOUBLE)"
-    exact = [c for c in codes if c.bounds is None]
-    ranges = [c for c in codes if c.bounds is not None]
-    return _outcomes(
-        [("blank", f"{t} IS NULL")],
-        _matches(exact, t, None),
-        _matches(ranges, None, number),
-        otherwise="unknown_code",
-    )
+def _parsed_number(text: str) -> str:
+    return f"CASE WHEN NOT contains({text}, '_') THEN TRY_CAST({text} AS DOUBLE) END"
 
 
 def _matches(codes: Iterable[Code], t: str | None, n: str | None) -> list[tuple[str, str]]:

@@ -21,13 +21,13 @@ import duckdb
 import pyarrow as pa
 
 from survey import sql
-from survey.cells import FAILED, MESSAGES, CellSql, cell_sql, received_text
+from survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
 from survey.codebook import codebook_table
 from survey.folder import Problem, SurveyFolder, sha256_of
 from survey.landing import land, landed_path
 from survey.readers import ROW, Received, UnreadableFile, opened, place_of
 from survey.readers.base import cell_text
-from survey.vocabulary import Column, FixedWave, Grain, SurveyFile, WaveColumn
+from survey.vocabulary import Column, FixedWave, Grain, MissingReason, SurveyFile, WaveColumn
 
 NAMED = 10
 """Columns named in one message; the rest are counted."""
@@ -151,10 +151,14 @@ class Landed:
         """Name in SQL of each landed column by header."""
         return {header: f"c{i}" for i, header in enumerate(self.kinds)}
 
+    def landed(self, variable: str) -> LandedColumn:
+        """The column of a variable, with its corrections."""
+        header = self.columns[variable].column
+        return LandedColumn(self.names[header], self.kinds[header], self.corrections.get(variable, {}))
+
     def text(self, variable: str) -> str:
         """SQL for a variable as received, corrected."""
-        header = self.columns[variable].column
-        return received_text(self.names[header], self.kinds[header], self.corrections.get(variable))
+        return self.landed(variable).text
 
     @property
     def household_id(self) -> str:
@@ -387,7 +391,7 @@ def _replace(
     loads = []
     for file in landed:
         quarantined = _set_rows_aside(folder, file, landed[0], con)
-        accepted = _build_raw(folder, file, landed[0], con)
+        accepted = _build_raw(folder, file, landed[0], con, is_whole=quarantined == 0)
         if file.rows != accepted + quarantined:
             raise RuntimeError(
                 f"{file.file.path}: {file.rows} rows received, but {accepted} accepted and {quarantined} set aside"
@@ -429,7 +433,9 @@ def _replace(
         )
         con.unregister("received_codebook")
         loads.append(load)
-    con.execute("DROP TABLE IF EXISTS arrived; DROP TABLE IF EXISTS repeats; DROP TABLE IF EXISTS set_aside")
+    con.execute(
+        "DROP VIEW arrived; DROP TABLE set_aside; DROP TABLE IF EXISTS twice; DROP TABLE IF EXISTS repeats"
+    )
     cells = _count(
         con, "quality.quarantine WHERE grain = 'cell' AND survey_id = " + sql.text(survey.survey_id)
     )
@@ -485,16 +491,14 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, base: Landed, con: duckd
         households = f"SELECT _household_id FROM raw.{_raw_name(survey_id, base.file.file_id)}"
         rules.append(("orphan", f"household_id NOT IN ({households})", "household_id"))
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT _row, {file.household_id} AS household_id, "
+        f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, "
         f"{waves} AS wave_text, {_wave(folder, file)} AS wave, {sites} AS site_text FROM {file.scan}"
     )
-    if file.file.grain is Grain.HOUSEHOLD:
-        _find_repeats(file, con)
+    repeats = ""
+    if file.file.grain is Grain.HOUSEHOLD and _find_repeats(file, con):
         rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
         rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))
         repeats = "LEFT JOIN repeats USING (_row)"
-    else:
-        repeats = ""
     rule = " ".join(f"WHEN {condition} THEN {sql.text(name)}" for name, condition, _ in rules)
     value = " ".join(f"WHEN {sql.text(name)} THEN {shown}" for name, _, shown in rules)
     con.execute(
@@ -509,14 +513,18 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, base: Landed, con: duckd
     return _count(con, "set_aside")
 
 
-def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> None:
-    """Make the temporary table `repeats`: rows whose household and wave stand more than once."""
+def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a household stands more than once in a wave; if so, make the temporary table `repeats` of such rows."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE twice AS SELECT household_id, wave FROM arrived "
+        "WHERE household_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
+    )
+    if not _count(con, "twice"):
+        return False
     received = ", ".join(file.names.values())
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE repeats AS
-        WITH twice AS (
-            SELECT household_id, wave FROM arrived WHERE household_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1),
-        rows AS (
+        WITH rows AS (
             SELECT arrived._row, household_id, arrived.wave FROM arrived JOIN twice
             USING (household_id) WHERE arrived.wave IS NOT DISTINCT FROM twice.wave),
         contents AS (SELECT _row, hash({received}) AS content FROM {file.scan} SEMI JOIN rows USING (_row))
@@ -526,38 +534,26 @@ def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> None:
                 = max(content) OVER (PARTITION BY household_id, wave) AS is_equal
         FROM rows JOIN contents USING (_row)"""
     )
+    return True
 
 
-def _cells(folder: SurveyFolder, file: Landed, variables: Iterable[str]) -> dict[str, tuple[int, CellSql]]:
+def _cells(folder: SurveyFolder, file: Landed) -> dict[str, CellSql]:
+    """How the cells of each variable are judged, by the variable's name."""
     return {
-        variable: (
-            i,
-            cell_sql(
-                column := file.columns[variable],
-                folder.codes_of(column),
-                file.names[column.column],
-                file.kinds[column.column],
-                i,
-                file.declared[column.column],
-                file.corrections.get(variable),
-            ),
+        variable: cell_sql(
+            column, folder.codes_of(column), file.landed(variable), f"n{i}", file.declared[column.column]
         )
-        for i, variable in enumerate(variables)
+        for i, (variable, column) in enumerate(file.columns.items())
     }
 
 
-def _parsed(cells: Mapping[str, tuple[int, CellSql]], keys: Sequence[str], source: str) -> str:
-    """SQL with the aliases t (as received) and n (parsed) of every variable."""
-    received = [f"{c.received} AS t{i}" for i, c in cells.values()]
-    parsed = [f"{c.parsed} AS n{i}" for i, c in cells.values()]
-    return f"(SELECT {', '.join(['*', *parsed])} FROM (SELECT {', '.join([*keys, *received])} FROM {source}))"
-
-
-def _build_raw(folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection) -> int:
-    """Make the raw table of one file; give its number of rows."""
-    cells = _cells(folder, file, file.columns)
+def _build_raw(
+    folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection, *, is_whole: bool
+) -> int:
+    """Make the raw table of one file, of the rows that are not set aside; give its number of rows."""
+    cells = _cells(folder, file)
     keys = ["_row", f"{file.household_id} AS _household_id", f"{_wave(folder, file)} AS _wave"]
-    source = f"{file.scan} ANTI JOIN set_aside USING (_row)"
+    source = file.scan if is_whole else f"{file.scan} ANTI JOIN set_aside USING (_row)"
     if file is base:
         keys.append(
             f"{_mapped(folder, file.text(folder.survey.site.column), folder.survey.site.codes)} AS _site_id"
@@ -570,17 +566,19 @@ def _build_raw(folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.Duc
         )
     weight = "NULL"
     if file is base and folder.survey.sampling_weight:
-        i, cell = cells[folder.survey.sampling_weight]
-        weight = f"CASE WHEN j{i} IS NULL THEN {cell.value} END"
+        i = list(cells).index(folder.survey.sampling_weight)
+        weight = f"CASE WHEN j{i} IS NULL THEN {cells[folder.survey.sampling_weight].value} END"
+    # Three layers: what a cell stands for, why it is none, and the value where nothing speaks against it.
+    parsed = ", ".join(f"{cell.parsed} AS {cell.alias}" for cell in cells.values())
+    reasons = ", ".join(f"{cell.reason} AS j{i}" for i, cell in enumerate(cells.values()))
     selected = ["_row", "_household_id", "_wave", "_site_id", f"CAST({weight} AS DOUBLE) AS _weight"]
-    for variable, (i, cell) in cells.items():
+    for i, (variable, cell) in enumerate(cells.items()):
         selected.append(f"CASE WHEN j{i} IS NULL THEN {cell.value} END AS {sql.identifier(variable)}")
         selected.append(f"j{i} AS {sql.identifier(variable + '__missing')}")
-    reasons = ", ".join(f"{cell.reason} AS j{i}" for i, cell in cells.values())
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
     con.execute(
-        f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} "
-        f"FROM (SELECT *, {reasons} FROM {_parsed(cells, keys, source)}) {sites}"
+        f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} FROM "
+        f"(SELECT *, {reasons} FROM (SELECT *, {', '.join([*keys[1:], parsed])} FROM {source})) {sites}"
     )
     return _count(con, name)
 
@@ -590,16 +588,18 @@ def _set_cells_aside(
 ) -> None:
     """Add every cell that failed to the quarantine, with its value as received."""
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
-    counts = ", ".join(f"count_if({sql.identifier(v + '__missing')} = 'out_of_range')" for v in file.columns)
+    failing = f"{sql.text(MissingReason.OUT_OF_RANGE)}::{REASONS}"
+    counts = ", ".join(f"count_if({sql.identifier(v + '__missing')} = {failing})" for v in file.columns)
+    cells = _cells(folder, file)
     failed = con.execute(f"SELECT {counts} FROM {name}").fetchone() or ()
     for variable in [v for v, count in zip(file.columns, failed, strict=True) if count]:
         column = file.columns[variable]
-        cells = _cells(folder, file, [variable])
-        parsed = _parsed(cells, ["_row", f"{file.text(variable)} AS value"], file.scan)
-        verdict = cells[variable][1].verdict
+        cell = cells[variable]
         source = (
-            f"(SELECT _row, _household_id AS household_id, value, substr(verdict, {len(FAILED) + 1}) AS rule "
-            f"FROM (SELECT *, {verdict} AS verdict FROM {parsed}) JOIN {name} USING (_row) "
+            f"(SELECT _row, household_id, value, substr(verdict, {len(FAILED) + 1}) AS rule "
+            f"FROM (SELECT *, {cell.verdict} AS verdict FROM (SELECT *, {cell.parsed} AS {cell.alias}, "
+            f"{file.text(variable)} AS value FROM {file.scan} JOIN (SELECT _row, _household_id AS household_id "
+            f"FROM {name} WHERE {sql.identifier(variable + '__missing')} = {failing}) USING (_row))) "
             f"WHERE starts_with(verdict, {sql.text(FAILED)}))"
         )
         limits = {

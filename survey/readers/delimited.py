@@ -52,8 +52,11 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
         with more or fewer cells than the header.
     """
     options = file.options if isinstance(file.options, DelimitedOptions) else DelimitedOptions()
-    encoding, how = (options.encoding, "declared") if options.encoding else (_detect(path), "detected")
-    _check_text(path, encoding)
+    if options.encoding:
+        encoding, how = options.encoding, "declared"
+        _check_text(path, encoding)
+    else:
+        encoding, how = _detected(path), "detected"
     delimiter, headers, header_lines = _headers(path, encoding, options)
     schema = landing_schema(headers)
     first = max(options.header_rows) + 1
@@ -66,31 +69,42 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
         yield Received(schema, batches, entries, encoding=encoding, notes=notes)
 
 
-def _detect(path: Path) -> str:
-    """Find the encoding: a byte order mark, else UTF-8 if every byte fits, else a Chinese encoding if it is plain."""
+class UndecodableText(UnreadableFile):
+    """Text in another encoding than it was read in."""
+
+
+def _detected(path: Path) -> str:
+    """Find the encoding: a byte order mark, else UTF-8 if every byte fits, else a Chinese encoding if it is plain.
+
+    The text is checked on the way: to decode a large file twice takes as long as to load it.
+    """
     with path.open("rb") as handle:
         sample = handle.read(2**18)
-    for mark, encoding in MARKS:
-        if sample.startswith(mark):
-            return encoding
-    # UTF-16 without a mark: delimiters and digits give a NUL in every other byte.
+    told = next((encoding for mark, encoding in MARKS if sample.startswith(mark)), _unmarked(sample))
+    try:
+        _check_text(path, told or "utf-8")
+        return told or "utf-8"
+    except UndecodableText:
+        if told:
+            raise
+    guess = from_bytes(sample, cp_isolation=list(DETECTABLE)).best()
+    if guess is not None and guess.encoding == "gb18030":
+        _check_text(path, guess.encoding)
+        return guess.encoding
+    hint = f" (perhaps {guess.encoding})" if guess is not None else ""
+    raise UnreadableFile(
+        f"is not UTF-8, and its encoding{hint} cannot be told with certainty; set options.encoding in survey.yml"
+    )
+
+
+def _unmarked(sample: bytes) -> str | None:
+    """UTF-16 without a mark: delimiters and digits give a NUL in every other byte."""
     pairs = np.frombuffer(sample[: len(sample) // 2 * 2], dtype=np.uint8).reshape(-1, 2)
     if len(pairs) > 1:
         high, low = (pairs == 0).mean(axis=0)
         if max(high, low) > 0.2 and min(high, low) < 0.01:
             return "utf-16-be" if high > low else "utf-16-le"
-    try:
-        for _ in _decoded(path, "utf-8"):
-            pass
-        return "utf-8"
-    except UnicodeDecodeError:
-        guess = from_bytes(sample, cp_isolation=list(DETECTABLE)).best()
-    if guess is not None and guess.encoding == "gb18030":
-        return "gb18030"
-    hint = f" (perhaps {guess.encoding})" if guess is not None else ""
-    raise UnreadableFile(
-        f"is not UTF-8, and its encoding{hint} cannot be told with certainty; set options.encoding in survey.yml"
-    )
+    return None
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
@@ -120,7 +134,7 @@ def _check_text(path: Path, encoding: str) -> None:
     except UnicodeError as error:
         if isinstance(error, UnicodeDecodeError):
             line += error.object[: error.start].decode(encoding, errors="ignore").count("\n")
-        raise UnreadableFile(
+        raise UndecodableText(
             f"is not {encoding} in line {line} ({error}); correct options.encoding in survey.yml"
         ) from error
     if quotes % 2:
@@ -180,7 +194,10 @@ def _rows(
                 ignore_empty_lines=False,
             ),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+                check_utf8=False,  # the text has been read once already
             ),
         )
         for batch in reader:
