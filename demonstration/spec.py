@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
-from ruamel.yaml import YAML
 
+from survey.documents import read_yaml
 from survey.vocabulary import Closed, Identifier
 
 Value = str | int | float
@@ -267,4 +267,4 @@ def load_spec(path: Path) -> Spec:
     pydantic.ValidationError
         With the field, the value and the rule.
     """
-    return Spec.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    return Spec.model_validate(read_yaml(path))

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from expectations.runner import Expectation, Severity, fault_of
+from survey.documents import YAMLError, read_yaml
 from survey.folder import Problem, SurveyFolder, SurveyFolderError
 
 EXPECTATIONS_FILE = "expectations.yml"
@@ -51,7 +50,7 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
     if not path.exists():
         return found
     try:
-        entries = ENTRIES.validate_python(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+        entries = ENTRIES.validate_python(read_yaml(path))
     except (YAMLError, UnicodeDecodeError, ValidationError) as error:
         raise SurveyFolderError(folder.path, [Problem(EXPECTATIONS_FILE, None, str(error))]) from None
     problems = []

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from survey.documents import YAMLError, read_yaml
 from survey.folder import Problem
 from survey.vocabulary import Closed, Identifier
 
@@ -577,7 +577,7 @@ def load_catalog(path: Path) -> Catalog:
     problems: list[Problem] = []
     for file in (path / name for name in FILES):
         try:
-            content = YAML(typ="safe").load(file)
+            content = read_yaml(file)
         except FileNotFoundError:
             problems.append(Problem(file.name, None, "file is missing; the catalog needs it"))
             continue

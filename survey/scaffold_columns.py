@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from rapidfuzz import fuzz
-from ruamel.yaml import YAML
 
 from survey.catalog import Catalog, Indicator
 from survey.codebook import Entry
+from survey.documents import read_yaml
 from survey.folder import BLANK
 from survey.readers.base import cell_text
 from survey.vocabulary import Closed, ColumnType, Label, MissingReason, Wave
@@ -74,7 +74,7 @@ class Recognition(Closed):
     @classmethod
     def load(cls, catalog: Path) -> Recognition:
         """Read the patterns from the catalog's folder."""
-        return cls.model_validate(YAML(typ="safe", pure=True).load(catalog / "recognition.yml"))
+        return cls.model_validate(read_yaml(catalog / "recognition.yml"))
 
     def declared_waves(self) -> tuple[Wave, ...]:
         """The rounds that columns may name, in order of time."""

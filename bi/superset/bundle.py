@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import duckdb
 from pydantic import Field, TypeAdapter
-from ruamel.yaml import YAML
 
 from publication.tables import Contract
+from survey.documents import read_yaml
 from survey.vocabulary import Closed, Identifier
 
 SPECIFICATION = Path(__file__).with_name("dashboard.yml")
@@ -96,7 +96,7 @@ def load_dashboard(path: Path = SPECIFICATION) -> Dashboard:
     pydantic.ValidationError
         A field is missing, unknown or of a wrong type.
     """
-    raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    raw = read_yaml(path)
     words = (
         "case c.wave "
         + " ".join(f"when '{w}' then '{t}'" for w, t in raw["waves"].items())

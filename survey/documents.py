@@ -1,0 +1,70 @@
+"""Read a YAML 1.2 document fast: the catalog and the contract are read by many steps of every refresh.
+
+Belongs here: text to plain Python values, by libyaml with the rules of YAML 1.2 (a bare `no` is a text, not false).
+Does not belong here: what a document means (`catalog`, `folder`), lines of a mistake inside a valid document (looked up
+with a slower parser when there is one).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode
+
+YAMLError = yaml.YAMLError
+"""What an unreadable document raises; `problem_mark` has the place where there is one."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2 core schema; a key that is given twice is a mistake."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (the library's own)
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
+                raise ConstructorError(None, None, f"{key!r} is given twice; keep one", key_node.start_mark)
+            keys.add(key)
+        return super().construct_mapping(node, deep)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Decimal even with a leading zero, as YAML 1.2 has it."""
+    text = loader.construct_scalar(node)
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+
+
+def read_yaml(path: Path) -> Any:
+    """Values of a YAML file.
+
+    Raises
+    ------
+    OSError, UnicodeDecodeError
+        The file cannot be read, or is not UTF-8.
+    YAMLError
+        It is no YAML, or gives a key twice.
+    """
+    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
