@@ -63,6 +63,5 @@ def test_numbers_come_back(value: float | bool | None) -> None:
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text("a: 1\nb: 2\na: 3\n", encoding="utf-8")
-    with pytest.raises(YAMLError, match="'a' is given twice") as refused:
+    with pytest.raises(YAMLError, match=r"'a' is given twice(.|\n)*line 3"):
         read_yaml(path)
-    assert refused.value.problem_mark.line == 2
