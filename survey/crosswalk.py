@@ -8,13 +8,14 @@ Does not belong here: cleaning of single cells (`ingest`), running the SQL (dbt 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from survey import sql
 from survey.catalog import Catalog, Indicator
 from survey.folder import Problem, SurveyFolder
 from survey.vocabulary import (
@@ -149,7 +150,8 @@ class _WaveCompiler:
         self.folder = folder
         self.wave = wave
         self.catalog = catalog
-        self.reasons = _reason_type(dialect)
+        self.dialect = dialect
+        self.reasons = _enumeration(tuple(MissingReason), dialect)
         self.base = folder.survey.household_files(wave)[0]
         self.roster_aggregates: dict[str, dict[str, exp.Expr]] = {}
         self.joined: set[str] = set()
@@ -157,17 +159,22 @@ class _WaveCompiler:
     # ---- one indicator ------------------------------------------------------------------------------------
 
     def cell(self, row: CrosswalkRow | None, indicator: Indicator) -> Cell:
-        text = indicator.type == "category"
+        kind = self._type(indicator)
         if row is None or row.rule in VALUELESS_RULES:
             reason = REASON_OF_RULE[row.rule] if row else MissingReason.NOT_ASKED
-            return Cell(_cast(exp.null(), text), self._reason(reason))
+            return Cell(exp.cast(exp.null(), kind), self._reason(reason))
         try:
             value, reasons = self._value(row, indicator)
         except CrosswalkError as error:
             raise CrosswalkError(f"wave {self.wave}, {row.indicator_id}: {error}") from None
-        value = _cast(self._converted(value, row, indicator), text)
+        value = _cast(self._converted(value, row, indicator), kind)
         why = exp.func("coalesce", *reasons, self._reason(MissingReason.BLANK))
         return Cell(value, exp.case().when(value.copy().is_(exp.null()), why))
+
+    def _type(self, indicator: Indicator) -> exp.DataType:
+        if indicator.is_numeric:
+            return exp.DataType.build("double")
+        return _enumeration(self.catalog.codes_of(indicator.id), self.dialect)
 
     def _reason(self, reason: MissingReason) -> exp.Expr:
         # As a constant of the type: beside a plain text the engine would turn every row's reason into text and back.
@@ -264,7 +271,7 @@ class _WaveCompiler:
             exp.cast(exp.Literal.number(wave.order), "int"),
             _string(survey.region),
             exp.column("_site_id", table=base, quoted=True),
-            _cast(self._weight(base), False),
+            exp.cast(self._weight(base), "double"),
             exp.Boolean(this=survey.is_synthetic),
             _string(base),
             exp.column("_row", table=base, quoted=True),
@@ -357,6 +364,11 @@ class _WaveCompiler:
                 if column.type is ColumnType.CODE:
                     codes = self.folder.codes_of(column)
                     found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
+                elif not indicator.is_numeric:
+                    found.append(
+                        f"{where}: {column.column!r} is of type {column.type}, but the indicator is one of a list of "
+                        "codes; give the column type code and a code list, or use rule recode"
+                    )
                 else:
                     found += [f"{where}: {m}" for m in _wider_than(column, indicator)]
         return found
@@ -378,11 +390,11 @@ class _WaveCompiler:
         return found
 
 
-def _reason_type(dialect: str) -> exp.DataType:
-    """Type of a missing reason: an enumeration where the engine has one, which stores a byte instead of a text."""
-    if dialect != "duckdb":
+def _enumeration(words: Collection[str], dialect: str) -> exp.DataType:
+    """Type of a column of few words: an enumeration where the engine has one, which stores a byte instead of a text."""
+    if dialect != "duckdb" or not words:
         return exp.DataType.build("varchar")
-    return exp.DataType.build(f"enum({', '.join(repr(str(r)) for r in MissingReason)})", dialect="duckdb")
+    return exp.DataType.build(f"enum({sql.texts(words)})", dialect="duckdb")
 
 
 # ---- expressions of the rules -----------------------------------------------------------------------------
@@ -392,8 +404,12 @@ def _string(text: str) -> exp.Expr:
     return exp.Literal.string(str(text))
 
 
-def _cast(value: exp.Expr, text: bool) -> exp.Expr:
-    return exp.cast(value, "varchar" if text else "double")
+def _cast(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
+    """Cast a value; a CASE branch by branch, as these are constants, cast once and not in every row."""
+    if isinstance(value, exp.Case):
+        for branch in value.args["ifs"]:
+            branch.set("true", exp.cast(branch.args["true"], kind))
+    return exp.cast(value, kind)
 
 
 def _literal(value: str, indicator: Indicator) -> exp.Expr:

@@ -4,6 +4,10 @@ select
     {{ household_keys() }},
     weight
     {%- for i in indicators() %},
-    {{ adapter.quote(i.indicator_id) }}
+    {% if i.type == 'category' -%}
+        cast({{ adapter.quote(i.indicator_id) }} as {{ dbt.type_string() }}) as {{ adapter.quote(i.indicator_id) }}
+    {%- else -%}
+        {{ adapter.quote(i.indicator_id) }}
+    {%- endif -%}
     {%- endfor %}
 from {{ ref('household_waves') }}
