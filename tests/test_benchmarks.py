@@ -1,0 +1,53 @@
+"""Every benchmark runs at a small size: what it reports is there and adds up; how long it takes is not asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT
+
+
+def output(script: str, *arguments: str) -> str:
+    """What a benchmark prints."""
+    command = [sys.executable, str(CHECKOUT / "benchmarks" / script), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """Cells of the rows of a Markdown table by their first cell."""
+    lines = [line.strip("| ").split("|") for line in table.splitlines() if line.startswith("|")]
+    return {first.strip(): [c.strip() for c in rest] for first, *rest in lines}
+
+
+@pytest.mark.parametrize("kind", ["delimited", "spss"])
+def test_ingest(kind: str) -> None:
+    records = [
+        json.loads(x)
+        for x in output("bench_ingest.py", "--households", "500", "--formats", kind).splitlines()
+    ]
+    assert records
+    assert {r["format"] for r in records} == {kind}
+    for record in records:
+        assert record["harmonise"]["rows"] + record["load"]["rows"] >= record["households"] == 500
+
+
+def test_summary() -> None:
+    found = rows(output("bench_summary.py", "--rows", "5000", "--methods", "scan", "one", "all"))
+    cpu = [float(cells[1]) for first, cells in found.items() if first.startswith(("bare", "summary"))]
+    assert len(cpu) == 3
+    assert min(cpu) >= 0
+
+
+def test_national(tmp_path: Path) -> None:
+    """The whole refresh of surveys drawn as CSV, and every stage that a refresh must have."""
+    found = output("bench_national.py", "--household-waves", "2000", "--keep", str(tmp_path))
+    assert "2,000 household-waves of 1,200 households" in found
+    stages = rows(found)
+    for name in ("reference_tables", "harmonise", "published__warehouse", "**whole refresh**"):
+        assert any(name in stage for stage in stages), found
