@@ -1,7 +1,7 @@
 """Weights of indicators inside an index, and the weighted index itself.
 
-What belongs here: ways to choose weights (equal, given, entropy, CRITIC, PCA, pairwise comparison) and the
-weighted mean of normalised indicators. What does not: normalisation, and weights of households in a sample.
+What belongs here: ways to choose weights (equal, given, entropy, CRITIC, PCA, pairwise comparison), from rows or from
+their one-pass summary, and the weighted mean of normalised indicators. What does not: normalisation, and weights of households in a sample.
 """
 
 from dataclasses import dataclass
@@ -50,6 +50,26 @@ class Weights:
     method: WeightMethod
     values: FloatArray
     n: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """All that entropy, CRITIC and PCA need to know of n complete rows of p indicators on 0-1.
+
+    Attributes
+    ----------
+    n : int
+    mean : ndarray, shape (p,)
+    mean_log : ndarray, shape (p,)
+        Mean of z ln z, with 0 ln 0 = 0.
+    covariance : ndarray, shape (p, p)
+        With divisor n - 1; exactly 0 for an indicator that does not vary.
+    """
+
+    n: int
+    mean: FloatArray
+    mean_log: FloatArray
+    covariance: FloatArray
 
 
 @dataclass(frozen=True)
@@ -142,49 +162,90 @@ def weigh(
     complete = complete[~np.isnan(complete).any(axis=1)]
     if len(complete) < 2:
         raise TooFewRowsError(f"Weights by {method}: {len(complete)} complete rows, at least 2 needed.")
-    if complete.size and (complete.min() < 0 or complete.max() > 1):
-        raise AnalysisError("Weights need indicators on 0-1: normalise first.")
-    varies = np.ptp(complete, axis=0) > 0
-    if not varies.any():
-        raise AnalysisError(f"Weights by {method}: no indicator varies between the complete rows.")
-    moving = complete[:, varies]
-    if method is WeightMethod.ENTROPY:
-        raw = _entropy(moving)
-    elif method is WeightMethod.CRITIC:
-        raw = _critic(moving)
-    else:
-        raw = _pca(moving, n_components)
     values = np.zeros(n_columns)
-    values[np.flatnonzero(has_answers)[varies]] = raw / raw.sum()
+    values[has_answers] = weigh_moments(_moments(complete), method, n_components=n_components)
     return Weights(method, values, len(complete))
 
 
-def _entropy(z: FloatArray) -> FloatArray:
-    share = z / z.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(share > 0, share * np.log(share), 0.0)
-    return np.asarray(1.0 + terms.sum(axis=0) / np.log(len(z)))
+def weigh_moments(
+    moments: Moments, method: WeightMethod | str, *, n_components: int | None = None
+) -> FloatArray:
+    """Weights of p indicators by a method that estimates them, from the moments of their complete rows.
+
+    Parameters
+    ----------
+    moments : Moments
+    method : WeightMethod
+        `entropy`, `critic` or `pca`, as in `weigh`.
+    n_components : int, optional
+        As in `weigh`.
+
+    Returns
+    -------
+    ndarray, shape (p,)
+        Sum to one; zero for an indicator that does not vary.
+
+    Raises
+    ------
+    TooFewRowsError
+        With fewer than two rows.
+    AnalysisError
+        If no indicator varies, or a mean is not within 0-1.
+    """
+    if moments.n < 2:
+        raise TooFewRowsError(f"Weights by {method}: {moments.n} complete rows, at least 2 needed.")
+    if (moments.mean < 0).any() or (moments.mean > 1).any():
+        raise AnalysisError("Weights need indicators on 0-1: normalise first.")
+    variance = np.diag(moments.covariance)
+    varies = variance > 0
+    if not varies.any():
+        raise AnalysisError(f"Weights by {method}: no indicator varies between the complete rows.")
+    sd = np.sqrt(variance[varies])
+    r = moments.covariance[np.ix_(varies, varies)] / np.outer(sd, sd)
+    if as_option(WeightMethod, method) is WeightMethod.ENTROPY:
+        raw = _entropy(moments.n, moments.mean[varies], moments.mean_log[varies])
+    elif method == WeightMethod.CRITIC:
+        raw = _critic(sd, r)
+    else:
+        raw = _pca(r, n_components)
+    weights = np.zeros(len(varies))
+    weights[varies] = raw / raw.sum()
+    return weights
 
 
-def _critic(z: FloatArray) -> FloatArray:
-    if z.shape[1] == 1:
+def _moments(z: FloatArray) -> Moments:
+    if z.size and (z.min() < 0 or z.max() > 1):
+        raise AnalysisError("Weights need indicators on 0-1: normalise first.")
+    logs = z * np.log(np.where(z > 0, z, 1.0))
+    covariance = np.atleast_2d(np.cov(z, rowvar=False))
+    covariance[:, np.ptp(z, axis=0) == 0] = 0.0
+    return Moments(len(z), z.mean(axis=0), logs.mean(axis=0), covariance)
+
+
+def _entropy(n: int, mean: FloatArray, mean_log: FloatArray) -> FloatArray:
+    # With p = z / S and S = n mean: sum p ln p = sum(z ln z) / S - ln S.
+    return np.asarray(1.0 + (mean_log / mean - np.log(n * mean)) / np.log(n))
+
+
+def _critic(sd: FloatArray, r: FloatArray) -> FloatArray:
+    if len(sd) == 1:
         return np.ones(1)
-    conflict = (1.0 - np.corrcoef(z, rowvar=False)).sum(axis=0)
+    conflict = (1.0 - r).sum(axis=0)
     if np.allclose(conflict, 0.0):
         raise AnalysisError(
             "Weights by critic: the indicators are perfectly correlated, so none adds anything."
         )
-    return np.asarray(z.std(axis=0, ddof=1) * conflict)
+    return np.asarray(sd * conflict)
 
 
-def _pca(z: FloatArray, n_components: int | None) -> FloatArray:
-    if z.shape[1] == 1:
+def _pca(r: FloatArray, n_components: int | None) -> FloatArray:
+    if len(r) == 1:
         return np.ones(1)
-    eigenvalues, vectors = np.linalg.eigh(np.corrcoef(z, rowvar=False))
+    eigenvalues, vectors = np.linalg.eigh(r)
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
     keep = n_components if n_components is not None else max(1, int((eigenvalues > 1.0).sum()))
-    if not 1 <= keep <= z.shape[1]:
-        raise AnalysisError(f"Weights by pca: {keep} components asked for, 1 to {z.shape[1]} possible.")
+    if not 1 <= keep <= len(r):
+        raise AnalysisError(f"Weights by pca: {keep} components asked for, 1 to {len(r)} possible.")
     return np.asarray(np.abs(vectors[:, :keep]) @ eigenvalues[:keep])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 
 PREVIEW_ROWS = 8
@@ -35,3 +36,10 @@ def table_metadata(table: pa.Table) -> Mapping[str, dg.MetadataValue]:
         "columns": dg.MetadataValue.int(table.num_columns),
         "preview": preview(table),
     }
+
+
+def relation_metadata(con: duckdb.DuckDBPyConnection, name: str) -> Mapping[str, dg.MetadataValue]:
+    """Row count, columns and a preview of a table or view of the build database."""
+    (n_rows,) = con.execute(f"select count(*) from {name}").fetchone() or (0,)
+    first = con.execute(f"select * from {name} limit {PREVIEW_ROWS}").to_arrow_table()
+    return {**table_metadata(first), "dagster/row_count": dg.MetadataValue.int(n_rows)}

@@ -14,8 +14,9 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from dagster_project.previews import relation_metadata
+from results.tables import Computed, Result, store
 from survey.catalog import Catalog, load_catalog
 from survey.folder import SurveyFolder, list_survey_folders, load_folder
 from warehouse.database import connect, write_table
@@ -76,10 +77,30 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
             return con.execute(sql, parameters or []).df()
 
     def store(self, schema: str, tables: Mapping[str, pa.Table]) -> dict[str, int]:
-        """Write tables to the build database, those of `analysis` as Parquet too; returns rows by table."""
+        """Write tables to the build database; returns rows by table."""
         with self.connect() as con:
-            rows = {name: write_table(con, schema, name, table) for name, table in tables.items()}
-        if schema == "analysis":
-            for name, table in tables.items():
-                pq.write_table(table, self.paths.analysis / f"{name}.parquet", compression="zstd")
-        return rows
+            return {name: write_table(con, schema, name, table) for name, table in tables.items()}
+
+    def store_result(self, name: str, result: Result) -> Mapping[str, dg.MetadataValue]:
+        """Write a result to the build database, and its rows to a Parquet file where it belongs to `analysis`.
+
+        Parameters
+        ----------
+        name
+            `schema.table`.
+        result
+            Rows, or what the database is to compute.
+
+        Returns
+        -------
+        mapping
+            Row count, columns and first rows, for people.
+        """
+        schema, table = name.split(".")
+        with self.connect() as con:
+            store(con, name, result)
+            path = self.paths.analysis / f"{table}.parquet"
+            is_view = isinstance(result, Computed) and result.is_view
+            if schema == "analysis" and not is_view:
+                con.execute(f"copy {name} to '{path}' (format parquet, compression zstd)")
+            return relation_metadata(con, name)

@@ -1,68 +1,83 @@
 """Coupling coordination of households and groups, its change between waves, and what holds households back.
 
 Belongs here: which schemes, variants, band schemes and groups are measured, and the tables made of it.
-Does not belong here: the formulas (`analysis.coupling`, `analysis.transitions`) and design-based comparison of
-regions (`comparison`): summaries here describe the households interviewed, each counted once.
+Does not belong here: the formulas (`analysis.coupling`, `analysis.transitions`, and `formulas` for the same as SQL) and
+design-based comparison of regions (`comparison`): summaries here describe the households interviewed, each counted
+once.
+
+Rows at household grain stay in the database. What leaves it are sums by site, which add up to groups, and the two
+degrees of households that were asked twice.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
 from scipy.stats import rankdata
 
-from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.coupling import (
-    MISSING,
-    ROUNDING,
-    SYNCHRONOUS,
-    Band,
-    Closed,
-    classify,
-    coupling_means,
-    lag,
-    leave_one_out,
-    obstacle_degrees,
-)
+from analysis.arrays import FloatArray
+from analysis.coupling import Band, Closed, classify
 from analysis.coupling import coupling as couple
+from analysis.errors import AnalysisError
 from analysis.transitions import paired_change, transition
+from results.formulas import (
+    band,
+    comprehensive,
+    coordination_degree,
+    coupling_degree,
+    extended,
+    lag_type,
+    level,
+    literal,
+    number,
+    shortfalls,
+    weighted_sum,
+)
 from results.households import (
     KEYS,
     Survey,
     Weights,
-    capitals,
+    count_column,
+    dimension_column,
     extremes,
-    matrix,
     members,
+    scheme_weights,
     schemes_of,
+    score_column,
     scored,
     surveys,
 )
-from results.tables import conform
+from results.metrics import CAPITALS, STUDY_CAPITALS
+from results.tables import Computed, Result, computed, conform
 from results.weights import all_weights, weights_table
 from survey.catalog import BandScheme, Catalog, WeightScheme
+from warehouse.database import quoted
 
 Rows = dict[str, list[dict[str, Any]]]
 
+Members = list[tuple[str, str, float]]
+"""Dimension, indicator and weight of the members of an index."""
 
-def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+ALL = ("all", "all")
+"""Group type and group of all households."""
+
+SYNCHRONOUS = "synchronous"
+
+
+def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Result]:
     """Measure coupling coordination under the default weights, and under those of the study a survey belongs to.
 
     Parameters
     ----------
     con
-        Build database, read only.
+        Build database; temporary tables are made in it.
     catalog
         Systems, variants, band schemes and weight schemes.
 
@@ -72,23 +87,28 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.T
         `indicator_weights`, `study_capitals`, `coupling_coordination`, `coupling_summary`, `coupling_bands`,
         `coupling_transitions`, `coupling_tests`, `coupling_leave_one_out` and `obstacle_degrees` of the schema
         `analysis`.
+
+    Raises
+    ------
+    AnalysisError
+        If a system lies outside 0-1.
     """
     found = surveys(con)
     weights = all_weights(con, catalog, found)
-    households: list[pa.Table] = []
-    studies: list[pa.Table] = []
+    studies = _study_capitals(con, catalog, found)
+    con.execute(f"create or replace temp table study_capitals as {studies.sql}")
+    con.execute(
+        f"create or replace temp table systems as select * from {_systems(catalog, 'study_capitals')}"
+    )
+    panels = list(_panels(con, catalog, found))
     rows: Rows = defaultdict(list)
     for survey in found:
-        for scheme in schemes_of(catalog, survey):
-            table = capitals(con, catalog, scheme, survey)
-            if not scheme.is_default:
-                studies.append(table)
-            panel = Panel.of(catalog, survey, scheme, table)
-            if np.isfinite(panel.systems).any():
-                households += _household_tables(catalog, panel, table)
-                _group_rows(catalog, panel, rows)
-        for row in _obstacles(con, catalog, survey, weights):
-            rows["obstacle_degrees"].append(row)
+        rows["obstacle_degrees"] += _obstacles(con, catalog, survey, weights)
+    for panel in panels:
+        rows["coupling_leave_one_out"] += _leave_one_out(con, catalog, panel)
+        for variant in catalog.coupling.variants:
+            moved = _changes(con, catalog, panel, variant.id, rows)
+            _summaries(con, catalog, panel, variant.id, moved, rows)
     names = (
         "coupling_summary",
         "coupling_bands",
@@ -99,82 +119,10 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.T
     )
     return {
         "indicator_weights": weights_table(catalog, weights, found),
-        "study_capitals": _together("analysis.study_capitals", studies),
-        "coupling_coordination": _together("analysis.coupling_coordination", households),
+        "study_capitals": studies,
+        "coupling_coordination": _households(catalog, panels),
         **{name: conform(f"analysis.{name}", rows[name]) for name in names},
     }
-
-
-def _together(name: str, parts: list[pa.Table]) -> pa.Table:
-    return conform(name, pa.concat_tables(parts) if parts else [])
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Systems of the households of one survey under one weight scheme.
-
-    Attributes
-    ----------
-    survey, scheme
-    metrics : tuple of str
-        Names of the systems.
-    systems : ndarray, shape (n, s)
-        NaN where missing.
-    parts : ndarray, shape (n, k)
-        Dimensions that the first system is the weighted mean of, in the order of the scheme.
-    household, wave, site : ndarray of str, shape (n,)
-    """
-
-    survey: Survey
-    scheme: WeightScheme
-    metrics: tuple[str, ...]
-    systems: FloatArray
-    parts: FloatArray
-    household: npt.NDArray[np.object_]
-    wave: npt.NDArray[np.object_]
-    site: npt.NDArray[np.object_]
-
-    @classmethod
-    def of(cls, catalog: Catalog, survey: Survey, scheme: WeightScheme, table: pa.Table) -> Panel:
-        """Panel from capital indices; sums of shares may leave 0-1 by a rounding error, which is taken back."""
-        metrics = tuple(s.metric for s in catalog.coupling.systems)
-        u = matrix(table, [catalog.metric[m].column for m in metrics])
-        near = (u > -ROUNDING) & (u < 1 + ROUNDING)
-        u = np.where(near, np.clip(u, 0.0, 1.0), u)
-        parts = matrix(table, list(scheme.dimension_weights))
-        keys = [
-            table[name].to_pandas().to_numpy(dtype=object) for name in ("household_id", "wave", "site_id")
-        ]
-        return cls(survey, scheme, metrics, u, parts, *keys)
-
-    @cached_property
-    def groups(self) -> tuple[tuple[str, str, BoolArray], ...]:
-        """Group type, group and its rows: all households, then every site."""
-        sites = [("site", site, self.site == site) for site in sorted(set(self.site))]
-        return (("all", "all", np.ones(len(self.site), dtype=bool)), *sites)
-
-    @cached_property
-    def in_wave(self) -> Mapping[str, BoolArray]:
-        """Rows of each wave."""
-        return {wave: self.wave == wave for wave in self.survey.waves}
-
-    @cached_property
-    def all_pairs(self) -> tuple[tuple[str, str, npt.NDArray[np.intp], npt.NDArray[np.intp]], ...]:
-        """Consecutive waves with the rows of the households in both, lined up."""
-        found = []
-        for first, second in pairwise(self.survey.waves):
-            before, after = np.flatnonzero(self.in_wave[first]), np.flatnonzero(self.in_wave[second])
-            place = pd.Index(self.household[before]).get_indexer(pd.Index(self.household[after]))
-            found.append((first, second, before[place[place >= 0]], after[place >= 0]))
-        return tuple(found)
-
-    def pairs(
-        self, inside: BoolArray
-    ) -> Iterator[tuple[str, str, npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-        """Pairs of a group; the later wave decides who belongs to it."""
-        for first, second, before, after in self.all_pairs:
-            chosen = inside[after]
-            yield first, second, before[chosen], after[chosen]
 
 
 def bands_of(scheme: BandScheme) -> list[Band]:
@@ -182,164 +130,344 @@ def bands_of(scheme: BandScheme) -> list[Band]:
     return [Band(b.id, b.lower, b.upper, Closed(scheme.closed)) for b in scheme.bands]
 
 
-def _household_tables(catalog: Catalog, panel: Panel, table: pa.Table) -> Iterator[pa.Table]:
-    """Rows of `coupling_coordination`: every variant, graded by the default band scheme."""
-    spec = catalog.coupling
-    bands = bands_of(catalog.band_scheme(spec.band_scheme))
-    band_names = pa.array([b.band_id for b in bands])
-    # Codes of levels that are no system follow the systems.
-    lag_codes = lag(panel.systems).system
-    lag_codes = np.where(lag_codes == SYNCHRONOUS, len(panel.metrics), lag_codes)
-    lag_type = _names(pa.array([*panel.metrics, "synchronous"]), lag_codes)
-    n = table.num_rows
-    for variant in spec.variants:
-        result = couple(panel.systems, [s.alpha for s in spec.systems], variant.id)
-        yield pa.table(
-            {
-                **{name: table[name] for name in KEYS},
-                "scheme": pa.repeat(panel.scheme.id, n),
-                "variant": pa.repeat(variant.id, n),
-                "band_scheme": pa.repeat(spec.band_scheme, n),
-                "weight": table["weight"],
-                "u1": pa.array(panel.systems[:, 0]),
-                "u2": pa.array(panel.systems[:, 1]),
-                "c": pa.array(result.c),
-                "t": pa.array(result.t),
-                "d": pa.array(result.d),
-                "band": _names(band_names, classify(result.d, bands)),
-                "lag_type": lag_type,
-            }
+def _study_capitals(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tuple[Survey, ...]) -> Computed:
+    """Columns of `capital.household_capitals` under the weights of the studies that surveys belong to."""
+    parts = []
+    for survey in found:
+        for scheme in schemes_of(catalog, survey):
+            if scheme.is_default:
+                continue
+            limits = extremes(con, catalog, members(scheme))
+            source = scored(limits, survey.survey_id, scheme.bounds, {scheme.id: scheme_weights(scheme)})
+            own = {d: quoted(dimension_column(scheme.id, d)) for d in scheme.dimensions}
+            columns = {"scheme": literal(scheme.id), "bounds": literal(scheme.bounds), **own}
+            columns |= {f"n_indicators_{d}": quoted(count_column(scheme.id, d)) for d in own}
+            columns["total"] = weighted_sum({own[d]: w for d, w in scheme.dimension_weights.items()})
+            parts.append(f"select * from {extended(source, columns)}")
+    name = STUDY_CAPITALS
+    empty = f"(select * from {CAPITALS} where false)"
+    return computed(name, f"({' union all by name '.join(parts)})" if parts else empty)
+
+
+def _systems(catalog: Catalog, studies: str) -> str:
+    """Relation of the households under every scheme: keys, systems u1, u2, ... and the parts of the first."""
+    default = catalog.default_weight_scheme
+    capitals = (
+        f"(select * from {CAPITALS} where scheme = {literal(default.id)} and bounds = {literal(default.bounds)} "
+        f"union all by name select * from {studies})"
+    )
+    columns = [catalog.metric[s.metric].column for s in catalog.coupling.systems]
+    parts = dict.fromkeys(
+        d for s in catalog.weight_schemes for d in catalog.weight_scheme(s.id).dimension_weights
+    )
+    u = (f"{level(quoted(c))} as u{k}" for k, c in enumerate(columns, start=1))
+    return f"(select {', '.join([*KEYS, 'scheme', 'weight', *u, *map(quoted, parts)])} from {capitals})"
+
+
+def _names(catalog: Catalog) -> list[str]:
+    """Columns of the systems."""
+    return [f"u{k}" for k in range(1, len(catalog.coupling.systems) + 1)]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The households of one survey under one weight scheme, in the temporary table `systems`.
+
+    Attributes
+    ----------
+    survey, scheme
+    sites : tuple of str
+    """
+
+    survey: Survey
+    scheme: WeightScheme
+    sites: tuple[str, ...]
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Columns that all rows of a survey share."""
+        s = self.survey
+        return {"survey_id": s.survey_id, "region": s.region, "is_synthetic": s.is_synthetic}
+
+    @property
+    def waves(self) -> Iterator[dict[str, Any]]:
+        """Columns that all rows of a wave share."""
+        for wave, order in zip(self.survey.waves, self.survey.wave_orders, strict=True):
+            yield {**self.keys, "wave": wave, "wave_order": order}
+
+    @property
+    def groups(self) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+        """Columns of each group, and its sites: all households, then every site."""
+        named = {ALL: self.sites} | {("site", site): (site,) for site in self.sites}
+        for (group_type, group_id), sites in named.items():
+            yield {"group_type": group_type, "group_id": group_id, "scheme": self.scheme.id}, sites
+
+    @property
+    def rows(self) -> str:
+        """Relation of its households."""
+        return (
+            f"(select * from systems where survey_id = {literal(self.survey.survey_id)} "
+            f"and scheme = {literal(self.scheme.id)})"
         )
 
 
-def _names(names: pa.Array, codes: IntArray) -> pa.Array:
-    return names.take(pa.array(codes, mask=codes == MISSING))
+def _panels(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tuple[Survey, ...]) -> Iterator[Panel]:
+    """Surveys and schemes that give any household a system."""
+    u = _names(catalog)
+    outside = " or ".join(f"not ({x} between 0 and 1)" for x in u)
+    sites: dict[tuple[str, str], tuple[str, ...]] = {}
+    for survey_id, scheme, has_any, n_outside, names in con.execute(
+        f"select survey_id, scheme, count(coalesce({', '.join(u)})) > 0, count(*) filter (where {outside}), "
+        "list(distinct site_id order by site_id) from systems group by all"
+    ).fetchall():
+        if n_outside:
+            raise AnalysisError(
+                f"{survey_id}, scheme {scheme}: {n_outside} households have a system outside 0-1."
+            )
+        if has_any:
+            sites[survey_id, scheme] = tuple(names)
+    for survey in found:
+        for scheme_ in schemes_of(catalog, survey):
+            if (key := (survey.survey_id, scheme_.id)) in sites:
+                yield Panel(survey, scheme_, sites[key])
 
 
-def _group_rows(catalog: Catalog, panel: Panel, rows: Rows) -> None:
-    """Summaries, bands, transitions and tests of every group, variant and band scheme."""
-    spec = catalog.coupling
+def _households(catalog: Catalog, panels: Sequence[Panel]) -> Computed:
+    """Rows of `coupling_coordination`: every variant, graded by the default band scheme."""
+    spec, u = catalog.coupling, _names(catalog)
+    grading = catalog.band_scheme(spec.band_scheme)
     alphas = [s.alpha for s in spec.systems]
-    for variant in spec.variants:
-        d = couple(panel.systems, alphas, variant.id).d
-        rows["coupling_leave_one_out"] += _leave_one_out(panel, alphas, variant.id, d)
-        for scheme in catalog.band_schemes:
-            bands = [b.id for b in scheme.bands]
-            code = classify(d, bands_of(scheme))
-            options = {"scheme": panel.scheme.id, "variant": variant.id, "band_scheme": scheme.id}
-            for group_type, group_id, inside in panel.groups:
-                group = {"group_type": group_type, "group_id": group_id, **options}
-                moved = _change_rows(
-                    panel, group, inside, d, code, bands, rows, scheme.id == spec.band_scheme
+    chosen = ", ".join(f"({literal(p.survey.survey_id)}, {literal(p.scheme.id)})" for p in panels)
+    some = f"(survey_id, scheme) in ({chosen})" if panels else "false"
+    variants = ", ".join(f"({literal(v.id)})" for v in spec.variants)
+    source = (
+        f"((select * from {_systems(catalog, STUDY_CAPITALS)} where {some}) "
+        f"cross join (values {variants}) as variants (variant))"
+    )
+
+    def by_variant(formula: Mapping[str, str]) -> str:
+        whens = " ".join(f"when {literal(name)} then {value}" for name, value in formula.items())
+        return f"case variant {whens} end"
+
+    source = extended(
+        source,
+        {
+            "c": by_variant({v.id: coupling_degree(u, v.id) for v in spec.variants}),
+            "t": comprehensive(u, alphas),
+            "d": by_variant({v.id: coordination_degree(u, alphas, v.id) for v in spec.variants}),
+            "lag_type": lag_type(u, [s.metric for s in spec.systems], SYNCHRONOUS),
+            "band_scheme": literal(grading.id),
+        },
+    )
+    graded = extended(source, {"band": band("d", grading, [literal(b.id) for b in grading.bands])})
+    return computed("analysis.coupling_coordination", graded, is_view=True)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Households that have a degree, added up: of a site and a cell of bands, or of a group of these.
+
+    Attributes
+    ----------
+    n, n_c : int
+        Households, and those among them that have a C.
+    means : ndarray
+        Of the systems, C, T and D.
+    squares : float
+        Sum of the squared deviations of D.
+    """
+
+    n: int
+    n_c: int
+    means: FloatArray
+    squares: float
+
+    @classmethod
+    def of(cls, parts: Sequence[Sums]) -> Sums:
+        """Sums of several parts (Chan, Golub and LeVeque 1983)."""
+        counts = np.array([p.n for p in parts], dtype=np.float64)
+        with_c = np.array([p.n_c for p in parts], dtype=np.float64)
+        each = np.array([p.means for p in parts])
+        weight = np.tile(counts[:, None], each.shape[1])
+        weight[:, -3] = with_c
+        total = weight.sum(axis=0)
+        means = (np.where(weight > 0, each, 0.0) * weight).sum(axis=0) / np.where(total > 0, total, np.nan)
+        between = counts @ np.square(each[:, -1] - means[-1])
+        return cls(
+            int(counts.sum()), int(with_c.sum()), means, float(sum(p.squares for p in parts) + between)
+        )
+
+
+def _summaries(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    panel: Panel,
+    variant: str,
+    moved: Mapping[tuple[str, str, str, str], tuple[float | None, float | None]],
+    rows: Rows,
+) -> None:
+    """Summaries and bands of every group, wave and band scheme."""
+    spec, u = catalog.coupling, _names(catalog)
+    alphas = [s.alpha for s in spec.systems]
+    source = extended(
+        panel.rows,
+        {
+            "c": coupling_degree(u, variant),
+            "t": comprehensive(u, alphas),
+            "d": coordination_degree(u, alphas, variant),
+        },
+    )
+    places = {f"band {s.id}": band("d", s) for s in catalog.band_schemes}
+    means = ", ".join(f"avg({x})" for x in (*u, "c", "t", "d"))
+    cells: defaultdict[tuple[str, str], list[tuple[tuple[int, ...], Sums]]] = defaultdict(list)
+    for wave, site, *found in con.execute(
+        f"select wave, site_id, {', '.join(map(quoted, places))}, count(*), count(c), var_pop(d), {means} "
+        f"from {extended(source, places)} where d is not null group by all order by all"
+    ).fetchall():
+        place, (n, n_c, variance, *values) = found[: len(places)], found[len(places) :]
+        numbers = np.array(values, dtype=np.float64)
+        cells[wave, site].append((tuple(place), Sums(n, n_c, numbers, n * variance)))
+    for group, sites in panel.groups:
+        for head in panel.waves:
+            inside = [cell for site in sites for cell in cells[head["wave"], site]]
+            means_ = _means([part for _, part in inside], len(u), alphas, variant)
+            for k, grading in enumerate(catalog.band_schemes):
+                names = [b.id for b in grading.bands]
+                counts = [sum(part.n for place, part in inside if place[k] == j) for j in range(len(names))]
+                n = sum(counts)
+                shares = [count / n if n else None for count in counts]
+                base = {**head, **group, "variant": variant, "band_scheme": grading.id}
+                rows["coupling_bands"] += [
+                    {**base, "band": name, "band_order": j, "n": count, "share": share}
+                    for j, (name, count, share) in enumerate(zip(names, counts, shares, strict=True), start=1)
+                ]
+                key = (head["wave"], group["group_type"], group["group_id"], grading.id)
+                up, down = moved.get(key, (None, None))
+                rows["coupling_summary"].append(
+                    {
+                        **base,
+                        **means_,
+                        "band_shares": json.dumps(dict(zip(names, shares, strict=True))) if n else None,
+                        "share_moved_up": up,
+                        "share_moved_down": down,
+                    }
                 )
-                for wave, order in zip(panel.survey.waves, panel.survey.wave_orders, strict=True):
-                    here = inside & panel.in_wave[wave] & ~np.isnan(d)
-                    head = {**_survey_keys(panel.survey), "wave": wave, "wave_order": order, **group}
-                    counts = np.bincount(code[here], minlength=len(bands))
-                    n = int(counts.sum())
-                    shares = [c / n if n else None for c in counts.tolist()]
-                    rows["coupling_bands"] += [
-                        {**head, "band": band, "band_order": k, "n": int(count), "share": share}
-                        for k, (band, count, share) in enumerate(
-                            zip(bands, counts, shares, strict=True), start=1
-                        )
-                    ]
-                    up, down = moved.get(wave, (None, None))
-                    rows["coupling_summary"].append(
-                        {
-                            **head,
-                            **_means(panel.systems[here], alphas, variant.id, d[here]),
-                            "band_shares": json.dumps(dict(zip(bands, shares, strict=True))) if n else None,
-                            "share_moved_up": up,
-                            "share_moved_down": down,
-                        }
-                    )
+
+
+def _means(parts: Sequence[Sums], n_systems: int, alphas: list[float], variant: str) -> dict[str, Any]:
+    names = ("mean_u1", "mean_u2", "mean_c", "mean_t", "mean_d", "sd_d", "d_of_means")
+    if not parts:
+        return {"n": 0, **dict.fromkeys(names)}
+    whole = Sums.of(parts)
+    u, (c, t, d) = whole.means[:n_systems], whole.means[n_systems:].tolist()
+    sd = float(np.sqrt(whole.squares / (whole.n - 1))) if whole.n > 1 else None
+    d_of_means = float(couple(u[None, :], alphas, variant).d[0])
+    return {"n": whole.n, **dict(zip(names, (*u[:2].tolist(), c, t, d, sd, d_of_means), strict=True))}
 
 
 def _leave_one_out(
-    panel: Panel, alphas: list[float], variant: str, d: FloatArray
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, panel: Panel
 ) -> Iterator[dict[str, Any]]:
     """Mean d of every group with all dimensions of the first system, and without each of them in turn."""
-    shares = panel.scheme.dimension_weights
-    without = leave_one_out(panel.parts, list(shares.values()), panel.systems[:, 1:], alphas, variant)
-    complete = ~np.isnan(d) & ~np.isnan(without).any(axis=1)
-    for group_type, group_id, inside in panel.groups:
-        for wave, order in zip(panel.survey.waves, panel.survey.wave_orders, strict=True):
-            here = inside & panel.in_wave[wave] & complete
-            n = int(np.count_nonzero(here))
-            for k, dimension in enumerate(shares):
-                yield {
-                    **_survey_keys(panel.survey),
-                    "wave": wave,
-                    "wave_order": order,
-                    "group_type": group_type,
-                    "group_id": group_id,
-                    "scheme": panel.scheme.id,
-                    "variant": variant,
-                    "dimension": dimension,
-                    "n": n,
-                    "mean_d": float(d[here].mean()) if n else None,
-                    "mean_d_without": float(without[here, k].mean()) if n else None,
-                }
+    shares, (first, *others) = panel.scheme.dimension_weights, _names(catalog)
+    alphas = [s.alpha for s in catalog.coupling.systems]
+    rest = {}
+    for dimension in shares:
+        kept = {quoted(d): w for d, w in shares.items() if d != dimension}
+        rest[f"without {dimension}"] = level(f"({weighted_sum(kept)} / {number(sum(kept.values()))})")
+    firsts = [first, *map(quoted, rest)]
+    sums = [
+        f"sum({coordination_degree([x, *others], alphas, v.id)})"
+        for v in catalog.coupling.variants
+        for x in firsts
+    ]
+    complete = " and ".join(f"{x} is not null" for x in (first, *others, *map(quoted, shares)))
+    shape = (len(catalog.coupling.variants), len(firsts))
+    found = {
+        (wave, site): (n, np.array(values, dtype=np.float64).reshape(shape))
+        for wave, site, n, *values in con.execute(
+            f"select wave, site_id, count(*), {', '.join(sums)} from {extended(panel.rows, rest)} "
+            f"where {complete} group by all"
+        ).fetchall()
+    }
+    nobody = (0, np.zeros(shape))
+    for group, sites in panel.groups:
+        for head in panel.waves:
+            parts = [found.get((head["wave"], site), nobody) for site in sites]
+            n = sum(count for count, _ in parts)
+            means = np.sum([total for _, total in parts], axis=0) / (n or np.nan)
+            for variant, (whole, *without) in zip(catalog.coupling.variants, means.tolist(), strict=True):
+                for dimension, mean in zip(shares, without, strict=True):
+                    yield {
+                        **head,
+                        **group,
+                        "variant": variant.id,
+                        "dimension": dimension,
+                        "n": n,
+                        "mean_d": whole,
+                        "mean_d_without": mean,
+                    }
 
 
-def _survey_keys(survey: Survey) -> dict[str, Any]:
-    return {"survey_id": survey.survey_id, "region": survey.region, "is_synthetic": survey.is_synthetic}
+def _changes(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, panel: Panel, variant: str, rows: Rows
+) -> dict[tuple[str, str, str, str], tuple[float | None, float | None]]:
+    """Add transitions and tests of households in consecutive waves, in the site of the later one.
 
-
-def _means(u: FloatArray, alphas: list[float], variant: str, d: FloatArray) -> dict[str, Any]:
-    names = ("mean_u1", "mean_u2", "mean_c", "mean_t", "mean_d", "sd_d", "d_of_means")
-    if not len(u):
-        return {"n": 0, **dict.fromkeys(names)}
-    means = coupling_means(u, alphas, variant)
-    sd = float(d.std(ddof=1)) if len(d) > 1 else None
-    values = (*u[:, :2].mean(axis=0).tolist(), means.mean_c, means.mean_t, means.mean_d, sd, means.d_of_means)
-    return {"n": means.n, **dict(zip(names, values, strict=True))}
-
-
-def _change_rows(
-    panel: Panel,
-    group: Mapping[str, str],
-    inside: npt.NDArray[np.bool_],
-    d: FloatArray,
-    code: IntArray,
-    bands: list[str],
-    rows: Rows,
-    has_paired_tests: bool,
-) -> dict[str, tuple[float | None, float | None]]:
-    """Add transitions and tests of a group; returns the shares moved up and down by later wave."""
-    moved: dict[str, tuple[float | None, float | None]] = {}
-    for first, second, before, after in panel.pairs(inside):
-        head = {**_survey_keys(panel.survey), **group, "wave_from": first, "wave_to": second}
-        result = transition(code[before], code[after], len(bands))
-        n = result.n
-        moved[second] = (result.n_up / n, result.n_down / n) if n else (None, None)
-        rows["coupling_transitions"] += [
-            {**head, "band_from": a, "band_to": b, "n": int(count), "share": count / n if n else None}
-            for a, counts in zip(bands, result.counts.tolist(), strict=True)
-            for b, count in zip(bands, counts, strict=True)
-        ]
-        no_move = "no household moved to another band"
-        tests = [_test("bowker", n, None, None, None, result.chi2, result.df, result.p, no_move)]
-        if has_paired_tests:
-            # These do not depend on bands, so they stand once.
-            change = paired_change(d[before], d[after])
-            shared = (change.n, change.mean_change, change.ci_low, change.ci_high)
-            tests += [
-                _test("paired_t", *shared, change.t, change.df, change.p_t, change.reason),
-                _test(
-                    "wilcoxon",
-                    *shared[:2],
-                    None,
-                    None,
-                    change.wilcoxon,
-                    None,
-                    change.p_wilcoxon,
-                    change.reason,
-                ),
-            ]
-        rows["coupling_tests"] += [{**head, **test} for test in tests]
+    Returns
+    -------
+    dict
+        Shares moved up and down, by later wave, group and band scheme.
+    """
+    spec, u = catalog.coupling, _names(catalog)
+    d = coordination_degree(u, [s.alpha for s in spec.systems], variant)
+    moved: dict[tuple[str, str, str, str], tuple[float | None, float | None]] = {}
+    for first, second in pairwise(panel.survey.waves):
+        one, two = (
+            f"(select household_id, site_id, {d} as d from {panel.rows} where wave = {literal(w)})"
+            for w in (first, second)
+        )
+        found = con.execute(
+            f"select two.site_id, one.d as before, two.d as after from {one} as one "
+            f"inner join {two} as two using (household_id) order by two.site_id"
+        ).to_arrow_table()
+        before, after = (found[name].to_numpy() for name in ("before", "after"))
+        places = {s.id: [classify(x, bands_of(s)) for x in (before, after)] for s in catalog.band_schemes}
+        sizes = found.group_by("site_id").aggregate([([], "count_all")]).sort_by("site_id").to_pydict()
+        ends = np.cumsum(sizes["count_all"]).tolist()
+        site = dict(zip(sizes["site_id"], (slice(a, b) for a, b in pairwise([0, *ends])), strict=True))
+        for group, sites in panel.groups:
+            inside = site.get(sites[0], slice(0, 0)) if group["group_type"] == "site" else slice(None)
+            base = {**panel.keys, **group, "variant": variant, "wave_from": first, "wave_to": second}
+            for scheme in catalog.band_schemes:
+                head = {**base, "band_scheme": scheme.id}
+                bands = [b.id for b in scheme.bands]
+                one_place, two_place = places[scheme.id]
+                result = transition(one_place[inside], two_place[inside], len(bands))
+                n = result.n
+                key = (second, group["group_type"], group["group_id"], scheme.id)
+                moved[key] = (result.n_up / n, result.n_down / n) if n else (None, None)
+                rows["coupling_transitions"] += [
+                    {**head, "band_from": a, "band_to": b, "n": int(count), "share": count / n if n else None}
+                    for a, counts in zip(bands, result.counts.tolist(), strict=True)
+                    for b, count in zip(bands, counts, strict=True)
+                ]
+                no_move = "no household moved to another band"
+                tests = [_test("bowker", n, None, None, None, result.chi2, result.df, result.p, no_move)]
+                if scheme.id == spec.band_scheme:
+                    # These do not depend on bands, so they stand once.
+                    tests += _paired_tests(before[inside], after[inside])
+                rows["coupling_tests"] += [{**head, **test} for test in tests]
     return moved
+
+
+def _paired_tests(before: FloatArray, after: FloatArray) -> list[dict[str, Any]]:
+    change = paired_change(before, after)
+    n, mean, reason = change.n, change.mean_change, change.reason
+    return [
+        _test("paired_t", n, mean, change.ci_low, change.ci_high, change.t, change.df, change.p_t, reason),
+        _test("wilcoxon", n, mean, None, None, change.wilcoxon, None, change.p_wilcoxon, reason),
+    ]
 
 
 def _test(
@@ -376,45 +504,79 @@ def _obstacles(
         for s in catalog.weight_schemes
         if s.id in own or not s.published_survey_ids
     ]
-    names = list(dict.fromkeys(name for scheme in schemes for name in members(scheme)))
-    limits = extremes(con, catalog, names)
+    limits = extremes(
+        con, catalog, list(dict.fromkeys(name for scheme in schemes for name in members(scheme)))
+    )
+    answered = [quoted(score_column(i)) for i in limits.indicators]
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    modes = sorted({scheme.bounds for scheme in schemes})
+    for mode in modes:
+        for wave, *found in con.execute(
+            f"select wave, {', '.join(f'count({x})' for x in answered)} "
+            f"from {scored(limits, survey.survey_id, mode, {})} group by wave"
+        ).fetchall():
+            counts[mode, wave] = dict(zip(limits.indicators, found, strict=True))
     for wave, order in zip(survey.waves, survey.wave_orders, strict=True):
-        normalised = {
-            mode: scored(con, limits, mode, survey, wave) for mode in {scheme.bounds for scheme in schemes}
-        }
-        for scheme in schemes:
-            z, site = normalised[scheme.bounds]
-            groups = [("all", "all", np.ones(len(site), dtype=bool))]
-            groups += [("site", s, site == s) for s in sorted(set(site))]
-            for index in _indices(scheme, weights[scheme.id]):
-                # What nobody answered here, or what has no range, is no obstacle here.
-                known = [part for part in index if not np.isnan(z[:, names.index(part[1])]).all()]
-                if not known:
-                    continue
-                columns = [names.index(indicator) for _, indicator, _ in known]
-                degrees = obstacle_degrees(z[:, columns], [weight for *_, weight in known])
-                complete = ~np.isnan(degrees).any(axis=1)
-                for group_type, group_id, inside in groups:
-                    chosen = degrees[inside & complete]
-                    mean = chosen.mean(axis=0) if len(chosen) else np.full(len(known), np.nan)
-                    rank = rankdata(-mean, method="min") if len(chosen) else [None] * len(known)
-                    for k, (dimension, indicator, _) in enumerate(known):
-                        yield {
-                            **_survey_keys(survey),
-                            "wave": wave,
-                            "wave_order": order,
-                            "group_type": group_type,
-                            "group_id": group_id,
-                            "scheme": scheme.id,
-                            "dimension": dimension,
-                            "indicator_id": indicator,
-                            "n": len(chosen),
-                            "degree": float(mean[k]),
-                            "rank": rank[k],
-                        }
+        keys = {"survey_id": survey.survey_id, "region": survey.region, "is_synthetic": survey.is_synthetic}
+        head = {**keys, "wave": wave, "wave_order": order}
+        for mode in modes:
+            # What nobody answered here, or what has no range, is no obstacle here.
+            parts = [
+                (scheme.id, [part for part in index if counts[mode, wave][part[1]]])
+                for scheme in schemes
+                if scheme.bounds == mode
+                for index in _indices(scheme, weights[scheme.id])
+            ]
+            source = scored(limits, survey.survey_id, mode, {}, f"wave = {literal(wave)}")
+            yield from _obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
 
 
-def _indices(scheme: WeightScheme, weights: Weights) -> list[list[tuple[str, str, float]]]:
+def _obstacle_rows(
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    indices: Sequence[tuple[str, Members]],
+    head: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """Mean degrees of some indices, each over the households that answered all of it and lack something."""
+    lacks = {
+        f"lack {i} {k}": lack
+        for i, (_, known) in enumerate(indices)
+        for k, lack in enumerate(
+            shortfalls([quoted(score_column(name)) for _, name, _ in known], [w for *_, w in known])
+        )
+    }
+    own = [[quoted(f"lack {i} {k}") for k in range(len(known))] for i, (_, known) in enumerate(indices)]
+    totals = {f"lack {i}": f"nullif({' + '.join(names)}, 0.0)" for i, names in enumerate(own)}
+    sums = [
+        f"[count({whole}), {', '.join(f'sum({x} / {whole})' for x in names)}]"
+        for whole, names in zip(map(quoted, totals), own, strict=True)
+    ]
+    found = con.execute(
+        f"select site_id, {', '.join(sums)} from {extended(extended(source, lacks), totals)} "
+        "group by site_id order by site_id"
+    ).fetchall()
+    for k, (scheme, known) in enumerate(indices, start=1):
+        each = np.array([row[k] for row in found], dtype=np.float64)
+        groups = {ALL: np.nansum(each, axis=0)}
+        groups |= {("site", row[0]): values for row, values in zip(found, each, strict=True)}
+        for (group_type, group_id), (n, *parts) in groups.items():
+            degrees = np.array(parts) / (n or np.nan)
+            ranks = rankdata(-degrees, method="min") if n else [None] * len(known)
+            for (dimension, indicator, _), degree, rank in zip(known, degrees.tolist(), ranks, strict=True):
+                yield {
+                    **head,
+                    "group_type": group_type,
+                    "group_id": group_id,
+                    "scheme": scheme,
+                    "dimension": dimension,
+                    "indicator_id": indicator,
+                    "n": int(n),
+                    "degree": degree,
+                    "rank": rank,
+                }
+
+
+def _indices(scheme: WeightScheme, weights: Weights) -> list[Members]:
     """Members of each index with their weight in it: the total, then every dimension outside the total."""
     total = [
         (dimension, indicator, share * weight)

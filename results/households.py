@@ -1,22 +1,22 @@
 """Households as the statistics need them: which surveys there are, what they asked, answers and indices.
 
-Belongs here: the SQL that reads the build database, and capital indices under a weight scheme other than the
-default one, by the same rules as the marts. Does not belong here: a formula (`analysis`), a result table.
+Belongs here: the SQL that reads the build database, and dimensions under a weight scheme other than the default
+one, by the same rules as the marts. Does not belong here: a formula (`analysis`), a result table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from analysis.arrays import BoolArray, FloatArray
-from analysis.normalisation import Bounds, BoundsMode, normalise
-from analysis.weighting import MissingPolicy, composite
+from analysis.arrays import FloatArray
+from analysis.errors import InfiniteValueError
+from analysis.normalisation import BoundsMode
+from results.formulas import Member, composite, extended, literal, score
 from survey.catalog import Catalog, WeightScheme
 from warehouse.database import quoted
 
@@ -92,62 +92,6 @@ def schemes_of(catalog: Catalog, survey: Survey) -> tuple[WeightScheme, ...]:
     )
 
 
-def literal(text: str) -> str:
-    """SQL literal of a text."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Rows of one survey with p indicators.
-
-    Attributes
-    ----------
-    survey_id : str
-    table : Table
-        Keys and weight, n rows.
-    values : ndarray, shape (n, p)
-        Natural units, NaN where missing.
-    asked : ndarray of bool, shape (n, p)
-        Whether the survey asked it, whatever the household answered.
-    """
-
-    survey_id: str
-    table: pa.Table
-    values: FloatArray
-    asked: BoolArray
-
-
-def answers(
-    con: duckdb.DuckDBPyConnection, indicators: Sequence[str], survey: Survey, wave: str | None = None
-) -> Iterator[Answers]:
-    """Answers of a survey, or of one of its waves, in batches."""
-    reasons = ", ".join(map(literal, NOT_ASKED))
-    columns = [
-        part
-        for name in indicators
-        for part in (
-            quoted(name),
-            f"coalesce({quoted(name + '__missing')} not in ({reasons}), true) as {quoted(name + '__asked')}",
-        )
-    ]
-    reader = con.execute(
-        f"select {', '.join([*KEYS, 'weight', *columns])} from {HOUSEHOLD_WAVES} "
-        "where survey_id = $survey and ($wave is null or wave = $wave)",
-        {"survey": survey.survey_id, "wave": wave},
-    ).to_arrow_reader(BATCH_ROWS)
-    for batch in reader:
-        table = pa.Table.from_batches([batch])
-        yield Answers(
-            survey.survey_id,
-            table.select([*KEYS, "weight"]),
-            matrix(table, indicators),
-            np.column_stack(
-                [table[f"{name}__asked"].to_numpy(zero_copy_only=False) for name in indicators]
-            ).astype(bool),
-        )
-
-
 def matrix(table: pa.Table, columns: Sequence[str]) -> FloatArray:
     """Numeric columns of a table, shape (n, p), NaN for null."""
     arrays = [table[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
@@ -163,75 +107,68 @@ class Extremes:
     survey_ids, indicators : tuple of str
     lower, upper : ndarray, shape (g, p)
         NaN where a survey has no answer.
-    ends : tuple of ndarray, shape (p,)
+    ends : ndarray, shape (2, p)
         Ends of the answer scales, NaN where open.
-    directions : tuple of str
-        Direction of each indicator; without one it counts as a benefit.
+    is_cost : tuple of bool
+        Whether less is better.
     """
 
     survey_ids: tuple[str, ...]
     indicators: tuple[str, ...]
     lower: FloatArray
     upper: FloatArray
-    ends: tuple[FloatArray, FloatArray]
-    directions: tuple[str, ...]
+    ends: FloatArray
+    is_cost: tuple[bool, ...]
 
-    def of(self, indicators: Sequence[str]) -> Extremes:
-        """Extremes of some of the indicators, in the order given."""
-        places = [self.indicators.index(i) for i in indicators]
-        return Extremes(
-            self.survey_ids,
-            tuple(indicators),
-            self.lower[:, places],
-            self.upper[:, places],
-            (self.ends[0][places], self.ends[1][places]),
-            tuple(self.directions[k] for k in places),
-        )
-
-    def scores(self, answers: Answers, mode: str) -> FloatArray:
-        """Answers between the bounds of a mode, shape (n, p), 1 best; NaN for an indicator without a range."""
-        low, high = np.fmin.reduce(self.lower, axis=0), np.fmax.reduce(self.upper, axis=0)
+    def score(self, indicator: str, survey_id: str, mode: str) -> str:
+        """SQL of an indicator between the bounds of a mode, 0 worst to 1 best; missing where it has no range."""
+        k = self.indicators.index(indicator)
         if mode == BoundsMode.WITHIN_SURVEY:
-            group = np.full(answers.table.num_rows, self.survey_ids.index(answers.survey_id))
-            bounds = Bounds(BoundsMode.WITHIN_SURVEY, self.survey_ids, group, self.lower, self.upper)
+            g = self.survey_ids.index(survey_id)
+            low, high = self.lower[g, k], self.upper[g, k]
         else:
+            low, high = np.fmin.reduce(self.lower[:, k]), np.fmax.reduce(self.upper[:, k])
             if mode == BoundsMode.THEORETICAL:
-                low, high = (np.where(np.isnan(e), x, e) for e, x in zip(self.ends, (low, high), strict=True))
-            group = np.zeros(answers.table.num_rows, dtype=np.int64)
-            bounds = Bounds(BoundsMode(mode), ("all",), group, low[None, :], high[None, :])
-        return normalise(answers.values, bounds, self.directions).z
+                low, high = (
+                    x if np.isnan(end) else end for x, end in zip((low, high), self.ends[:, k], strict=True)
+                )
+        is_inside = mode != BoundsMode.THEORETICAL
+        return score(quoted(indicator), low, high, self.is_cost[k], is_inside=is_inside)
+
+    def is_answered(self, indicator: str, survey_id: str) -> bool:
+        """Whether anybody in a survey answered."""
+        k, g = self.indicators.index(indicator), self.survey_ids.index(survey_id)
+        return not np.isnan(self.lower[g, k])
 
 
 def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Sequence[str]) -> Extremes:
-    """Read the extremes of indicators in every survey."""
+    """Read the extremes of indicators in every survey.
+
+    Raises
+    ------
+    InfiniteValueError
+        If an answer is infinite: all scores would be measured against it.
+    """
     columns = ", ".join(f"min({quoted(i)}), max({quoted(i)})" for i in indicators)
     found = con.execute(
         f"select survey_id, {columns} from {HOUSEHOLD_WAVES} group by survey_id order by survey_id"
     ).fetchall()
     numbers = np.array([row[1:] for row in found], dtype=np.float64).reshape(len(found), -1)
+    if np.isinf(numbers).any():
+        row, place = np.argwhere(np.isinf(numbers))[0]
+        raise InfiniteValueError(
+            f"{indicators[place // 2]} of {found[row][0]} holds an infinite value. Correct it or mark it missing."
+        )
     declared = [catalog.indicator[i] for i in indicators]
-    ends = tuple(
-        np.array([getattr(i, end) for i in declared], dtype=np.float64) for end in ("minimum", "maximum")
-    )
+    ends = [[getattr(i, end) for i in declared] for end in ("minimum", "maximum")]
     return Extremes(
         tuple(row[0] for row in found),
         tuple(indicators),
         numbers[:, 0::2],
         numbers[:, 1::2],
-        (ends[0], ends[1]),
-        tuple("cost" if i.direction == "cost" else "benefit" for i in declared),
+        np.array(ends, dtype=np.float64),
+        tuple(i.direction == "cost" for i in declared),
     )
-
-
-def scored(
-    con: duckdb.DuckDBPyConnection, limits: Extremes, mode: str, survey: Survey, wave: str | None = None
-) -> tuple[FloatArray, npt.NDArray[np.object_]]:
-    """Normalised answers of a survey, shape (n, p), and the site of each row."""
-    z, sites = [np.empty((0, len(limits.indicators)))], [np.empty(0, dtype=object)]
-    for batch in answers(con, limits.indicators, survey, wave):
-        z.append(limits.scores(batch, mode))
-        sites.append(batch.table["site_id"].to_pandas().to_numpy(dtype=object))
-    return np.vstack(z), np.concatenate(sites)
 
 
 def members(scheme: WeightScheme) -> tuple[str, ...]:
@@ -239,88 +176,63 @@ def members(scheme: WeightScheme) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i for dimension in scheme.dimensions.values() for i in dimension))
 
 
-def patterns(is_asked: BoolArray) -> Iterator[tuple[BoolArray, npt.NDArray[np.intp]]]:
-    """Distinct rows of what was asked, each with the positions of the households it holds for."""
-    # One number a row: sorting rows of booleans would take most of the time of an index.
-    key = is_asked @ (1 << np.arange(is_asked.shape[1]))
-    for first in np.unique(key, return_index=True)[1]:
-        yield is_asked[first], np.flatnonzero(key == key[first])
-
-
-def dimension_scores(
-    z: FloatArray, is_asked: BoolArray, weights: Mapping[str, float], names: Sequence[str]
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Weighted mean of the members asked and answered, as in the marts.
-
-    Parameters
-    ----------
-    z, is_asked : ndarray, shape (n, p)
-    weights
-        Indicator -> weight of the dimension.
-    names
-        Indicators of the columns.
-
-    Returns
-    -------
-    index : ndarray, shape (n,)
-    n_answered : ndarray, shape (n,)
-    """
-    places = np.array([names.index(i) for i in weights])
-    w = np.array(list(weights.values()))
-    index, count = np.full(len(z), np.nan), np.zeros(len(z), dtype=np.int64)
-    for pattern, rows in patterns(is_asked[:, places]):
-        if (w * pattern).sum() > 0:
-            part = composite(
-                z[np.ix_(rows, places)],
-                w * pattern,
-                missing=MissingPolicy.AVAILABLE,
-                min_share=MINIMUM_ANSWERED_SHARE,
-            )
-            index[rows], count[rows] = part.index, part.n_used
-    return index, count
-
-
 def scheme_weights(scheme: WeightScheme) -> Weights:
     """Weights that a scheme states, by dimension."""
     return {dimension: scheme.weights(dimension) for dimension in scheme.dimensions}
 
 
-def capitals(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, scheme: WeightScheme, survey: Survey
-) -> pa.Table:
-    """Capital indices of a survey's households under a scheme with stated weights.
+def scored(
+    limits: Extremes, survey_id: str, mode: str, schemes: Mapping[str, Weights], condition: str = "true"
+) -> str:
+    """SQL of the households of a survey with their scores, and their dimensions under some schemes.
+
+    Parameters
+    ----------
+    limits
+        Extremes of the members.
+    survey_id
+        Whose households.
+    mode
+        Whose extremes the scores run between.
+    schemes
+        Scheme -> dimension -> indicator -> weight.
+    condition
+        Which households.
 
     Returns
     -------
-    Table
-        Columns of `capital.household_capitals`.
+    str
+        Relation with columns `score_column` of every indicator and `dimension_column` of every dimension, and how
+        many members of it a household answered as `count_column`.
     """
-    if scheme.is_default:
-        metric = catalog.metric[catalog.coupling.systems[0].metric]
-        return con.execute(
-            f"select * from {metric.table} where scheme = ? and bounds = ? and survey_id = ?",
-            [scheme.id, scheme.bounds, survey.survey_id],
-        ).to_arrow_table()
-    names = members(scheme)
-    limits = extremes(con, catalog, names)
-    parts = []
-    for batch in answers(con, names, survey):
-        z = limits.scores(batch, scheme.bounds)
-        scored = {
-            dimension: dimension_scores(z, batch.asked, weights, names)
-            for dimension, weights in scheme_weights(scheme).items()
-        }
-        n = batch.table.num_rows
-        total = np.sum(
-            [w * scored[dimension][0] for dimension, w in scheme.dimension_weights.items()], axis=0
-        )
-        columns = {
-            **{name: batch.table[name] for name in (*KEYS, "weight")},
-            "scheme": pa.repeat(scheme.id, n),
-            "bounds": pa.repeat(scheme.bounds, n),
-            **{d: pa.array(index, from_pandas=True) for d, (index, _) in scored.items()},
-            "total": pa.array(total, from_pandas=True),
-            **{f"n_indicators_{d}": pa.array(count) for d, (_, count) in scored.items()},
-        }
-        parts.append(pa.table(columns))
-    return pa.concat_tables(parts)
+    source = f"(select * from {HOUSEHOLD_WAVES} where survey_id = {literal(survey_id)} and {condition})"
+    source = extended(source, {score_column(i): limits.score(i, survey_id, mode) for i in limits.indicators})
+    columns = {}
+    for scheme, dimensions in schemes.items():
+        for dimension, weights in dimensions.items():
+            members = [Member(quoted(score_column(i)), is_asked(i), w) for i, w in weights.items()]
+            columns[dimension_column(scheme, dimension)] = composite(members, MINIMUM_ANSWERED_SHARE)
+            answered = (f"if({m.score} is null, 0, 1)" for m in members if m.weight > 0)
+            columns[count_column(scheme, dimension)] = f"cast({' + '.join(answered) or 0} as bigint)"
+    return extended(source, columns) if columns else source
+
+
+def score_column(indicator: str) -> str:
+    """Column of an indicator between its bounds."""
+    return f"{indicator} score"
+
+
+def dimension_column(scheme: str, dimension: str) -> str:
+    """Column of a dimension under a scheme."""
+    return f"{scheme} {dimension}"
+
+
+def count_column(scheme: str, dimension: str) -> str:
+    """Column of the members of a dimension that were answered."""
+    return f"{scheme} {dimension} answered"
+
+
+def is_asked(indicator: str) -> str:
+    """SQL: whether the survey asked, whatever the household answered."""
+    reasons = ", ".join(map(literal, NOT_ASKED))
+    return f"coalesce({quoted(indicator + '__missing')} not in ({reasons}), true)"

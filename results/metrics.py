@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from results.households import Survey, literal
+from results.formulas import literal
+from results.households import Survey
 from survey.catalog import Catalog, Metric, WeightScheme
 from warehouse.database import quoted
 

@@ -24,7 +24,8 @@ import pyarrow as pa
 from analysis.errors import AnalysisError
 from analysis.plausibility import printed
 from analysis.regression import STAR_LEVELS
-from results.households import HOUSEHOLD_WAVES, Survey, literal, surveys
+from results.formulas import literal
+from results.households import HOUSEHOLD_WAVES, Survey, surveys
 from results.metrics import COUPLING, relation, study_scheme
 from results.printed import Recomputed, recompute
 from results.replication_options import (

@@ -37,7 +37,8 @@ from analysis.model_design import MissingPolicy, fill_values
 from analysis.regression import STAR_LEVELS, Regression, fit_ols
 from analysis.reliability import cronbach_alpha
 from results.factors import COMPOSITE, named_components, oriented
-from results.households import HOUSEHOLD_WAVES, Survey, literal
+from results.formulas import literal
+from results.households import HOUSEHOLD_WAVES, Survey
 from results.metrics import CAPITALS, COUPLING
 from results.regressions import Sample, samples
 from survey.catalog import Catalog, FactorModel, Item, Model

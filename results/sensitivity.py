@@ -9,8 +9,9 @@ Schemes of single studies take no part: they leave most members of other surveys
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import duckdb
@@ -18,20 +19,26 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.arrays import FloatArray
-from analysis.coupling import classify
-from analysis.coupling import coupling as couple
 from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
-from results.coupling import bands_of
-from results.households import Survey, Weights, answers, dimension_scores, extremes, members, surveys
+from results.formulas import (
+    MISSING,
+    band,
+    coordination_degree,
+    extended,
+    level,
+    literal,
+    number,
+    weighted_sum,
+)
+from results.households import Survey, Weights, dimension_column, extremes, members, scored, surveys
 from results.metrics import COUPLING
 from results.tables import conform
 from survey.catalog import Catalog, WeightScheme
+from warehouse.database import quoted
 
 LATEST, FIRST = "latest", "first"
 """Waves that surveys are compared in; the first only of surveys with several."""
-
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -93,26 +100,24 @@ def _values(
     found: tuple[Survey, ...],
     weights: Mapping[str, Weights],
 ) -> Values:
+    """Means of every survey by wave under each option, added up by region; one query for each survey and bounds."""
     schemes = [catalog.weight_scheme(s.id) for s in catalog.weight_schemes if not s.published_survey_ids]
-    names = list(dict.fromkeys(name for scheme in schemes for name in members(scheme)))
-    limits = extremes(con, catalog, names)
+    limits = extremes(con, catalog, list(dict.fromkeys(i for scheme in schemes for i in members(scheme))))
     sums: defaultdict[tuple[str, str, Options], defaultdict[str, FloatArray]]
     sums = defaultdict(lambda: defaultdict(lambda: np.zeros(2)))
-    for survey in found:
+    for survey, mode in product(found, BoundsMode):
         waves = {survey.latest: LATEST} | ({survey.waves[0]: FIRST} if len(survey.waves) > 1 else {})
-        for wave, label in waves.items():
-            for batch in answers(con, names, survey, wave):
-                weight = np.asarray(batch.table["weight"].to_numpy(), dtype=np.float64)
-                for mode in BoundsMode:
-                    z = limits.scores(batch, mode)
-                    for scheme in schemes:
-                        scored = {
-                            dimension: dimension_scores(z, batch.asked, own, names)[0]
-                            for dimension, own in weights[scheme.id].items()
-                        }
-                        for metric, variant, bands, values in _measures(catalog, scheme, scored):
-                            key = (metric, label, Options(mode, scheme.id, variant, bands))
-                            sums[key][survey.region] += _sums(values, weight)
+        inside = f"wave in ({', '.join(map(literal, waves))})"
+        source = scored(limits, survey.survey_id, mode, {s.id: weights[s.id] for s in schemes}, inside)
+        source, measures = _measures(catalog, schemes, weights, source)
+        pairs = ", ".join(
+            f"sum(weight * {x}), sum(weight) filter (where {x} is not null)" for x in map(quoted, measures)
+        )
+        for wave, *totals in con.execute(f"select wave, {pairs} from {source} group by wave").fetchall():
+            means = np.array(totals, dtype=np.float64).reshape(-1, 2)
+            for (metric, scheme, variant, bands), pair in zip(measures.values(), means, strict=True):
+                key = (metric, waves[wave], Options(mode, scheme, variant, bands))
+                sums[key][survey.region] += np.nan_to_num(pair)
     return {
         key: {region: total / n for region, (total, n) in regions.items() if n > 0}
         for key, regions in sums.items()
@@ -120,40 +125,50 @@ def _values(
 
 
 def _measures(
-    catalog: Catalog, scheme: WeightScheme, scored: Mapping[str, FloatArray]
-) -> Iterator[tuple[str, str | None, str | None, FloatArray]]:
-    """Metric, variant and bands where they play a part, and values: the coupled systems, then D by every variant."""
+    catalog: Catalog, schemes: Iterable[WeightScheme], weights: Mapping[str, Weights], source: str
+) -> tuple[str, dict[str, tuple[str, str, str | None, str | None]]]:
+    """Relation with the coupled systems under each scheme, then D by every variant, then its place in the bands.
+
+    Returns
+    -------
+    str
+        The relation.
+    dict
+        Its columns -> metric, scheme, and variant and bands where they play a part.
+    """
     systems = catalog.coupling.systems
-    u = np.column_stack([_system(scored, scheme, catalog.metric[s.metric].column) for s in systems])
-    u = np.where((u > -ROUNDING) & (u < 1 + ROUNDING), np.clip(u, 0, 1), u)
-    for system, values in zip(systems, u.T, strict=True):
-        yield system.metric, None, None, values
+    alphas = [s.alpha for s in systems]
     degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
-    for variant in catalog.coupling.variants:
-        d = couple(u, [s.alpha for s in systems], variant.id).d
-        yield degree, variant.id, None, d
-        for grading in catalog.band_schemes:
-            place = classify(d, bands_of(grading))
-            yield (
-                degree,
-                variant.id,
-                grading.id,
-                np.where(place < 0, np.nan, place / (len(grading.bands) - 1)),
-            )
+    named: dict[str, tuple[str, str, str | None, str | None]] = {}
+    u, d, places = {}, {}, {}
+    for scheme in schemes:
+        own = {
+            x: quoted(dimension_column(scheme.id, x)) for x in scheme.dimensions if x in weights[scheme.id]
+        }
+        names = []
+        for system in systems:
+            name = f"u {scheme.id} {system.metric}"
+            u[name] = level(_system(own, scheme, catalog.metric[system.metric].column))
+            named[name] = (system.metric, scheme.id, None, None)
+            names.append(quoted(name))
+        for variant in catalog.coupling.variants:
+            name = f"d {scheme.id} {variant.id}"
+            d[name] = coordination_degree(names, alphas, variant.id)
+            named[name] = (degree, scheme.id, variant.id, None)
+            for grading in catalog.band_schemes:
+                place = f"{name} {grading.id}"
+                # A scheme of one band has one place.
+                steps = max(len(grading.bands) - 1, 1)
+                places[place] = f"{band(quoted(name), grading)} / {number(steps)}"
+                named[place] = (degree, scheme.id, variant.id, grading.id)
+    return extended(extended(extended(source, u), d), places), named
 
 
-def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str) -> FloatArray:
+def _system(columns: Mapping[str, str], scheme: WeightScheme, column: str) -> str:
     """A dimension, or the weighted total of those that enter it."""
-    if column in scored:
-        return scored[column]
-    missing = np.full(len(next(iter(scored.values()))), np.nan)
-    parts = [w * scored.get(dimension, missing) for dimension, w in scheme.dimension_weights.items()]
-    return np.asarray(np.sum(parts, axis=0))
-
-
-def _sums(values: FloatArray, weight: FloatArray) -> FloatArray:
-    known = ~np.isnan(values)
-    return np.array([values[known] @ weight[known], weight[known].sum()])
+    if column in columns:
+        return columns[column]
+    return weighted_sum({columns.get(x, MISSING): w for x, w in scheme.dimension_weights.items()})
 
 
 def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> Iterator[dict[str, Any]]:

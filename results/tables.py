@@ -1,4 +1,4 @@
-"""Rows of results as Arrow tables of the contract.
+"""Rows of results as tables of the contract: Arrow, or SQL where they are at household grain.
 
 Belongs here: casting to the declared columns and types, and the refusal of rows that break names, keys or nulls.
 Does not belong here: ranges and references, which the audit checks on the finished build.
@@ -7,14 +7,17 @@ Does not belong here: ranges and references, which the audit checks on the finis
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from publication.tables import Contract, Table, load_contract
 from survey.catalog import load_catalog
+from warehouse.database import drop_view, quoted, write_table
 from warehouse.paths import Paths
 
 ARROW: dict[str, pa.DataType] = {
@@ -27,6 +30,25 @@ ARROW: dict[str, pa.DataType] = {
 """Arrow type of each column type that a result may have."""
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A result that the database computes where the rows are: at household grain no row passes through Python.
+
+    Attributes
+    ----------
+    sql
+        SELECT with the columns of the contract.
+    is_view
+        Stored as this SELECT, not as rows: every value follows from other tables by arithmetic.
+    """
+
+    sql: str
+    is_view: bool = False
+
+
+Result = pa.Table | Computed
 
 
 class ResultError(ValueError):
@@ -79,6 +101,42 @@ def conform(name: str, rows: pa.Table | Iterable[Row]) -> pa.Table:
             f"{name}: {result.num_rows} rows but {n_distinct} combinations of its key {', '.join(table.key)}"
         )
     return result
+
+
+def computed(name: str, source: str, *, is_view: bool = False) -> Computed:
+    """Rows of a relation as a table of the contract.
+
+    Parameters
+    ----------
+    name
+        `schema.table`.
+    source
+        SQL of a relation with the columns of the contract; others are left out, and the types are made to fit. Keys
+        and empty values are checked by the audit.
+    is_view
+        As in `Computed`.
+    """
+    columns = (f"cast({quoted(c.name)} as {c.type}) as {quoted(c.name)}" for c in _contract()[name].columns)
+    return Computed(f"select {', '.join(columns)} from {source}", is_view)
+
+
+def store(con: duckdb.DuckDBPyConnection, name: str, result: Result) -> None:
+    """Replace `schema.table` by a result, as a table or as a view."""
+    schema, short = name.split(".")
+    if isinstance(result, pa.Table):
+        drop_view(con, schema, short)
+        write_table(con, schema, short, result)
+        return
+    kind, target = "view" if result.is_view else "table", f"{quoted(schema)}.{quoted(short)}"
+    con.begin()
+    try:
+        drop_view(con, schema, short)
+        con.execute(f"drop table if exists {target}")
+        con.execute(f"create {kind} {target} as {result.sql}")
+        con.commit()
+    except duckdb.Error:
+        con.rollback()
+        raise
 
 
 def _from_rows(table: Table, rows: list[Row]) -> pa.Table:

@@ -18,13 +18,27 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
-from analysis.weighting import weigh
-from results.households import Extremes, Survey, Weights, extremes, members, scheme_weights, scored
+from analysis.summary import summarise
+from analysis.weighting import Moments, weigh_moments
+from results.households import (
+    BATCH_ROWS,
+    HOUSEHOLD_WAVES,
+    Extremes,
+    Survey,
+    Weights,
+    extremes,
+    members,
+    scheme_weights,
+)
 from results.tables import conform
 from survey.catalog import Catalog, WeightScheme
+from warehouse.database import quoted
 
 STATED = ("equal", "given")
 """Kinds of schemes whose weights the catalog states."""
+
+Known = dict[tuple[str, str, tuple[str, ...]], Moments]
+"""Survey, bounds and members of a dimension -> moments: schemes with the same members share them."""
 
 
 def all_weights(
@@ -33,9 +47,12 @@ def all_weights(
     """Scheme -> dimension -> indicator -> weight; an indicator that cannot be estimated has none."""
     surveys = tuple(surveys)
     result: dict[str, Weights] = {}
+    known: Known = {}
     for scheme in (catalog.weight_scheme(s.id) for s in catalog.weight_schemes):
         stated = scheme.kind in STATED
-        result[scheme.id] = scheme_weights(scheme) if stated else _estimate(con, catalog, scheme, surveys)
+        result[scheme.id] = (
+            scheme_weights(scheme) if stated else _estimate(con, catalog, scheme, surveys, known)
+        )
     return result
 
 
@@ -63,11 +80,15 @@ def weights_table(catalog: Catalog, weights: Mapping[str, Weights], surveys: Ite
 
 
 def _estimate(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, scheme: WeightScheme, surveys: tuple[Survey, ...]
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    scheme: WeightScheme,
+    surveys: tuple[Survey, ...],
+    known: Known,
 ) -> Weights:
     limits = extremes(con, catalog, members(scheme))
     estimated = {
-        dimension: _dimension(con, scheme, list(indicators), limits, surveys)
+        dimension: _dimension(con, scheme, tuple(indicators), limits, surveys, known)
         for dimension, indicators in scheme.dimensions.items()
     }
     return {dimension: weights for dimension, weights in estimated.items() if weights}
@@ -76,22 +97,50 @@ def _estimate(
 def _dimension(
     con: duckdb.DuckDBPyConnection,
     scheme: WeightScheme,
-    indicators: list[str],
+    indicators: tuple[str, ...],
     limits: Extremes,
     surveys: tuple[Survey, ...],
+    known: Known,
 ) -> dict[str, float]:
-    limits = limits.of(indicators)
-    importance, counts = np.zeros(len(indicators)), np.zeros(len(indicators))
+    importance, counts = (dict.fromkeys(indicators, 0.0) for _ in range(2))
     for survey in surveys:
-        z, _ = scored(con, limits, scheme.bounds, survey)
-        answered = ~np.isnan(z).all(axis=0)
-        try:
-            estimate = weigh(z, scheme.kind)
-        except AnalysisError:
-            # Nothing asked, or nothing that varies: the survey says nothing about importance.
+        answered = [i for i in indicators if limits.is_answered(i, survey.survey_id)]
+        if not answered:
             continue
-        importance[answered] += estimate.n * answered.sum() * estimate.values[answered]
-        counts[answered] += estimate.n
-    known = counts > 0
-    mean = importance[known] / counts[known]
-    return dict(zip(np.array(indicators)[known].tolist(), (mean / mean.sum()).tolist(), strict=True))
+        key = (survey.survey_id, scheme.bounds, indicators)
+        if key not in known:
+            scores = {i: limits.score(i, survey.survey_id, scheme.bounds) for i in answered}
+            known[key] = _moments(con, survey, scores)
+        try:
+            values = weigh_moments(known[key], scheme.kind)
+        except AnalysisError:
+            # Nothing that varies, or no complete household: the survey says nothing about importance.
+            continue
+        for indicator, weight in zip(answered, values.tolist(), strict=True):
+            importance[indicator] += known[key].n * len(answered) * weight
+            counts[indicator] += known[key].n
+    mean = {i: importance[i] / counts[i] for i in indicators if counts[i]}
+    return {i: value / sum(mean.values()) for i, value in mean.items()}
+
+
+def _moments(con: duckdb.DuckDBPyConnection, survey: Survey, scores: Mapping[str, str]) -> Moments:
+    """Moments of the households of a survey with all scores, in one pass."""
+    columns = [f"{value} as {quoted(name)}" for name, value in scores.items()]
+    logs = [
+        f"if({quoted(name)} > 0, {quoted(name)} * ln({quoted(name)}), {quoted(name)}) as {quoted(_log(name))}"
+        for name in scores
+    ]
+    reader = con.execute(
+        f"select *, {', '.join(logs)} from "
+        f"(select {', '.join(columns)} from {HOUSEHOLD_WAVES} where survey_id = ?)",
+        [survey.survey_id],
+    ).to_arrow_reader(BATCH_ROWS)
+    summary = summarise(reader, [*scores, *map(_log, scores)])[()]
+    if summary.n < 2:
+        return Moments(summary.n, *(np.empty(0),) * 2, np.empty((0, 0)))
+    p, mean = len(scores), summary.mean()
+    return Moments(summary.n, mean[:p], mean[p:], summary.covariance()[:p, :p])
+
+
+def _log(name: str) -> str:
+    return f"log {name}"

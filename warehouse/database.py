@@ -60,6 +60,15 @@ def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: p
     return int(table.num_rows)
 
 
+def drop_view(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> None:
+    """Remove a view where there is one; a table of the name stays."""
+    found = con.execute(
+        "select 1 from duckdb_views() where schema_name = ? and view_name = ?", [schema, name]
+    ).fetchone()
+    if found:
+        con.execute(f"drop view {quoted(schema)}.{quoted(name)}")
+
+
 def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
     """Whether a table or view is there."""
     found = con.execute(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 import pandas as pd
 import pytest
-from invented_surveys import DATA, build, store, wide
+from invented_surveys import DATA, build, stored, wide
 
 from results.coupling import coupling
 from results.factors import factors
@@ -39,6 +39,5 @@ def con(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> Iterat
 def analysed(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> duckdb.DuckDBPyConnection:
     """The build database with the results that other results read."""
     for compute in (coupling, factors, regressions):
-        for name, table in compute(con, catalog).items():
-            store(con, f"analysis.{name}", table)
+        stored(con, compute(con, catalog))
     return con

@@ -5,12 +5,15 @@ the items of the factor model and belongs to the second; `plains` asks part of b
 The mart of capitals is filled here with pandas, by the rule in its description and not by the code under test.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 
+from results.tables import Result
+from results.tables import store as store_result
 from survey.catalog import Catalog
 from survey.literature import Literature, literature_tables
 
@@ -198,6 +201,15 @@ def store(con: duckdb.DuckDBPyConnection, name: str, frame: object) -> None:
     con.register("incoming", frame)
     con.execute(f"create or replace table {name} as select * from incoming")
     con.unregister("incoming")
+
+
+def stored(
+    con: duckdb.DuckDBPyConnection, made: Mapping[str, Result], schema: str = "analysis"
+) -> dict[str, pd.DataFrame]:
+    """Results as the pipeline stores them, read back."""
+    for name, result in made.items():
+        store_result(con, f"{schema}.{name}", result)
+    return {name: con.execute(f"from {schema}.{name}").to_arrow_table().to_pandas() for name in made}
 
 
 def build(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> duckdb.DuckDBPyConnection:

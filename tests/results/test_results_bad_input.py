@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from invented_surveys import build, store
+from invented_surveys import build, stored
 
 from analysis.errors import InfiniteValueError, InvalidWeightError
 from analysis.weighting import composite
@@ -34,9 +34,7 @@ def changed(
 def made(con: duckdb.DuckDBPyConnection, catalog: Catalog, *computations: Callable[..., object]) -> Tables:
     tables: Tables = {}
     for compute in computations:
-        for name, table in compute(con, catalog).items():
-            store(con, f"analysis.{name}", table)
-            tables[name] = table.to_pandas()
+        tables |= stored(con, compute(con, catalog))
     return tables
 
 

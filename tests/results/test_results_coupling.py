@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from invented_surveys import DATA, build, mart
+from invented_surveys import DATA, build, mart, stored
 from ruamel.yaml import YAML
 
 from results.coupling import coupling
@@ -19,7 +19,7 @@ Tables = dict[str, pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def tables(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Tables:
-    return {name: table.to_pandas() for name, table in coupling(con, catalog).items()}
+    return stored(con, coupling(con, catalog))
 
 
 def default(catalog: Catalog, table: pd.DataFrame) -> pd.DataFrame:
@@ -177,10 +177,11 @@ def test_a_database_with_one_survey_of_one_wave_gives_no_change(
 ) -> None:
     part = frame[(frame["survey_id"] == "plains") & (frame["wave"] == "after")].reset_index(drop=True)
     with build(catalog, literature, part) as con:
-        made = coupling(con, catalog)
-    assert made["coupling_summary"].num_rows > 0
-    assert made["coupling_transitions"].num_rows == made["coupling_tests"].num_rows == 0
-    assert made["study_capitals"].num_rows == 0
+        made = stored(con, coupling(con, catalog))
+    assert not made["coupling_summary"].empty
+    assert made["coupling_transitions"].empty
+    assert made["coupling_tests"].empty
+    assert made["study_capitals"].empty
 
 
 def test_a_database_without_systems_gives_empty_tables(
@@ -188,8 +189,8 @@ def test_a_database_without_systems_gives_empty_tables(
 ) -> None:
     part = frame[frame["survey_id"] == "valley"].reset_index(drop=True)
     with build(catalog, literature, part) as con:
-        made = coupling(con, catalog)
-    empty = {name for name, table in made.items() if not table.num_rows}
+        made = stored(con, coupling(con, catalog))
+    empty = {name for name, table in made.items() if table.empty}
     assert empty == set(made) - {"indicator_weights"}
 
 

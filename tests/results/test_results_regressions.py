@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from invented_surveys import build, store
+from invented_surveys import build, stored
 
 from results.coupling import coupling
 from results.regressions import POOLED, regressions
@@ -179,8 +179,7 @@ def test_a_model_without_its_columns_is_refused_by_name(
     gone = catalog.regressors_of(model)[0].name
     part[gone], part[f"{gone}__missing"] = None, "not_asked"
     with build(catalog, literature, part) as con:
-        for name, table in coupling(con, catalog).items():
-            store(con, f"analysis.{name}", table)
+        stored(con, coupling(con, catalog))
         con.execute(
             "create table analysis.factor_scores (survey_id text, wave text, factor text, percent_score double)"
         )

@@ -9,10 +9,8 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-import pyarrow as pa
 
 from dagster_project.contract import contract_of
-from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
 from results.comparison import comparison
 from results.coupling import coupling
@@ -21,9 +19,10 @@ from results.plausibility import plausibility
 from results.regressions import regressions
 from results.replication import replication
 from results.sensitivity import sensitivity
+from results.tables import Result
 from survey.literature import Literature, load_literature
 
-Computation = Callable[[duckdb.DuckDBPyConnection, Warehouse], Mapping[str, pa.Table]]
+Computation = Callable[[duckdb.DuckDBPyConnection, Warehouse], Mapping[str, Result]]
 
 HOUSEHOLDS = "staging.household_waves"
 CAPITALS = "capital.household_capitals"
@@ -58,9 +57,8 @@ def _results(
         with warehouse.connect(read_only=True) as con:
             made = compute(con, warehouse)
         for table in tables:
-            schema, short = table.split(".")
-            warehouse.store(schema, {short: made[short]})
-            yield dg.MaterializeResult(asset_key=[schema, short], metadata=table_metadata(made[short]))
+            metadata = warehouse.store_result(table, made[table.split(".")[1]])
+            yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
     return compute_tables
 
