@@ -14,6 +14,7 @@ import duckdb
 
 from publication import sql
 from publication.tables import Column, Contract, Table
+from publication.views import view_of
 
 TOLERANCE = 1e-9
 """Rounding error that a value may exceed its bound by."""
@@ -94,7 +95,9 @@ def audit(build: Path, contract: Contract) -> AuditResult:
             if drift.status == "passed":
                 sound.add(table.full_name)
         for table in contract:
-            if table.full_name in sound:
+            if table.is_view:
+                checks.append(_view(con, table, contract))
+            elif table.full_name in sound:
                 checks += _contents(con, table)
                 checks += _references(con, table, sound)
                 checks += _each_survey(con, table, sound)
@@ -146,46 +149,82 @@ def _drift(table: Table, found: dict[str, str] | None) -> AuditCheck:
     return _check("columns_as_described", table.full_name, len(problems), "; ".join(problems))
 
 
-def _rules(column: Column) -> Iterator[tuple[str, str, str]]:
-    """Check, SQL that is true for a bad value, what is wrong."""
+@dataclass(frozen=True)
+class _Rule:
+    """What must hold of a column: SQL that is true for a bad value, and for all values if one may be bad."""
+
+    check: str
+    bad: str
+    suspicion: str
+    message: str
+
+
+def _rules(column: Column) -> Iterator[_Rule]:
     field = sql.name(column.name)
+    low, high = f"min({field})", f"max({field})"
     if not column.nullable:
-        yield "required_is_present", f"{field} IS NULL", f"{column.name} is empty"
+        lacking = f"count({field}) < count(*)"
+        yield _Rule("required_is_present", f"{field} IS NULL", lacking, f"{column.name} is empty")
     if column.type == "DOUBLE":
-        yield "number_is_finite", f"NOT isfinite({field})", f"{column.name} is infinite or not a number"
+        infinite = f"NOT (isfinite({low}) AND isfinite({high}))"  # not-a-number is DuckDB's highest value
+        message = f"{column.name} is infinite or not a number"
+        yield _Rule("number_is_finite", f"NOT isfinite({field})", infinite, message)
     if column.minimum is not None:
-        bad = f"{field} < {column.minimum!r} - {TOLERANCE}"
-        yield "value_in_range", bad, f"{column.name} is under {column.minimum:g}"
+        under = f"< {column.minimum!r} - {TOLERANCE}"
+        message = f"{column.name} is under {column.minimum:g}"
+        yield _Rule("value_in_range", f"{field} {under}", f"{low} {under}", message)
     if column.maximum is not None:
-        bad = f"{field} > {column.maximum!r} + {TOLERANCE}"
-        yield "value_in_range", bad, f"{column.name} is over {column.maximum:g}"
+        over = f"> {column.maximum!r} + {TOLERANCE}"
+        message = f"{column.name} is over {column.maximum:g}"
+        yield _Rule("value_in_range", f"{field} {over}", f"{high} {over}", message)
     if column.values:
         allowed = ", ".join(map(sql.text, column.values))
-        yield "value_is_allowed", f"{field} NOT IN ({allowed})", f"{column.name} is none of {allowed}"
+        other = f"{field} NOT IN ({allowed})"
+        yield _Rule("value_is_allowed", other, f"bool_or({other})", f"{column.name} is none of {allowed}")
 
 
 def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditCheck]:
+    """Rules of the columns and the key.
+
+    Ends of the values and a hash of the key say in one quick pass where something may be wrong; bad rows are counted
+    only there.
+    """
     relation = sql.name(table.schema, table.name)
     rules = [rule for column in table.columns for rule in _rules(column)]
-    counts = _row(
-        con,
-        f"SELECT count(*), {', '.join(f'count(*) FILTER (WHERE {bad})' for _, bad, _ in rules) or '0'} FROM {relation}",
-    )
-    n_rows, failed = counts[0], counts[1:]
+    key = ", ".join(map(sql.name, table.key))
+    suspicions = (f"coalesce({rule.suspicion}, false)" for rule in rules)
+    n_rows, *is_suspect = _row(con, f"SELECT {', '.join(['count(*)', *suspicions])} FROM {relation}")
     yield _check(
         "table_has_rows", table.full_name, int(n_rows == 0), "the table is empty", "warning", f"{n_rows} rows"
     )
-    for check in dict.fromkeys(rule[0] for rule in rules):
-        hits = [(n, what) for (c, _, what), n in zip(rules, failed, strict=False) if c == check and n]
-        yield _check(
-            check, table.full_name, sum(n for n, _ in hits), "; ".join(f"{w} in {n} rows" for n, w in hits)
-        )
-    key = ", ".join(map(sql.name, table.key))
-    groups = con.execute(
-        f"SELECT {key}, count(*) FROM {relation} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL"
-    ).fetchall()
+    suspects = [rule for rule, is_one in zip(rules, is_suspect, strict=True) if is_one]
+    counts = ", ".join(f"count(*) FILTER (WHERE {rule.bad})" for rule in suspects)
+    n_bad = _row(con, f"SELECT {counts} FROM {relation}") if suspects else ()
+    for check in dict.fromkeys(rule.check for rule in rules):
+        hits = [(n, rule) for rule, n in zip(suspects, n_bad, strict=True) if rule.check == check and n]
+        message = "; ".join(f"{rule.message} in {n} rows" for n, rule in hits)
+        yield _check(check, table.full_name, sum(n for n, _ in hits), message)
+    (n_keys,) = _row(con, f"SELECT count(DISTINCT hash({key})) FROM {relation}")
+    groups = (
+        con.execute(
+            f"SELECT {key}, count(*) FROM {relation} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL"
+        ).fetchall()
+        if n_keys < n_rows
+        else []
+    )
     message = f"several rows for {'; '.join(_place(table.key, g) for g in groups[:3])}"
     yield _check("key_is_unique", table.full_name, len(groups), message)
+
+
+def _view(con: duckdb.DuckDBPyConnection, table: Table, contract: Contract) -> AuditCheck:
+    """A view reads only tables published beside it, so its rows follow from audited ones."""
+    tables = {t.full_name for t in contract if not t.is_view}
+    try:
+        others = [name for name in view_of(con, table).reads if name not in tables]
+        message = f"a published view reads published tables only, not {', '.join(others)}"
+    except LookupError as error:
+        others, message = [table.full_name], str(error)
+    return _check("view_reads_published_tables", table.full_name, len(others), message)
 
 
 def _references(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -> Iterator[AuditCheck]:
@@ -194,9 +233,9 @@ def _references(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -
             continue
         field = sql.name(column)
         absent = con.execute(
-            f"SELECT {field}, count(*) FROM {sql.name(table.schema, table.name)}"
-            f" WHERE {field} NOT IN (SELECT {field} FROM {sql.name(*target.split('.'))})"
-            " GROUP BY ALL ORDER BY ALL"
+            f"SELECT {field}, n FROM (SELECT {field}, count(*) AS n FROM {sql.name(table.schema, table.name)}"
+            f" GROUP BY {field}) WHERE {field} NOT IN (SELECT {field} FROM {sql.name(*target.split('.'))})"
+            " ORDER BY ALL"
         ).fetchall()
         yield _check(
             f"{column}_is_known",
@@ -218,7 +257,7 @@ def _each_survey(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) 
         )
     absent = con.execute(
         f"SELECT survey_id FROM {SURVEYS} WHERE status = 'accepted'{asked}"
-        f" AND survey_id NOT IN (SELECT survey_id FROM {sql.name(table.schema, table.name)}) ORDER BY ALL"
+        f" AND survey_id NOT IN (SELECT DISTINCT survey_id FROM {sql.name(table.schema, table.name)}) ORDER BY ALL"
     ).fetchall()
     surveys = ", ".join(s for (s,) in absent)
     yield _check("each_survey_has_rows", table.full_name, len(absent), f"no row for {surveys}")
@@ -284,8 +323,8 @@ def _quasi_identifiers(
     combination = ", ".join(map(sql.name, ["survey_id", "wave", "site_id", *columns]))
     standing_out = con.execute(
         f"""
-        SELECT s.is_synthetic, h.survey_id, count(*) FILTER (WHERE h.alike < {SMALLEST_GROUP}) AS n, count(*)
-        FROM (SELECT survey_id, count(*) OVER (PARTITION BY {combination}) AS alike FROM {HOUSEHOLDS}) h
+        SELECT s.is_synthetic, h.survey_id, sum(h.alike) FILTER (WHERE h.alike < {SMALLEST_GROUP}) AS n, sum(h.alike)
+        FROM (SELECT survey_id, count(*) AS alike FROM {HOUSEHOLDS} GROUP BY {combination}) h
         JOIN {SURVEYS} s USING (survey_id) GROUP BY ALL HAVING n > 0 ORDER BY ALL
         """
     ).fetchall()

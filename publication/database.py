@@ -1,5 +1,8 @@
 """The published DuckDB file and what can be said about its contents.
 
+Rows lie sorted by survey, wave and then the rest of the key. A wide table of millions of households is not sorted as a
+whole, which would move it through the disk: it is copied wave by wave, and a wave that lies in order is not sorted.
+
 Belongs here: writing the file from a build, and checksums of its tables. Does not belong here: other file formats
 (`files`) and where the file ends up (`publish`).
 """
@@ -8,28 +11,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from publication import sql
 from publication.audit import AuditCheck
 from publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
 from publication.tables import Column, Contract, Table
+from publication.views import create_view, view_of
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 opens this format; the default of a newer library shuts older readers out."""
 
 CHECKS = "quality.checks"
 
+PART = ("survey_id", "wave")
+"""Columns of the key that rows are sorted by first, and that tables of households are copied by."""
+
+MEMORY_LIMIT = "2GB"
+"""What DuckDB may hold before it spills to disk."""
+
+PRECISION = 2.0**20 + 1.0
+"""Veltkamp's constant: x * PRECISION - (x * PRECISION - x) is x rounded to 33 bits, ten significant digits."""
+
 
 @dataclass(frozen=True)
 class TableContent:
     """How many rows a table has and a checksum of what they say.
 
-    The checksum does not depend on the order of rows, the file format or the library version; numbers enter with
-    ten significant digits, because the last bits of a sum depend on the order in which threads add.
+    The checksum does not depend on the order of rows or the file format. It is made of DuckDB's own hashes, so it
+    compares versions published with the same library, which the manifest names. Numbers enter with ten significant
+    digits, because the last bits of a sum depend on the order in which threads add.
     """
 
     rows: int
@@ -70,7 +85,9 @@ def write_database(
     duckdb.Error
         If the build does not hold what the contract says; audit it first.
     """
-    with duckdb.connect(":memory:") as con:
+    with duckdb.connect(
+        ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": f"{out}.tmp"}
+    ) as con:
         con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
         con.execute(f"ATTACH {sql.text(str(out))} AS published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
         require_key(con, key)
@@ -78,13 +95,16 @@ def write_database(
             write_pseudonyms(con, contract, key)
         for schema in contract.schemas:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name('published', schema)}")
+        _register_checks(con, checks)
         for table in contract:
-            _create(con, table, is_pseudonymous=key is not None)
+            if not table.is_view:
+                _create(con, table, is_pseudonymous=key is not None)
+        for table in contract:
+            if table.is_view:
+                create_view(con, table, view_of(con, table))
         con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
         for table in contract:
             _comment(con, table)
-            if table.full_name == CHECKS:
-                _add_checks(con, table, checks)
         con.execute("COMMIT")
         con.execute("CHECKPOINT published")
         con.execute("DETACH published")
@@ -92,51 +112,69 @@ def write_database(
 
 def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool) -> None:
     target = sql.name("published", table.schema, table.name)
-    source = sql.name("build", table.schema, table.name)
-    if is_pseudonymous and HOUSEHOLD in table.column_names:
-        source = pseudonymous(table, source)
     columns = ", ".join(
         f"{sql.name(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
     )
     names = ", ".join(map(sql.name, table.column_names))
     con.execute(f"CREATE TABLE {target} ({columns})")
-    con.execute(f"INSERT INTO {target} SELECT {names} FROM {source} ORDER BY {_order(table)}")
+    build = sql.name("build", table.schema, table.name)
+    if table.full_name == CHECKS:
+        build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
+    source = pseudonymous(table, build) if is_pseudonymous and HOUSEHOLD in table.column_names else build
+    for part in _parts(con, table, build):
+        is_ready = source == build and _is_sorted(con, table, f"{build} {part}")
+        order = "" if is_ready else f"ORDER BY {sort_order(table)}"
+        con.execute(f"INSERT INTO {target} SELECT {names} FROM {source} {part} {order}")
+
+
+def _parts(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> list[str]:
+    """Conditions that cut a table of households into its surveys and waves, in order; other tables stay whole."""
+    if not {*PART, HOUSEHOLD} <= {*table.key}:
+        return [""]
+    fields = ", ".join(PART)
+    parts = con.execute(f"SELECT DISTINCT {fields} FROM {source} ORDER BY {fields}").fetchall()
+    return [
+        "WHERE "
+        + " AND ".join(f"{field} = {sql.text(value)}" for field, value in zip(PART, part, strict=True))
+        for part in parts
+    ]
+
+
+def _is_sorted(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> bool:
+    """Whether rows lie in order, found in one pass over the key."""
+    key = f"({sort_order(table)})"
+    found = con.execute(
+        f"SELECT coalesce(bool_and(is_next), true) FROM (SELECT {key} >= lag({key}) OVER () AS is_next FROM {rows})"
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     target = sql.name("published", table.schema, table.name)
-    con.execute(f"COMMENT ON TABLE {target} IS {sql.text(comment(table))}")
+    kind = "VIEW" if table.is_view else "TABLE"
+    con.execute(f"COMMENT ON {kind} {target} IS {sql.text(comment(table))}")
     for column in table.columns:
         con.execute(
             f"COMMENT ON COLUMN {target}.{sql.name(column.name)} IS {sql.text(column_comment(column))}"
         )
 
 
-def _order(table: Table) -> str:
-    return ", ".join(map(sql.name, table.key))
+def sort_order(table: Table) -> str:
+    """SQL of the order of rows: the key, survey and wave first."""
+    first = PART if {*PART} <= {*table.key} else ()
+    return ", ".join(map(sql.name, dict.fromkeys((*first, *table.key))))
 
 
-def _add_checks(con: duckdb.DuckDBPyConnection, table: Table, checks: Iterable[AuditCheck]) -> None:
-    target = sql.name("published", table.schema, table.name)
-    rows = [
-        {
-            "source": "audit",
-            "check": c.check,
-            "table": c.table,
-            "status": c.status,
-            "severity": c.severity,
-            "n_failed": c.n_failed,
-            "message": c.message,
-        }
-        for c in checks
-    ]
-    if rows:
-        names = table.column_names
-        con.execute(f"DELETE FROM {target} WHERE source = 'audit'")
-        con.executemany(
-            f"INSERT INTO {target} ({', '.join(map(sql.name, names))}) VALUES ({', '.join('?' * len(names))})",
-            [[row[n] for n in names] for row in rows],
-        )
+def _register_checks(con: duckdb.DuckDBPyConnection, checks: Iterable[AuditCheck]) -> None:
+    """Let SQL read the results of the audit as the relation `audit_checks`."""
+    schema = pa.schema(
+        [
+            (name, pa.int64() if name == "n_failed" else pa.string())
+            for name in AuditCheck.__dataclass_fields__
+        ]
+    )
+    rows = pa.Table.from_pylist([asdict(c) for c in checks], schema=schema)
+    con.register("audit_checks", rows.append_column("source", pa.array(["audit"] * len(rows), pa.string())))
 
 
 def comment(table: Table) -> str:
@@ -151,23 +189,23 @@ def column_comment(column: Column) -> str:
 
 
 def contents(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, TableContent]:
-    """Row counts and checksums of all tables of an open published database."""
-    return {table.full_name: _content(con, table) for table in contract}
+    """Row counts and checksums of all tables of an open published database; what views say follows from them."""
+    return {table.full_name: _content(con, table) for table in contract if not table.is_view}
 
 
 def _content(con: duckdb.DuckDBPyConnection, table: Table) -> TableContent:
-    fields = ", ".join(_text_of(c) for c in table.columns if not c.volatile)
+    fields = ", ".join(_hashed(c) for c in table.columns if not c.volatile)
     row = con.execute(
-        f"SELECT count(*), bit_xor(md5_number(concat_ws(chr(31), {fields})))"
-        f" FROM {sql.name(table.schema, table.name)}"
+        f"SELECT count(*), bit_xor(hash({fields})) FROM {sql.name(table.schema, table.name)}"
     ).fetchone()
     assert row is not None
-    return TableContent(rows=row[0], checksum=f"{row[1] or 0:032x}")
+    return TableContent(rows=row[0], checksum=f"{row[1] or 0:016x}")
 
 
-def _text_of(column: Column) -> str:
-    """SQL for a column as text: the same on every machine, a missing value unlike every text."""
+def _hashed(column: Column) -> str:
+    """SQL of what of a column enters the checksum."""
     field = sql.name(column.name)
+    if column.type != "DOUBLE":
+        return field
     # adding zero turns -0.0 into 0.0
-    as_text = f"format('{{:.9e}}', {field} + 0.0)" if column.type == "DOUBLE" else f"{field}::VARCHAR"
-    return f"coalesce({as_text}, chr(30))"
+    return f"{field} * {PRECISION!r} - ({field} * {PRECISION!r} - {field}) + 0.0"

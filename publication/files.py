@@ -7,7 +7,7 @@ tables are (`tables`) and when files become visible (`publish`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from openpyxl.worksheet.worksheet import Worksheet
 from pyarrow import csv as pa_csv
 
 from publication import sql
-from publication.database import column_comment, comment
+from publication.database import column_comment, comment, sort_order
 from publication.tables import Column, Contract, Table
 
-CSV_ROW_LIMIT = 1_048_575
-"""Rows below the header that a spreadsheet can show; a longer table is left to Parquet."""
+ROW_LIMIT = 1_048_575
+"""Rows below the header that a spreadsheet can show."""
 
 FORMULA_START = r"^[=+\-@\t\r]"
 """Text that spreadsheets would run as a formula; a leading apostrophe makes it text."""
@@ -45,8 +45,27 @@ _FIELD_TYPES = {
 }
 
 
-def write_parquet(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path) -> None:
-    """Write `folder/<schema>/<table>.parquet`: sorted by key, zstd, with the descriptions in the metadata.
+def too_long(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, str]:
+    """Tables with more rows than a spreadsheet can show, and why they have no file for one.
+
+    A view so long has no Parquet file either: it says nothing that the file of the table it reads does not say.
+    """
+    limit = ROW_LIMIT
+    reasons: dict[str, str] = {}
+    for table in contract:
+        # counting stops at the limit: a long view may have a hundred times as many rows
+        some = f"(SELECT 1 FROM {sql.name(table.schema, table.name)} LIMIT {limit + 1})"
+        (n_rows,) = con.execute(f"SELECT count(*) FROM {some}").fetchone() or (0,)
+        if n_rows > limit:
+            elsewhere = "ask the view in the database" if table.is_view else "use the Parquet file"
+            reasons[table.full_name] = f"more rows than a spreadsheet can show ({limit}); {elsewhere}"
+    return reasons
+
+
+def write_parquet(
+    con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, left_out: Container[str] = ()
+) -> None:
+    """Write `folder/<schema>/<table>.parquet`: sorted, zstd, with the descriptions in the metadata.
 
     Parameters
     ----------
@@ -56,8 +75,12 @@ def write_parquet(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Pa
         Tables to write.
     folder
         Created where it does not exist.
+    left_out
+        Tables that are too long; views among them get no file.
     """
     for table in contract:
+        if table.is_view and table.full_name in left_out:
+            continue
         path = folder / table.schema / f"{table.name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {
@@ -71,12 +94,20 @@ def write_parquet(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Pa
         }
         pairs = ", ".join(f"{sql.name(k)}: {sql.text(v)}" for k, v in metadata.items())
         con.execute(
-            f"COPY (SELECT * FROM {sql.name(table.schema, table.name)} ORDER BY {_key(table)})"
-            f" TO {sql.text(str(path))} (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
+            f"COPY ({_rows(table)}) TO {sql.text(str(path))}"
+            f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
         )
 
 
-def write_csv(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path) -> dict[str, str]:
+def _rows(table: Table) -> str:
+    """SQL of the rows in order, in which those of a published table lie."""
+    order = f" ORDER BY {sort_order(table)}" if table.is_view else ""
+    return f"FROM {sql.name(table.schema, table.name)}{order}"
+
+
+def write_csv(
+    con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, left_out: Container[str] = ()
+) -> None:
     """Write `folder/<schema>.<table>.csv` and `folder/datapackage.json`.
 
     The files are UTF-8 with a byte order mark, which Excel needs to show Chinese. Text that a spreadsheet would
@@ -90,36 +121,23 @@ def write_csv(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path) 
         Tables to write.
     folder
         Created where it does not exist.
-
-    Returns
-    -------
-    dict
-        Tables left out and why.
+    left_out
+        Tables that are too long.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    left_out: dict[str, str] = {}
-    written: list[Table] = []
-    for table in contract:
-        relation = sql.name(table.schema, table.name)
-        (n_rows,) = con.execute(f"SELECT count(*) FROM {relation}").fetchone() or (0,)
-        if n_rows > CSV_ROW_LIMIT:
-            left_out[table.full_name] = (
-                f"{n_rows} rows are more than a spreadsheet can show ({CSV_ROW_LIMIT}); use the Parquet file"
-            )
-            continue
-        reader = con.sql(f"SELECT * FROM {relation} ORDER BY {_key(table)}").to_arrow_reader(100_000)
+    written = [table for table in contract if table.full_name not in left_out]
+    for table in written:
+        reader = con.sql(_rows(table)).to_arrow_reader(100_000)
         schema = pa.schema([_csv_field(f) for f in reader.schema])
         with (folder / f"{table.full_name}.csv").open("wb") as file:
             file.write(b"\xef\xbb\xbf")
             with pa_csv.CSVWriter(file, schema) as writer:
                 for batch in reader:
                     writer.write_batch(pa.record_batch([_csv_safe(c) for c in batch.columns], schema=schema))
-        written.append(table)
     package = datapackage(written, contract.version)
     (folder / "datapackage.json").write_text(
         json.dumps(package, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
-    return left_out
 
 
 def _key(table: Table) -> str:

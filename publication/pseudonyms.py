@@ -10,7 +10,6 @@ import hmac
 import os
 
 import duckdb
-import pyarrow as pa
 
 from publication import sql
 from publication.tables import Contract, Table
@@ -19,6 +18,13 @@ KEY_VARIABLE = "WAREHOUSE_PSEUDONYM_KEY"
 """Environment variable with the secret. Without it made-up surveys keep their ids and real ones are refused."""
 
 HOUSEHOLD = "household_id"
+HOUSEHOLDS = "harmonized.households"
+
+BLOCK = 64
+"""Bytes that SHA-256 takes at a time."""
+
+DIGITS = 20
+"""Hexadecimal digits of a pseudonym."""
 
 
 class MissingKeyError(Exception):
@@ -32,7 +38,7 @@ def key_from_environment() -> bytes | None:
 
 def pseudonym(key: bytes, survey_id: str, household_id: str) -> str:
     """First 80 bits of HMAC-SHA-256, in hexadecimal: the same household has one pseudonym in all tables."""
-    return hmac.new(key, f"{survey_id}\x1f{household_id}".encode(), hashlib.sha256).hexdigest()[:20]
+    return hmac.new(key, f"{survey_id}\x1f{household_id}".encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
 
 def require_key(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
@@ -54,22 +60,27 @@ def require_key(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
 
 
 def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: bytes) -> None:
-    """Create the temporary table `pseudonyms` (survey_id, household_id, pseudonym) of all households in the build."""
+    """Create the temporary table `pseudonyms` (survey_id, household_id, pseudonym) of all households in the build.
+
+    They are those of the wide table, and those that were set aside before it.
+    """
     union = " UNION ".join(
         f"SELECT survey_id, {HOUSEHOLD} FROM {sql.name('build', t.schema, t.name)} WHERE {HOUSEHOLD} IS NOT NULL"
         for t in contract
-        if HOUSEHOLD in t.column_names
+        if HOUSEHOLD in t.column_names and (t.full_name == HOUSEHOLDS or HOUSEHOLD not in t.key)
     )
-    households = con.sql(union).to_arrow_table()
-    values = [
-        pseudonym(key, survey, household)
-        for survey, household in zip(
-            households["survey_id"].to_pylist(), households[HOUSEHOLD].to_pylist(), strict=True
-        )
-    ]
-    con.register("pseudonym_rows", households.append_column("pseudonym", pa.array(values, pa.string())))
-    con.execute("CREATE TEMP TABLE pseudonyms AS FROM pseudonym_rows")
-    con.unregister("pseudonym_rows")
+    con.execute(
+        f"CREATE TEMP TABLE pseudonyms AS SELECT survey_id, {HOUSEHOLD}, {_pseudonym_in_sql(key)} AS pseudonym"
+        f" FROM ({union})"
+    )
+
+
+def _pseudonym_in_sql(key: bytes) -> str:
+    """SQL of `pseudonym`: HMAC (RFC 2104) written out, because millions of households are too many for a loop."""
+    block = (hashlib.sha256(key).digest() if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
+    inner, outer = (f"unhex('{bytes(b ^ pad for b in block).hex()}')" for pad in (0x36, 0x5C))
+    message = f"encode(survey_id || chr(31) || {HOUSEHOLD})"
+    return f"left(sha256({outer} || unhex(sha256({inner} || {message}))), {DIGITS})"
 
 
 def pseudonymous(table: Table, source: str) -> str:

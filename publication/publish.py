@@ -31,7 +31,7 @@ import duckdb
 from publication.audit import AuditResult
 from publication.database import STORAGE_VERSION, TableContent, contents, read_only, write_database
 from publication.disclosure import public_contract, write_public_build
-from publication.files import write_csv, write_dictionary, write_parquet
+from publication.files import too_long, write_csv, write_dictionary, write_parquet
 from publication.pseudonyms import key_from_environment
 from publication.tables import Contract
 
@@ -205,8 +205,9 @@ def _write_files(
         inputs = con.execute(
             "SELECT survey_id, file_id, file, sha256 FROM quality.loads ORDER BY survey_id, file_id"
         ).fetchall()
-        write_parquet(con, contract, folder / "parquet")
-        left_out = write_csv(con, contract, folder / "csv")
+        left_out = too_long(con, contract)
+        write_parquet(con, contract, folder / "parquet", left_out)
+        write_csv(con, contract, folder / "csv", left_out)
         write_dictionary(con, contract, folder / "data_dictionary.xlsx")
     if report is not None:
         report(database, folder / "report")
@@ -225,6 +226,7 @@ def _write_files(
             name: {"rows": content.rows, "content_checksum": content.checksum}
             for name, content in tables.items()
         },
+        "views": [table.full_name for table in contract if table.is_view],
         "csv_left_out": left_out,
         "files": {
             path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from survey.catalog import Indicator
+from survey.documents import YAMLError, read_yaml
 from survey.vocabulary import Closed, Identifier, Label
 
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
@@ -55,6 +54,7 @@ class _TableEntry(Closed):
     description: Label
     key: tuple[Identifier, ...] = Field(min_length=1)
     edition: Literal["analyst", "public"]
+    view: bool = False
     each_survey: Identifier | None = None
     references: dict[Identifier, TableName | None] = Field(default_factory=dict)
     columns: tuple[_Use | Column, ...] = Field(min_length=1)
@@ -78,6 +78,8 @@ class Table:
         Columns that identify a row, and the order of the rows in files.
     edition
         `analyst`: household rows; `public`: aggregates or literature, in both editions.
+    is_view
+        True: stays a view over other published tables, from which all its rows follow.
     each_survey
         `all`: every accepted survey has a row; a system: every survey with a value of that system; None: no rule.
     references
@@ -89,6 +91,7 @@ class Table:
     description: Label
     key: tuple[str, ...]
     edition: str
+    is_view: bool
     each_survey: str | None
     references: dict[str, str]
     columns: tuple[Column, ...]
@@ -139,7 +142,7 @@ def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
         If the file is no valid contract, naming the table and the field.
     """
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
         document = TypeAdapter(_Document).validate_python(raw)
     except (OSError, YAMLError) as error:
         raise ContractError(f"{path.name}: {error}") from error
@@ -200,6 +203,7 @@ def _resolve(path: Path, entry: _TableEntry, document: _Document, indicators: tu
         description=entry.description,
         key=entry.key,
         edition=entry.edition,
+        is_view=entry.view,
         each_survey=entry.each_survey,
         references=references,
         columns=tuple(columns),

@@ -76,6 +76,16 @@ def contract() -> Contract:
     return load_contract(TABLES, INDICATORS)
 
 
+LONG = {
+    "harmonized.indicator_values": "i.indicator_id, land_area AS value, livelihood AS code, i.unit,"
+    " 'blank' AS missing_reason",
+    "capital.household_indicators": "i.indicator_id, 'natural' AS dimension, 'pooled' AS bounds, trust AS value,"
+    " trust / 5 AS value_normalised, 1.0::DOUBLE AS lower_bound, 5.0::DOUBLE AS upper_bound",
+    "integration.household_items": "i.indicator_id, 'cultural' AS dimension, friends AS item, friends / 5 AS score",
+}
+"""Views over the wide table: what each says beside the household."""
+
+
 def small_contract() -> Contract:
     """Few tables, for tests that publish many times."""
     full = contract()
@@ -86,7 +96,7 @@ def build(path: Path, seed: int = 1) -> Path:
     """Write a build database that passes the audit; another seed gives other values."""
     rng = random.Random(seed)
     with duckdb.connect(str(path)) as con:
-        for table in contract():
+        for table in (t for t in contract() if not t.is_view):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name(table.schema)}")
             columns = ", ".join(f"{sql.name(c.name)} {c.type}" for c in table.columns)
             con.execute(f"CREATE TABLE {sql.name(table.schema, table.name)} ({columns})")
@@ -94,6 +104,11 @@ def build(path: Path, seed: int = 1) -> Path:
             con.register("rows", pa.Table.from_pylist(rows))
             names = ", ".join(map(sql.name, table.column_names))
             con.execute(f"INSERT INTO {sql.name(table.schema, table.name)} SELECT {names} FROM rows")
+        for view, columns in LONG.items():
+            con.execute(
+                f"CREATE VIEW {view} AS SELECT survey_id, household_id, wave, wave_order, region, site_id,"
+                f" h.is_synthetic, {columns} FROM harmonized.households h CROSS JOIN reference.indicators i"
+            )
         con.execute(
             "UPDATE reference.indicators SET is_sensitive = false, system = CASE indicator_id"
             " WHEN 'land_area' THEN 'capital' WHEN 'trust' THEN 'stability'"

@@ -89,8 +89,8 @@ def test_a_sound_build_passes_every_check(database):
             "status is none of",
         ),
         (
-            "UPDATE capital.household_indicators SET indicator_id = 'unheard_of' WHERE indicator_id = 'trust'",
-            "capital.household_indicators",
+            "UPDATE harmonized.missing_reasons SET indicator_id = 'unheard_of' WHERE indicator_id = 'trust'",
+            "harmonized.missing_reasons",
             "indicator_id_is_known",
             "not in reference.indicators: unheard_of",
         ),
@@ -119,6 +119,20 @@ def test_a_sound_build_passes_every_check(database):
             "each_survey_has_rows",
             "no row for hills",
         ),
+        (
+            "CREATE SCHEMA raw; CREATE TABLE raw.items AS FROM integration.household_items;"
+            " CREATE OR REPLACE VIEW integration.household_items AS FROM raw.items",
+            "integration.household_items",
+            "view_reads_published_tables",
+            "not raw.items",
+        ),
+        (
+            "CREATE TABLE items AS FROM integration.household_items; DROP VIEW integration.household_items;"
+            " CREATE TABLE integration.household_items AS FROM items",
+            "integration.household_items",
+            "view_reads_published_tables",
+            "integration.household_items is no view in the build",
+        ),
     ],
 )
 def test_damage_is_an_error_that_names_the_place(database, damage, table, check, message):
@@ -140,7 +154,6 @@ def test_rounding_errors_at_the_bound_are_no_failure(database):
 def test_a_mart_may_lack_a_survey_that_did_not_ask_its_indicators(database):
     with duckdb.connect(str(database)) as con:
         con.execute("DELETE FROM capital.household_capitals WHERE survey_id = 'hills'")
-        con.execute("DELETE FROM capital.household_indicators WHERE survey_id = 'hills'")
         con.execute(
             "UPDATE harmonized.coverage SET n = 0 WHERE survey_id = 'hills' AND indicator_id = 'land_area'"
         )

@@ -10,7 +10,7 @@ from openpyxl import load_workbook
 
 from publication import files
 from publication.audit import audit
-from publication.database import read_only, write_database
+from publication.database import read_only, sort_order, write_database
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", 'plain, "quoted" 文字\nnext line']
 
@@ -49,13 +49,14 @@ def test_parquet_is_sorted_zstd_and_described(con, tmp_path):
             f"SELECT count(*) FROM (SELECT * FROM {table.full_name} EXCEPT ALL SELECT * FROM '{path}')"
         ).fetchone()
         assert same == (0,), table.full_name
-        keys = ", ".join(f'"{k}"' for k in table.key)
+        keys = sort_order(table)
         rows = con.execute(f"SELECT {keys} FROM '{path}'").fetchall()
         assert rows == con.execute(f"SELECT {keys} FROM '{path}' ORDER BY ALL").fetchall()
 
 
 def test_csv_package_is_valid_and_says_what_the_database_says(con, tmp_path):
-    assert files.write_csv(con, contract(), tmp_path) == {}
+    assert files.too_long(con, contract()) == {}
+    files.write_csv(con, contract(), tmp_path)
     report = validate(str(tmp_path / "datapackage.json"))
     assert report.valid, report.flatten(["title", "fieldName", "note"])[:5]
     assert len(report.tasks) == len(contract().tables)
@@ -90,12 +91,22 @@ def test_no_cell_of_a_csv_starts_a_formula(con, tmp_path):
     assert {f"'{text}" for text in HOSTILE[:-1]} | {HOSTILE[-1]} <= set(found)
 
 
-def test_a_table_too_long_for_a_spreadsheet_is_left_to_parquet(con, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "CSV_ROW_LIMIT", 50)
-    left_out = files.write_csv(con, contract(), tmp_path)
-    assert "harmonized.indicator_values" in left_out
-    assert not (tmp_path / "harmonized.indicator_values.csv").exists()
-    assert (tmp_path / "reference.surveys.csv").exists()
+def test_what_is_too_long_for_a_spreadsheet_is_left_to_parquet_and_a_long_view_to_the_database(
+    con, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "ROW_LIMIT", 23)
+    left_out = files.too_long(con, contract())
+    assert left_out["harmonized.indicator_values"] == (
+        "more rows than a spreadsheet can show (23); ask the view in the database"
+    )
+    assert left_out["harmonized.households"].endswith("use the Parquet file")
+    assert "reference.surveys" not in left_out
+    files.write_csv(con, contract(), tmp_path, left_out)
+    files.write_parquet(con, contract(), tmp_path, left_out)
+    assert {p.stem for p in tmp_path.glob("*.csv")} == {t.full_name for t in contract()} - set(left_out)
+    assert {f"{p.parent.name}.{p.stem}" for p in tmp_path.rglob("*.parquet")} == {
+        t.full_name for t in contract() if not (t.is_view and t.full_name in left_out)
+    }
     assert validate(str(tmp_path / "datapackage.json")).valid
 
 

@@ -15,12 +15,15 @@ def ids(path):
         }
 
 
-def test_a_key_replaces_every_household_id_by_the_same_pseudonym_in_all_tables(sound_build, tmp_path):
+@pytest.mark.parametrize(
+    "key", [b"secret", b"longer than the sixty-four bytes that SHA-256 takes at once" * 2]
+)
+def test_a_key_replaces_every_household_id_by_the_same_pseudonym_in_all_tables(sound_build, tmp_path, key):
     write_database(sound_build, tmp_path / "plain.duckdb", contract())
-    write_database(sound_build, tmp_path / "keyed.duckdb", contract(), key=b"secret")
+    write_database(sound_build, tmp_path / "keyed.duckdb", contract(), key=key)
     plain, keyed = ids(tmp_path / "plain.duckdb"), ids(tmp_path / "keyed.duckdb")
     for table, households in plain.items():
-        expected = {(s, h if h is None else pseudonym(b"secret", s, h)) for s, h in households}
+        expected = {(s, h if h is None else pseudonym(key, s, h)) for s, h in households}
         assert keyed[table] == expected, table
 
 

@@ -81,7 +81,7 @@ def test_the_database_is_commented_sorted_and_opens_in_old_versions(sound_build,
         ).fetchall()
         assert bare == []
         assert con.execute("SELECT count(*) FROM duckdb_tables() WHERE comment IS NULL").fetchone() == (0,)
-        keys = con.execute("SELECT survey_id, household_id, wave FROM harmonized.households").fetchall()
+        keys = con.execute("SELECT survey_id, wave, household_id FROM harmonized.households").fetchall()
         assert keys == sorted(keys)
 
 
@@ -91,7 +91,7 @@ def test_results_of_the_audit_are_published(sound_build, tmp_path):
         rows = con.execute(
             "SELECT \"table\", status FROM quality.checks WHERE source = 'audit' AND \"check\" = 'key_is_unique'"
         ).fetchall()
-    assert sorted(rows) == sorted((t.full_name, "passed") for t in contract())
+    assert sorted(rows) == sorted((t.full_name, "passed") for t in contract() if not t.is_view)
 
 
 def test_content_checksums_depend_on_contents_alone(sound_build, tmp_path):

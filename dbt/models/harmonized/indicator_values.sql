@@ -1,6 +1,8 @@
-{#- The long view: one row per household, wave and indicator, missing values included with their reason. -#}
+{#- The long view: one row per household, wave and indicator, missing values included with their reason.
+    A branch for each indicator reads one column only; missing values come from where the reason is kept. -#}
 {{ config(materialized='view') }}
-{%- set household_waves = ref('household_waves') %}
+{%- set households = ref('households') %}
+{%- set one_reason = is_missing_for_one_reason('coverage') %}
 
 {% for i in indicators() %}
 select
@@ -11,8 +13,30 @@ select
     {%- else -%}
         {{ adapter.quote(i.indicator_id) }} as value, cast(null as varchar) as code,
     {%- endif %}
-    '{{ i.unit }}' as unit,
-    cast({{ adapter.quote(i.indicator_id ~ '__missing') }} as varchar) as missing_reason
-from {{ household_waves }}
-{{ 'union all' if not loop.last }}
+    {{ "'" ~ i.unit ~ "'" if i.unit is not none else 'cast(null as varchar)' }} as unit,
+    cast(null as varchar) as missing_reason
+from {{ households }}
+where {{ adapter.quote(i.indicator_id) }} is not null
+union all
 {% endfor %}
+select
+    {{ household_keys('missing.') }},
+    missing.indicator_id,
+    cast(null as double) as value,
+    cast(null as varchar) as code,
+    indicators.unit,
+    missing.missing_reason
+from {{ ref('missing_reasons') }} as missing
+inner join {{ source('reference', 'indicators') }} as indicators on missing.indicator_id = indicators.indicator_id
+union all
+select
+    {{ household_keys('households.') }},
+    coverage.indicator_id,
+    cast(null as double) as value,
+    cast(null as varchar) as code,
+    indicators.unit,
+    {{ the_reason('coverage') }} as missing_reason
+from {{ households }} as households
+inner join {{ ref('coverage') }} as coverage
+    on households.survey_id = coverage.survey_id and households.wave = coverage.wave and {{ one_reason }}
+inner join {{ source('reference', 'indicators') }} as indicators on coverage.indicator_id = indicators.indicator_id

@@ -1,22 +1,22 @@
 {#- The long view behind the capitals: every member of the default scheme, as answered and normalised 0-1. -#}
 {{ config(materialized='view') }}
-{%- set household_waves = ref('household_waves') %}
+{%- set households = ref('households') %}
 {%- set indicator_bounds = ref('indicator_bounds') %}
 
 {% for m in default_scheme_members() %}
 select
-    {{ household_keys('household_waves.') }},
+    {{ household_keys('households.') }},
     '{{ m.indicator_id }}' as indicator_id,
     '{{ m.dimension }}' as dimension,
     bounds.bounds,
-    household_waves.{{ adapter.quote(m.indicator_id) }} as value,
+    households.{{ adapter.quote(m.indicator_id) }} as value,
     {{ normalised(
-        'household_waves.' ~ adapter.quote(m.indicator_id),
+        'households.' ~ adapter.quote(m.indicator_id),
         'bounds.lower_bound', 'bounds.upper_bound', m.direction
     ) }} as value_normalised,
     bounds.lower_bound,
     bounds.upper_bound
-from {{ household_waves }} as household_waves
+from {{ households }} as households
 inner join {{ indicator_bounds }} as bounds on bounds.indicator_id = '{{ m.indicator_id }}'
 {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -1,7 +1,7 @@
 {#- Integration items turned so that more is better integrated, on the scale 1-5 whatever the scale asked, and as
     scores 0-1 by the ends of that scale. -#}
 {{ config(materialized='view') }}
-{%- set household_waves = ref('household_waves') %}
+{%- set households = ref('households') %}
 
 {% for i in indicators('integration') %}
 {%- set value = adapter.quote(i.indicator_id) %}
@@ -11,6 +11,6 @@ select
     '{{ i.dimension }}' as dimension,
     1.0 + 4.0 * {{ normalised(value, i.minimum, i.maximum, i.direction) }} as item,
     {{ normalised(value, i.minimum, i.maximum, i.direction) }} as score
-from {{ household_waves }}
+from {{ households }}
 {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -1,0 +1,17 @@
+{#- Where the reason of a missing value is kept: of a row of coverage, once for all households or household by household. -#}
+
+{% macro is_missing_for_one_reason(coverage) -%}
+greatest(
+    {%- for reason in var('missing_reasons') -%}
+        {{ coverage }}.n_{{ reason }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+) = {{ coverage }}.n + {{ coverage }}.n_missing
+{%- endmacro %}
+
+{% macro the_reason(coverage) -%}
+case
+    {%- for reason in var('missing_reasons') %}
+        when {{ coverage }}.n_{{ reason }} > 0 then '{{ reason }}'
+    {%- endfor %}
+    end
+{%- endmacro %}
