@@ -48,14 +48,19 @@ def departure_outcomes(warehouse: Warehouse, contract: Contract) -> list[tuple[s
 
 
 def _whole(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pd.DataFrame]:
-    yield con.execute(f"select * from {quoted(table.schema)}.{quoted(table.name)}").df()
+    yield _frame(con.execute(f"select * from {quoted(table.schema)}.{quoted(table.name)}"))
 
 
 def _by_survey(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pd.DataFrame]:
     source = f"{quoted(table.schema)}.{quoted(table.name)}"
     surveys = con.execute(f"select distinct survey_id from {source} order by survey_id").fetchall()
     for (survey_id,) in surveys:
-        yield con.execute(f"select * from {source} where survey_id = ?", [survey_id]).df()
+        yield _frame(con.execute(f"select * from {source} where survey_id = ?", [survey_id]))
+
+
+def _frame(answer: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Rows as a frame; texts as categories, because millions of Python strings take gigabytes and minutes."""
+    return answer.to_arrow_table().to_pandas(strings_to_categorical=True)
 
 
 def check_row(table: str, outcome: Outcome) -> dict[str, object]:

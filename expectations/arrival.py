@@ -6,13 +6,20 @@ Does not belong here: setting rows or cells aside (`survey.ingest` does, by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from analysis.arrays import FloatArray
 from expectations.runner import Expectation
 from survey.folder import SurveyFolder
+from survey.readers.base import cell_text
 from survey.vocabulary import Column, ColumnType, Grain, SurveyFile, WaveColumn
 
 MEAN_SHIFT_SDS = 0.5
@@ -127,32 +134,85 @@ def _like_before(profile: ColumnProfile, is_numeric: bool) -> list[Expectation]:
     return found
 
 
-def as_received(folder: SurveyFolder, file: SurveyFile, landed: pd.DataFrame) -> pd.DataFrame:
+def as_received(
+    folder: SurveyFolder, file: SurveyFile, landed: Path, as_text: Collection[str] = ()
+) -> pd.DataFrame:
     """The used columns of a landed file under their variable names, blanks and declared missing codes empty.
 
     Text that is no number becomes empty in number columns: it is counted by the ingest, not here.
+
+    Parameters
+    ----------
+    folder
+        The survey folder.
+    file
+        One of its files.
+    landed
+        The file as it landed.
+    as_text
+        Variables to be given as text.
+
+    Returns
+    -------
+    DataFrame
+        Numbers as float64 and the rest as categories: each different answer is looked at once, and millions of rows
+        take little memory.
     """
-    frame = {}
-    for column in folder.columns_of(file.file_id):
-        if column.variable is None or column.column not in landed.columns:
-            continue
-        frame[column.variable] = _values(landed[column.column], column, _missing_codes(folder, column))
-    return pd.DataFrame(frame)
+    used = [c for c in folder.columns_of(file.file_id) if c.variable is not None]
+    with pq.ParquetFile(landed, read_dictionary=[c.column for c in used]) as source:
+        present = set(source.schema_arrow.names)
+        frame = pd.DataFrame(
+            {
+                str(c.variable): _values(
+                    source.read([c.column]).column(c.column), c, _missing_codes(folder, c)
+                )
+                for c in used
+                if c.column in present
+            }
+        )
+    categories = frame.select_dtypes("category").columns
+    return frame.astype({name: "object" for name in categories if name in as_text})
 
 
-def _missing_codes(folder: SurveyFolder, column: Column) -> Mapping[str, None]:
-    return dict.fromkeys(c.code for c in folder.codes_of(column) if c.missing_reason is not None)
+def _missing_codes(folder: SurveyFolder, column: Column) -> frozenset[str]:
+    return frozenset(c.code for c in folder.codes_of(column) if c.missing_reason is not None)
 
 
-def _values(series: pd.Series, column: Column, missing: Mapping[str, None]) -> pd.Series:
-    if column.type in (ColumnType.NUMBER, ColumnType.INTEGER):
-        numbers = pd.to_numeric(series, errors="coerce")
-        codes = [float(c) for c in missing if c.replace(".", "", 1).lstrip("-").isdigit()]
-        return numbers.mask(numbers.isin(codes))
-    if pd.api.types.is_float_dtype(series):
-        series = series.map(lambda v: None if pd.isna(v) else f"{v:.15g}")
-    text = series.astype("string").str.strip()
-    return text.mask(text.isin(["", *missing])).astype("object")
+def _values(landed: pa.ChunkedArray, column: Column, missing: frozenset[str]) -> pd.Series[Any]:
+    codes = [float(c) for c in missing if _is_number(c)]
+    is_number = column.type in (ColumnType.NUMBER, ColumnType.INTEGER)
+    if is_number and not _is_text(landed.type):
+        numbers = landed.cast(pa.float64()).to_numpy()
+        return pd.Series(np.where(np.isin(numbers, codes), np.nan, numbers))
+    places: dict[str, int] = {}
+    parts: list[FloatArray] = []
+    for chunk in landed.chunks:
+        encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        texts = (
+            encoded.dictionary if _is_text(landed.type) else map(cell_text, encoded.dictionary.to_pylist())
+        )
+        answers = pd.Series(texts, dtype="str").str.strip()
+        answers = answers.mask(answers.isin(["", *missing]))
+        if is_number:
+            meant = pd.to_numeric(answers, errors="coerce").to_numpy(dtype=float)
+            meant = np.where(np.isin(meant, codes), np.nan, meant)
+        else:
+            meant = answers.map(lambda answer: places.setdefault(answer, len(places)), na_action="ignore")
+            meant = meant.to_numpy(dtype=float)
+        # the last place stands for a cell without an answer
+        parts.append(np.append(meant, np.nan)[encoded.indices.fill_null(len(meant)).to_numpy()])
+    found = np.concatenate(parts) if parts else np.empty(0)
+    if is_number:
+        return pd.Series(found)
+    return pd.Series(pd.Categorical.from_codes(np.nan_to_num(found, nan=-1).astype(np.int32), [*places]))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).lstrip("-").isdigit()
 
 
 def profile(frame: pd.DataFrame) -> tuple[ColumnProfile, ...]:

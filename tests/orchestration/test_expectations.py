@@ -1,7 +1,12 @@
 """Expectations on what arrives and leaves: what they say of good and bad data, and how they are kept."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import duckdb
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
@@ -39,42 +44,67 @@ def landed(numeric):
     return frame
 
 
+def arrived(folder, file, frame, as_text=()):
+    """The rows as they are validated, once they have landed."""
+    with TemporaryDirectory() as scratch:
+        pq.write_table(pa.Table.from_pandas(frame), Path(scratch) / "landed.parquet")
+        return as_received(folder, file, Path(scratch) / "landed.parquet", as_text)
+
+
 def unmet(outcomes, variable):
     return {o.expectation.name for o in outcomes if not o.is_met and variable in o.expectation.columns}
 
 
 def test_a_mean_that_moved_since_the_load_before_is_noticed(numeric, landed):
     folder, file, column = numeric
-    first = as_received(folder, file, landed)
+    first = arrived(folder, file, landed)
     before = profile(first)
     suite = arrival_suite(folder, file, before)
     assert unmet(run_suite("same", suite, first), column.variable) == set()
     shifted = landed.assign(**{column.column: [str(12 + i % 7) for i in range(60)]})
-    found = run_suite("shifted", suite, as_received(folder, file, shifted))
+    found = run_suite("shifted", suite, arrived(folder, file, shifted))
     assert unmet(found, column.variable) == {f"{column.variable}: mean_to_be_between"}
     assert all(o.expectation.severity == "warning" for o in found if not o.is_met)
 
 
 def test_answers_that_stayed_away_since_the_load_before_are_noticed(numeric, landed):
     folder, file, column = numeric
-    suite = arrival_suite(folder, file, profile(as_received(folder, file, landed)))
+    suite = arrival_suite(folder, file, profile(arrived(folder, file, landed)))
     emptier = landed.copy()
     emptier.loc[:19, column.column] = None
-    found = run_suite("emptier", suite, as_received(folder, file, emptier))
+    found = run_suite("emptier", suite, arrived(folder, file, emptier))
     assert f"{column.variable}: not_be_null mostly" in unmet(found, column.variable)
 
 
 def test_a_value_out_of_range_is_counted(numeric, landed):
     folder, file, column = numeric
     landed.loc[3:4, column.column] = "-5"
-    found = run_suite("range", arrival_suite(folder, file), as_received(folder, file, landed))
+    found = run_suite("range", arrival_suite(folder, file), arrived(folder, file, landed))
     (outcome,) = [o for o in found if o.expectation.name == f"{column.variable}: be_between"]
     assert (outcome.is_met, outcome.n_failed) == (False, 2)
 
 
+def test_each_answer_is_kept_and_what_is_none_is_empty(numeric, landed):
+    folder, file, column = numeric
+    landed.loc[:5, column.column] = [" 7 ", "", None, "seven", "8.5", "1e3"]
+    code = next(c for c in folder.columns_of(file.file_id) if c.type is ColumnType.CODE)
+    landed.loc[:2, code.column] = [" a ", None, "\u3000"]
+    frame = arrived(folder, file, landed)
+    assert [None if v != v else v for v in frame[column.variable][:7]] == [7, None, None, None, 8.5, 1000, 16]
+    assert frame[code.variable].dtype == "category"
+    assert [v if isinstance(v, str) else None for v in frame[code.variable][:4]] == ["a", None, None, "1"]
+    assert arrived(folder, file, landed, {code.variable})[code.variable].dtype == "object"
+    stored = landed.assign(
+        **{c: pd.to_numeric(landed[c], errors="coerce") for c in (column.column, code.column)}
+    )
+    again = arrived(folder, file, stored)
+    assert again[column.variable].equals(pd.to_numeric(landed[column.column], errors="coerce"))
+    assert set(again[code.variable].cat.categories) == {"1"}
+
+
 def test_names_are_unique_within_a_suite(numeric, landed):
     folder, file, _ = numeric
-    suite = arrival_suite(folder, file, profile(as_received(folder, file, landed)))
+    suite = arrival_suite(folder, file, profile(arrived(folder, file, landed)))
     names = [e.name for e in suite]
     assert len(names) == len(set(names))
 
