@@ -10,8 +10,9 @@ Means take the survey's weights; their intervals treat households as drawn indep
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Any
 
 import duckdb
@@ -20,12 +21,13 @@ import pyarrow as pa
 from scipy import stats
 
 from analysis.comparison import EqualityTest, chow_test, oaxaca_blinder, wald_equality
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, InvalidWeightError
 from analysis.inference import heteroskedastic
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
-from results.households import HOUSEHOLD_WAVES, surveys
+from results.formulas import literal
+from results.households import HOUSEHOLD_WAVES, Survey, surveys
 from results.metrics import ingredients, relation
 from results.regressions import Sample, samples
 from results.tables import conform
@@ -69,14 +71,17 @@ def comparison(
     }
 
 
-def _sources(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
-    """Metric, SQL of its rows, column and unit: the metrics, then every numeric indicator."""
+def _sources(catalog: Catalog) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """SQL of rows, and metric or numeric indicator -> its column there and unit."""
+    by_relation: defaultdict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
     for metric in catalog.metrics:
         if metric.grain == "household":
-            yield metric.id, relation(metric, catalog.default_weight_scheme), metric.column, metric.unit
+            source = relation(metric, catalog.default_weight_scheme)
+            by_relation[source][metric.id] = (metric.column, metric.unit)
     for indicator in catalog.indicators:
         if indicator.is_numeric:
-            yield indicator.id, HOUSEHOLD_WAVES, indicator.id, indicator.unit or ""
+            by_relation[HOUSEHOLD_WAVES][indicator.id] = (indicator.id, indicator.unit or "")
+    yield from by_relation.items()
 
 
 def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[dict[str, Any]]:
@@ -85,31 +90,28 @@ def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterato
         "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"
     ).fetchall():
         verdicts[survey_id, wave][indicator] = status
-    for name, source, column, unit in _sources(catalog):
-        behind = ingredients(catalog, name, catalog.default_weight_scheme)
-        for row in _means(con, source, column):
-            known = [v for i, v in verdicts[row["survey_id"], row["wave"]].items() if i in behind]
-            half = (
-                stats.t.ppf(0.5 + LEVEL / 2, row["n"] - 1) * row["standard_error"] if row["n"] > 1 else None
-            )
-            value = row["value"]
+    for (source, measured), survey in product(_sources(catalog), surveys(con)):
+        for name, wave, group, mean in _means(con, source, {n: c for n, (c, _) in measured.items()}, survey):
+            behind = ingredients(catalog, name, catalog.default_weight_scheme)
+            known = [v for i, v in verdicts[survey.survey_id, wave].items() if i in behind]
+            half = float(stats.t.ppf(0.5 + LEVEL / 2, mean.n - 1)) * mean.se if mean.n > 1 else None
             yield {
                 "metric_id": name,
                 "evidence": "household",
-                "source_id": row["survey_id"],
-                "region": row["region"],
-                "wave": row["wave"],
-                "wave_order": row["wave_order"],
-                "group_type": row["group_type"],
-                "group_id": row["group_id"],
-                "is_synthetic": row["is_synthetic"],
-                "value": value,
-                "ci_low": None if half is None else value - half,
-                "ci_high": None if half is None else value + half,
-                "standard_error": row["standard_error"],
-                "n": row["n"],
-                "value_x_n": value * row["n"],
-                "unit": unit,
+                "source_id": survey.survey_id,
+                "region": survey.region,
+                "wave": wave,
+                "wave_order": survey.wave_orders[survey.waves.index(wave)],
+                "group_type": group[0],
+                "group_id": group[1],
+                "is_synthetic": survey.is_synthetic,
+                "value": mean.value,
+                "ci_low": None if half is None else mean.value - half,
+                "ci_high": None if half is None else mean.value + half,
+                "standard_error": mean.se if mean.n > 1 else None,
+                "n": mean.n,
+                "value_x_n": mean.value * mean.n,
+                "unit": measured[name][1],
                 "status": max(known, key=VERDICTS.index) if known else None,
                 "n_indicators": len(known),
                 "note": f"{len(known)} of {len(behind)} indicators asked"
@@ -118,38 +120,102 @@ def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterato
             }
 
 
-def _means(con: duckdb.DuckDBPyConnection, source: str, column: str) -> Iterator[dict[str, Any]]:
-    """Weighted mean and standard error of a column, by survey and wave, for all households and for each site."""
-    sql = f"""
-        with answers as (
-            select
-                w.survey_id, w.wave, w.wave_order, w.region, w.site_id, w.is_synthetic, w.weight,
-                s.{quoted(column)} as y
-            from {source} as s
-            inner join {HOUSEHOLD_WAVES} as w using (survey_id, household_id, wave)
-            where s.{quoted(column)} is not null and w.weight > 0
-        ),
-        grouped as (
-            select *, 'all' as group_type, 'all' as group_id from answers
-            union all
-            select *, 'site', site_id from answers
-        ),
-        centred as (
-            select *,
-                sum(weight * y) over here / sum(weight) over here as value,
-                weight / sum(weight) over here as share
-            from grouped
-            window here as (partition by survey_id, wave, group_type, group_id)
-        )
-        select
-            survey_id, wave, wave_order, region, group_type, group_id,
-            bool_or(is_synthetic) as is_synthetic, any_value(value) as value, count(*) as n,
-            sqrt(count(*) / nullif(count(*) - 1.0, 0) * sum((share * (y - value)) ** 2)) as standard_error
-        from centred
-        group by survey_id, wave, wave_order, region, group_type, group_id
-        order by survey_id, wave_order, group_type, group_id
+@dataclass(frozen=True)
+class Mean:
+    """Weighted mean of n households; the sums of squared weights times deviations give its standard error.
+
+    Attributes
+    ----------
+    n : int
+    value, weight : float
+        The mean, and the sum of the weights.
+    w2, w2d, w2dd : float
+        Sum of w^2, of w^2 (y - mean) and of w^2 (y - mean)^2.
     """
-    yield from con.execute(sql).to_arrow_table().to_pylist()
+
+    n: int
+    value: float
+    weight: float
+    w2: float
+    w2d: float
+    w2dd: float
+
+    @property
+    def se(self) -> float:
+        """Linearised standard error of independent draws with these weights."""
+        return float(np.sqrt(self.n / (self.n - 1) * self.w2dd) / self.weight)
+
+    @classmethod
+    def of(cls, parts: Sequence[Mean]) -> Mean:
+        """Mean of several groups together."""
+        weight = sum(p.weight for p in parts)
+        value = sum(p.weight * p.value for p in parts) / weight
+        w2dd = sum(p.w2dd + 2 * (p.value - value) * p.w2d + (p.value - value) ** 2 * p.w2 for p in parts)
+        w2d = sum(p.w2d + (p.value - value) * p.w2 for p in parts)
+        return cls(sum(p.n for p in parts), value, weight, sum(p.w2 for p in parts), w2d, w2dd)
+
+
+def _means(
+    con: duckdb.DuckDBPyConnection, source: str, columns: Mapping[str, str], survey: Survey
+) -> Iterator[tuple[str, str, tuple[str, str], Mean]]:
+    """Name, wave, group and mean of the columns of a survey: each site is read once, and all households are its sites.
+
+    Two passes: deviations are taken from the mean of the site, so that no digits cancel.
+    """
+    own = literal(survey.survey_id)
+    rows = f"(select * from {source} where survey_id = {own})"
+    if not {"site_id", "weight"} <= set(
+        con.execute(f"select * from {rows} limit 0").to_arrow_table().column_names
+    ):
+        weights = f"(select household_id, wave, weight from {HOUSEHOLD_WAVES} where survey_id = {own})"
+        rows = f"(select * from {rows} inner join {weights} using (household_id, wave))"
+    counts = ", ".join(f"count({quoted(c)})" for c in columns.values())
+    answered = con.execute(f"select {counts}, count(*) filter (where weight < 0) from {rows}").fetchone() or (
+        0,
+    )
+    if answered[-1]:
+        raise InvalidWeightError(f"{survey.survey_id}: {answered[-1]} households have a negative weight.")
+    columns = {name: c for (name, c), n in zip(columns.items(), answered[:-1], strict=True) if n}
+    if not columns:
+        return
+    y = {f"mean {k}": quoted(c) for k, c in enumerate(columns.values())}
+    given = {m: f"if({x} is null, 0.0, weight)" for m, x in y.items()}
+    first = ", ".join(
+        f"[count({x}), sum(weight * {x}) / sum({given[m]}), sum({given[m]})]" for m, x in y.items()
+    )
+    means = f"select wave, site_id, {first} from {rows} where weight > 0 group by wave, site_id"
+    sites: dict[tuple[str, str], list[list[float]]] = {
+        (wave, site): found for wave, site, *found in con.execute(means).fetchall()
+    }
+    table = pa.Table.from_pylist(
+        [
+            {"wave": w, "site_id": s} | {m: f[1] for m, f in zip(y, found, strict=True)}
+            for (w, s), found in sites.items()
+        ]
+    )
+    con.register("site_means", table)
+    weighted = {m: f"({x} - {quoted(m)}) * weight" for m, x in y.items()}
+    second = ", ".join(
+        f"[sum({given[m]} * weight), sum({quoted(m)} * weight), sum({quoted(m)} * {quoted(m)})]" for m in y
+    )
+    deviations = (
+        f"(select wave, site_id, weight, {', '.join(f'{x} as {quoted(m)}' for m, x in weighted.items())}, "
+        f"{', '.join(y.values())} from {rows} as answers inner join site_means using (wave, site_id) where weight > 0)"
+    )
+    found: defaultdict[tuple[str, str], dict[str, Mean]] = defaultdict(dict)
+    for wave, site, *moments in con.execute(
+        f"select wave, site_id, {second} from {deviations} group by wave, site_id order by wave, site_id"
+    ).fetchall():
+        for name, (n, value, weight), squares in zip(columns, sites[wave, site], moments, strict=True):
+            if n:
+                found[name, wave][site] = Mean(int(n), value, weight, *squares)
+    con.unregister("site_means")
+    for name, wave in product(columns, survey.waves):
+        by_site = found[name, wave]
+        if by_site:
+            yield name, wave, ("all", "all"), Mean.of(list(by_site.values()))
+        for site, mean in by_site.items():
+            yield name, wave, ("site", site), mean
 
 
 def _printed_rows(

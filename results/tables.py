@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -48,7 +48,7 @@ class Computed:
     is_view: bool = False
 
 
-Result = pa.Table | Computed
+Result: TypeAlias = pa.Table | Computed
 
 
 class ResultError(ValueError):
