@@ -60,7 +60,8 @@ def _by_survey(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pd.Data
 
 def _frame(answer: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Rows as a frame; texts as categories, because millions of Python strings take gigabytes and minutes."""
-    return answer.to_arrow_table().to_pandas(strings_to_categorical=True)
+    frame: pd.DataFrame = answer.to_arrow_table().to_pandas(strings_to_categorical=True)
+    return frame
 
 
 def check_row(table: str, outcome: Outcome) -> dict[str, object]:

@@ -197,18 +197,19 @@ def _values(landed: pa.ChunkedArray, column: Column, missing: frozenset[str]) ->
             meant = pd.to_numeric(answers, errors="coerce").to_numpy(dtype=float)
             meant = np.where(np.isin(meant, codes), np.nan, meant)
         else:
-            meant = answers.map(lambda answer: places.setdefault(answer, len(places)), na_action="ignore")
-            meant = meant.to_numpy(dtype=float)
+            numbered = answers.map(lambda answer: places.setdefault(answer, len(places)), na_action="ignore")
+            meant = numbered.to_numpy(dtype=float)
         # the last place stands for a cell without an answer
         parts.append(np.append(meant, np.nan)[encoded.indices.fill_null(len(meant)).to_numpy()])
     found = np.concatenate(parts) if parts else np.empty(0)
     if is_number:
         return pd.Series(found)
-    return pd.Series(pd.Categorical.from_codes(np.nan_to_num(found, nan=-1).astype(np.int32), [*places]))
+    numbers = np.nan_to_num(found, nan=-1).astype(np.int64)
+    return pd.Series(pd.Categorical.from_codes(numbers, pd.Index([*places], dtype="object")))
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
 
 
 def _is_number(text: str) -> bool:
