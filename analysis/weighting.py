@@ -1,7 +1,8 @@
 """Weights of indicators inside an index, and the weighted index itself.
 
 What belongs here: ways to choose weights (equal, given, entropy, CRITIC, PCA, pairwise comparison), from rows or from
-their one-pass summary, and the weighted mean of normalised indicators. What does not: normalisation, and weights of households in a sample.
+their moments, and the weighted mean of normalised indicators. What does not: normalisation, and weights of households
+in a sample.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from analysis.arrays import FloatArray
 from analysis.errors import InfiniteValueError
-from analysis.normalisation import BoundsMode
+from analysis.normalisation import Bounds, BoundsMode, normalise
 from results.formulas import Member, composite, extended, literal, score
 from survey.catalog import Catalog, WeightScheme
 from warehouse.database import quoted
@@ -120,20 +120,30 @@ class Extremes:
     ends: FloatArray
     is_cost: tuple[bool, ...]
 
+    def bounds(self, k: int, survey_id: str, mode: str) -> tuple[float, float]:
+        """Bounds of the k-th indicator under a mode, for a survey."""
+        if mode == BoundsMode.WITHIN_SURVEY:
+            g = self.survey_ids.index(survey_id)
+            return float(self.lower[g, k]), float(self.upper[g, k])
+        low, high = float(np.fmin.reduce(self.lower[:, k])), float(np.fmax.reduce(self.upper[:, k]))
+        if mode == BoundsMode.THEORETICAL:
+            lowest, highest = self.ends[:, k].tolist()
+            return (low if np.isnan(lowest) else lowest), (high if np.isnan(highest) else highest)
+        return low, high
+
     def score(self, indicator: str, survey_id: str, mode: str) -> str:
         """SQL of an indicator between the bounds of a mode, 0 worst to 1 best; missing where it has no range."""
         k = self.indicators.index(indicator)
-        if mode == BoundsMode.WITHIN_SURVEY:
-            g = self.survey_ids.index(survey_id)
-            low, high = self.lower[g, k], self.upper[g, k]
-        else:
-            low, high = np.fmin.reduce(self.lower[:, k]), np.fmax.reduce(self.upper[:, k])
-            if mode == BoundsMode.THEORETICAL:
-                low, high = (
-                    x if np.isnan(end) else end for x, end in zip((low, high), self.ends[:, k], strict=True)
-                )
         is_inside = mode != BoundsMode.THEORETICAL
+        low, high = self.bounds(k, survey_id, mode)
         return score(quoted(indicator), low, high, self.is_cost[k], is_inside=is_inside)
+
+    def scores(self, x: FloatArray, survey_id: str, mode: str) -> FloatArray:
+        """Answers of households of a survey between the bounds of a mode, shape (p, n) as given."""
+        ends = np.array([self.bounds(k, survey_id, mode) for k in range(len(self.indicators))])
+        bounds = Bounds(BoundsMode(mode), ("all",), np.zeros(x.shape[1], dtype=np.int64), *ends.T[:, None])
+        directions = ["cost" if is_cost else "benefit" for is_cost in self.is_cost]
+        return normalise(x.T, bounds, directions).z.T
 
     def is_answered(self, indicator: str, survey_id: str) -> bool:
         """Whether anybody in a survey answered."""

@@ -9,7 +9,8 @@ Schemes of single studies take no part: they leave most members of other surveys
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -19,23 +20,31 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.arrays import FloatArray
+from analysis.coupling import ROUNDING, classify
+from analysis.coupling import coupling as couple
 from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
-from results.formulas import (
-    MISSING,
-    band,
-    coordination_degree,
-    extended,
-    level,
-    literal,
-    number,
-    weighted_sum,
+from analysis.summary import floats
+from results.coupling import bands_of
+from results.households import (
+    HOUSEHOLD_WAVES,
+    MINIMUM_ANSWERED_SHARE,
+    NOT_ASKED,
+    Extremes,
+    Survey,
+    Weights,
+    extremes,
+    members,
+    surveys,
 )
-from results.households import Survey, Weights, dimension_column, extremes, members, scored, surveys
+from results.households import is_asked as asked
 from results.metrics import COUPLING
 from results.tables import conform
 from survey.catalog import Catalog, WeightScheme
 from warehouse.database import quoted
+
+BLOCK_ROWS = 16_384
+"""Households worked on at a time: their indices under one option fit the second-level cache."""
 
 LATEST, FIRST = "latest", "first"
 """Waves that surveys are compared in; the first only of surveys with several."""
@@ -100,75 +109,147 @@ def _values(
     found: tuple[Survey, ...],
     weights: Mapping[str, Weights],
 ) -> Values:
-    """Means of every survey by wave under each option, added up by region; one query for each survey and bounds."""
+    """Means of every region by wave under each option, from weighted sums over the batches of each survey."""
     schemes = [catalog.weight_scheme(s.id) for s in catalog.weight_schemes if not s.published_survey_ids]
     limits = extremes(con, catalog, list(dict.fromkeys(i for scheme in schemes for i in members(scheme))))
-    sums: defaultdict[tuple[str, str, Options], defaultdict[str, FloatArray]]
-    sums = defaultdict(lambda: defaultdict(lambda: np.zeros(2)))
-    for survey, mode in product(found, BoundsMode):
-        waves = {survey.latest: LATEST} | ({survey.waves[0]: FIRST} if len(survey.waves) > 1 else {})
-        inside = f"wave in ({', '.join(map(literal, waves))})"
-        source = scored(limits, survey.survey_id, mode, {s.id: weights[s.id] for s in schemes}, inside)
-        source, measures = _measures(catalog, schemes, weights, source)
-        pairs = ", ".join(
-            f"sum(weight * {x}), sum(weight) filter (where {x} is not null)" for x in map(quoted, measures)
-        )
-        for wave, *totals in con.execute(f"select wave, {pairs} from {source} group by wave").fetchall():
-            means = np.array(totals, dtype=np.float64).reshape(-1, 2)
-            for (metric, scheme, variant, bands), pair in zip(measures.values(), means, strict=True):
-                key = (metric, waves[wave], Options(mode, scheme, variant, bands))
-                sums[key][survey.region] += np.nan_to_num(pair)
+    is_asked = _asked(con)
+    work = [
+        (con.cursor(), catalog, schemes, weights, limits, survey, wave, is_asked[survey.survey_id, wave])
+        for survey in found
+        for wave in {survey.waves[0], survey.latest}
+    ]
+    # Arrays are worked on outside the interpreter, so that surveys share the processors.
+    with ThreadPoolExecutor() as pool:
+        sums = list(pool.map(lambda arguments: _sums(*arguments), work))
+    totals: defaultdict[tuple[str, str, Options], defaultdict[str, FloatArray]]
+    totals = defaultdict(lambda: defaultdict(lambda: np.zeros(2)))
+    for (*_, survey, wave, _), made in zip(work, sums, strict=True):
+        labels = [LATEST] * (wave == survey.latest) + [FIRST] * (wave == survey.waves[0] != survey.latest)
+        for label, ((metric, options), pair) in product(labels, made.items()):
+            totals[metric, label, options][survey.region] += pair
     return {
         key: {region: total / n for region, (total, n) in regions.items() if n > 0}
-        for key, regions in sums.items()
+        for key, regions in totals.items()
     }
 
 
-def _measures(
-    catalog: Catalog, schemes: Iterable[WeightScheme], weights: Mapping[str, Weights], source: str
-) -> tuple[str, dict[str, tuple[str, str, str | None, str | None]]]:
-    """Relation with the coupled systems under each scheme, then D by every variant, then its place in the bands.
+def _asked(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, bool | None]]:
+    """(survey, wave) -> indicator -> whether it was asked; None where of some households only."""
+    not_asked = " + ".join(f"n_{reason}" for reason in NOT_ASKED)
+    found: defaultdict[tuple[str, str], dict[str, bool | None]] = defaultdict(dict)
+    for survey_id, wave, indicator, n_asked, n in con.execute(
+        f"select survey_id, wave, indicator_id, n + n_missing - ({not_asked}), n + n_missing "
+        "from harmonized.coverage"
+    ).fetchall():
+        found[survey_id, wave][indicator] = None if 0 < n_asked < n else n_asked > 0
+    return found
 
-    Returns
-    -------
-    str
-        The relation.
-    dict
-        Its columns -> metric, scheme, and variant and bands where they play a part.
+
+def _sums(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    schemes: Sequence[WeightScheme],
+    weights: Mapping[str, Weights],
+    limits: Extremes,
+    survey: Survey,
+    wave: str,
+    is_asked: Mapping[str, bool | None],
+) -> dict[tuple[str, Options], FloatArray]:
+    """Metric and options -> weighted sum of the values of a survey in a wave, and sum of their weights."""
+    names = limits.indicators
+    columns = [quoted(i) for i in names]
+    mixed = [i for i in names if is_asked[i] is None]
+    columns += [f"{asked(i)} as {quoted(f'{i} asked')}" for i in mixed]
+    reader = con.execute(
+        f"select weight, {', '.join(columns)} from {HOUSEHOLD_WAVES} where survey_id = ? and wave = ?",
+        [survey.survey_id, wave],
+    ).to_arrow_reader(BLOCK_ROWS)
+    sums: defaultdict[tuple[str, Options], FloatArray] = defaultdict(lambda: np.zeros(2))
+    for batch in reader:
+        weight = np.asarray(batch.column("weight").to_numpy(), dtype=np.float64)
+        x = np.array([floats(batch, i) for i in names], dtype=np.float64)
+        was_asked = np.array([[float(bool(is_asked[i]))] for i in names])
+        if mixed:
+            was_asked = np.repeat(was_asked, batch.num_rows, axis=1)
+            for i in mixed:
+                was_asked[names.index(i)] = floats(batch, f"{i} asked")
+        for mode in BoundsMode:
+            dimensions = _dimensions(
+                limits.scores(x, survey.survey_id, mode), was_asked, names, schemes, weights
+            )
+            for scheme, scored in zip(schemes, dimensions, strict=True):
+                for (metric, variant, bands), values, w in _measures(catalog, scheme, scored, weight):
+                    key = (metric, Options(mode, scheme.id, variant, bands))
+                    sums[key] += (w @ values, w.sum())
+    return sums
+
+
+def _dimensions(
+    z: FloatArray,
+    was_asked: FloatArray,
+    names: Sequence[str],
+    schemes: Sequence[WeightScheme],
+    weights: Mapping[str, Weights],
+) -> list[dict[str, FloatArray]]:
+    """Dimensions of n households under every scheme, as in the marts: means of the members asked and answered.
+
+    Parameters
+    ----------
+    z : ndarray, shape (p, n)
+    was_asked : ndarray, shape (p, n) or (p, 1)
+    names
+        Of the p indicators.
+    schemes, weights
+        Weights of the indicators by scheme and dimension.
+    """
+    known = ~np.isnan(z)
+    z, answered = np.where(known, z, 0.0), known.astype(np.float64)
+    scored: list[dict[str, FloatArray]] = [{} for _ in schemes]
+    for dimension in dict.fromkeys(d for scheme in schemes for d in weights[scheme.id]):
+        own = [weights[scheme.id].get(dimension, {}) for scheme in schemes]
+        rows = [names.index(i) for i in dict.fromkeys(i for part in own for i in part)]
+        w = np.array([[part.get(names[row], 0.0) for row in rows] for part in own])
+        used, wanted = w @ answered[rows], w @ was_asked[rows]
+        enough = (used > 0) & (used >= MINIMUM_ANSWERED_SHARE * wanted - ROUNDING)
+        index = np.where(enough, w @ z[rows], np.nan) / np.where(enough, used, 1.0)
+        for part, given, values in zip(scored, own, index, strict=True):
+            if given:
+                part[dimension] = values
+    return scored
+
+
+def _measures(
+    catalog: Catalog, scheme: WeightScheme, scored: Mapping[str, FloatArray], weight: FloatArray
+) -> Iterator[tuple[tuple[str, str | None, str | None], FloatArray, FloatArray]]:
+    """Metric, and variant and bands where they play a part, with values and weights of the households that have one.
+
+    The coupled systems come first, then D by every variant, then its place in the bands.
     """
     systems = catalog.coupling.systems
-    alphas = [s.alpha for s in systems]
+    u = np.array([_system(scored, scheme, catalog.metric[s.metric].column) for s in systems])
+    np.clip(u, 0.0, 1.0, out=u, where=(u > -ROUNDING) & (u < 1 + ROUNDING))
+    known = ~np.isnan(u)
+    for system, values, has_value in zip(systems, u, known, strict=True):
+        yield (system.metric, None, None), values[has_value], weight[has_value]
+    complete = known.all(axis=0)
+    u, weight = u[:, complete], weight[complete]
     degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
-    named: dict[str, tuple[str, str, str | None, str | None]] = {}
-    u, d, places = {}, {}, {}
-    for scheme in schemes:
-        own = {
-            x: quoted(dimension_column(scheme.id, x)) for x in scheme.dimensions if x in weights[scheme.id]
-        }
-        names = []
-        for system in systems:
-            name = f"u {scheme.id} {system.metric}"
-            u[name] = level(_system(own, scheme, catalog.metric[system.metric].column))
-            named[name] = (system.metric, scheme.id, None, None)
-            names.append(quoted(name))
-        for variant in catalog.coupling.variants:
-            name = f"d {scheme.id} {variant.id}"
-            d[name] = coordination_degree(names, alphas, variant.id)
-            named[name] = (degree, scheme.id, variant.id, None)
-            for grading in catalog.band_schemes:
-                place = f"{name} {grading.id}"
-                # A scheme of one band has one place.
-                steps = max(len(grading.bands) - 1, 1)
-                places[place] = f"{band(quoted(name), grading)} / {number(steps)}"
-                named[place] = (degree, scheme.id, variant.id, grading.id)
-    return extended(extended(extended(source, u), d), places), named
+    for variant in catalog.coupling.variants:
+        d = couple(u.T, [s.alpha for s in systems], variant.id).d
+        yield (degree, variant.id, None), d, weight
+        for grading in catalog.band_schemes:
+            # A scheme of one band has one place.
+            steps = max(len(grading.bands) - 1, 1)
+            yield (degree, variant.id, grading.id), classify(d, bands_of(grading)) / steps, weight
 
 
-def _system(columns: Mapping[str, str], scheme: WeightScheme, column: str) -> str:
+def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str) -> FloatArray:
     """A dimension, or the weighted total of those that enter it."""
-    if column in columns:
-        return columns[column]
-    return weighted_sum({columns.get(x, MISSING): w for x, w in scheme.dimension_weights.items()})
+    if column in scored:
+        return scored[column]
+    missing = np.full(len(next(iter(scored.values()))), np.nan)
+    parts = [w * scored.get(dimension, missing) for dimension, w in scheme.dimension_weights.items()]
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> Iterator[dict[str, Any]]:
