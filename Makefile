@@ -101,3 +101,37 @@ $(AXE): .venv/.setup-done
 
 campaign: setup       ## two hundred kills, full disks, missing permissions and cut files; takes hours
 	$(BIN)/python tests/publication/campaign.py
+
+.PHONY: test-spark spark-lock
+SPARK := .venv-spark/bin
+
+test-spark: .venv-spark/.setup-done  ## the engine Spark on a cluster of its own (as root; Debian: openjdk-17-jre-headless)
+	$(SPARK)/pytest tests/spark
+
+spark-lock: setup     ## pin the extra spark again: what it adds to requirements.lock
+	echo "--requirement requirements.lock" > requirements-spark.lock
+	$(BIN)/uv pip compile --quiet --constraint requirements.lock --extra dev --extra spark --no-header --no-annotate --no-emit-index-url pyproject.toml \
+		| grep -vxFf requirements.lock >> requirements-spark.lock
+
+.venv-spark/.setup-done: requirements-spark.lock .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-spark
+	$(BIN)/uv pip install --quiet --python $(SPARK)/python --requirements requirements-spark.lock
+	$(BIN)/uv pip install --quiet --python $(SPARK)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: test-services services-lock
+SERVICES := .venv-services/bin
+
+test-services: .venv-services/.setup-done  ## the lake and the deployment on real servers (as root; Debian: postgresql, caddy)
+	$(SERVICES)/pytest tests/services
+
+services-lock: setup  ## pin the extras lake and deployment again; DuckDB's extensions, of another author, by their hashes
+	$(BIN)/uv pip compile --quiet --constraint requirements.lock --extra dev --extra lake --extra deployment --no-header --no-annotate --no-emit-index-url --output-file requirements-services.lock pyproject.toml
+	echo "setuptools==84.2.1" >> requirements-services.lock
+	grep '^duckdb-ext' requirements-services.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements-lake.lock -
+
+.venv-services/.setup-done: requirements-services.lock requirements-lake.lock .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-services
+	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --requirements requirements-services.lock --requirements requirements-lake.lock
+	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --no-deps --no-build-isolation --editable .
+	touch $@

@@ -14,8 +14,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ from analysis.errors import (
 
 Group = tuple[Any, ...]
 Batch: TypeAlias = pa.RecordBatch | pa.Table | pd.DataFrame
+Part = TypeVar("Part")
 WeightKind = Literal["none", "frequency", "sampling"]
 MissingRows = Literal["listwise", "error"]
 
@@ -51,6 +53,15 @@ PANEL_COLUMNS = 8
 # Share of a column's length left after projection on the others, below which there is only rounding error:
 # NIST's worst polynomial (Filip) leaves 5e-8, exactly dependent columns of two million rows less than 1e-14.
 DEPENDENCE_TOLERANCE = 1e-12
+
+
+@runtime_checkable
+class Distributed(Protocol):
+    """Batches that lie in parts on several machines and are summarised there."""
+
+    def parts(self, compute: Callable[[Iterator[pa.RecordBatch]], Part]) -> Iterator[Part]:
+        """What a function gives for the batches of each part, in the order of the parts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -207,7 +218,7 @@ def triangular_factor(matrix: FloatArray) -> FloatArray:
 
 
 def summarise(
-    batches: Batch | Iterable[Batch],
+    batches: Batch | Iterable[Batch] | Distributed,
     columns: Sequence[str],
     *,
     by: Sequence[str] = (),
@@ -223,7 +234,8 @@ def summarise(
     Parameters
     ----------
     batches : table, DataFrame, or iterable of them
-        Read once, in order, by a second thread that stays one batch ahead.
+        Read once, in order, by a second thread that stays one batch ahead. Distributed batches are summarised where
+        they lie, and the summaries of the parts are merged here.
     columns : sequence of str
         Numeric or boolean columns. A null or NaN is a missing value.
     by : sequence of str
@@ -254,6 +266,14 @@ def summarise(
     empty = Summary(names, 0, 0.0, np.zeros((len(names) + 1, len(names) + 1)), kind)
     needed = list(dict.fromkeys([*names, *by, *([weights] if weights else [])]))
     total: dict[Group, Summary] = {} if by else {(): empty}
+    if isinstance(batches, Distributed):
+        summarise_part = partial(
+            summarise, columns=names, by=by, weights=weights, weight_kind=weight_kind, missing=missing
+        )
+        for part in batches.parts(summarise_part):
+            for group, summary in part.items():
+                total[group] = total[group].merge(summary) if group in total else summary
+        return {group: total[group] for group in sorted(total, key=_sort_key)}
     # On blocks this narrow more BLAS threads only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"), closing(_read_ahead(record_batches(batches))) as read:
         for batch in _joined(read, needed):

@@ -22,6 +22,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from dagster_project.checks import CHECKS
 from dagster_project.resources import Warehouse
+from engines import SPARK, engine_name, explained, in_words
 from warehouse.database import replace_rows
 from warehouse.paths import Paths
 
@@ -30,7 +31,7 @@ STATUS = {"pass": "passed", "skipped": "not_run"}
 BAD = {"error", "fail", "runtime error"}
 
 PATHS = Paths.from_environment()
-TARGET = PATHS.warehouse / "dbt"
+TARGET = PATHS.warehouse / "dbt" / engine_name()
 os.environ["WAREHOUSE_BUILD_DATABASE"] = str(PATHS.build_database)
 PLACES = (
     *("--project-dir", str(PATHS.dbt), "--profiles-dir", str(PATHS.dbt)),
@@ -103,17 +104,27 @@ def build(
     from dbt.cli.main import dbtRunner
     from dbt_common.events.functions import msg_to_dict
 
+    from engines import spark
+
     messages: list[dict[str, Any]] = []
 
     def keep(event: Any) -> None:
         if event.info.name in {"LogModelResult", "LogTestResult"}:
             messages.append(msg_to_dict(event))
 
-    models = sorted(key.path[-1] for key in context.selected_asset_keys)
+    names = [(key.path[0], key.path[-1]) for key in context.selected_asset_keys]
+    models = sorted(name for _, name in names)
+    if engine_name() == SPARK:
+        with in_words():
+            spark.prepare(warehouse.paths, names)
     done = dbtRunner(manifest=parsed(), callbacks=[keep]).invoke(
         ["build", *PLACES, *options, "--vars", json.dumps(variables), "--select", *models]
     )
     results: list[Any] = getattr(done.result, "results", [])
+    if engine_name() == SPARK and done.success:
+        nodes = [r.node for r in results if r.node.resource_type == "model"]
+        with in_words():
+            spark.show(warehouse.paths, [(n.schema, n.name, n.compiled_code) for n in nodes])
     checks = pa.Table.from_pylist(
         [{"step": context.op.name, **row} for row in check_rows(results)],
         CHECKS.insert(0, pa.field("step", pa.string())),
@@ -125,7 +136,7 @@ def build(
             project.manifest_path, translator, context, TARGET, project
         )
     if not done.success:
-        failed = [f"{r.node.name}: {r.message}" for r in results if str(r.status) in BAD]
+        failed = [f"{r.node.name}: {explained(r.message)}" for r in results if str(r.status) in BAD]
         raise dg.Failure("dbt: " + ("; ".join(failed) or str(done.exception)), allow_retries=False)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dagster_project.previews import relation_metadata
+from engines import SPARK, engine_name, in_words
 from results.tables import Computed, Result, store
 from survey.catalog import Catalog, load_catalog
 from survey.folder import SurveyFolder, list_survey_folders, load_folder
@@ -71,6 +72,18 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         with connect(self.paths.build_database, read_only) as con:
             yield con
 
+    @contextmanager
+    def computing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Where results at household grain are computed: the build database, or the engine that built its tables."""
+        if engine_name() == SPARK:
+            from engines.spark_build import spark_build
+
+            with in_words():
+                yield spark_build(self.paths).as_connection()
+        else:
+            with self.connect(read_only=True) as con:
+                yield con
+
     def query(self, sql: str, parameters: list[object] | None = None) -> pd.DataFrame:
         """Answer of a query on the build database."""
         with self.connect(read_only=True) as con:
@@ -97,6 +110,11 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
             Row count, columns and first rows, for people.
         """
         schema, table = name.split(".")
+        if engine_name() == SPARK:
+            from engines.spark_build import spark_build
+
+            with in_words():
+                result = spark_build(self.paths).keep(name, result)
         with self.connect() as con:
             store(con, name, result)
             path = self.paths.analysis / f"{table}.parquet"

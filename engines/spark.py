@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlglot
 
 from engines import EngineUnavailable
@@ -27,17 +32,21 @@ from warehouse.paths import Paths
 
 MASTER = "WAREHOUSE_SPARK_MASTER"
 """Environment variable with the cluster's address, as Spark writes it."""
-LOCAL = "local"
+LOCAL, STANDALONE = "local", "spark://"
+DEFAULT_PORT = 7077
 JAVA = 17
 """Oldest Java that this Spark runs on."""
 PARTITIONS = "spark.sql.shuffle.partitions"
+PATIENCE = "WAREHOUSE_SPARK_PATIENCE_SECONDS"
 PATIENCE_SECONDS = 60
-"""How long a cluster may have no executor before it counts as dead."""
+"""How long, unless the environment says otherwise, a cluster may have no executor before it counts as dead."""
 
 HANDED_OVER = ("raw", "reference")
 """Schemas that the models read and the build database fills."""
 ANSWERS_NEEDED_BY = "staging"
-"""The schema whose models read the answers in `raw`; they are too large to hand over for any other."""
+"""The schema whose models read the answers, `raw.<survey>__<file>`; they are too large to hand over for any other."""
+ROWS = "rows.parquet"
+"""File of a table that the driver wrote."""
 MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
 
 Name = tuple[str, str]
@@ -65,6 +74,7 @@ def session(paths: Paths) -> Any:
     # Executors run this interpreter; Spark itself would take whichever python is first on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     master = os.environ.get(MASTER, f"{LOCAL}[*]")
+    _require_master(master)
     builder = SparkSession.builder.appName("relocation warehouse").master(master)
     if master.startswith(LOCAL):
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config(
@@ -85,9 +95,60 @@ def session(paths: Paths) -> Any:
     except (PySparkException, OSError, RuntimeError) as error:
         raise EngineUnavailable(f"Spark did not start at {master}: {error}") from error
     started.sparkContext.setLogLevel("ERROR")
+    if not master.startswith(LOCAL):
+        _require_workers(started, master)
     if not started.sparkContext.getConf().contains(PARTITIONS):
         started.conf.set(PARTITIONS, str(2 * started.sparkContext.defaultParallelism))
     return started
+
+
+def _require_master(master: str) -> None:
+    """Ask a standalone master whether it is there: Spark itself would ask for a minute."""
+    if not master.startswith(STANDALONE):
+        return
+    for address in master.removeprefix(STANDALONE).split(","):
+        host, _, port = address.partition(":")
+        try:
+            socket.create_connection((host, int(port or DEFAULT_PORT)), timeout=10).close()
+            return
+        except (OSError, ValueError):
+            continue
+    raise EngineUnavailable(
+        f"no Spark master answers at {master}; start it, or correct {MASTER} (docs/engines.md says how)"
+    )
+
+
+def _executors(spark: Any) -> int:
+    # the driver counts as one
+    return int(spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size()) - 1
+
+
+def _require_workers(spark: Any, master: str) -> None:
+    """Wait for the first executor, then stop the work of a cluster that has had none for too long."""
+    patience = float(os.environ.get(PATIENCE, PATIENCE_SECONDS))
+    deadline = time.monotonic() + patience
+    while not _executors(spark):
+        if time.monotonic() > deadline:
+            spark.stop()
+            raise EngineUnavailable(
+                f"the Spark cluster at {master} gave no executor within {patience:g} s; start a worker, or free "
+                "one (docs/engines.md says how)"
+            )
+        time.sleep(1)
+    threading.Thread(target=_watch, args=(spark, patience), daemon=True).start()
+
+
+def _watch(spark: Any, patience: float) -> None:
+    """End what waits for a cluster without executors: Spark would wait for ever."""
+    last_seen = time.monotonic()
+    context = spark.sparkContext
+    while context._jsc is not None:
+        time.sleep(5)
+        if _executors(spark):
+            last_seen = time.monotonic()
+        elif time.monotonic() - last_seen > patience:
+            context._jsc.sc().cancelAllJobs("no executor")
+            return
 
 
 def folder(paths: Paths) -> Path:
@@ -129,8 +190,7 @@ def prepare(paths: Paths, models: Collection[Name]) -> None:
         for schema, table in _to_hand_over(con, {schema for schema, _ in models}):
             _hand_over(con, spark, paths, schema, table)
     for schema, table in models:
-        _forget(spark, schema, table)
-        shutil.rmtree(_location(paths, schema, table), ignore_errors=True)
+        forget(spark, paths, schema, table)
     for location in folder(paths).glob("*.db/*"):
         schema, table = location.parent.name.removesuffix(".db"), location.name
         if not spark.catalog.tableExists(f"{schema}.{table}"):
@@ -145,34 +205,44 @@ def _to_hand_over(con: duckdb.DuckDBPyConnection, building: Collection[str]) -> 
     return [
         (schema, table)
         for schema, table in found
-        if schema != "raw" or table in MODEL_INPUTS or ANSWERS_NEEDED_BY in building
+        if schema != "raw" or table in MODEL_INPUTS or ("__" in table and ANSWERS_NEEDED_BY in building)
     ]
 
 
 def _hand_over(con: duckdb.DuckDBPyConnection, spark: Any, paths: Paths, schema: str, table: str) -> None:
-    location = _location(paths, schema, table)
-    _forget(spark, schema, table)
-    shutil.rmtree(location, ignore_errors=True)
-    location.mkdir(parents=True)
+    location = _emptied(spark, paths, schema, table)
     con.execute(
         f"copy {sql.identifier(schema)}.{sql.identifier(table)} "
-        f"to {sql.text(str(location / 'handed_over.parquet'))} (format parquet, compression zstd)"
+        f"to {sql.text(str(location / ROWS))} (format parquet, compression zstd)"
     )
     _register(spark, schema, table, location)
 
 
+def keep_rows(spark: Any, paths: Paths, schema: str, table: str, rows: pa.Table) -> None:
+    """Replace a table of Spark by rows of the driver."""
+    location = _emptied(spark, paths, schema, table)
+    pq.write_table(rows, location / ROWS, compression="zstd")
+    _register(spark, schema, table, location)
+
+
+def forget(spark: Any, paths: Paths, schema: str, table: str) -> None:
+    """Remove a table or view of Spark, and its files."""
+    spark.sql(f"create database if not exists `{schema}`")
+    if spark.catalog.tableExists(f"{schema}.{table}"):
+        kind = "view" if _is_view(spark, schema, table) else "table"
+        spark.sql(f"drop {kind} `{schema}`.`{table}`")
+    shutil.rmtree(_location(paths, schema, table), ignore_errors=True)
+
+
+def _emptied(spark: Any, paths: Paths, schema: str, table: str) -> Path:
+    forget(spark, paths, schema, table)
+    location = _location(paths, schema, table)
+    location.mkdir(parents=True)
+    return location
+
+
 def _location(paths: Paths, schema: str, table: str) -> Path:
     return folder(paths) / f"{schema}.db" / table
-
-
-def _forget(spark: Any, schema: str, table: str) -> None:
-    spark.sql(f"create database if not exists `{schema}`")
-    kind = (
-        "view"
-        if spark.catalog.tableExists(f"{schema}.{table}") and _is_view(spark, schema, table)
-        else "table"
-    )
-    spark.sql(f"drop {kind} if exists `{schema}`.`{table}`")
 
 
 def _is_view(spark: Any, schema: str, table: str) -> bool:
@@ -182,6 +252,11 @@ def _is_view(spark: Any, schema: str, table: str) -> bool:
 def _register(spark: Any, schema: str, table: str, location: Path) -> None:
     spark.sql(f"create database if not exists `{schema}`")
     spark.sql(f"create table `{schema}`.`{table}` using parquet location '{location.as_uri()}'")
+
+
+def rows_of(paths: Paths, schema: str, table: str) -> str:
+    """SELECT of DuckDB that reads a table of Spark."""
+    return f"select * from read_parquet({sql.text(str(_location(paths, schema, table) / '*.parquet'))})"
 
 
 def show(paths: Paths, models: Iterable[tuple[str, str, str]]) -> None:
@@ -201,8 +276,7 @@ def show(paths: Paths, models: Iterable[tuple[str, str, str]]) -> None:
             if _is_view(spark, schema, name):
                 select = sqlglot.transpile(query, read="spark", write="duckdb")[0]
             else:
-                files = _location(paths, schema, name) / "*.parquet"
-                select = f"select * from read_parquet({sql.text(str(files))})"
+                select = rows_of(paths, schema, name)
             for kind in con.execute(
                 "select lower(table_type) from information_schema.tables where table_schema = ? and table_name = ?",
                 [schema, name],

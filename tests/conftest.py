@@ -5,11 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from warehouse.paths import CHECKOUT
+
+# `make test-services` and `make test-spark` run them in environments of their own
+NEEDS = {"services": "duckdb_extension_ducklake", "spark": "pyspark"}
+collect_ignore = [folder for folder, library in NEEDS.items() if not find_spec(library)]
 
 
 @pytest.fixture(scope="session", autouse=True)

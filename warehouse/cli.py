@@ -40,13 +40,19 @@ SURVEYS = Annotated[list[str] | None, typer.Option("--survey", help="Only this s
 def refresh(
     survey: SURVEYS = None,
     force: Annotated[bool, typer.Option(help="Rebuild even where nothing changed.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="duckdb, or spark for more than one machine; see docs/engines.md.")
+    ] = None,
 ) -> None:
     """Receive what changed, rebuild what depends on it, publish."""
+    from engines import VARIABLE, UnknownEngine, engine_name
     from warehouse.refresh import UnknownSurvey
     from warehouse.refresh import refresh as run
 
     paths = Paths.from_environment()
     try:
+        # every part of this process asks the environment
+        os.environ[VARIABLE] = engine_name(engine)
         with out.status("looking for changes") as status:
 
             def tell(text: str) -> None:
@@ -54,7 +60,7 @@ def refresh(
                 status.update(text)
 
             outcome = run(paths, survey or (), force, tell)
-    except UnknownSurvey as error:
+    except (UnknownSurvey, UnknownEngine) as error:
         err.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
     for survey_id, problems in outcome.refused.items():
@@ -63,7 +69,7 @@ def refresh(
             err.print(f"  {problem}", highlight=False, markup=False)
     if outcome.failure:
         err.print("[red]not published; the version before stays:[/red]")
-        err.print(outcome.failure, highlight=False, markup=False)
+        err.print(outcome.failure, highlight=False, markup=False, soft_wrap=True)
     if outcome.is_published:
         out.print(f"published: {paths.published}")
     raise typer.Exit(outcome.exit_code)

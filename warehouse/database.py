@@ -69,11 +69,12 @@ def drop_view(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> None:
         con.execute(f"drop view {quoted(schema)}.{quoted(name)}")
 
 
-def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
-    """Whether a table or view is there."""
+def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str, *, with_views: bool = True) -> bool:
+    """Whether a table is there, or a view where these count."""
     found = con.execute(
-        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",
-        [schema, name],
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ? "
+        "and (? or table_type <> 'VIEW')",
+        [schema, name, with_views],
     ).fetchone()
     return bool(found and found[0])
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engines import EngineUnavailable, require_engine
 from warehouse.lake.catalog import Lake, LakeError
 from warehouse.paths import CHECKOUT, Paths
 from warehouse.recovery import is_damaged, is_intact, start_over
@@ -94,7 +95,8 @@ def refresh(
         lake = Lake.from_environment()
         if lake is not None:
             lake.check()
-    except LakeError as error:
+        require_engine(paths)
+    except (LakeError, EngineUnavailable) as error:
         return _not_published(paths, wanted, str(error))
     if is_damaged(paths):
         progress("the build database was damaged or lost, and is built anew from the surveys")

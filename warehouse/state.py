@@ -15,14 +15,24 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from engines import DUCKDB, engine_name
 from warehouse.paths import CHECKOUT, Paths
 
 CODE = (
-    *("analysis", "dagster_project", "engines", "expectations", "publication", "results", "survey", "warehouse"),
+    *(
+        "analysis",
+        "dagster_project",
+        "engines",
+        "expectations",
+        "publication",
+        "results",
+        "survey",
+        "warehouse",
+    ),
     *("dbt/models", "dbt/macros", "dbt/tests"),
 )
 """Folders whose Python, SQL and YAML decide the numbers."""
-CODE_INPUT, DECLARED_INPUT = "the code", "the catalog or the literature"
+CODE_INPUT, DECLARED_INPUT, ENGINE_INPUT = "the code", "the catalog or the literature", "the engine"
 """Names of the inputs that all surveys share."""
 SUFFIXES = {".py", ".sql", ".yml", ".html", ".css", ".js", ".j2"}
 NOT_READ = {".md", ".part"}
@@ -149,8 +159,10 @@ def survey_inputs(paths: Paths) -> dict[str, dict[str, str]]:
 
 
 def shared_inputs(paths: Paths) -> dict[str, str]:
-    """sha256 of the code, and of the catalog and literature: what all surveys share."""
-    return {CODE_INPUT: code_digest(), DECLARED_INPUT: declared_digest(paths)}
+    """sha256 of the code, and of the catalog and literature, and the engine: what all surveys share."""
+    engine = engine_name()
+    other = {} if engine == DUCKDB else {ENGINE_INPUT: engine}
+    return {CODE_INPUT: code_digest(), DECLARED_INPUT: declared_digest(paths), **other}
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -38,9 +38,9 @@ order by m.member_order
     {{ return(catalog_rows(query)) }}
 {%- endmacro %}
 
-{#- SELECTs compiled from the crosswalks, of the surveys to rebuild. -#}
+{#- SELECTs compiled from the crosswalks, of the surveys to rebuild: all where the engine rebuilds the table. -#}
 {% macro compiled_selects() -%}
-    {%- set surveys = var('survey_ids') -%}
+    {%- set surveys = var('survey_ids') if rebuilt_by_survey() == 'incremental' else [] -%}
     {%- set query -%}
 select survey_id, wave, sql
 from raw.compiled_selects

@@ -13,3 +13,16 @@
 {% macro spark__rebuilt_by_survey() -%}
     {{ return('table') }}
 {%- endmacro %}
+
+{#- Text of any length: the generic name for it differs by engine. -#}
+{% macro text_type() -%}
+    {{ return(adapter.dispatch('text_type')()) }}
+{%- endmacro %}
+
+{% macro default__text_type() -%}
+    {{ return('varchar') }}
+{%- endmacro %}
+
+{% macro spark__text_type() -%}
+    {{ return('string') }}
+{%- endmacro %}

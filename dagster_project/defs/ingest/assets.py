@@ -15,6 +15,7 @@ from dagster_project.arrival import Arrival, receive
 from dagster_project.partitions import surveys
 from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
+from engines import engine_name
 from survey.catalog import catalog_tables
 from survey.folder import SurveyFolder
 from survey.literature import literature_tables, load_literature
@@ -181,7 +182,7 @@ MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
 )  # fmt: skip
 def model_input_tables(warehouse: Warehouse) -> Iterator[Any]:
     """What the dbt models read to write their SQL."""
-    tables = model_inputs(warehouse.accepted_folders(), warehouse.catalog)
+    tables = model_inputs(warehouse.accepted_folders(), warehouse.catalog, dialect=engine_name())
     warehouse.store("raw", tables)
     for name in MODEL_INPUTS:
         yield dg.MaterializeResult(asset_key=["raw", name], metadata=table_metadata(tables[name]))

@@ -2,6 +2,7 @@
     A branch for each indicator reads one column only; missing values come from where the reason is kept. -#}
 {{ config(materialized='view') }}
 {%- set households = ref('households') %}
+{%- set no_text = 'cast(null as ' ~ text_type() ~ ')' %}
 {%- set one_reason = is_missing_for_one_reason('coverage') %}
 
 {% for i in indicators() %}
@@ -11,10 +12,10 @@ select
     {% if i.type == 'category' -%}
         cast(null as double) as value, {{ adapter.quote(i.indicator_id) }} as code,
     {%- else -%}
-        {{ adapter.quote(i.indicator_id) }} as value, cast(null as varchar) as code,
+        {{ adapter.quote(i.indicator_id) }} as value, {{ no_text }} as code,
     {%- endif %}
-    {{ "'" ~ i.unit ~ "'" if i.unit is not none else 'cast(null as varchar)' }} as unit,
-    cast(null as varchar) as missing_reason
+    {{ "'" ~ i.unit ~ "'" if i.unit is not none else no_text }} as unit,
+    {{ no_text }} as missing_reason
 from {{ households }}
 where {{ adapter.quote(i.indicator_id) }} is not null
 union all
@@ -23,7 +24,7 @@ select
     {{ household_keys('missing.') }},
     missing.indicator_id,
     cast(null as double) as value,
-    cast(null as varchar) as code,
+    {{ no_text }} as code,
     indicators.unit,
     missing.missing_reason
 from {{ ref('missing_reasons') }} as missing
@@ -33,7 +34,7 @@ select
     {{ household_keys('households.') }},
     coverage.indicator_id,
     cast(null as double) as value,
-    cast(null as varchar) as code,
+    {{ no_text }} as code,
     indicators.unit,
     {{ the_reason('coverage') }} as missing_reason
 from {{ households }} as households

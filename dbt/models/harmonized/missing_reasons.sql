@@ -8,7 +8,7 @@
 select
     {{ household_keys('household_waves.') }},
     coverage.indicator_id,
-    cast(household_waves.{{ adapter.quote(i.indicator_id ~ '__missing') }} as varchar) as missing_reason
+    cast(household_waves.{{ adapter.quote(i.indicator_id ~ '__missing') }} as {{ text_type() }}) as missing_reason
 from {{ household_waves }} as household_waves
 inner join {{ coverage }} as coverage
     on
