@@ -116,8 +116,8 @@ def _analyst_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [
         row[0]
         for row in con.execute(
-            "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'analyst'"
-            " EXCEPT SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+            "SELECT schema_name || '.' || table_name FROM duckdb_columns() WHERE database_name = 'analyst'"
+            " EXCEPT SELECT schema_name || '.' || table_name FROM duckdb_columns()"
             " WHERE database_name = current_database() ORDER BY ALL"
         ).fetchall()
     ] or [""]

@@ -51,7 +51,7 @@ def contents(published):
         assert found == {name: file["sha256"] for name, file in said.items()}
         with duckdb.connect(str(edition / "warehouse.duckdb"), read_only=True) as con:
             for (name,) in con.execute(
-                "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT internal"
+                "SELECT DISTINCT schema_name || '.' || table_name FROM duckdb_columns() WHERE NOT internal"
             ).fetchall():
                 con.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {name}").fetchall()
     return {name: table["content_checksum"] for name, table in manifest["tables"].items()}

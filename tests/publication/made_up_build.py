@@ -33,6 +33,7 @@ DOMAINS = {
     "covariance": ["classical", "hc3"],
     "band_from": ["band_a", "band_b"],
     "band_to": ["band_a", "band_b"],
+    "stat_id": [f"stat_{k}" for k in range(1, 13)],
 }
 
 
@@ -78,12 +79,18 @@ def contract() -> Contract:
 
 LONG = {
     "harmonized.indicator_values": "i.indicator_id, land_area AS value, livelihood AS code, i.unit,"
-    " 'blank' AS missing_reason",
+    " 'blank' AS missing_reason FROM harmonized.households h CROSS JOIN reference.indicators i",
     "capital.household_indicators": "i.indicator_id, 'natural' AS dimension, 'pooled' AS bounds, trust AS value,"
-    " trust / 5 AS value_normalised, 1.0::DOUBLE AS lower_bound, 5.0::DOUBLE AS upper_bound",
-    "integration.household_items": "i.indicator_id, 'cultural' AS dimension, friends AS item, friends / 5 AS score",
+    " trust / 5 AS value_normalised, 1.0::DOUBLE AS lower_bound, 5.0::DOUBLE AS upper_bound"
+    " FROM harmonized.households h CROSS JOIN reference.indicators i",
+    "integration.household_items": "i.indicator_id, 'cultural' AS dimension, friends AS item, friends / 5 AS score"
+    " FROM harmonized.households h CROSS JOIN reference.indicators i",
+    "analysis.coupling_coordination": "h.scheme, variant, 'a' AS band_scheme, h.weight, total AS u1, stability AS u2,"
+    " total AS c, total AS t, stability AS d, 'band_a' AS band, 'synchronous' AS lag_type FROM"
+    " (FROM capital.household_capitals QUALIFY row_number() OVER (PARTITION BY survey_id, household_id, wave, scheme"
+    " ORDER BY bounds) = 1) h CROSS JOIN (VALUES ('variant_a'), ('variant_b')) v (variant)",
 }
-"""Views over the wide table: what each says beside the household."""
+"""Views over the tables of households: what each says beside the household."""
 
 
 def small_contract() -> Contract:
@@ -94,20 +101,19 @@ def small_contract() -> Contract:
 
 def build(path: Path, seed: int = 1) -> Path:
     """Write a build database that passes the audit; another seed gives other values."""
-    rng = random.Random(seed)
     with duckdb.connect(str(path)) as con:
         for table in (t for t in contract() if not t.is_view):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name(table.schema)}")
             columns = ", ".join(f"{sql.name(c.name)} {c.type}" for c in table.columns)
             con.execute(f"CREATE TABLE {sql.name(table.schema, table.name)} ({columns})")
-            rows = _rows(table, rng)
+            rows = _rows(table, random.Random(f"{seed} {table.full_name}"))
             con.register("rows", pa.Table.from_pylist(rows))
             names = ", ".join(map(sql.name, table.column_names))
             con.execute(f"INSERT INTO {sql.name(table.schema, table.name)} SELECT {names} FROM rows")
         for view, columns in LONG.items():
             con.execute(
                 f"CREATE VIEW {view} AS SELECT survey_id, household_id, wave, wave_order, region, site_id,"
-                f" h.is_synthetic, {columns} FROM harmonized.households h CROSS JOIN reference.indicators i"
+                f" h.is_synthetic, {columns}"
             )
         con.execute(
             "UPDATE reference.indicators SET is_sensitive = false, system = CASE indicator_id"
