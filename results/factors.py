@@ -9,7 +9,7 @@ Households that answered none of the items are left out; what becomes of a singl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -24,19 +24,18 @@ from analysis.errors import AnalysisError
 from analysis.factors import (
     Adequacy,
     Alignment,
+    CompositeOrder,
     FactorSolution,
     adequacy,
-    composite_of_factors,
     congruence,
     factor,
-    factor_scores,
     parallel_analysis,
-    percent,
 )
 from analysis.reliability import alpha_interval, cronbach_alpha
 from analysis.summary import Summary, summarise
-from results.households import BATCH_ROWS, HOUSEHOLD_WAVES, KEYS, Survey, asked, matrix, surveys
-from results.tables import conform
+from results.formulas import MISSING, extended, literal, number, score, weighted_sum
+from results.households import BATCH_ROWS, HOUSEHOLD_WAVES, Survey, asked, matrix, surveys
+from results.tables import Computed, Result, computed, conform
 from survey.catalog import Catalog, FactorModel, Item
 from warehouse.database import quoted
 
@@ -48,21 +47,60 @@ BOOTSTRAP_ROWS = 20_000
 
 COMPOSITE = "composite"
 
+HOUSEHOLDS = "harmonized.households"
+"""Households as published, so that scores can stay a view over them."""
+
+ONLY_FACTORS = ("n_factors", "kmo", "bartlett", "df", "p", "n_factors_parallel")
+"""Columns that a scale, which is not factored, leaves empty."""
+
 CONGRUENCE_VERDICTS = ((0.95, "equal"), (0.85, "fair"), (-1.0, "poor"))
 """Lorenzo-Seva and ten Berge (2006)."""
 
 
+POOLED, LATEST = "pooled", "latest"
+"""`survey_id` and wave of the surveys that asked all items alike, taken together in their latest waves."""
+
+ALIKE = frozenset({"identical", "compatible"})
+"""Verdicts of the crosswalk under which answers of two surveys may stand in one column."""
+
+
 @dataclass(frozen=True)
 class Sample:
-    """A survey in one wave."""
+    """A survey in one wave, or several in their latest."""
 
-    survey: Survey
+    surveys: tuple[Survey, ...]
     wave: str
+
+    @property
+    def survey_id(self) -> str:
+        """The survey, or `pooled`."""
+        return self.surveys[0].survey_id if len(self.surveys) == 1 else POOLED
+
+    @property
+    def region(self) -> str:
+        """The region, or `pooled`."""
+        return self.surveys[0].region if len(self.surveys) == 1 else POOLED
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether any survey is made up."""
+        return any(survey.is_synthetic for survey in self.surveys)
 
     @property
     def name(self) -> str:
         """What congruence tables call it."""
-        return f"{self.survey.survey_id} {self.wave}"
+        return f"{self.survey_id} {self.wave}"
+
+    @property
+    def waves(self) -> tuple[tuple[str, str], ...]:
+        """Surveys with the wave taken of each."""
+        return tuple((s.survey_id, s.latest if self.wave == LATEST else self.wave) for s in self.surveys)
+
+    @property
+    def rows(self) -> str:
+        """SQL condition on its households."""
+        pairs = (f"({literal(survey_id)}, {literal(wave)})" for survey_id, wave in self.waves)
+        return f"(survey_id, wave) in ({', '.join(pairs)})"
 
 
 @dataclass(frozen=True)
@@ -79,7 +117,7 @@ class Fitted:
     factors: tuple[str, ...]
 
 
-def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Result]:
     """Fit every factor model and scale where all its items were asked.
 
     Parameters
@@ -95,15 +133,17 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Ta
         `factor_diagnostics`, `factor_variance`, `factor_loadings`, `factor_scores` and `factor_congruence` of the
         schema `analysis`.
     """
-    answered = asked(con)
-    samples = [Sample(survey, wave) for survey in surveys(con) for wave in survey.waves]
+    answered, verdicts = asked(con), _verdicts(con)
+    found = surveys(con)
+    samples = [Sample((survey,), wave) for survey in found for wave in survey.waves]
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    scores = []
+    scored: list[Fitted] = []
     for model in catalog.factor_models:
         fits: dict[Sample, Fitted | str] = {}
-        for sample in samples:
-            items = {i.indicator for i in model.items}
-            available = answered[sample.survey.survey_id, sample.wave]
+        items = {i.indicator for i in model.items}
+        pooled = _pooled(found, items, verdicts)
+        for sample in [*samples, *([pooled] if isinstance(pooled, Sample) else [])]:
+            available = frozenset.intersection(*(answered[key] for key in sample.waves))
             if not items & available:
                 continue
             if absent := items - available:
@@ -120,17 +160,68 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Ta
             rows["factor_diagnostics"].append(reliability | _diagnostics(fitted))
             rows["factor_variance"] += _variance(fitted)
             rows["factor_loadings"] += _loadings(fitted)
-            scores.append(_scores(con, catalog, fitted))
+            if sample is not pooled:
+                scored.append(fitted)
+        if isinstance(pooled, str):
+            rows["factor_diagnostics"].append(
+                _not_pooled(found, model.id, len(items), model.missing_policy, pooled)
+            )
         rows["factor_congruence"] += _congruence(model, fits, answered)
     for scale in catalog.scales:
         items_ = catalog.scale_items(scale)
-        for sample in samples:
-            if {i.indicator for i in items_} <= answered[sample.survey.survey_id, sample.wave]:
+        names_ = {i.indicator for i in items_}
+        pooled = _pooled(found, names_, verdicts)
+        for sample in [*samples, *([pooled] if isinstance(pooled, Sample) else [])]:
+            if all(names_ <= answered[key] for key in sample.waves):
                 rows["factor_diagnostics"].append(_reliability(con, catalog, scale.id, items_, sample))
+        if isinstance(pooled, str):
+            rows["factor_diagnostics"].append(_not_pooled(found, scale.id, len(names_), "listwise", pooled))
     names = ("factor_diagnostics", "factor_variance", "factor_loadings", "factor_congruence")
     return {
         **{name: conform(f"analysis.{name}", rows[name]) for name in names},
-        "factor_scores": conform("analysis.factor_scores", pa.concat_tables(scores) if scores else []),
+        "factor_scores": _scores(con, catalog, scored),
+    }
+
+
+def _verdicts(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
+    """(survey, wave) -> answered indicator -> verdict of the crosswalk."""
+    verdicts: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for survey_id, wave, indicator, status in con.execute(
+        "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"
+    ).fetchall():
+        verdicts[survey_id, wave][indicator] = status
+    return verdicts
+
+
+def _pooled(
+    found: Sequence[Survey], items: Set[str], verdicts: Mapping[tuple[str, str], Mapping[str, str]]
+) -> Sample | str:
+    """Surveys that asked all items alike, or the reason why there are not two."""
+    alike = tuple(
+        s for s in found if all(verdicts[s.survey_id, s.latest].get(item) in ALIKE for item in items)
+    )
+    if len(alike) > 1:
+        return Sample(alike, LATEST)
+    names = ", ".join(s.survey_id for s in alike) or "none"
+    return (
+        f"not pooled: two surveys are needed that asked all items alike in their latest wave; found: {names}"
+    )
+
+
+def _not_pooled(found: Sequence[Survey], name: str, n_items: int, policy: str, reason: str) -> dict[str, Any]:
+    empty = ("alpha", "alpha_standardised", "alpha_ci_low", "alpha_ci_high")
+    return {
+        "survey_id": POOLED,
+        "model": name,
+        "wave": LATEST,
+        "sample": SAMPLE,
+        "is_synthetic": any(s.is_synthetic for s in found),
+        "region": POOLED,
+        "missing_policy": policy,
+        "n": 0,
+        "n_items": n_items,
+        **dict.fromkeys((*empty, *ONLY_FACTORS)),
+        "reason": reason,
     }
 
 
@@ -146,9 +237,8 @@ def _batches(
     items: Sequence[Item],
     policy: str,
     sample: Sample,
-    keys: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:
-    """Oriented items of a sample under a missing policy, with the keys asked for."""
+    """Oriented items of a sample under a missing policy."""
     mean_filled = policy == "mean"
     columns = [
         f"{f'coalesce({x}, avg({x}) over ())' if mean_filled else x} as {quoted(item.indicator)}"
@@ -156,12 +246,10 @@ def _batches(
         for x in [oriented(catalog, item, quoted(item.indicator))]
     ]
     any_answer = f"coalesce({', '.join(quoted(i.indicator) for i in items)}) is not null"
-    reader = con.execute(
-        f"select {', '.join([*keys, *columns])} from {HOUSEHOLD_WAVES} "
-        f"where survey_id = ? and wave = ? and {any_answer} order by household_id",
-        [sample.survey.survey_id, sample.wave],
+    yield from con.execute(
+        f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} where {sample.rows} and {any_answer} "
+        "order by survey_id, household_id"
     ).to_arrow_reader(BATCH_ROWS)
-    yield from reader
 
 
 def _fit(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: FactorModel, sample: Sample) -> Fitted:
@@ -192,11 +280,11 @@ def named_components(
 
 def _head(model: str, sample: Sample) -> dict[str, Any]:
     return {
-        "survey_id": sample.survey.survey_id,
+        "survey_id": sample.survey_id,
         "model": model,
         "wave": sample.wave,
         "sample": SAMPLE,
-        "is_synthetic": sample.survey.is_synthetic,
+        "is_synthetic": sample.is_synthetic,
     }
 
 
@@ -221,9 +309,10 @@ def _reliability(
 ) -> dict[str, Any]:
     """Alpha of a set of items; what a factor analysis adds stays empty."""
     names = [item.indicator for item in items]
-    summary = summarise(_batches(con, catalog, items, policy, sample), names)[()]
-    alpha = standardised = low = high = reason = None
+    n, alpha, standardised, low, high, reason = 0, None, None, None, None, None
     try:
+        summary = summarise(_batches(con, catalog, items, policy, sample), names)[()]
+        n = summary.n
         result = cronbach_alpha(summary.covariance())
         alpha, standardised = result.raw, result.standardised
         if summary.n <= BOOTSTRAP_ROWS:
@@ -234,15 +323,15 @@ def _reliability(
         reason = str(error)
     return {
         **_head(name, sample),
-        "region": sample.survey.region,
+        "region": sample.region,
         "missing_policy": policy,
-        "n": summary.n,
+        "n": n,
         "n_items": len(items),
         "alpha": alpha,
         "alpha_standardised": standardised,
         "alpha_ci_low": low,
         "alpha_ci_high": high,
-        **dict.fromkeys(("n_factors", "kmo", "bartlett", "df", "p", "n_factors_parallel")),
+        **dict.fromkeys(ONLY_FACTORS),
         "reason": reason,
     }
 
@@ -295,39 +384,57 @@ def _loadings(fit: Fitted) -> Iterator[dict[str, Any]]:
             }
 
 
-def _scores(con: duckdb.DuckDBPyConnection, catalog: Catalog, fit: Fitted) -> pa.Table:
-    """Scores of the factors and of the composite, one row each."""
-    names = [item.indicator for item in fit.model.items]
-    keys: list[pa.RecordBatch] = []
-    parts: list[FloatArray] = []
-    for batch in _batches(con, catalog, fit.model.items, fit.model.missing_policy, fit.sample, KEYS):
-        keys.append(batch.select(list(KEYS)))
-        items = matrix(pa.Table.from_batches([batch]), names)
-        coefficients = fit.solution.score_coefficients[:, list(fit.order)]
-        parts.append(factor_scores(items, fit.summary.mean(), fit.summary.sd(), coefficients))
-    table, scores = pa.Table.from_batches(keys), np.vstack(parts)
-    weights = _composite_weights(fit)
-    used = [fit.factors.index(name) for name in weights]
-    explained = fit.solution.explained[list(fit.order)]
-    composite = scores[:, used] @ np.array(list(weights.values()))
-    composite_percent = composite_of_factors(scores, explained, used, order=fit.model.composite.rescale)
-    columns = [(COMPOSITE, 0, composite, composite_percent)]
-    percents = percent(scores)
-    columns += [(name, k + 1, scores[:, k], percents[:, k]) for k, name in enumerate(fit.factors)]
-    n = table.num_rows
-    return pa.concat_tables(
-        pa.table(
-            {
-                **{key: table[key] for key in KEYS},
-                "model": pa.repeat(fit.model.id, n),
-                "factor": pa.repeat(name, n),
-                "factor_order": pa.repeat(order, n),
-                "score": pa.array(score),
-                "percent_score": pa.array(percent_score),
-            }
-        )
-        for name, order, score, percent_score in columns
+def _scores(con: duckdb.DuckDBPyConnection, catalog: Catalog, fits: Sequence[Fitted]) -> Computed:
+    """Scores of the factors and of the composite, one row each, as the fitted models give them."""
+    parts = [f"select * from {_score_rows(con, catalog, fit)}" for fit in fits]
+    absent = {"model": literal(""), "factor": literal(""), "factor_order": "0", "score": MISSING}
+    nobody = extended(f"(select * from {HOUSEHOLDS} where false)", {**absent, "percent_score": MISSING})
+    return computed(
+        "analysis.factor_scores", f"({' union all by name '.join(parts)})" if parts else nobody, is_view=True
     )
+
+
+def _score_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog, fit: Fitted) -> str:
+    """SQL of the households of a sample with their scores Z R^-1 L, in standard units and in percent."""
+    model, weights = fit.model, _composite_weights(fit)
+    any_answer = f"coalesce({', '.join(quoted(i.indicator) for i in model.items)}) is not null"
+    standardised = {}
+    for item, mean, sd in zip(model.items, fit.summary.mean(), fit.summary.sd(), strict=True):
+        z = f"({oriented(catalog, item, quoted(item.indicator))} - {number(mean)}) / {number(sd)}"
+        # A blank that counts as the mean has no deviation from it.
+        standardised[f"z {item.indicator}"] = f"coalesce({z}, 0.0)" if model.missing_policy == "mean" else z
+    households = f"(select * from {HOUSEHOLDS} where {fit.sample.rows} and {any_answer})"
+    raw = {
+        f"raw {name}": weighted_sum(dict(zip(map(quoted, standardised), coefficients, strict=True)))
+        for name, coefficients in zip(
+            fit.factors, fit.solution.score_coefficients.T[list(fit.order)], strict=True
+        )
+    }
+    composite = {f"raw {COMPOSITE}": weighted_sum({quoted(f"raw {name}"): w for name, w in weights.items()})}
+    source = extended(extended(extended(households, standardised), raw), composite)
+    names = (COMPOSITE, *fit.factors)
+    extremes = con.execute(
+        f"select {', '.join(f'min({x}), max({x})' for x in (quoted(f'raw {name}') for name in names))} from {source}"
+    ).fetchone()
+    ends = np.array(extremes, dtype=np.float64).reshape(-1, 2)
+    # A score that does not vary has no place between its ends.
+    percents = {
+        f"percent {name}": score(quoted(f"raw {name}"), low, high, is_cost=False, is_inside=True)
+        for name, (low, high) in zip(names, ends, strict=True)
+    }
+    source = extended(source, percents)
+    if CompositeOrder(model.composite.rescale) is CompositeOrder.RESCALE_THEN_WEIGHT:
+        whole = weighted_sum({quoted(f"percent {name}"): w for name, w in weights.items()})
+        source = f"(select * replace ({whole} as {quoted(f'percent {COMPOSITE}')}) from {source})"
+    listed = ", ".join(f"({literal(name)}, {order})" for order, name in enumerate(names))
+    crossed = f"({source} as scored cross join (values {listed}) as factors (factor, factor_order))"
+
+    def by_factor(prefix: str) -> str:
+        whens = " ".join(f"when {literal(name)} then {quoted(f'{prefix} {name}')}" for name in names)
+        return f"case factor {whens} end"
+
+    columns = {"score": by_factor("raw"), "percent_score": f"100.0 * {by_factor('percent')}"}
+    return extended(crossed, {"model": literal(model.id), **columns})
 
 
 def _congruence(
@@ -347,7 +454,7 @@ def _congruence(
                 phi = dict(zip(a.factors, values.tolist(), strict=True))
             else:
                 reasons = [f"{first.shape[1]} and {second.shape[1]} factors were kept"]
-        shared = items.intersection(*(answered[s.survey.survey_id, s.wave] for s in (sample_a, sample_b)))
+        shared = items.intersection(*(answered[key] for key in (*sample_a.waves, *sample_b.waves)))
         for named in phi or [f.id for f in model.factors]:
             value = phi.get(named)
             verdicts = (v for cut, v in CONGRUENCE_VERDICTS if value is not None and value >= cut)
@@ -356,7 +463,7 @@ def _congruence(
                 "sample_a": sample_a.name,
                 "sample_b": sample_b.name,
                 "factor": named,
-                "is_synthetic": sample_a.survey.is_synthetic or sample_b.survey.is_synthetic,
+                "is_synthetic": sample_a.is_synthetic or sample_b.is_synthetic,
                 "phi": value,
                 "n_items": len(shared),
                 "verdict": next(verdicts, "not_testable"),

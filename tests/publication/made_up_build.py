@@ -77,22 +77,6 @@ def contract() -> Contract:
     return load_contract(TABLES, INDICATORS)
 
 
-LONG = {
-    "harmonized.indicator_values": "i.indicator_id, land_area AS value, livelihood AS code, i.unit,"
-    " 'blank' AS missing_reason FROM harmonized.households h CROSS JOIN reference.indicators i",
-    "capital.household_indicators": "i.indicator_id, 'natural' AS dimension, 'pooled' AS bounds, trust AS value,"
-    " trust / 5 AS value_normalised, 1.0::DOUBLE AS lower_bound, 5.0::DOUBLE AS upper_bound"
-    " FROM harmonized.households h CROSS JOIN reference.indicators i",
-    "integration.household_items": "i.indicator_id, 'cultural' AS dimension, friends AS item, friends / 5 AS score"
-    " FROM harmonized.households h CROSS JOIN reference.indicators i",
-    "analysis.coupling_coordination": "h.scheme, variant, 'a' AS band_scheme, h.weight, total AS u1, stability AS u2,"
-    " total AS c, total AS t, stability AS d, 'band_a' AS band, 'synchronous' AS lag_type FROM"
-    " (FROM capital.household_capitals QUALIFY row_number() OVER (PARTITION BY survey_id, household_id, wave, scheme"
-    " ORDER BY bounds) = 1) h CROSS JOIN (VALUES ('variant_a'), ('variant_b')) v (variant)",
-}
-"""Views over the tables of households: what each says beside the household."""
-
-
 def small_contract() -> Contract:
     """Few tables, for tests that publish many times."""
     full = contract()
@@ -110,11 +94,8 @@ def build(path: Path, seed: int = 1) -> Path:
             con.register("rows", pa.Table.from_pylist(rows))
             names = ", ".join(map(sql.name, table.column_names))
             con.execute(f"INSERT INTO {sql.name(table.schema, table.name)} SELECT {names} FROM rows")
-        for view, columns in LONG.items():
-            con.execute(
-                f"CREATE VIEW {view} AS SELECT survey_id, household_id, wave, wave_order, region, site_id,"
-                f" h.is_synthetic, {columns}"
-            )
+        for table in (t for t in contract() if t.is_view):
+            con.execute(f"CREATE VIEW {table.full_name} AS {_view(table)}")
         con.execute(
             "UPDATE reference.indicators SET is_sensitive = false, system = CASE indicator_id"
             " WHEN 'land_area' THEN 'capital' WHEN 'trust' THEN 'stability'"
@@ -155,6 +136,30 @@ def _rows(table: Table, rng: random.Random) -> list[dict[str, object]]:
         {c.name: _value(c, rng) for c in table.columns} | dict(zip(table.key, values, strict=True))
         for values in combinations
     ]
+
+
+def _view(table: Table) -> str:
+    """SQL of a view over the wide table: a row for each combination of what its key has beside the household."""
+    households = {c.name for c in contract()["harmonized.households"].columns}
+    others = [c for c in table.columns if c.name in table.key and c.name not in households]
+    joins = "".join(
+        f" CROSS JOIN (VALUES {', '.join(f'({sql.text(str(v))})' for v in _domain(c))}) AS {c.name}_s ({c.name})"
+        for c in others
+    )
+    columns = ", ".join(c.name if c in others else _expression(c, households) for c in table.columns)
+    return f"SELECT {columns} FROM harmonized.households{joins}"
+
+
+def _expression(column: Column, of_household: set[str]) -> str:
+    if column.name in of_household:
+        return column.name
+    if column.type == "DOUBLE":
+        low = 0 if column.minimum is None else column.minimum
+        high = low + 1 if column.maximum is None else column.maximum
+        spread = f"hash(survey_id, household_id, wave, {sql.text(column.name)}) % 1000 / 999.0"
+        return f"({low} + ({high - low}) * {spread})::DOUBLE AS {column.name}"
+    value = 1 if column.type == "INTEGER" else str(_domain(column)[0])
+    return f"{sql.text(str(value))}::{column.type} AS {column.name}"
 
 
 def _domain(column: Column) -> list[object]:

@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from invented_surveys import build
+from invented_surveys import build, stored
 
 from results.factors import COMPOSITE, factors
 from survey.catalog import Catalog, FactorModel
@@ -15,7 +15,7 @@ Tables = dict[str, pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def tables(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Tables:
-    return {name: table.to_pandas() for name, table in factors(con, catalog).items()}
+    return stored(con, factors(con, catalog))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_scores_are_standardised_and_the_composite_weighs_them_by_explained_vari
 def test_diagnostics_count_households_and_give_alpha(
     tables: Tables, catalog: Catalog, model: FactorModel, frame: pd.DataFrame
 ) -> None:
-    row = tables["factor_diagnostics"].set_index("model").loc[model.id]
+    row = tables["factor_diagnostics"].query("survey_id == 'valley'").set_index("model").loc[model.id]
     c = oriented(catalog, model, frame).cov().to_numpy()
     k = len(c)
     assert row["n"] == 260
@@ -93,7 +93,7 @@ def test_scales_leave_out_households_with_a_blank(
     tables: Tables, catalog: Catalog, frame: pd.DataFrame
 ) -> None:
     part = frame[frame["survey_id"] == "valley"]
-    diagnostics = tables["factor_diagnostics"].set_index("model")
+    diagnostics = tables["factor_diagnostics"].query("survey_id == 'valley'").set_index("model")
     for scale in catalog.scales:
         items = [i.indicator for i in catalog.scale_items(scale)]
         assert diagnostics.loc[scale.id, "n"] == part[items].notna().all(axis=1).sum()
@@ -129,9 +129,38 @@ def test_an_item_without_variance_gives_a_reason_and_no_factor_table(
     part[model.items[0].indicator] = 3.0
     other = frame[frame["survey_id"] == "hills"]
     with build(catalog, literature, pd.concat([part, other], ignore_index=True)) as con:
-        made = {name: table.to_pandas() for name, table in factors(con, catalog).items()}
+        made = stored(con, factors(con, catalog))
     assert made["factor_loadings"].empty
     assert made["factor_scores"].empty
     assert made["factor_congruence"]["reason"].str.contains("same value|one value|constant", case=False).any()
     scale = made["factor_diagnostics"].set_index("model")
     assert scale["alpha"].isna().any()
+
+
+def test_surveys_that_asked_alike_are_pooled_and_others_say_why(
+    tables: Tables, catalog: Catalog, literature: Literature, frame: pd.DataFrame, model: FactorModel
+) -> None:
+    alone = tables["factor_diagnostics"].query("survey_id == 'pooled'").set_index("model")
+    assert set(alone.index) == {model.id, *(s.id for s in catalog.scales)}
+    assert (alone["n"] == 0).all()
+    assert alone.loc[model.id, "reason"].endswith("found: valley")
+    first = frame[frame["survey_id"] == "valley"]
+    second = frame[frame["survey_id"] == "valley"].iloc[:200].assign(survey_id="ridge", region="West")
+    second[model.items[0].indicator] = second[model.items[0].indicator].iloc[::-1].to_numpy()
+    both = pd.concat([first, second], ignore_index=True)
+    with build(catalog, literature, both) as con:
+        made = stored(con, factors(con, catalog))
+        con.execute("update harmonized.coverage set status = 'proxy' where survey_id = 'ridge'")
+        unlike = stored(con, factors(con, catalog))
+    row = made["factor_diagnostics"].set_index(["survey_id", "model"]).loc[("pooled", model.id)]
+    items = oriented(catalog, model, both.assign(survey_id="valley"))
+    c = items.cov().to_numpy()
+    assert (row["n"], row["wave"], row["region"]) == (460, "latest", "pooled")
+    assert row["alpha"] == pytest.approx(len(c) / (len(c) - 1) * (1 - np.trace(c) / c.sum()))
+    pooled = made["factor_loadings"].query("survey_id == 'pooled'")
+    assert len(pooled) == len(model.items) * len(model.factors)
+    assert "pooled latest" in set(made["factor_congruence"]["sample_b"])
+    assert set(made["factor_scores"]["survey_id"]) == {"valley", "ridge"}
+    assert unlike["factor_loadings"].query("survey_id == 'pooled'").empty
+    reasons = unlike["factor_diagnostics"].query("survey_id == 'pooled'")["reason"]
+    assert reasons.str.endswith("found: valley").all()
