@@ -99,7 +99,7 @@ $(AXE): .venv/.setup-done
 	cd .venv/axe-core && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-4.14.1.tgz && rm axe-core-4.14.1.tgz
 	touch $@
 
-campaign: setup       ## two hundred kills, full disks, missing permissions and cut files; takes hours
+campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; about 40 minutes on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
 
 .PHONY: test-spark spark-lock
@@ -125,9 +125,10 @@ SERVICES := .venv-services/bin
 test-services: .venv-services/.setup-done  ## the lake and the deployment on real servers (as root; Debian: postgresql, caddy)
 	$(SERVICES)/pytest tests/services
 
-services-lock: setup  ## pin the extras lake and deployment again; DuckDB's extensions, of another author, by their hashes
-	$(BIN)/uv pip compile --quiet --constraint requirements.lock --extra dev --extra lake --extra deployment --no-header --no-annotate --no-emit-index-url --output-file requirements-services.lock pyproject.toml
-	echo "setuptools==84.2.1" >> requirements-services.lock
+services-lock: setup  ## pin what the extras lake and deployment add; DuckDB's extensions, of another author, by their hashes
+	echo "--requirement requirements.lock" > requirements-services.lock
+	$(BIN)/uv pip compile --quiet --constraint requirements.lock --extra dev --extra lake --extra deployment --no-header --no-annotate --no-emit-index-url pyproject.toml \
+		| grep -vxFf requirements.lock >> requirements-services.lock
 	grep '^duckdb-ext' requirements-services.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements-lake.lock -
 
 .venv-services/.setup-done: requirements-services.lock requirements-lake.lock .venv/.setup-done

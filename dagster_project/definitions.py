@@ -31,4 +31,6 @@ def defs() -> dg.Definitions:
         owned = loaded.map_asset_specs(
             func=lambda spec: spec if spec.owners else spec.replace_attributes(owners=[OWNER])
         )
-    return dg.Definitions.merge(owned, dg.Definitions(resources=RESOURCES))
+    # one writer means one step at a time, and a process for each would start Python fourteen times a refresh
+    shared = dg.Definitions(resources=RESOURCES, executor=dg.in_process_executor)
+    return dg.Definitions.merge(owned, shared)

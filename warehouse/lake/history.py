@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 from pydantic import NonNegativeInt, ValidationError
@@ -18,11 +19,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from publication import sql
-from publication.publish import DATABASE
-from publication.tables import Contract
 from survey.vocabulary import Closed
 from warehouse.lake.catalog import ARRIVALS, REFRESHES, Lake, LakeError, transaction
 from warehouse.paths import CHECKOUT
+
+if TYPE_CHECKING:
+    from publication.tables import Contract
 
 POLICY = CHECKOUT / "deployment" / "lake.yml"
 AUTHOR = "warehouse"
@@ -106,25 +108,25 @@ def expired(refreshes: Sequence[Refresh], policy: Policy, now: dt.datetime) -> t
     return tuple(r for r in refreshes if r.number not in kept)
 
 
-def record(lake: Lake, version: Path, contract: Contract) -> None:
-    """Commit a version as one snapshot; tables whose content is that of the refresh before are not written again.
+def record(lake: Lake, database: Path, contract: Contract) -> None:
+    """Commit a publication as one snapshot; tables whose content is that of the refresh before are not written again.
 
     Parameters
     ----------
     lake
         The lake.
-    version
-        Folder with the database and the manifest of one publication.
+    database
+        The published database; its manifest is beside it.
     contract
         Its tables.
     """
-    manifest = json.loads((version / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads(database.with_name("manifest.json").read_text(encoding="utf-8"))
     checksums = {name: table["content_checksum"] for name, table in manifest["tables"].items()}
     # a column that differs with every load is not in the checksum
     volatile = {table.full_name for table in contract if any(c.volatile for c in table.columns)}
     facts = {name: manifest[name] for name in ("run_id", "code_version")} | {"checksums": checksums}
     with lake.connect(REFRESHES) as con:
-        con.execute(f"ATTACH {sql.text(str(version / DATABASE))} AS published (READ_ONLY)")
+        con.execute(f"ATTACH {sql.text(str(database))} AS published (READ_ONLY)")
         former = _refreshes(con)[-1:]
         known = former[0].checksums if former else {}
         with transaction(con):

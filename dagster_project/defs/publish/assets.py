@@ -15,7 +15,7 @@ from dagster_project.contract import contract_of
 from dagster_project.resources import Warehouse
 from expectations.page import write_quality_page
 from publication.audit import audit
-from publication.publish import Published, RunInfo, publish
+from publication.publish import DATABASE, Published, RunInfo, publish
 from publication.report import write_report
 from warehouse.lake import history
 from warehouse.lake.catalog import Lake, LakeError
@@ -96,7 +96,7 @@ def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse)
 
     def record(version: Path) -> None:
         if lake is not None:
-            history.record(lake, version, CONTRACT)
+            history.record(lake, version / DATABASE, CONTRACT)
 
     result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages, record)
     with State.updated(warehouse.paths) as state:

@@ -44,14 +44,18 @@ TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_chec
     pool="duckdb_writer",
 )
 def harmonise(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-    """Rebuild the surveys of this run; the rest of the table stays as it is.
+    """Rebuild the surveys of this run, and those that were last harmonised by other code or another catalog.
 
-    Where the run has all surveys the table is made anew, so that a change of the catalog may change its columns.
+    Where these are all surveys the table is made anew, so that a change of the catalog may change its columns.
     """
-    chosen = [s for s in context.partition_keys if (warehouse.paths.accepted / s).is_dir()]
-    anew = {p.name for p in list_survey_folders(warehouse.paths.accepted)} <= {*chosen}
-    yield from build(context, warehouse, TRANSLATOR, ["--full-refresh"] if anew else [], survey_ids=chosen)
+    accepted = {p.name for p in list_survey_folders(warehouse.paths.accepted)}
     current = total_digest(shared_inputs(warehouse.paths))
+    waiting = {
+        s for s, found in State.load(warehouse.paths).surveys.items() if found.harmonised_by != current
+    }
+    chosen = sorted(accepted & {*context.partition_keys, *waiting})
+    options = ["--full-refresh"] if accepted == {*chosen} else []
+    yield from build(context, warehouse, TRANSLATOR, options, survey_ids=chosen)
     with State.updated(warehouse.paths) as state:
         for survey_id in {*chosen} & {*state.surveys}:
             state.surveys[survey_id].harmonised_by = current
