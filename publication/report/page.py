@@ -6,9 +6,13 @@ HTML file. Does not belong here: queries (`data`) and marks (`figures`).
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -133,8 +137,19 @@ def write_report(published_db: Path, out: Path) -> None:
 
 @cache
 def _library() -> Markup:
-    """Vega, Vega-Lite and Vega-Embed; bundling takes seconds, and both editions need it."""
-    return Markup(vl_convert.javascript_bundle(_WHOLE_BUNDLE).replace("</script", "<\\/script"))
+    """Vega, Vega-Lite and Vega-Embed; bundling takes seconds, so the bundle is kept beside the installed package."""
+    made_of = f"{vl_convert.__version__} {_WHOLE_BUNDLE}"
+    kept = Path(sys.prefix) / "share" / f"vega-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.js"
+    try:
+        return Markup(kept.read_text(encoding="utf-8"))
+    except OSError:
+        bundle = vl_convert.javascript_bundle(_WHOLE_BUNDLE).replace("</script", "<\\/script")
+    with suppress(OSError):  # an environment that may not be written to bundles every time
+        temporary = kept.with_name(f"{kept.name}-{os.getpid()}")
+        temporary.parent.mkdir(exist_ok=True)
+        temporary.write_text(bundle, encoding="utf-8")
+        temporary.replace(kept)
+    return Markup(bundle)
 
 
 def _both(label: Label) -> Markup:

@@ -8,6 +8,7 @@ a warehouse that was never disturbed. Belongs here: disturbing and judging. Does
 import argparse
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import refresh_child
 from made_up_build import build, contract
 
 from publication.audit import AuditResult
@@ -34,7 +36,7 @@ LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
 """Folders of a warehouse that hold no intermediate file."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["publication.publish", "made_up_build"])
+PROCESSES.set_forkserver_preload(["publication.publish", "made_up_build", "refresh_child"])
 
 
 def contents(published):
@@ -184,11 +186,9 @@ class Refreshes:
 
     def __init__(self, folder):
         self.data = folder / "data"
-        self.environment = os.environ | {
-            "WAREHOUSE_DATA": str(self.data),
-            "DAGSTER_HOME": str(folder / "dagster"),
-        }
+        self.environment = {"WAREHOUSE_DATA": str(self.data), "DAGSTER_HOME": str(folder / "dagster")}
         (folder / "dagster").mkdir(parents=True)
+        shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", folder / "dagster")
         (self.data / "surveys").mkdir(parents=True)
         for name in ("catalog", "literature"):
             (self.data / name).symlink_to(CHECKOUT / "data" / name)
@@ -199,7 +199,7 @@ class Refreshes:
         shutil.copytree(survey, self.data / "surveys" / survey.name)
         self.declaration = self.data / "surveys" / survey.name / "survey.yml"
         self.turn, self.undisturbed = 0, {}
-        for turn in (1, 0):
+        for turn in (0, 1, 0):  # the first refresh of a warehouse takes longer than those to be disturbed
             self.set_turn(turn)
             started = time.monotonic()
             self.refresh()
@@ -214,22 +214,23 @@ class Refreshes:
         changed = re.sub(r"(?m)^place: .*$", f"place: version {turn}", text)
         self.declaration.write_text(changed, encoding="utf-8")
 
-    def command(self, *arguments):
-        """The command line of a refresh."""
-        return [WAREHOUSE, "refresh", *arguments]
-
-    def refresh(self, *arguments):
-        """An undisturbed refresh."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=CHECKOUT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
+    def start(self):
+        """A refresh in a process of its own that has loaded its libraries before it starts."""
+        child = PROCESSES.Process(
+            target=refresh_child.refresh, args=(self.environment, self.data.parent / "said")
         )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+        child.start()
+        return child
+
+    def refresh(self):
+        """An undisturbed refresh."""
+        child = self.start()
+        child.join()
+        assert child.exitcode == 0, self.said()[-3000:]
+
+    def said(self):
+        """What the last refresh wrote for people."""
+        return (self.data.parent / "said").read_text(encoding="utf-8")
 
     def converge(self):
         """The next refresh gives what was never disturbed."""
@@ -240,23 +241,59 @@ class Refreshes:
         """Kill a refresh at a random moment; tell whether the old or the new version is visible."""
         old = self.turn
         self.set_turn(1 - old)
-        child = subprocess.Popen(
-            self.command(),
-            cwd=CHECKOUT,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            child.wait(rng.uniform(0, self.seconds))
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        assert child.returncode in (0, -signal.SIGKILL), "the refresh failed by itself"
+        child = self.start()
+        child.join(rng.uniform(0, self.seconds))
+        child.kill()
+        child.join()
+        assert child.exitcode in (0, -signal.SIGKILL), self.said()[-3000:]
         seen = contents(self.data / "published")
         assert seen in (self.undisturbed[old], self.undisturbed[self.turn])
         self.converge()
         return "old" if seen == self.undisturbed[old] else "new"
+
+    def fail(self, disturbance):
+        """Refresh under `disturbance`, with the command that people use; tell what it said and what is visible."""
+        old = self.turn
+        self.set_turn(1 - old)
+        done = subprocess.run(
+            [*disturbance, WAREHOUSE, "refresh"],
+            cwd=CHECKOUT,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 1), done.stderr[-3000:]
+        seen = contents(self.data / "published")
+        expected = self.undisturbed[old if done.returncode else self.turn]
+        assert seen == expected
+        return done.returncode, done.stdout + done.stderr
+
+    def fill_the_disk(self, megabytes):
+        """Refresh on a disk with a few megabytes left, then with room again; tell whether there was too little."""
+        if can_mount():
+            with small_disk(self.data, megabytes):
+                code, _ = self.fail([])
+        else:
+            code, _ = self.fail(["sh", "-c", f'ulimit -f {megabytes * 2048}; exec "$@"', "sh"])
+        self.converge()
+        return "refused" if code else "enough"
+
+    def withdraw_permission(self, rng):
+        """Refresh while a folder of the warehouse may not be written to; tell whether it was needed."""
+        folders = [p for p in self.data.iterdir() if p.is_dir() and not p.is_symlink()]
+        folder = rng.choice([p for top in folders for p in (top, *top.rglob("*")) if p.is_dir()])
+        mode = folder.stat().st_mode
+        folder.chmod(0o555)
+        try:
+            # root may write everywhere unless it gives up its capabilities
+            limited = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+            code, _ = self.fail(limited)
+        finally:
+            if folder.exists():
+                folder.chmod(mode)
+        self.converge()
+        return "refused" if code else "not needed"
 
     def intermediate_files(self):
         """Files between the surveys and what is published."""
@@ -275,17 +312,58 @@ class Refreshes:
         assert contents(self.data / "published") == self.undisturbed[self.turn]
         self.set_turn(1 - self.turn)
         self.converge()
+        return path.relative_to(self.data).parts[0]
+
+
+def disturb_publications(folder, asked, rng):
+    """Disturb the publishing step."""
+    step = Step(folder)
+    yield f"a publication takes {step.seconds:.1f} s"
+    yield f"kills of it: {dict(Counter(step.kill_once(rng) for _ in range(asked.kills)))}"
+    for _ in range(asked.faults):
+        step.fill_the_disk(rng.randint(1, 4))
+        step.converge()
+        step.withdraw_permission()
+        step.converge()
+    yield f"full disks and missing permissions: {asked.faults} each, all refused plainly"
+
+
+def disturb_refreshes(folder, asked, rng):
+    """Disturb whole refreshes."""
+    refreshes = Refreshes(folder)
+    yield f"a refresh takes {refreshes.seconds:.0f} s"
+    yield f"kills of it: {dict(Counter(refreshes.kill_once(rng) for _ in range(asked.refresh_kills)))}"
+    disks = Counter(refreshes.fill_the_disk(rng.randint(0, 40)) for _ in range(asked.faults))
+    yield f"disks with 0 to 40 MB left: {dict(disks)}"
+    closed = Counter(refreshes.withdraw_permission(rng) for _ in range(asked.faults))
+    yield f"folders closed: {dict(closed)}"
+    cut = Counter(
+        refreshes.cut_once(rng.choice(refreshes.intermediate_files()), rng) for _ in range(asked.faults)
+    )
+    yield f"files cut, by folder: {dict(cut)}"
+
+
+def run(name, folder, asked, seed):
+    """Run one part of the campaign and print what it saw, as it is seen."""
+    for line in PARTS[name](folder / f"{name}{seed}", asked, random.Random(seed)):
+        print(f"{name} {seed}: {line}", flush=True)
+
+
+PARTS = {"publications": disturb_publications, "refreshes": disturb_refreshes}
 
 
 def main():
-    """Run the campaign and print what was seen."""
+    """Run the campaign: publications alone first, then two warehouses of their own beside each other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=150, help="kills of the publishing step")
-    parser.add_argument("--refresh-kills", type=int, default=50, help="kills of a whole refresh")
+    parser.add_argument("--kills", type=int, default=100, help="kills of the publishing step")
+    parser.add_argument("--refresh-kills", type=int, default=200, help="kills of a whole refresh")
     parser.add_argument(
         "--faults", type=int, default=10, help="full disks, missing permissions and cut files each"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="warehouses refreshed side by side"
+    )
     parser.add_argument("--publish", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.publish:
@@ -295,26 +373,22 @@ def main():
             print(failure)
             sys.exit(3)
         return
-    rng = random.Random(asked.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        step = Step(Path(folder) / "step")
-        print(f"a publication takes {step.seconds:.1f} s", flush=True)
-        print("kills of it:", dict(Counter(step.kill_once(rng) for _ in range(asked.kills))), flush=True)
-        for _ in range(asked.faults):
-            step.fill_the_disk(rng.randint(1, 4))
-            step.converge()
-            step.withdraw_permission()
-            step.converge()
-        print(f"full disks and missing permissions: {asked.faults} each, all refused plainly", flush=True)
-        if asked.refresh_kills or asked.faults:
-            refreshes = Refreshes(Path(folder) / "refreshes")
-            print(f"a refresh takes {refreshes.seconds:.0f} s", flush=True)
-            seen = Counter(refreshes.kill_once(rng) for _ in range(asked.refresh_kills))
-            print("kills of it:", dict(seen), flush=True)
-            for _ in range(asked.faults):
-                path = rng.choice(refreshes.intermediate_files())
-                refreshes.cut_once(path, rng)
-                print(f"cut {path.relative_to(refreshes.data)}: converged", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run("publications", folder, asked, asked.seed)
+        share = argparse.Namespace(
+            refresh_kills=math.ceil(asked.refresh_kills / asked.workers),
+            faults=math.ceil(asked.faults / asked.workers),
+        )
+        workers = [
+            PROCESSES.Process(target=run, args=("refreshes", folder, share, asked.seed + k))
+            for k in range(asked.workers)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    sys.exit(any(worker.exitcode for worker in workers))
 
 
 if __name__ == "__main__":
