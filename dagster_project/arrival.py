@@ -313,21 +313,25 @@ def withdraw(warehouse: Warehouse, survey_id: str) -> None:
         Deposits(lake, survey_id).remove()
     with warehouse.connect() as con:
         tables = con.execute(
-            "select table_name from duckdb_tables() where schema_name = 'raw' and starts_with(table_name, ?)",
+            "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'staging') "
+            "and starts_with(table_name, ?)",
             [f"{survey_id}__"],
         ).fetchall()
-        for (name,) in tables:
-            con.execute(f"drop table raw.{quoted(name)}")
+        for schema, name in tables:
+            con.execute(f"drop table {schema}.{quoted(name)}")
         for schema, name in (
             *(("quality", n) for n in ("loads", "quarantine", "codebook")),
             *(("raw", n) for n in ("expectation_results", "arrival_profiles")),
         ):
             if table_exists(con, schema, name):
                 con.execute(f"delete from {schema}.{name} where survey_id = ?", [survey_id])
-        # as a view it shows what another engine built, which that engine builds anew as a whole
-        if table_exists(con, "staging", "household_waves", with_views=False):
-            con.execute("delete from staging.household_waves where survey_id = ?", [survey_id])
+        # a view, or the table of an older version
+        kind = "table" if table_exists(con, "staging", "household_waves", with_views=False) else "view"
+        con.execute(f"drop {kind} if exists staging.household_waves")
     shutil.rmtree(warehouse.paths.accepted / survey_id, ignore_errors=True)
     with State.updated(warehouse.paths) as state:
         state.surveys.pop(survey_id, None)
         state.published = ""
+        # the households of all surveys are shown together, and are put together again without this one
+        for survey in state.surveys.values():
+            survey.harmonised_by = ""

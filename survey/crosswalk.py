@@ -106,16 +106,52 @@ def compile_wave(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str
         One SELECT over `raw.<survey_id>__<file_id>`; columns are `KEY_COLUMNS`, then the indicators.
     """
     compiler = _WaveCompiler(folder, wave, catalog, dialect)
-    rows = folder.rows_of(wave)
-    cells = {i.id: compiler.cell(rows.get(i.id), i) for i in catalog.indicators}
-    return compiler.select(cells).sql(dialect=dialect, pretty=True)
+    return compiler.select(compiler.all_columns()).sql(dialect=dialect, pretty=True)
+
+
+@dataclass(frozen=True)
+class StoredWave:
+    """One wave of a survey in two parts: what differs between households is stored, the rest is said when read.
+
+    Attributes
+    ----------
+    table
+        Table that holds what differs; in schema `staging`.
+    stored
+        The SELECT that fills it.
+    shown
+        A SELECT over it that gives what `compile_wave` gives.
+    """
+
+    table: str
+    stored: str
+    shown: str
+
+
+def compile_stored(folder: SurveyFolder, wave: str, catalog: Catalog) -> StoredWave:
+    """Write the SELECTs of a wave for an engine that keeps tables column by column.
+
+    Most indicators are not asked in a wave. To store a million times that they were not takes as long as to store
+    the answers; as constants of a view they cost nothing.
+    """
+    compiler = _WaveCompiler(folder, wave, catalog)
+    columns = compiler.all_columns()
+    differing = {name: value for name, value in columns.items() if value.find(exp.Column) is not None}
+    table = f"{folder.survey_id}__{wave}"
+    shown = exp.select(
+        *(
+            exp.column(name, quoted=True) if name in differing else value.as_(name, quoted=True)
+            for name, value in columns.items()
+        )
+    ).from_(exp.table_(table, db="staging", quoted=True))
+    return StoredWave(table, compiler.select(differing).sql(dialect="duckdb"), shown.sql(dialect="duckdb"))
 
 
 def explain(folder: SurveyFolder, wave: str, indicator_id: str, catalog: Catalog) -> str:
     """SQL of one indicator in one wave, to be read by a person."""
     compiler = _WaveCompiler(folder, wave, catalog)
     cell = compiler.cell(folder.rows_of(wave).get(indicator_id), catalog.indicator[indicator_id])
-    return compiler.select({indicator_id: cell}).sql(dialect="duckdb", pretty=True)
+    return compiler.select(compiler.columns({indicator_id: cell})).sql(dialect="duckdb", pretty=True)
 
 
 def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ...]:
@@ -260,7 +296,13 @@ class _WaveCompiler:
 
     # ---- the statement ------------------------------------------------------------------------------------
 
-    def select(self, cells: Mapping[str, Cell]) -> exp.Select:
+    def all_columns(self) -> dict[str, exp.Expr]:
+        """Every column of the wave by name, in order."""
+        rows = self.folder.rows_of(self.wave)
+        return self.columns({i.id: self.cell(rows.get(i.id), i) for i in self.catalog.indicators})
+
+    def columns(self, cells: Mapping[str, Cell]) -> dict[str, exp.Expr]:
+        """Columns by name: the keys, then value and reason of each indicator."""
         survey = self.folder.survey
         wave = next(w for w in survey.waves if w.wave == self.wave)
         base = self.base.file_id
@@ -276,13 +318,17 @@ class _WaveCompiler:
             _string(base),
             exp.column("_row", table=base, quoted=True),
         ]
-        columns = [v.as_(name, quoted=True) for v, name in zip(values, KEY_COLUMNS, strict=True)]
+        columns = dict(zip(KEY_COLUMNS, values, strict=True))
         for indicator_id, cell in cells.items():
-            columns.append(cell.value.as_(indicator_id, quoted=True))
-            columns.append(
-                exp.cast(cell.reason, self.reasons).as_(indicator_id + MISSING_SUFFIX, quoted=True)
-            )
-        query = exp.select(*columns).from_(self._table(base).as_(base, quoted=True))
+            columns[indicator_id] = cell.value
+            columns[indicator_id + MISSING_SUFFIX] = exp.cast(cell.reason, self.reasons)
+        return columns
+
+    def select(self, columns: Mapping[str, exp.Expr]) -> exp.Select:
+        """SELECT of columns made by this compiler, with the joins that they need."""
+        survey, base = self.folder.survey, self.base.file_id
+        named = [value.as_(name, quoted=True) for name, value in columns.items()]
+        query = exp.select(*named).from_(self._table(base).as_(base, quoted=True))
         for file in survey.household_files(self.wave):
             if file.file_id != base and file.file_id in self.joined:
                 query = query.join(

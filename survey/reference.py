@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from survey.catalog import Catalog
-from survey.crosswalk import compile_wave
+from survey.crosswalk import compile_stored, compile_wave
 from survey.folder import SurveyFolder
 
 TEXT, WHOLE, BIG, NUMBER, FLAG = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
@@ -141,7 +141,7 @@ def model_inputs(
                     "survey_id": f.survey_id,
                     "wave": wave.wave,
                     "wave_order": wave.order,
-                    "sql": compile_wave(f, wave.wave, catalog, dialect),
+                    **_compiled(f, wave.wave, catalog, dialect),
                 }
                 for f in folders
                 for wave in f.survey.waves
@@ -150,6 +150,8 @@ def model_inputs(
             wave=TEXT,
             wave_order=WHOLE,
             sql=TEXT,
+            stored_as=TEXT,
+            stored_sql=TEXT,
         ),
         "weight_scheme_members": _table(
             (
@@ -177,6 +179,14 @@ def model_inputs(
             member_order=WHOLE,
         ),
     }
+
+
+def _compiled(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str) -> dict[str, str]:
+    """The SELECT of a wave, and the table it reads with the SELECT that fills it, where the engine is to have one."""
+    if dialect != "duckdb":
+        return {"sql": compile_wave(folder, wave, catalog, dialect)}
+    parts = compile_stored(folder, wave, catalog)
+    return {"sql": parts.shown, "stored_as": parts.table, "stored_sql": parts.stored}
 
 
 def _table(rows: Iterable[dict[str, Any]], **columns: pa.DataType) -> pa.Table:

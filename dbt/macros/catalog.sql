@@ -38,16 +38,23 @@ order by m.member_order
     {{ return(catalog_rows(query)) }}
 {%- endmacro %}
 
-{#- SELECTs compiled from the crosswalks, of the surveys to rebuild: all where the engine rebuilds the table. -#}
+{#- SELECTs compiled from the crosswalks: survey_id, wave, sql; where a wave is stored, also stored_as, stored_sql. -#}
 {% macro compiled_selects() -%}
-    {%- set surveys = var('survey_ids') if rebuilt_by_survey() == 'incremental' else [] -%}
-    {%- set query -%}
-select survey_id, wave, sql
-from raw.compiled_selects
-{% if surveys %}where survey_id in ('{{ surveys | join("', '") }}'){% endif %}
-order by survey_id, wave_order
-    {%- endset -%}
-    {{ return(catalog_rows(query)) }}
+    {{ return(catalog_rows(
+        'select survey_id, wave, sql, stored_as, stored_sql from raw.compiled_selects order by survey_id, wave_order'
+    )) }}
+{%- endmacro %}
+
+{#- Statements that fill the tables of the waves of the surveys to rebuild, and of any that has none yet. -#}
+{% macro fill_stored_waves() -%}
+    {%- for wave in compiled_selects() if wave.stored_as -%}
+        {%- set table = api.Relation.create(database=target.database, schema='staging', identifier=wave.stored_as) -%}
+        {%- set is_there = adapter.get_relation(table.database, table.schema, table.identifier) -%}
+        {%- if not is_there or not var('survey_ids') or wave.survey_id in var('survey_ids') %}
+create or replace table {{ table }} as
+{{ wave.stored_sql }};
+        {%- endif %}
+    {%- endfor %}
 {%- endmacro %}
 
 {#- Columns that identify a household in a wave and say what kind of row it is. -#}

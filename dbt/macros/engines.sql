@@ -1,16 +1,16 @@
 {#- What differs by engine. Models hold no SQL that only one engine understands; they call these. -#}
 
-{#- How a table is kept of which a run rebuilds some surveys and leaves the rest. -#}
-{% macro rebuilt_by_survey() -%}
-    {{ return(adapter.dispatch('rebuilt_by_survey')()) }}
+{#- What the households of all waves are: a view over the tables of the waves, or one table. -#}
+{% macro household_waves_kind() -%}
+    {{ return(adapter.dispatch('household_waves_kind')()) }}
 {%- endmacro %}
 
-{% macro default__rebuilt_by_survey() -%}
-    {{ return('incremental') }}
+{% macro default__household_waves_kind() -%}
+    {{ return('view') }}
 {%- endmacro %}
 
 {#- Parquet files know no transaction that replaces some rows, so all surveys are built anew. -#}
-{% macro spark__rebuilt_by_survey() -%}
+{% macro spark__household_waves_kind() -%}
     {{ return('table') }}
 {%- endmacro %}
 
