@@ -298,6 +298,16 @@ def roll_up(summaries: Mapping[Group, Summary], key: Callable[[Group], Group]) -
     return {group: parts[0].merge(*parts[1:]) for group, parts in coarse.items()}
 
 
+def in_parts(
+    batches: Iterable[pa.RecordBatch] | Distributed, compute: Callable[[Iterator[pa.RecordBatch]], Part]
+) -> Iterator[Part]:
+    """What a function gives for batches; for each part of them, where they are distributed."""
+    if isinstance(batches, Distributed):
+        yield from batches.parts(compute)
+    else:
+        yield compute(iter(batches))
+
+
 def record_batches(batches: Batch | Iterable[Batch]) -> Iterator[pa.RecordBatch]:
     """Arrow record batches of a table, a DataFrame, or any iterable of these."""
     if isinstance(batches, pa.RecordBatch):

@@ -63,6 +63,18 @@ class SparkBuild:
             return SparkAnswer(self.spark.sql(f"select * from `{name}` limit 0"))
         return SparkAnswer(self.spark.sql(self._written(statement)))
 
+    def cursor(self) -> SparkBuild:
+        """Give a connection for another thread: Spark needs no other."""
+        return self
+
+    def register(self, name: str, rows: pa.Table) -> None:
+        """Let queries read rows of the driver under a name."""
+        self.spark.createDataFrame(rows).createOrReplaceTempView(name)
+
+    def unregister(self, name: str) -> None:
+        """Forget rows of the driver."""
+        self.spark.catalog.dropTempView(name)
+
     def keep(self, name: str, result: Result) -> Result:
         """Replace a table by a result, so that later queries find it.
 

@@ -9,7 +9,7 @@ Households that answered none of the items are left out; what becomes of a singl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -237,19 +237,23 @@ def _batches(
     items: Sequence[Item],
     policy: str,
     sample: Sample,
-) -> Iterator[pa.RecordBatch]:
+) -> Iterable[pa.RecordBatch]:
     """Oriented items of a sample under a missing policy."""
-    mean_filled = policy == "mean"
-    columns = [
-        f"{f'coalesce({x}, avg({x}) over ())' if mean_filled else x} as {quoted(item.indicator)}"
-        for item in items
-        for x in [oriented(catalog, item, quoted(item.indicator))]
-    ]
+    turned = [oriented(catalog, item, quoted(item.indicator)) for item in items]
+    if policy == "mean":
+        means = con.execute(
+            f"select {', '.join(f'avg({x})' for x in turned)} from {HOUSEHOLD_WAVES} where {sample.rows}"
+        ).fetchone()
+        turned = [
+            x if m is None else f"coalesce({x}, {number(m)})"
+            for x, m in zip(turned, means or (), strict=True)
+        ]
+    columns = [f"{x} as {quoted(item.indicator)}" for item, x in zip(items, turned, strict=True)]
     any_answer = f"coalesce({', '.join(quoted(i.indicator) for i in items)}) is not null"
-    yield from con.execute(
-        f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} where {sample.rows} and {any_answer} "
-        "order by survey_id, household_id"
+    batches: Iterable[pa.RecordBatch] = con.execute(
+        f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} where {sample.rows} and {any_answer}"
     ).to_arrow_reader(BATCH_ROWS)
+    return batches
 
 
 def _fit(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: FactorModel, sample: Sample) -> Fitted:

@@ -9,9 +9,10 @@ Schemes of single studies take no part: they leave most members of other surveys
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -24,7 +25,7 @@ from analysis.coupling import ROUNDING, classify
 from analysis.coupling import coupling as couple
 from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
-from analysis.summary import floats
+from analysis.summary import floats, in_parts
 from results.coupling import bands_of
 from results.households import (
     HOUSEHOLD_WAVES,
@@ -164,8 +165,37 @@ def _sums(
         f"select weight, {', '.join(columns)} from {HOUSEHOLD_WAVES} where survey_id = ? and wave = ?",
         [survey.survey_id, wave],
     ).to_arrow_reader(BLOCK_ROWS)
-    sums: defaultdict[tuple[str, Options], FloatArray] = defaultdict(lambda: np.zeros(2))
-    for batch in reader:
+    add_up = partial(
+        _added_up,
+        catalog=catalog,
+        schemes=schemes,
+        weights={scheme.id: dict(weights[scheme.id]) for scheme in schemes},
+        limits=limits,
+        survey_id=survey.survey_id,
+        is_asked=is_asked,
+        mixed=mixed,
+    )
+    sums: defaultdict[tuple[str, Options], FloatArray] = defaultdict(partial(np.zeros, 2))
+    for part in in_parts(reader, add_up):
+        for key, pair in part.items():
+            sums[key] += pair
+    return sums
+
+
+def _added_up(
+    batches: Iterable[pa.RecordBatch],
+    catalog: Catalog,
+    schemes: Sequence[WeightScheme],
+    weights: Mapping[str, Weights],
+    limits: Extremes,
+    survey_id: str,
+    is_asked: Mapping[str, bool | None],
+    mixed: Sequence[str],
+) -> dict[tuple[str, Options], FloatArray]:
+    """Sums over batches, which may be a part of a survey's."""
+    names = limits.indicators
+    sums: defaultdict[tuple[str, Options], FloatArray] = defaultdict(partial(np.zeros, 2))
+    for batch in batches:
         weight = np.asarray(batch.column("weight").to_numpy(), dtype=np.float64)
         x = np.array([floats(batch, i) for i in names], dtype=np.float64)
         was_asked = np.array([[float(bool(is_asked[i]))] for i in names])
@@ -174,9 +204,7 @@ def _sums(
             for i in mixed:
                 was_asked[names.index(i)] = floats(batch, f"{i} asked")
         for mode in BoundsMode:
-            dimensions = _dimensions(
-                limits.scores(x, survey.survey_id, mode), was_asked, names, schemes, weights
-            )
+            dimensions = _dimensions(limits.scores(x, survey_id, mode), was_asked, names, schemes, weights)
             for scheme, scored in zip(schemes, dimensions, strict=True):
                 for (metric, variant, bands), values, w in _measures(catalog, scheme, scored, weight):
                     key = (metric, Options(mode, scheme.id, variant, bands))
