@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from cluster import Cluster, Place, free_port
+from cluster import Cluster, Place, free_port, wait_until
 
 
 @pytest.fixture
@@ -50,19 +50,32 @@ def test_no_master_says_where_it_was_looked_for(place):
     assert f"no Spark master answers at {url}; start it, or correct WAREHOUSE_SPARK_MASTER" in said
 
 
-@pytest.mark.usefixtures("unchanged")
-def test_a_cluster_without_a_worker_says_so(place, tmp_path):
+@pytest.fixture
+def lonely(tmp_path):
+    """A cluster with one worker."""
     (tmp_path / "cluster").mkdir()
     cluster = Cluster(tmp_path / "cluster")
     try:
-        cluster.start(n_workers=0)
-        status, said = place.run(
-            "refresh", "--engine", "spark", WAREHOUSE_SPARK_PATIENCE_SECONDS="5", **cluster.environment
-        )
+        cluster.start(n_workers=1)
+        yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_cluster_that_loses_its_last_worker_or_has_none_says_so(place, lonely):
+    refresh = ("refresh", "--engine", "spark")
+    process = place.start(*refresh, WAREHOUSE_SPARK_PATIENCE_SECONDS="20", **lonely.environment)
+    built = place.data / "warehouse" / "spark" / "staging.db"
+    wait_until(lambda: built.exists() or process.poll() is not None, 300, built)
+    for victim in (*lonely.executors("worker0"), lonely.processes["worker0"]):
+        victim.kill()
+    said, _ = process.communicate()
+    assert process.returncode == 1
+    assert "the cluster lost all its workers while the refresh ran; start one again and refresh again" in said
+    status, said = place.run(*refresh, WAREHOUSE_SPARK_PATIENCE_SECONDS="5", **lonely.environment)
     assert status == 1
-    assert f"the Spark cluster at {cluster.url} gave no executor within 5 s; start a worker" in said
+    assert f"the Spark cluster at {lonely.url} gave no executor within 5 s; start a worker" in said
 
 
 @pytest.mark.usefixtures("unchanged")
