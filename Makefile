@@ -90,9 +90,9 @@ bench-analysis: setup ## time and memory of the one-pass statistics against othe
 .PHONY: test-report campaign
 AXE := .venv/axe-core/package/axe.min.js
 
-test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium, and its screenshots
+test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium; SCREENSHOTS=docs/screenshots takes them
 	$(BIN)/python tests/publication/report_check.py $(or $(WAREHOUSE_DATA),data)/published/report/index.html \
-		--axe $(AXE) --screenshots docs/screenshots
+		--axe $(AXE) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 $(AXE): .venv/.setup-done
 	mkdir -p .venv/axe-core
@@ -102,11 +102,14 @@ $(AXE): .venv/.setup-done
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; about 40 minutes on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
 
-.PHONY: test-spark spark-lock
+.PHONY: test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin
 
 test-spark: .venv-spark/.setup-done  ## the engine Spark on a cluster of its own (as root; Debian: openjdk-17-jre-headless)
 	$(SPARK)/pytest tests/spark
+
+bench-spark: .venv-spark/.setup-done  ## a million households through both engines, and all tables compared
+	$(SPARK)/python benchmarks/bench_spark.py
 
 spark-lock: setup     ## pin the extra spark again: what it adds to requirements.lock
 	echo "--requirement requirements.lock" > requirements-spark.lock

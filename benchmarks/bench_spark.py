@@ -3,8 +3,8 @@
     make bench-spark                        # the demonstration surveys, a million households together
     .venv-spark/bin/python benchmarks/bench_spark.py --households 20000
 
-Spark runs where WAREHOUSE_SPARK_MASTER says, else on all cores of this machine. Its time is given as a ratio to DuckDB's.
-Ends with status 1 where a table differs.
+Spark runs where WAREHOUSE_SPARK_MASTER says, else on all cores of this machine. Its time is a ratio to
+DuckDB's. Ends with status 1 where a table differs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """What stands in the way of Spark is said in one sentence, and what is published stays."""
 
-import os
 import shutil
 import subprocess
 
@@ -91,4 +90,3 @@ def test_a_full_disk_says_where_to_make_room(place):
     assert status == 1
     assert "not published; the version before stays" in said
     assert "the disk is full; make room under data/warehouse" in said
-    assert os.listdir(spark) == []
