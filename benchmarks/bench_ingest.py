@@ -27,11 +27,11 @@ import pyarrow.csv as pacsv
 import pyreadstat
 
 from survey.catalog import load_catalog
-from survey.crosswalk import compile_wave
+from survey.crosswalk import StoredWave, compile_stored
 from survey.folder import SurveyFolder, list_survey_folders, load_folder
 from survey.ingest import ingest
 from survey.vocabulary import Column, ColumnType, DelimitedOptions, NoOptions
-from warehouse.database import connect
+from warehouse.database import connect, quoted
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -92,11 +92,13 @@ def load(folder: SurveyFolder, scratch: Path) -> int:
     return result.quarantined_rows
 
 
-def harmonise(queries: list[str], scratch: Path) -> int:
-    """From the raw tables to harmonised households, in all waves; gives their number."""
+def harmonise(waves: list[StoredWave], scratch: Path) -> int:
+    """From the raw tables to harmonised households, in all waves, as the dbt model makes them; gives their number."""
     with connect(scratch / "build.duckdb") as con:
-        con.execute("SET enable_progress_bar = false")
-        con.execute(f"CREATE TABLE households AS {' UNION ALL BY NAME '.join(f'({q})' for q in queries)}")
+        con.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
+        for wave in waves:
+            con.execute(f"CREATE TABLE staging.{quoted(wave.table)} AS {wave.stored}")
+        con.execute(f"CREATE VIEW households AS {' UNION ALL '.join(wave.shown for wave in waves)}")
         return int((con.execute("SELECT count(*) FROM households").fetchone() or (0,))[0])
 
 
@@ -132,7 +134,7 @@ def main() -> None:
         folder = load_folder(path)
         if len(folder.survey.files) > 1 or folder.survey.files[0].format not in given.formats:
             continue
-        queries = [compile_wave(folder, wave.wave, catalog) for wave in folder.survey.waves]
+        waves = [compile_stored(folder, wave.wave, catalog) for wave in folder.survey.waves]
         for households in given.households:
             with tempfile.TemporaryDirectory() as name:
                 scratch = Path(name)
@@ -140,7 +142,7 @@ def main() -> None:
                 steps = {
                     "copy": measured(copy, plain, scratch),
                     "load": measured(load, made, scratch),
-                    "harmonise": measured(harmonise, queries, scratch),
+                    "harmonise": measured(harmonise, waves, scratch),
                 }
             cpu = {name: figures["cpu_seconds"] for name, figures in steps.items()}
             record = {

@@ -7,13 +7,14 @@ that follow from columns and codes (`arrival`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from expectations.runner import Expectation, Severity, fault_of
-from survey.documents import YAMLError, read_yaml
-from survey.folder import Problem, SurveyFolder, SurveyFolderError
+from survey.documents import YAMLError, line_of, read_yaml
+from survey.folder import Problem, SurveyFolder, SurveyFolderError, messages, place_of, suggestion
 
 EXPECTATIONS_FILE = "expectations.yml"
 
@@ -52,21 +53,38 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
     try:
         entries = ENTRIES.validate_python(read_yaml(path))
     except (YAMLError, UnicodeDecodeError, ValidationError) as error:
-        raise SurveyFolderError(folder.path, [Problem(EXPECTATIONS_FILE, None, str(error))]) from None
+        raise SurveyFolderError(folder.path, _unreadable(path, error)) from None
     problems = []
     files = [f.file_id for f in folder.survey.files]
     for number, entry in enumerate(entries, start=1):
         file_id = entry.file or files[0]
         expectation = Expectation(entry.type, dict(entry.kwargs), entry.severity)
-        fault = fault_of(expectation)
+        fault, place = fault_of(expectation), ("type",)
         if file_id not in files:
-            fault = f"file {file_id!r} is not in survey.yml; there are: {', '.join(files)}"
-        elif not fault and expectation.columns:
-            unknown = [c for c in expectation.columns if (file_id, c) not in folder.variables]
-            fault = f"{unknown[0]!r} is not a variable of file {file_id} in columns.csv" if unknown else ""
+            fault = f"file {file_id!r} is not in survey.yml{suggestion(file_id, files)}; there are: {', '.join(files)}"
+            place = ("file",)
+        elif not fault:
+            known = [v for f, v in folder.variables if f == file_id]
+            unknown = [c for c in expectation.columns if c not in known]
+            if unknown:
+                hint = suggestion(unknown[0], known)
+                fault = f"{unknown[0]!r} is not a variable of file {file_id} in columns.csv{hint}"
+                place = ("kwargs",)
         if fault:
-            problems.append(Problem(EXPECTATIONS_FILE, None, f"entry {number} ({entry.type}): {fault}"))
+            line = line_of(path, (number - 1, *place))
+            problems.append(Problem(EXPECTATIONS_FILE, line, f"entry {number} ({entry.type}): {fault}"))
         found[file_id] = (*found.get(file_id, ()), expectation)
     if problems:
         raise SurveyFolderError(folder.path, problems)
     return found
+
+
+def _unreadable(path: Path, error: YAMLError | UnicodeDecodeError | ValidationError) -> list[Problem]:
+    """What is wrong with the file itself, each mistake with its line."""
+    if isinstance(error, ValidationError):
+        return [
+            Problem(EXPECTATIONS_FILE, line_of(path, place_of(item)), message)
+            for item, message in messages(error)
+        ]
+    mark = getattr(error, "problem_mark", None)
+    return [Problem(EXPECTATIONS_FILE, mark.line + 1 if mark else None, f"not readable as YAML: {error}")]

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from survey.folder import suggestion
+
 Severity = Literal["error", "warning"]
 
 GX_SEVERITY = {"error": "critical", "warning": "warning"}
@@ -89,12 +91,16 @@ def fault_of(expectation: Expectation) -> str:
     """What is wrong with an expectation itself: a type that does not exist, or arguments it does not take."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.registry import get_expectation_impl
+    from great_expectations.expectations.registry import (
+        get_expectation_impl,
+        list_registered_expectation_implementations,
+    )
 
     try:
         get_expectation_impl(expectation.type)(**expectation.kwargs)
     except ExpectationNotFoundError:
-        return "Great Expectations knows no expectation of this type"
+        hint = suggestion(expectation.type, list_registered_expectation_implementations())
+        return f"Great Expectations knows no expectation of this type{hint}"
     except ValueError as error:
         return f"its arguments do not fit: {'; '.join(str(error).splitlines()[1:])}"
     return ""

@@ -1,20 +1,19 @@
 """Read a YAML 1.2 document fast: the catalog and the contract are read by many steps of every refresh.
 
-Belongs here: text to plain Python values, by libyaml with the rules of YAML 1.2 (a bare `no` is a text, not false).
-Does not belong here: what a document means (`catalog`, `folder`), lines of a mistake inside a valid document (looked up
-with a slower parser when there is one).
+Belongs here: text to plain Python values, by libyaml with the rules of YAML 1.2 (a bare `no` is a text, not false), and
+the line of a place in a document. Does not belong here: what a document means (`catalog`, `folder`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, SequenceNode
 
 YAMLError = yaml.YAMLError
 """What an unreadable document raises; `problem_mark` has the place where there is one."""
@@ -68,3 +67,20 @@ def read_yaml(path: Path) -> Any:
         It is no YAML, or gives a key twice.
     """
     return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+
+
+def line_of(path: Path, place: Sequence[str | int]) -> int | None:
+    """Line of a place in a YAML file, such as ("files", 0, "path"), or of the deepest part of it that is there."""
+    line: int | None = None
+    node = yaml.compose(path.read_text(encoding="utf-8"), _Loader)
+    for step in place:
+        if isinstance(node, MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == step]
+        elif isinstance(node, SequenceNode) and isinstance(step, int):
+            found = [(value, value) for value in node.value[step : step + 1]]
+        else:
+            break
+        if not found:
+            break
+        line, node = found[0][0].start_mark.line + 1, found[0][1]
+    return line

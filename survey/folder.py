@@ -19,9 +19,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from survey.documents import YAMLError, line_of, read_yaml
 from survey.vocabulary import (
     ROSTER_RULES,
     Code,
@@ -29,6 +28,7 @@ from survey.vocabulary import (
     Correction,
     CrosswalkRow,
     Grain,
+    Misplaced,
     Rule,
     Site,
     SiteColumn,
@@ -256,7 +256,7 @@ def _load_survey(path: Path, problems: list[Problem]) -> Survey | None:
         problems.append(Problem(SURVEY_FILE, None, "file is missing; every survey folder needs one"))
         return None
     try:
-        data = YAML(typ="rt", pure=True).load(file.read_text(encoding="utf-8"))
+        data = read_yaml(file)
     except (YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         problems.append(
@@ -264,21 +264,21 @@ def _load_survey(path: Path, problems: list[Problem]) -> Survey | None:
         )
         return None
     problems += [
-        Problem(SURVEY_FILE, _line_of(data, place), f"{_dotted(place)} is still to be filled in")
+        Problem(SURVEY_FILE, line_of(file, place), f"{_dotted(place)} is still to be filled in")
         for place in _blanks(data)
     ]
     try:
         survey = Survey.model_validate(data)
     except ValidationError as error:
         problems += [
-            Problem(SURVEY_FILE, _line_of(data, item["loc"]), message)
-            for item, message in _messages(error)
+            Problem(SURVEY_FILE, line_of(file, place_of(item)), message)
+            for item, message in messages(error)
             if item["input"] != BLANK
         ]
         return _salvaged(data)
     if survey.survey_id != path.name:
         message = f"survey_id {survey.survey_id!r} differs from the folder {path.name!r}"
-        problems.append(Problem(SURVEY_FILE, _line_of(data, ("survey_id",)), message))
+        problems.append(Problem(SURVEY_FILE, line_of(file, ("survey_id",)), message))
     return survey
 
 
@@ -293,19 +293,6 @@ def _blanks(node: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
     elif isinstance(node, Sequence):
         for position, value in enumerate(node):
             yield from _blanks(value, (*place, position))
-
-
-def _line_of(document: Any, place: Sequence[str | int]) -> int | None:
-    """Line of the deepest part of a place that the document has."""
-    line: int | None = None
-    node: Any = document
-    for step in place:
-        try:
-            position = node.lc.key(step) if hasattr(node, "keys") else node.lc.item(step)
-            line, node = position[0] + 1, node[step]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return line
 
 
 def _dotted(place: Sequence[str | int]) -> str:
@@ -370,7 +357,7 @@ def _load_rows(
                     rows.append((line, model.model_validate(cells)))
                 except ValidationError as error:
                     if not blanks:
-                        problems += [Problem(name, line, message) for _, message in _messages(error)]
+                        problems += [Problem(name, line, message) for _, message in messages(error)]
                     with suppress(KeyError):
                         rows.append((line, _lenient(model, cells)))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -379,7 +366,13 @@ def _load_rows(
     return rows
 
 
-def _messages(error: ValidationError) -> Iterator[tuple[Any, str]]:
+def place_of(item: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where in a document a mistake is that pydantic found."""
+    error = item.get("ctx", {}).get("error")
+    return error.place if isinstance(error, Misplaced) else item["loc"]
+
+
+def messages(error: ValidationError) -> Iterator[tuple[Any, str]]:
     """What pydantic found, each with words for it: the field, the value, the rule, what to write instead."""
     for item in error.errors(include_url=False):
         where = _dotted(item["loc"])
@@ -402,35 +395,43 @@ def _field_names() -> set[str]:
 
 def _check_survey(folder: SurveyFolder) -> list[Problem]:
     survey, found = folder.survey, list[Problem]()
+
+    def mistake(place: tuple[str | int, ...], message: str) -> None:
+        found.append(Problem(SURVEY_FILE, line_of(folder.path / SURVEY_FILE, place), message))
+
     base = survey.files[0].file_id
-    needed = [(base, "site column", survey.site.column)]
-    needed += [(f.file_id, "household_id", v) for f in survey.files for v in f.household_id]
+    needed: list[tuple[str, str, str, tuple[str | int, ...]]]
+    needed = [(base, "site column", survey.site.column, ("site", "column"))]
     if survey.sampling_weight:
-        needed.append((base, "sampling_weight", survey.sampling_weight))
-    mapped = [("site", survey.site.codes, [s.site_id for s in survey.sites])]
-    for file in survey.files:
+        needed.append((base, "sampling_weight", survey.sampling_weight, ("sampling_weight",)))
+    mapped: list[tuple[str, str, list[str], tuple[str | int, ...]]]
+    mapped = [("site", survey.site.codes, [s.site_id for s in survey.sites], ("site", "codes"))]
+    for i, file in enumerate(survey.files):
+        needed += [
+            (file.file_id, "household_id", variable, ("files", i, "household_id", k))
+            for k, variable in enumerate(file.household_id)
+        ]
         if isinstance(file.wave, WaveColumn):
-            needed.append((file.file_id, "wave column", file.wave.column))
-            mapped.append(("wave", file.wave.codes, [w.wave for w in survey.waves]))
-    for file_id, what, variable in dict.fromkeys(needed):
+            needed.append((file.file_id, "wave column", file.wave.column, ("files", i, "wave", "column")))
+            waves = [w.wave for w in survey.waves]
+            mapped.append(("wave", file.wave.codes, waves, ("files", i, "wave", "codes")))
+    for file_id, what, variable, place in needed:
         if (file_id, variable) not in folder.variables:
             hint = suggestion(variable, (v for f, v in folder.variables if f == file_id))
-            message = f"file {file_id}: {what} {variable!r} is not a variable in columns.csv{hint}"
-            found.append(Problem(SURVEY_FILE, None, message))
-    for what, name, names in dict.fromkeys((w, n, tuple(k)) for w, n, k in mapped):
+            mistake(place, f"file {file_id}: {what} {variable!r} is not a variable in columns.csv{hint}")
+    for what, name, names, place in mapped:
         if name not in folder.code_lists:
-            hint = suggestion(name, folder.code_lists)
-            found.append(Problem(SURVEY_FILE, None, f"{what} codes {name!r} are not in codes.csv{hint}"))
+            mistake(place, f"{what} codes {name!r} are not in codes.csv{suggestion(name, folder.code_lists)}")
         for line, code in zip(folder.lines["codes.csv"], folder.codes, strict=True):
             if code.list == name and code.value is not None and code.value not in names:
                 message = (
                     f"list {name}: {code.value!r} is no {what} of survey.yml{suggestion(code.value, names)}"
                 )
                 found.append(Problem("codes.csv", line, message))
-    for wave in survey.waves:
+    for i, wave in enumerate(survey.waves):
         if not survey.household_files(wave.wave):
-            found.append(Problem(SURVEY_FILE, None, f"wave {wave.wave}: no file with grain household"))
-    return found
+            mistake(("waves", i), f"wave {wave.wave}: no file with grain household")
+    return list(dict.fromkeys(found))
 
 
 def _check_columns(folder: SurveyFolder) -> list[Problem]:

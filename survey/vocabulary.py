@@ -20,6 +20,14 @@ SiteId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Misplaced(ValueError):
+    """A mistake of a whole document, with the place in it that is to be corrected."""
+
+    def __init__(self, message: str, *place: str | int) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 class Closed(BaseModel):
     """A frozen model that refuses fields it does not know."""
 
@@ -239,23 +247,23 @@ class Survey(Closed):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Survey:
-        for what, names in (
-            ("wave", [w.wave for w in self.waves]),
-            ("wave order", [str(w.order) for w in self.waves]),
-            ("site_id", [s.site_id for s in self.sites]),
-            ("file_id", [f.file_id for f in self.files]),
+        for what, section, key in (
+            ("wave", "waves", "wave"),
+            ("wave order", "waves", "order"),
+            ("site_id", "sites", "site_id"),
+            ("file_id", "files", "file_id"),
         ):
-            twice = sorted({n for n in names if names.count(n) > 1})
-            if twice:
-                raise ValueError(f"{what} given twice: {', '.join(twice)}")
+            names = [str(getattr(entry, key)) for entry in getattr(self, section)]
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise Misplaced(f"{what} given twice: {name}", section, i, key)
         waves = {w.wave for w in self.waves}
-        for file in self.files:
+        for i, file in enumerate(self.files):
             if isinstance(file.wave, FixedWave) and file.wave.fixed not in waves:
-                raise ValueError(
-                    f"file {file.file_id}: wave {file.wave.fixed!r} is not one of {sorted(waves)}"
-                )
+                message = f"file {file.file_id}: wave {file.wave.fixed!r} is not one of {sorted(waves)}"
+                raise Misplaced(message, "files", i, "wave", "fixed")
         if not any(f.grain is Grain.HOUSEHOLD for f in self.files):
-            raise ValueError("no file has grain: household")
+            raise Misplaced("no file has grain: household", "files")
         return self
 
     def household_files(self, wave: str) -> tuple[SurveyFile, ...]:

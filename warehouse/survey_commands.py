@@ -124,7 +124,7 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         problems: tuple[Problem, ...]
         try:
             folder = load_folder(path, catalog.indicator)
-            problems = check_crosswalk(folder, catalog)
+            problems = (*check_crosswalk(folder, catalog), *_faults_of_expectations(folder))
             if not problems:
                 problems, aside = _tried(folder)
         except SurveyFolderError as error:
@@ -134,6 +134,21 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         for problem in problems:
             _say(f"  {problem}")
     raise typer.Exit(1 if failed else 0)
+
+
+def _faults_of_expectations(folder: SurveyFolder) -> tuple[Problem, ...]:
+    """What is wrong with expectations.yml, where there is one; only then does Great Expectations load."""
+    from survey.folder import SurveyFolderError
+
+    if not (folder.path / "expectations.yml").exists():
+        return ()
+    from expectations.declared import declared_expectations
+
+    try:
+        declared_expectations(folder)
+    except SurveyFolderError as error:
+        return error.problems
+    return ()
 
 
 def _tried(folder: SurveyFolder) -> tuple[tuple[Problem, ...], str]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from expectations.arrival import arrival_suite, as_received, profile
 from expectations.declared import declared_expectations
@@ -129,6 +129,7 @@ def test_parts_of_a_table_add_up():
     [
         ("expect_column_mean_to_be_between", {"column": "a", "min_value": 1}, ""),
         ("expect_the_moon", {}, "knows no expectation of this type"),
+        ("expect_column_mean_to_be_betwen", {}, "did you mean 'expect_column_mean_to_be_between'?"),
         ("expect_column_mean_to_be_between", {"min_value": 1}, "column"),
         ("expect_column_mean_to_be_between", {"column": "a", "smallest": 1}, "smallest"),
     ],
@@ -142,7 +143,7 @@ def test_what_is_wrong_with_an_expectation_itself(kind, arguments, said):
 def declare(warehouse, survey_id, entries):
     path = warehouse.paths.surveys / survey_id / "expectations.yml"
     with path.open("w", encoding="utf-8") as handle:
-        YAML(typ="safe").dump(entries, handle)
+        yaml.safe_dump(entries, handle, default_flow_style=None, sort_keys=False)
 
 
 def rows_between(low, high, severity):
@@ -161,7 +162,12 @@ def test_declared_expectations_are_checked_before_they_are_used(warehouse, surve
         declared_expectations(warehouse.folder(survey_id))
     messages = [str(p) for p in refusal.value.problems]
     assert len(messages) == 3
-    assert all(m.startswith("expectations.yml: entry ") for m in messages)
+    text = (warehouse.paths.surveys / survey_id / "expectations.yml").read_text().splitlines()
+    lines = [
+        next(n for n, t in enumerate(text, 1) if m in t) for m in ("moon", "kwargs: {column", "no_such_file")
+    ]
+    starts = [f"expectations.yml, line {line}: entry {n}" for n, line in enumerate(lines, 1)]
+    assert [m[: len(s)] for m, s in zip(messages, starts, strict=True)] == starts
     assert "knows no expectation" in messages[0]
     assert "'no_such_variable' is not a variable" in messages[1]
     assert "file 'no_such_file' is not in survey.yml" in messages[2]

@@ -117,6 +117,67 @@ def test_all_mistakes_are_named_at_once(folder: SurveyFolder) -> None:
         assert any((p.file, p.line) == (name, line) and message in p.message for p in found), new
 
 
+ACROSS_FILES = [
+    (
+        "household_id: [hhid]",
+        "household_id: [hhdi]",
+        "hhdi",
+        "household_id 'hhdi' is not a variable in columns.csv; did",
+    ),
+    (
+        "column: site}",
+        "column: stie}",
+        "stie",
+        "site column 'stie' is not a variable in columns.csv; did you mean 'site'?",
+    ),
+    (
+        "{codes: site,",
+        "{codes: sites_,",
+        "sites_",
+        "site codes 'sites_' are not in codes.csv; did you mean 'site'?",
+    ),
+    ("format: delimited", "format: delimited\n  grain: member", "files:", "no file has grain: household"),
+    ("path: house", "wave: {fixed: befor}\n  path: house", "befor", "wave 'befor' is not one of"),
+    (
+        "path: house",
+        "wave: {column: rond, codes: round}\n  path: house",
+        "rond",
+        "wave column 'rond' is not a variable",
+    ),
+    (
+        "path: house",
+        "wave: {column: site, codes: rond}\n  path: house",
+        "rond",
+        "wave codes 'rond' are not in codes.csv",
+    ),
+    (
+        "path: house",
+        "wave: {fixed: before}\n  path: house",
+        "order: 1",
+        "wave after: no file with grain household",
+    ),
+    ("site_id: SITE_B", "site_id: SITE_A # again", "# again", "site_id given twice: SITE_A"),
+    ("wave: after", "wave: before # again", "# again", "wave given twice: before"),
+    (
+        "survey_id: small",
+        "survey_id: small\nsampling_weight: wieght",
+        "wieght",
+        "sampling_weight 'wieght' is not a",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "where", "message"), ACROSS_FILES, ids=[m[1] for m in ACROSS_FILES])
+def test_a_mistake_across_files_has_its_line_in_survey_yml(
+    folder: SurveyFolder, old: str, new: str, where: str, message: str
+) -> None:
+    replace(folder, "survey.yml", old, new)
+    line = line_of(folder, "survey.yml", where)
+    found = [p for p in problems(folder) if p.file == "survey.yml" and message in p.message]
+    # an entry of a list is where its first field is
+    assert [p.line for p in found] == [line - (1 if where == "order: 1" else 0)], problems(folder)
+
+
 def test_a_blank_is_one_message_and_no_second_mistake(folder: SurveyFolder) -> None:
     replace(folder, "columns.csv", ",income,number", f",income,{BLANK}")
     assert [p.message for p in problems(folder)] == ["type is still to be filled in"]

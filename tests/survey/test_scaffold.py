@@ -334,6 +334,21 @@ def test_the_commands_say_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
     assert (again.exit_code, "exists already" in again.stderr) == (2, True)
     fill_in(data / "surveys" / "new_one")
     assert CliRunner().invoke(app, ["check"]).exit_code == 0
+    expected = data / "surveys" / "new_one" / "expectations.yml"
+    expected.write_text("- type: expect_column_to_exist\n  kwargs: {column: nobody}\n  severity: fatal\n")
+    wrong = CliRunner().invoke(app, ["check"])
+    assert wrong.exit_code == 1
+    assert (
+        "expectations.yml, line 3: 0.severity: Input should be 'error' or 'warning' (given: 'fatal')"
+        in wrong.stdout
+    )
+    expected.write_text("- type: expect_column_to_exist\n  kwargs: {column: nobody}\n")
+    wrong = CliRunner().invoke(app, ["check"])
+    assert (
+        "expectations.yml, line 2: entry 1 (expect_column_to_exist): 'nobody' is not a variable"
+        in wrong.stdout
+    )
+    expected.unlink()
     (data / "surveys" / "new_one" / file.name).write_text("x\n1\n", encoding="utf-8")
     damaged = CliRunner().invoke(app, ["check"])
     assert (damaged.exit_code, "the file was replaced or damaged" in damaged.stdout) == (1, True)
