@@ -52,7 +52,7 @@ class Refresh:
     run_id, code_version
         The run that made it and the commit of its code; None outside a repository.
     checksums
-        Content checksum by table.
+        Content checksum by table, text by view: what tells whether it has to be written again.
     """
 
     number: int
@@ -109,7 +109,7 @@ def expired(refreshes: Sequence[Refresh], policy: Policy, now: dt.datetime) -> t
 
 
 def record(lake: Lake, database: Path, contract: Contract) -> None:
-    """Commit a publication as one snapshot; tables whose content is that of the refresh before are not written again.
+    """Commit a publication as one snapshot; what is as in the refresh before is not written again.
 
     Parameters
     ----------
@@ -120,28 +120,47 @@ def record(lake: Lake, database: Path, contract: Contract) -> None:
     contract
         Its tables.
     """
+    # parses SQL; who only reads need not wait for the parser
+    from publication.views import view_of
+
     manifest = json.loads(database.with_name("manifest.json").read_text(encoding="utf-8"))
-    checksums = {name: table["content_checksum"] for name, table in manifest["tables"].items()}
-    # a column that differs with every load is not in the checksum
-    volatile = {table.full_name for table in contract if any(c.volatile for c in table.columns)}
-    facts = {name: manifest[name] for name in ("run_id", "code_version")} | {"checksums": checksums}
     with lake.connect(REFRESHES) as con:
-        con.execute(f"ATTACH {sql.text(str(database))} AS published (READ_ONLY)")
+        con.execute(f"ATTACH {sql.text(str(database))} AS build (READ_ONLY)")
+        # views name schema and table; what they read is looked up in the lake
+        con.execute("USE lake")
+        views = {t.full_name: view_of(con, t).query for t in contract if t.is_view}
+        checksums = {name: table["content_checksum"] for name, table in manifest["tables"].items()} | views
+        # a column that differs with every load is not in the checksum
+        volatile = {table.full_name for table in contract if any(c.volatile for c in table.columns)}
         former = _refreshes(con)[-1:]
         known = former[0].checksums if former else {}
+        kinds = {name: "VIEW" if name in views else "TABLE" for name in checksums}
+        facts = {name: manifest[name] for name in ("run_id", "code_version")} | {"checksums": checksums}
         with transaction(con):
-            for name in known.keys() - checksums.keys():
-                con.execute(f"DROP TABLE {_in('lake', name)}")
-            for name, checksum in checksums.items():
-                if name in volatile or known.get(name) != checksum:
+            for name, kind in _kinds(con).items():
+                if kinds.get(name) != kind:
+                    con.execute(f"DROP {kind} {_in('lake', name)}")
+            for name, kind in kinds.items():
+                if name in volatile or known.get(name) != checksums[name]:
                     con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name('lake', name.split('.')[0])}")
-                    con.execute(
-                        f"CREATE OR REPLACE TABLE {_in('lake', name)} AS FROM {_in('published', name)}"
-                    )
+                    source = views.get(name, f"FROM {_in('build', name)}")
+                    con.execute(f"CREATE OR REPLACE {kind} {_in('lake', name)} AS {source}")
             con.execute(
                 "CALL lake.set_commit_message(?, ?, extra_info => ?)",
                 [AUTHOR, f"refresh {manifest['run_id']}", json.dumps(facts)],
             )
+        con.execute("USE memory")
+
+
+def _kinds(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """TABLE or VIEW by name of what is in the lake."""
+    return dict(
+        con.execute(
+            "SELECT schema_name || '.' || table_name, 'TABLE' FROM duckdb_tables() WHERE database_name = 'lake'"
+            " UNION ALL SELECT schema_name || '.' || view_name, 'VIEW' FROM duckdb_views()"
+            " WHERE database_name = 'lake' AND NOT internal"
+        ).fetchall()
+    )
 
 
 def _in(database: str, table: str) -> str:
