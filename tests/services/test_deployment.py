@@ -29,6 +29,8 @@ from warehouse.lake import history
 from warehouse.lake.catalog import Lake
 from warehouse.paths import CHECKOUT
 
+# a busy machine takes its time; what never happens ends sooner, with the logs
+pytestmark = pytest.mark.timeout(1800)
 DEPLOYMENT = CHECKOUT / "deployment"
 UNITS = ("code", "daemon", "webserver", "proxy")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -112,7 +114,7 @@ class Deployment:
     def runs(self):
         return self.ask(RUNS)["runsOrError"]["results"]
 
-    def wait(self, what, seconds=600):
+    def wait(self, what, seconds=1500):
         """Wait until a condition holds; the logs tell why it does not."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
