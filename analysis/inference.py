@@ -61,6 +61,26 @@ class ClusterScores:
 
 
 @dataclass(frozen=True)
+class SecondPass:
+    """What the robust covariances of a model need to know of its rows, which were read once more.
+
+    Parameters
+    ----------
+    meat_hc1, meat_hc3 : ndarray, shape (k, k)
+        Sum of ``q q' e^2``, with each residual divided by 1 - h for HC3.
+    has_full_leverage : bool
+        A row alone determines a coefficient, so that HC3 does not exist.
+    clusters : ClusterScores or MissingValueError, optional
+        None where no cluster was named; the error where a row has none.
+    """
+
+    meat_hc1: FloatArray = field(repr=False)
+    meat_hc3: FloatArray = field(repr=False)
+    has_full_leverage: bool
+    clusters: ClusterScores | MissingValueError | None = None
+
+
+@dataclass(frozen=True)
 class WildBootstrap:
     """Bootstrap p-values of single coefficients.
 
@@ -82,8 +102,61 @@ class WildBootstrap:
     seed: int
 
 
-def heteroskedastic(
+def second_pass(
     batches: Batch | Iterable[Batch],
+    model: Regression,
+    cluster: str | None = None,
+    *,
+    weights: str | None = None,
+) -> SecondPass:
+    """Read the rows of a model again, once for all robust covariances.
+
+    Parameters
+    ----------
+    batches : table, DataFrame, or iterable of them
+        The rows the model was fitted on.
+    model : Regression
+    cluster : str, optional
+        Column with the cluster of every row.
+    weights : str, optional
+        The model's weight column.
+
+    Raises
+    ------
+    SummaryMismatchError
+        If the rows are not those of the fit.
+    """
+    k = len(model.terms)
+    meat_hc1, meat_hc3, has_full_leverage = np.zeros((k, k)), np.zeros((k, k)), False
+    leverages: dict[Any, FloatArray] = {}
+    scores: dict[Any, FloatArray] = {}
+    without_cluster = False
+    for batch, q, e, count in _orthonormal_rows(batches, model, weights):
+        left = 1.0 - np.einsum("ij,ij->i", q, q)
+        has_full_leverage |= bool((left < FULL_LEVERAGE_TOLERANCE).any())
+        meat_hc1 += (q * (count * e**2)[:, None]).T @ q
+        meat_hc3 += (q * (count * (e / np.maximum(left, FULL_LEVERAGE_TOLERANCE)) ** 2)[:, None]).T @ q
+        weighted = q * count[:, None]
+        for (key,), rows in partition(batch, [cluster]) if cluster else ():
+            without_cluster |= bool(pd.isna(key))
+            leverages[key] = leverages.get(key, np.zeros((k, k))) + weighted[rows].T @ q[rows]
+            scores[key] = scores.get(key, np.zeros(k)) + weighted[rows].T @ e[rows]
+    clusters: ClusterScores | MissingValueError | None = None
+    if without_cluster:
+        clusters = MissingValueError(f"Rows without {cluster!r}: every row of the model needs a cluster.")
+    elif cluster:
+        order = sorted(scores, key=str)
+        clusters = ClusterScores(
+            cluster,
+            tuple(order),
+            np.array([leverages[key] for key in order]).reshape(-1, k, k),
+            np.array([scores[key] for key in order]).reshape(-1, k),
+        )
+    return SecondPass(meat_hc1, meat_hc3, has_full_leverage, clusters)
+
+
+def heteroskedastic(
+    batches: Batch | Iterable[Batch] | SecondPass,
     model: Regression,
     kind: Literal["HC1", "HC3"] = "HC3",
     *,
@@ -96,7 +169,7 @@ def heteroskedastic(
 
     Parameters
     ----------
-    batches : table, DataFrame, or iterable of them
+    batches : table, DataFrame, iterable of them, or SecondPass
         The rows the model was fitted on.
     model : Regression
     kind : {"HC1", "HC3"}
@@ -112,32 +185,29 @@ def heteroskedastic(
     """
     if kind not in ("HC1", "HC3"):
         raise InvalidOptionError(f"Covariance {kind!r} is not known here: HC1 or HC3.")
-    meat = np.zeros_like(model.covariance)
-    for _, q, residual, count in _orthonormal_rows(batches, model, weights):
-        e = residual
-        if kind == "HC3":
-            left = 1.0 - np.einsum("ij,ij->i", q, q)
-            if (left < FULL_LEVERAGE_TOLERANCE).any():
-                raise InvalidOptionError(
-                    f"Model of {model.dependent!r}: a single row determines a coefficient (a dummy with one "
-                    "household?), so HC3 does not exist. Merge levels or use HC1."
-                )
-            e = residual / left
-        meat += (q * (count * e**2)[:, None]).T @ q
-    if kind == "HC1":
-        meat *= model.n / model.df_residual
+    rows = batches if isinstance(batches, SecondPass) else second_pass(batches, model, weights=weights)
+    if kind == "HC3" and rows.has_full_leverage:
+        raise InvalidOptionError(
+            f"Model of {model.dependent!r}: a single row determines a coefficient (a dummy with one "
+            "household?), so HC3 does not exist. Merge levels or use HC1."
+        )
+    meat = rows.meat_hc3 if kind == "HC3" else rows.meat_hc1 * (model.n / model.df_residual)
     return model.with_covariance(_sandwich(model, meat), kind, model.df_residual, model.df_residual)
 
 
 def cluster_scores(
-    batches: Batch | Iterable[Batch], model: Regression, cluster: str, *, weights: str | None = None
+    batches: Batch | Iterable[Batch] | SecondPass,
+    model: Regression,
+    cluster: str,
+    *,
+    weights: str | None = None,
 ) -> ClusterScores:
     """Collect scores and leverages of the clusters of a model in one pass.
 
     Parameters
     ----------
-    batches : table, DataFrame, or iterable of them
-        The rows the model was fitted on.
+    batches : table, DataFrame, iterable of them, or SecondPass
+        The rows the model was fitted on, or what was read of them with the same cluster.
     model : Regression
     cluster : str
         Column with the cluster of every row.
@@ -149,25 +219,16 @@ def cluster_scores(
     MissingValueError
         If a row has no cluster.
     SummaryMismatchError
-        If the rows are not those of the fit.
+        If the rows are not those of the fit, or were read with another cluster.
     """
-    k = len(model.terms)
-    leverages: dict[Any, FloatArray] = {}
-    scores: dict[Any, FloatArray] = {}
-    for batch, q, residual, count in _orthonormal_rows(batches, model, weights):
-        weighted = q * count[:, None]
-        for (key,), rows in partition(batch, [cluster]):
-            if pd.isna(key):
-                raise MissingValueError(f"Rows without {cluster!r}: every row of the model needs a cluster.")
-            leverages[key] = leverages.get(key, np.zeros((k, k))) + weighted[rows].T @ q[rows]
-            scores[key] = scores.get(key, np.zeros(k)) + weighted[rows].T @ residual[rows]
-    order = sorted(scores, key=str)
-    return ClusterScores(
-        cluster,
-        tuple(order),
-        np.array([leverages[key] for key in order]).reshape(-1, k, k),
-        np.array([scores[key] for key in order]).reshape(-1, k),
+    rows = (
+        batches if isinstance(batches, SecondPass) else second_pass(batches, model, cluster, weights=weights)
     )
+    if isinstance(rows.clusters, MissingValueError):
+        raise rows.clusters
+    if rows.clusters is None or rows.clusters.column != cluster:
+        raise SummaryMismatchError(f"The rows were read without the clusters of {cluster!r}.")
+    return rows.clusters
 
 
 def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR2"] = "CR2") -> Regression:
@@ -286,17 +347,19 @@ def residual_batches(
         given = row_weights(batch, weights, model.weight_kind)
         weight = np.ones(batch.num_rows) if given is None else np.asarray(given, dtype=np.float64)
         ones = [np.ones(batch.num_rows)] if model.has_intercept else []
-        table = np.column_stack([*ones, *columns, weight]).astype(np.float64)
+        # One array a column: a product with R wants them so, and looking for gaps is several times as fast.
+        table = np.array([*ones, *columns, weight], dtype=np.float64)
+        complete = ~np.isnan(table).any(axis=0) & ~(weight == 0)
+        if not complete.all():
+            table = table[:, complete]
         if np.isinf(table).any():
             raise InfiniteValueError(f"Infinite values in the data of the model of {model.dependent!r}.")
-        complete = ~np.isnan(table).any(axis=1) & ~(weight == 0)
-        table = table[complete]
-        x, y, weight = table[:, :-2], table[:, -2], table[:, -1]
+        x, y, weight = table[:-2].T, table[-2], table[-1]
         residual = y - x @ model.b
         n += weight.sum() if model.weight_kind == "frequency" else len(y)
         rss += float(weight @ residual**2)
         size += float(weight @ y**2)
-        yield batch.filter(pa.array(complete)), x, residual, weight
+        yield batch if complete.all() else batch.filter(pa.array(complete)), x, residual, weight
     if n != model.n or abs(rss - model.rss) > SAME_DATA_TOLERANCE * (model.rss + SAME_DATA_TOLERANCE * size):
         raise SummaryMismatchError(
             f"The second pass of the model of {model.dependent!r} saw {n:.0f} complete rows (residual sum of "
@@ -310,7 +373,7 @@ def _orthonormal_rows(
 ) -> Iterator[tuple[pa.RecordBatch, FloatArray, FloatArray, FloatArray]]:
     """Batch, rows of Q, residuals, and how many observations a row stands for."""
     for batch, x, residual, weight in residual_batches(batches, model, weights):
-        q = solve_triangular(model.factor, x.T, trans="T").T
+        q = solve_triangular(model.factor, x.T, trans="T", check_finite=False).T
         if model.weight_kind == "sampling":
             root = np.sqrt(weight)
             yield batch, q * root[:, None], residual * root, np.ones_like(root)

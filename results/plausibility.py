@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-import duckdb
 import pyarrow as pa
 
 from analysis.printed_tables import Verdict, audit
 from results.tables import conform
-from survey.catalog import Catalog
 from survey.literature import Literature
 
 
-def plausibility(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
-) -> dict[str, pa.Table]:
+def plausibility(literature: Literature) -> dict[str, pa.Table]:
     """Test every printed figure against the others.
 
     Parameters
     ----------
-    con, catalog
-        Not needed: the tests take the printed figures alone.
     literature
         Printed statistics, sites, and the findings that damaged figures belong to.
 
@@ -35,7 +29,6 @@ def plausibility(
         `plausibility` of the schema `quality`. A finding is named where the test refuses a figure that our reading
         of the print (`readings.csv`) or a finding (`stat_ids` of `findings.csv`) also doubts.
     """
-    del con, catalog
     statistics, sites = literature["statistics.csv"], literature["sites.csv"]
     origin = {row["stat_id"]: row for row in statistics} | {row["site_id"]: row for row in sites}
     findings: defaultdict[str, set[str]] = defaultdict(set)

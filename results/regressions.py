@@ -26,6 +26,7 @@ from analysis.inference import (
     cluster_scores,
     clustered,
     heteroskedastic,
+    second_pass,
     wild_cluster_bootstrap,
 )
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
@@ -201,15 +202,14 @@ class Sample:
     def read(self) -> Sample:
         """Sample with its answers and with what replaces missing regressors.
 
-        Only the columns of the model are held, in a fixed order, because every convention of the standard errors
-        reads them again.
+        Only the columns of the model are held, because the standard errors read them again.
         """
         answers = self._with_leave_one_out(self.con.execute(self._sql()).to_arrow_table())
         return replace(self, answers=answers, fill=fill_values(answers, self.design))
 
-    def summary(self, *dependents: str) -> dict[tuple[Any, ...], Summary]:
-        """Triangular factors of the terms and of the dependent, or of other ones."""
-        return summarise(self.batches(), [*self.terms, *(dependents or (self.model.dependent,))])
+    def summary(self) -> dict[tuple[Any, ...], Summary]:
+        """Triangular factors of the terms and of the dependent."""
+        return summarise(self.batches(), [*self.terms, self.model.dependent])
 
     def _with_leave_one_out(self, answers: pa.Table) -> pa.Table:
         """Append the degree without each capital that is a regressor, by the default variant."""
@@ -243,7 +243,7 @@ class Sample:
         parts = [
             f"select * from ({self._survey_sql(survey)}) where {self._filter()}" for survey in self.surveys
         ]
-        return f"{' union all by name '.join(parts)} order by survey_id, household_id"
+        return " union all by name ".join(parts)
 
     def _filter(self) -> str:
         conditions = [
@@ -255,11 +255,17 @@ class Sample:
         """One survey in the wave of the model; metrics joined by household."""
         keys = ("survey_id", "household_id", REGION, CLUSTER)
         columns = [f"households.{name}" for name in keys]
-        joins: list[str] = []
+        joined: dict[str, str] = {}
         columns += [
             f"{self._code(f'households.{quoted(name)}', name)} as {quoted(f'sample {name}')}"
             for name in self.model.sample
         ]
+
+        def measured(metric: Metric) -> str:
+            """Column of a metric; metrics of one relation share its join."""
+            alias = joined.setdefault(relation(metric, self.scheme), f"metrics{len(joined)}")
+            return f"{alias}.{quoted(metric.column)}"
+
         dependent = Regressor.model_validate(
             {
                 "metric"
@@ -276,8 +282,7 @@ class Sample:
                 if regressor is dependent:
                     filters = {**metric.filters, **self.dependent_filters}
                     metric = metric.model_copy(update={"filters": filters})
-                joins.append(self._joined(metric, name))
-                value = f"{name}.{quoted(metric.column)}"
+                value = measured(metric)
             if regressor.kind == "dummies":
                 value = self._code(value, regressor.name)
             if regressor.normalise == "min_max":
@@ -286,22 +291,17 @@ class Sample:
             columns.append(f"{value} as {name}")
         if self.own_parts:
             first, *others = (self.catalog.metric[s.metric] for s in self.catalog.coupling.systems)
-            wanted = [(first, dimension, dimension) for dimension in self.scheme.dimension_weights]
-            wanted += [(metric, metric.column, metric.id) for metric in others]
-            for metric, column, name in wanted:
-                alias = quoted(_part(name))
-                joins.append(self._joined(metric, alias))
-                columns.append(f"{alias}.{quoted(column)} as {alias}")
+            parts = [first.model_copy(update={"column": d}) for d in self.scheme.dimension_weights]
+            columns += [f"{measured(m)} as {quoted(_part(m.column))}" for m in parts]
+            columns += [f"{measured(m)} as {quoted(_part(m.id))}" for m in others]
+        here = f"survey_id = {literal(survey.survey_id)} and wave = {literal(_wave(self.model, survey))}"
+        joins = [
+            f"left join (select * from {source} where {here}) as {alias} using (household_id)"
+            for source, alias in joined.items()
+        ]
         return (
-            f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} as households {' '.join(joins)} "
-            f"where households.survey_id = {literal(survey.survey_id)} "
-            f"and households.wave = {literal(_wave(self.model, survey))}"
-        )
-
-    def _joined(self, metric: Metric, alias: str) -> str:
-        return (
-            f"left join {relation(metric, self.scheme)} as {alias} on {alias}.survey_id = households.survey_id "
-            f"and {alias}.household_id = households.household_id and {alias}.wave = households.wave"
+            f"select {', '.join(columns)} from (select * from {HOUSEHOLD_WAVES} where {here}) as households "
+            f"{' '.join(joins)}"
         )
 
     def _code(self, value: str, name: str) -> str:
@@ -343,11 +343,11 @@ def _absent(
     names = [*model.sample, *(r.name for r in catalog.regressors_of(model)), model.dependent]
     absent = [n for n in names if n in catalog.indicator and n not in available]
     for metric in (catalog.metric[n] for n in names if n in catalog.metric):
-        row = con.execute(
-            f"select count({quoted(metric.column)}) from {relation(metric, scheme)} where survey_id = ? and wave = ?",
+        if not con.execute(
+            f"select 1 from {relation(metric, scheme)} "
+            f"where survey_id = ? and wave = ? and {quoted(metric.column)} is not null limit 1",
             [survey.survey_id, wave],
-        ).fetchone()
-        if not row or not row[0]:
+        ).fetchone():
             absent.append(metric.id)
     return tuple(dict.fromkeys(absent))
 
@@ -386,17 +386,22 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
     if sample.absent:
         raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
     sample = sample.read()
-    classical = fit_ols(sample.summary()[()], sample.model.dependent, sample.terms, unidentified="omit")
+    rows = list(sample.batches())
+    others = [_without(name) for name in sample.own_parts]
+    summary = summarise(rows, [*sample.terms, sample.model.dependent])[()]
+    classical = fit_ols(summary, sample.model.dependent, sample.terms, unidentified="omit")
     tests: SpecificationTests | None
     try:
-        tests = specification_tests(sample.batches(), classical)
+        tests = specification_tests(rows, classical)
     except AnalysisError:
         # The tests need more rows than the model, and a regressor; the model stands without them.
         tests = None
-    yield Attempt("ols", classical, tests, without=_leave_one_out(sample))
-    yield Attempt("hc1", _attempted(heteroskedastic, sample.batches(), classical, "HC1"), tests)
-    yield Attempt("hc3", _attempted(heteroskedastic, sample.batches(), classical, "HC3"), tests)
-    scores = _attempted(cluster_scores, sample.batches(), classical, CLUSTER)
+    without = _leave_one_out(sample, summarise(rows, [*sample.terms, *others])[()]) if others else {}
+    yield Attempt("ols", classical, tests, without=without)
+    again = second_pass(rows, classical, CLUSTER)
+    yield Attempt("hc1", _attempted(heteroskedastic, again, classical, "HC1"), tests)
+    yield Attempt("hc3", _attempted(heteroskedastic, again, classical, "HC3"), tests)
+    scores = _attempted(cluster_scores, again, classical, CLUSTER)
     if isinstance(scores, AnalysisError):
         yield from (Attempt(covariance, scores, tests) for covariance in CLUSTERED)
         return
@@ -405,15 +410,14 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
     yield Attempt("cr2", _attempted(clustered, classical, scores, "CR2"), tests)
 
 
-def _leave_one_out(sample: Sample) -> dict[str, tuple[float, float]]:
+def _leave_one_out(sample: Sample, summary: Summary) -> dict[str, tuple[float, float]]:
+    """By regressor that the dependent is made of: b and p of it where the dependent is computed without it."""
     found: dict[str, tuple[float, float]] = {}
-    if sample.own_parts:
-        summary = sample.summary(*map(_without, sample.own_parts))[()]
-        for name in sample.own_parts:
-            fit = fit_ols(summary, _without(name), sample.terms, unidentified="omit")
-            if name in fit.terms:
-                k = fit.terms.index(name)
-                found[name] = float(fit.b[k]), float(fit.p[k])
+    for name in sample.own_parts:
+        fit = fit_ols(summary, _without(name), sample.terms, unidentified="omit")
+        if name in fit.terms:
+            k = fit.terms.index(name)
+            found[name] = float(fit.b[k]), float(fit.p[k])
     return found
 
 

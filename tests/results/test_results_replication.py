@@ -137,10 +137,8 @@ def test_printed_figures_follow_from_each_other_by_the_arithmetic_shown(
     assert len(consistent) > 50
 
 
-def test_plausibility_hands_on_every_finding_of_the_audit(
-    analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
-) -> None:
-    table = plausibility(analysed, catalog, literature)["plausibility"].to_pandas()
+def test_plausibility_hands_on_every_finding_of_the_audit(literature: Literature) -> None:
+    table = plausibility(literature)["plausibility"].to_pandas()
     expected = audit(literature["statistics.csv"], literature["sites.csv"])
     assert Counter(table["verdict"]) == Counter(str(f.verdict) for f in expected)
     assert table["plausibility_id"].is_unique

@@ -109,7 +109,7 @@ regression_tables = _results(
 
 plausibility_tables = _results(
     "plausibility",
-    lambda con, w: plausibility(con, w.catalog, _literature(w)),
+    lambda _, w: plausibility(_literature(w)),
     ["quality.plausibility"],
     ["reference.published_statistics", "reference.published_sites"],
     "Arithmetic tests of what the papers print: docs/methods/plausibility.md.",
