@@ -84,8 +84,13 @@ superset-lock: setup  ## pin Superset again after a change in bi/superset/requir
 oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, pspp); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
 
-bench-analysis: setup ## time and memory of the one-pass statistics against other libraries, at 100 thousand to 10 million rows
-	$(BIN)/python benchmarks/bench_summary.py
+bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass statistics against other libraries, at 100 thousand to 10 million rows
+	.venv-bench/bin/python benchmarks/bench_summary.py
+
+.venv-bench/.setup-done: requirements.lock .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-bench
+	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1
+	touch $@
 
 .PHONY: test-report campaign
 AXE := .venv/axe-core/package/axe.min.js
