@@ -1,4 +1,4 @@
-{#- Where the reason of a missing value is kept: of a row of coverage, once for all households or household by household. -#}
+{#- Where the reason of a missing value is kept: once in coverage for all households, or household by household. -#}
 
 {% macro is_missing_for_one_reason(coverage) -%}
 greatest(

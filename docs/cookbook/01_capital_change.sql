@@ -3,15 +3,14 @@
 -- The change is taken household by household, so only households with both waves count. `status` is the weakest
 -- verdict among the indicators of that capital; `waves_share_indicators` says whether both waves asked equally many.
 select
-    c.region, c.capital, count(*) as n, avg(c.change) as mean_change, ci_low(c.change) as ci_low,
-    ci_high(c.change) as ci_high, any_value(m.status) as status,
-    any_value(m.waves_share_indicators) as waves_share_indicators, bool_or(c.is_synthetic) as is_synthetic
-from capital_changes() as c
+    c.region, c.capital, c.n, c.mean_change, c.mean_change - 1.959964 * c.sd_change / sqrt(c.n) as ci_low,
+    c.mean_change + 1.959964 * c.sd_change / sqrt(c.n) as ci_high, m.status, m.waves_share_indicators, c.is_synthetic
+from capital.capital_changes as c
 left join (
     select region, metric_id, weakest_verdict(status) as status, min(n_indicators) = max(n_indicators) as waves_share_indicators
     from analysis.region_comparison
     where evidence = 'household' and group_type = 'all'
     group by region, metric_id
 ) as m on c.region = m.region and m.metric_id = c.capital || '_capital'
-group by c.region, c.capital
-order by abs(mean_change) desc;
+where c.n > 0
+order by abs(c.mean_change) desc;

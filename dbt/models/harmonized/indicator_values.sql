@@ -21,14 +21,14 @@ where {{ adapter.quote(i.indicator_id) }} is not null
 union all
 {% endfor %}
 select
-    {{ household_keys('missing.') }},
-    missing.indicator_id,
+    {{ household_keys('kept.') }},
+    kept.indicator_id,
     cast(null as double) as value,
     {{ no_text }} as code,
     indicators.unit,
-    missing.missing_reason
-from {{ ref('missing_reasons') }} as missing
-inner join {{ source('reference', 'indicators') }} as indicators on missing.indicator_id = indicators.indicator_id
+    kept.missing_reason
+from {{ ref('missing_reasons') }} as kept
+inner join {{ source('reference', 'indicators') }} as indicators on kept.indicator_id = indicators.indicator_id
 union all
 select
     {{ household_keys('households.') }},
