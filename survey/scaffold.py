@@ -39,6 +39,7 @@ from survey.vocabulary import (
     Correction,
     CrosswalkRow,
     DelimitedOptions,
+    FixedWave,
     Grain,
     Identifier,
     Label,
@@ -54,7 +55,7 @@ SHOWN = 3
 
 NOTES = """# {survey_id}
 
-Written by `warehouse new-survey` from `{file}`. Replace this text: who asked whom, when and how; what is known
+Written by `warehouse new-survey` from {files}. Replace this text: who asked whom, when and how; what is known
 to be wrong in the file; what a reader must know before using it.
 """
 
@@ -85,36 +86,37 @@ class Scaffold:
 
 
 def scaffold(
-    file: Path,
+    files: Sequence[Path],
     surveys: Path,
     catalog: Catalog,
     known: Recognition,
     survey_id: str = "",
     header_rows: Sequence[int] = (),
 ) -> Scaffold:
-    """Write `surveys/<survey_id>/` from a file in any format that can be read.
+    """Write `surveys/<survey_id>/` from files in any format that can be read.
 
     Parameters
     ----------
-    file
-        The data file; it is copied into the folder.
+    files
+        The data files; they are copied into the folder. One in which the household id repeats is a roster; those that
+        name different rounds are one round each.
     surveys
         Folder of the survey folders.
     catalog, known
         Indicators to look for, and the patterns to recognise headers by.
     survey_id
-        Id of the survey; empty = made from the file's name.
+        Id of the survey; empty = made from the first file's name.
     header_rows
         Rows of a sheet or text file that hold its headers; empty = the first.
 
     Raises
     ------
     ScaffoldError
-        The folder exists, the id is none, or the file's name says no format.
+        The folder exists, the id is none, a file's name says no format, or two files have the same name.
     UnreadableFile
         See `survey.readers.opened`.
     """
-    survey_id = survey_id or _name(file.name.split(".")[0]) or BLANK
+    survey_id = survey_id or _name(files[0].name.split(".")[0]) or BLANK
     try:
         TypeAdapter(Identifier).validate_python(survey_id)
     except ValidationError:
@@ -124,37 +126,52 @@ def scaffold(
     target = surveys / survey_id
     if target.exists():
         raise ScaffoldError(f"{target.name} exists already; choose another id with --id, or edit the folder")
-    if not file.is_file():
-        raise ScaffoldError(f"no file {file}")
-    declared, columns = _read(file, catalog, known, header_rows)
-    base = next(f for f in declared if f.grain is Grain.HOUSEHOLD)
-    waves = known.declared_waves() if any(c.wave for c in columns) else (SINGLE,)
+    names = [file.name for file in files]
+    for file in files:
+        if not file.is_file():
+            raise ScaffoldError(f"no file {file}")
+        if names.count(file.name) > 1:
+            raise ScaffoldError(f"{file.name} is given twice; files of one survey need different names")
+    declared, columns = _read(files, catalog, known, header_rows)
+    base = declared[0]
+    in_rounds = any(c.wave for c in columns) or any(f.wave for f in declared)
+    waves = known.declared_waves() if in_rounds else (SINGLE,)
     household_id = _recognised(columns, base.file_id, known.household_id, unique=True)
     site = _recognised(columns, base.file_id, known.site, unique=False)
-    for file_columns in (_of(columns, f.file_id) for f in declared):
-        _give_names(file_columns)
+    names_given: dict[str, str] = {}
+    for table in declared:
+        _give_names(_of(columns, table.file_id), names_given)
     codes = _name_code_lists(columns)
     sites = [c for c in codes if site and c["list"] == site.code_lists[0] and c["value"]]
     for number, code in enumerate(sites, start=1):
         code["value"] = f"{survey_id.upper()}_{number}"
     rows = _crosswalk(declared, columns, codes, waves, catalog, known)
-    used = {(base.file_id, s) for r in rows for s in r["sources"].split()}
+    used = {
+        (f.file_id, variable)
+        for f in _households(declared)
+        for r in rows
+        if r["wave"] in ("*", _round(f) or r["wave"])
+        for variable in r["sources"].split()
+    }
     used |= {(c.file_id, c.variable) for c in (household_id, site) if c}
-    links = _links(declared, columns, household_id)
+    links = _links(declared, columns, household_id, known)
     columns += [c for c in links.values() if c not in columns]
     used |= {(c.file_id, c.variable) for c in links.values()}
     part = surveys / f".{survey_id}.new"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        shutil.copyfile(file, part / file.name)
+        for file in files:
+            shutil.copyfile(file, part / file.name)
         _write(part / "columns.csv", Column, [_column_row(c, used) for c in columns])
         _write(part / "codes.csv", Code, codes)
         _write(part / "crosswalk.csv", CrosswalkRow, rows)
         _write(part / "corrections.csv", Correction, [])
-        (part / "NOTES.md").write_text(NOTES.format(survey_id=survey_id, file=file.name), encoding="utf-8")
+        listed = ", ".join(f"`{name}`" for name in names)
+        (part / "NOTES.md").write_text(NOTES.format(survey_id=survey_id, files=listed), encoding="utf-8")
         # last, because a folder with a survey.yml is a survey
-        text = _survey_yml(survey_id, declared, waves, links, site, sites, sha256_of(file))
+        digests = {file.name: sha256_of(file) for file in files}
+        text = _survey_yml(survey_id, declared, waves, links, site, sites, digests)
         (part / "survey.yml").write_text(text, encoding="utf-8")
         part.rename(target)
     finally:
@@ -168,33 +185,75 @@ def scaffold(
 
 
 def _read(
-    file: Path, catalog: Catalog, known: Recognition, header_rows: Sequence[int]
+    files: Sequence[Path], catalog: Catalog, known: Recognition, header_rows: Sequence[int]
 ) -> tuple[list[SurveyFile], list[FoundColumn]]:
-    """The tables of a file, the households first, and their columns."""
+    """The tables of all files, those of households first, and their columns."""
     declared, columns = list[SurveyFile](), list[FoundColumn]()
-    for table in _tables(file, _format(file), header_rows):
-        with opened(table, file.parent) as received:
-            names = [n for n in received.schema.names if n != ROW and n not in received.borrowed]
-            twice = sorted({n for n in names if names.count(n) > 1})
-            if twice:
-                raise ScaffoldError(
-                    f"{table.path}: header {twice[0]!r} stands more than once; name the rows that hold the headers "
-                    "with --header-row, or give each column its own header"
-                )
-            cells: list[list[pa.Array]] = [[] for _ in names]
-            for batch in received.batches:
-                for kept, name in zip(cells, names, strict=True):
-                    kept.append(batch.column(name))
-            entries = {e.column: e for e in received.entries}
-            kinds = [received.schema.field(n).type for n in names]
-            columns += [
-                found_column(table.file_id, entries[n], pa.chunked_array(c, type=k), known, catalog)
-                for n, c, k in zip(names, cells, kinds, strict=True)
-            ]
-        found = {"encoding": received.encoding} if isinstance(table.options, DelimitedOptions) else {}
-        options = table.options.model_copy(update=found)
-        declared.append(table.model_copy(update={"options": options}))
-    return declared, columns
+    for file in files:
+        name = _name(file.name.split(".")[0]) or f"file_{len(declared) + 1}"
+        for table in _tables(file, _format(file), header_rows, "households" if len(files) == 1 else name):
+            taken = {f.file_id for f in declared}
+            name = table.file_id if table.file_id not in taken else f"{table.file_id}_{len(declared) + 1}"
+            read, found = _read_table(table.model_copy(update={"file_id": name}), file.parent, catalog, known)
+            if len(files) > 1 and _repeats_households(found, known):
+                read = read.model_copy(update={"grain": Grain.MEMBER})
+            declared.append(read)
+            columns += found
+    declared.sort(key=lambda f: f.grain is not Grain.HOUSEHOLD)
+    if not _households(declared):
+        declared[0] = declared[0].model_copy(update={"grain": Grain.HOUSEHOLD})
+    return _with_rounds(declared, known), columns
+
+
+def _read_table(
+    table: SurveyFile, folder: Path, catalog: Catalog, known: Recognition
+) -> tuple[SurveyFile, list[FoundColumn]]:
+    with opened(table, folder) as received:
+        names = [n for n in received.schema.names if n != ROW and n not in received.borrowed]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ScaffoldError(
+                f"{table.path}: header {twice[0]!r} stands more than once; name the rows that hold the headers "
+                "with --header-row, or give each column its own header"
+            )
+        cells: list[list[pa.Array]] = [[] for _ in names]
+        for batch in received.batches:
+            for kept, name in zip(cells, names, strict=True):
+                kept.append(batch.column(name))
+        entries = {e.column: e for e in received.entries}
+        kinds = [received.schema.field(n).type for n in names]
+        columns = [
+            found_column(table.file_id, entries[n], pa.chunked_array(c, type=k), known, catalog)
+            for n, c, k in zip(names, cells, kinds, strict=True)
+        ]
+    found = {"encoding": received.encoding} if isinstance(table.options, DelimitedOptions) else {}
+    return table.model_copy(update={"options": table.options.model_copy(update=found)}), columns
+
+
+def _repeats_households(columns: Sequence[FoundColumn], known: Recognition) -> bool:
+    """Whether a table has several rows a household: a column named like a household id, and none that is unique."""
+    ids = [c for c in columns if any(p.fits(c.name, c.label) for p in known.household_id)]
+    return bool(ids) and not any(c.is_unique for c in ids)
+
+
+def _households(files: Iterable[SurveyFile]) -> list[SurveyFile]:
+    return [f for f in files if f.grain is Grain.HOUSEHOLD]
+
+
+def _round(file: SurveyFile) -> str | None:
+    return file.wave.fixed if isinstance(file.wave, FixedWave) else None
+
+
+def _with_rounds(files: Sequence[SurveyFile], known: Recognition) -> list[SurveyFile]:
+    """The files with the round that their names say, where each file of households says another one."""
+    named = {f.file_id: known.wave_of_file(f.path) for f in files}
+    rounds = [named[f.file_id] for f in _households(files)]
+    if len(rounds) < 2 or None in rounds or len(set(rounds)) < len(rounds):
+        return list(files)
+    return [
+        f.model_copy(update={"wave": FixedWave(fixed=wave)}) if (wave := named[f.file_id]) else f
+        for f in files
+    ]
 
 
 def _format(file: Path) -> str:
@@ -219,7 +278,7 @@ def _format(file: Path) -> str:
     return fitting[0]
 
 
-def _tables(file: Path, kind: str, header_rows: Sequence[int]) -> list[SurveyFile]:
+def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> list[SurveyFile]:
     """A declaration for every sheet of a workbook, every table of a form, or the one table there is."""
     headers = {"header_rows": header_rows} if header_rows and kind in ("delimited", "excel") else {}
 
@@ -235,7 +294,7 @@ def _tables(file: Path, kind: str, header_rows: Sequence[int]) -> list[SurveyFil
             }
         )
 
-    households = table("households", {})
+    households = table(name, {})
     if kind == "odk":
         groups = odk.repeat_groups(file, households)
         short = [re.split(r"[-/]", g)[-1] for g in groups]
@@ -266,14 +325,16 @@ def _of(columns: Iterable[FoundColumn], file_id: str) -> list[FoundColumn]:
     return [c for c in columns if c.file_id == file_id]
 
 
-def _give_names(columns: Sequence[FoundColumn]) -> None:
-    """A variable for every column of a file, each its own."""
+def _give_names(columns: Sequence[FoundColumn], given: dict[str, str]) -> None:
+    """A variable for every column of a file, each its own; the same header has the same name in every file."""
     taken: set[str] = set()
     for position, column in enumerate(columns, start=1):
-        name = _name(column.name)
+        name = given.get(column.header) or _name(column.name)
         if not name or name in taken:
-            name = f"{name or 'q'}_{position}" if name else f"q{position}"
+            name = f"{name}_{position}" if name else f"q{position}"
+            name = name if name not in taken else f"{name}_{position}"
         taken.add(name)
+        given.setdefault(column.header, name)
         column.variable = name
 
 
@@ -315,9 +376,12 @@ def _recognised(
 
 
 def _links(
-    files: Sequence[SurveyFile], columns: Sequence[FoundColumn], household_id: FoundColumn | None
+    files: Sequence[SurveyFile],
+    columns: Sequence[FoundColumn],
+    household_id: FoundColumn | None,
+    known: Recognition,
 ) -> dict[str, FoundColumn]:
-    """By file, the column that holds the household id: the household's own, and the same header in a roster.
+    """By file, the column that holds the household id: the household's own, and the same header in another file.
 
     A repeat group of a form has it from its submission.
     """
@@ -327,7 +391,9 @@ def _links(
     for file in files:
         if file.file_id in links:
             continue
-        own = [c for c in _of(columns, file.file_id) if c.name == household_id.name]
+        here = _of(columns, file.file_id)
+        own = [c for c in here if c.name == household_id.name]
+        own = own or [c for p in known.household_id for c in here if p.fits(c.name, c.label)]
         if own:
             links[file.file_id] = own[0]
         elif file.format == "odk":
@@ -351,19 +417,23 @@ def _crosswalk(
     """A row for every indicator: proposed where one question says the same and gives allowed values."""
     rows = []
     taken: set[str] = set()
+    rounds = {f.file_id: _round(f) for f in _households(files) if _round(f)} or {files[0].file_id: None}
     for indicator in catalog.indicators:
         found = candidates(columns, indicator, known)
         listed = "; ".join(f"{c.file_id}.{c.header} {c.text} ({s:.0f})" for s, c in found[:SHOWN])
-        sure = [c for s, c in found if s >= SURE and c.file_id == files[0].file_id and may_be(c, indicator)]
+        sure = [c for s, c in found if s >= SURE and c.file_id in rounds and may_be(c, indicator)]
         sure = [c for c in sure if c.variable not in taken]
-        everywhere = [c for c in sure if c.wave is None][:1]
+        everywhere = [c for c in sure if (rounds[c.file_id] or c.wave) is None][:1]
         sources = {"*": everywhere[0]} if everywhere else {}
         if not everywhere:
             sources = {
-                w.wave: next(c for c in sure if c.wave == w.wave)
+                w.wave: next(c for c in sure if (rounds[c.file_id] or c.wave) == w.wave)
                 for w in waves
-                if any(c.wave == w.wave for c in sure)
+                if any((rounds[c.file_id] or c.wave) == w.wave for c in sure)
             }
+            if len(sources) == len(waves) and len({c.variable for c in sources.values()}) == 1:
+                everywhere = list(sources.values())[:1]
+                sources = {"*": everywhere[0]}
         note = f"candidates: {listed}" if listed else ""
         for wave in ("*",) if not sources or everywhere else [w.wave for w in waves]:
             row = {"wave": wave, "indicator_id": indicator.id, "note": note}
@@ -464,7 +534,7 @@ def _survey_yml(
     links: Mapping[str, FoundColumn],
     site: FoundColumn | None,
     sites: Sequence[Mapping[str, str]],
-    sha256: str,
+    sha256: Mapping[str, str],
 ) -> str:
     def text(value: str) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -504,10 +574,11 @@ def _survey_yml(
             f"  - file_id: {file.file_id}",
             f"    path: {text(file.path)}",
             f"    format: {file.format}",
-            f"    sha256: {text(sha256)}",
+            f"    sha256: {text(sha256[file.path])}",
             *([f"    options: {json.dumps(options, ensure_ascii=False)}"] if options else []),
             f"    grain: {file.grain}",
             f"    household_id: [{ids}]",
+            *([f"    wave: {{fixed: {wave}}}"] if (wave := _round(file)) else []),
         ]
     return "\n".join(lines) + "\n"
 

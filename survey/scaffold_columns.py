@@ -87,6 +87,11 @@ class Recognition(Closed):
         """The round that a question names, if it names one."""
         return next((w.wave for w in self.waves if w.fits(text)), None)
 
+    def wave_of_file(self, name: str) -> str | None:
+        """The round that a file's name says, by its words or by the round's own name."""
+        words = re.split(r"[^a-z]+", name.lower())
+        return next((w.wave for w in self.waves if w.wave in words or w.fits(name)), None)
+
     def missing_reason(self, *texts: str | None) -> str | None:
         """Why an answer is none, as far as its text says; None where it looks like an answer."""
         return next((m.reason.value for m in self.missing if m.fits(*texts)), None)

@@ -75,16 +75,22 @@ def _folder(
 
 
 def new_survey(
-    file: Annotated[
-        Path, typer.Argument(help="CSV, Excel, SPSS, Stata, ODK/Kobo or Parquet; also in .gz or .zip.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CSV, Excel, SPSS, Stata, ODK/Kobo or Parquet; also in .gz or .zip. Several where rounds or rosters "
+            "have files of their own."
+        ),
     ],
-    id: Annotated[str, typer.Option(help="Id of the survey; made from the file's name where absent.")] = "",
+    id: Annotated[
+        str, typer.Option(help="Id of the survey; made from the first file's name where absent.")
+    ] = "",
     header_row: Annotated[
         list[int] | None,
         typer.Option(help="Row that holds headers, where it is not the first; may be given again."),
     ] = None,
 ) -> None:
-    """Write a survey folder from what a file says of itself; you fill in the rest."""
+    """Write a survey folder from what files say of themselves; you fill in the rest."""
     from survey.readers import UnreadableFile
     from survey.scaffold import ScaffoldError, scaffold
     from survey.scaffold_columns import Recognition
@@ -93,7 +99,7 @@ def new_survey(
     catalog = _catalog(paths)
     try:
         known = Recognition.load(paths.catalog)
-        made = scaffold(file, paths.surveys, catalog, known, id, header_row or ())
+        made = scaffold(files, paths.surveys, catalog, known, id, header_row or ())
     except (ScaffoldError, UnreadableFile) as error:
         _stop(str(error), 2 if isinstance(error, ScaffoldError) else 1)
     _say(f"written: {made.path}")

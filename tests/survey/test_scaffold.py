@@ -128,7 +128,7 @@ WRITERS = [
 def made_from(file: Path, tmp_path: Path, survey_id: str = "") -> Scaffold:
     surveys = tmp_path / "surveys"
     surveys.mkdir(exist_ok=True)
-    return scaffold(file, surveys, catalog, known, survey_id)
+    return scaffold([file], surveys, catalog, known, survey_id)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -150,6 +150,64 @@ def fill_in(path: Path) -> None:
     ):
         content = (path / name).read_text(encoding="utf-8")
         (path / name).write_text(content.replace(BLANK, answer), encoding="utf-8")
+
+
+def write_rounds(path: Path, names: tuple[str, str]) -> list[Path]:
+    """A file of households for each round, and their members in a third."""
+    asked = {h: CHINESE[h] for h in ("户编号", "安置点", "性别")}
+    sizes = {name: [size + k for k in range(N)] for name, size in zip(names, (60, 90), strict=True)}
+    members = {"户编号": [f"H{k // 2:03}" for k in range(2 * N)], "年龄": list(range(2 * N))}
+    frames = {
+        "members.csv": members,
+        **{f"{name}.csv": asked | {"住房面积（平方米）": size} for name, size in sizes.items()},
+    }
+    for name, frame in frames.items():
+        pd.DataFrame(frame).to_csv(path / name, index=False)
+    return [path / name for name in frames]
+
+
+def test_files_of_rounds_and_a_roster_become_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "surveys").mkdir()
+    files = write_rounds(tmp_path, ("hh_before", "hh_after"))
+    made = scaffold(files, tmp_path / "surveys", catalog, known, "rounds")
+    assert (made.files, set(made.proposed)) == (3, PROPOSED)
+    fill_in(made.path)
+    folder = load_folder(made.path, catalog.indicator)
+    assert check_crosswalk(folder, catalog) == ()
+    (household_id,) = folder.survey.files[0].household_id
+    declared = [(f.file_id, f.grain.value, f.household_id) for f in folder.survey.files]
+    assert declared == [
+        ("hh_before", "household", (household_id,)),
+        ("hh_after", "household", (household_id,)),
+        ("members", "member", (household_id,)),
+    ]
+    assert [f.wave and f.wave.model_dump() for f in folder.survey.files] == [
+        {"fixed": "before"},
+        {"fixed": "after"},
+        None,
+    ]
+    ((wave, (area,)),) = [
+        (r.wave, r.sources) for r in folder.crosswalk if r.indicator_id == "housing_area_m2"
+    ]
+    assert wave == "*"
+    with duckdb.connect() as con:
+        load = ingest(folder, tmp_path / "landing", con)
+        assert (load.problems, [f.accepted for f in load.files]) == ((), [N, N, 2 * N])
+        smallest = [
+            con.execute(f'SELECT min({area}) FROM raw."rounds__{name}"').fetchone()
+            for name in ("hh_before", "hh_after")
+        ]
+    assert smallest == [(60,), (90,)]
+
+
+def test_two_files_that_name_no_round_are_two_parts_of_a_household(tmp_path: Path) -> None:
+    (tmp_path / "surveys").mkdir()
+    files = write_rounds(tmp_path, ("part_a", "part_b"))
+    made = scaffold(files, tmp_path / "surveys", catalog, known)
+    assert made.path.name == "members"
+    assert "wave: {fixed" not in (made.path / "survey.yml").read_text(encoding="utf-8")
+    with pytest.raises(ScaffoldError, match=r"part_a.csv is given twice"):
+        scaffold([files[1], files[1]], tmp_path / "surveys", catalog, known, "again")
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda w: w.__name__.removeprefix("write_"))
@@ -241,7 +299,7 @@ def test_a_workbook_with_a_roster_and_two_rows_of_headers(tmp_path: Path) -> Non
             cells = pd.concat([head, frame.set_axis(range(frame.shape[1]), axis=1)])
             cells.to_excel(book, sheet_name=name, index=False, header=False)
     (tmp_path / "surveys").mkdir()
-    made = scaffold(file, tmp_path / "surveys", catalog, known, header_rows=(1, 2))
+    made = scaffold([file], tmp_path / "surveys", catalog, known, header_rows=(1, 2))
     assert set(made.proposed) == {"housing_area_m2", "sex"}
     fill_in(made.path)
     folder = load_folder(made.path, catalog.indicator)
