@@ -1,16 +1,9 @@
-"""SQL text for names and values that come from data.
+"""SQL text for names and values that come from data, as publication calls it.
 
-Belongs here: quoting. Does not belong here: any query.
+Belongs here: names only; the quoting itself is `survey.sql`. Does not belong here: any query.
 """
 
-from __future__ import annotations
+from survey.sql import identifier as name
+from survey.sql import text
 
-
-def name(*parts: str) -> str:
-    """Quoted identifier, qualified where several parts are given."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
-
-
-def text(value: str) -> str:
-    """Quoted string literal."""
-    return "'" + value.replace("'", "''") + "'"
+__all__ = ["name", "text"]

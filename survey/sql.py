@@ -1,4 +1,4 @@
-"""Quoting for SQL text: every header, code and path of a survey passes through here and can never run.
+"""Quoting for SQL text: every header, code, path and table name passes through here and can never run.
 
 Belongs here: turning names and values into SQL tokens. Does not belong here: building statements.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def identifier(name: str) -> str:
-    """Write a column or table name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
+def identifier(*parts: str) -> str:
+    """Write a column or table name as a quoted identifier, qualified where several parts are given."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def text(value: str) -> str:

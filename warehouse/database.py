@@ -12,6 +12,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from survey.sql import identifier as quoted
+
+__all__ = [
+    "MEMORY_LIMIT", "SCHEMAS", "append_rows", "connect", "quoted", "replace_rows", "table_exists", "write_table",
+]  # fmt: skip
+
 SCHEMAS = ("raw", "reference", "staging", "harmonized", "capital", "integration", "analysis", "quality")
 
 MEMORY_LIMIT = "2GB"
@@ -42,11 +48,6 @@ def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConn
         yield con
     finally:
         con.close()
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: pa.Table) -> int:
