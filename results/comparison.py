@@ -21,7 +21,7 @@ import pyarrow as pa
 from scipy import stats
 
 from analysis.comparison import EqualityTest, chow_test, oaxaca_blinder, wald_equality
-from analysis.errors import AnalysisError, InvalidWeightError
+from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
 from analysis.inference import heteroskedastic
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
@@ -187,6 +187,12 @@ def _means(
     sites: dict[tuple[str, str], list[list[float]]] = {
         (wave, site): found for wave, site, *found in con.execute(means).fetchall()
     }
+    for values in sites.values():
+        for name, (n, value, _) in zip(columns, values, strict=True):
+            if n and not np.isfinite(value):
+                raise InfiniteValueError(
+                    f"{name} of {survey.survey_id} holds an infinite value. Correct it or mark it missing."
+                )
     table = pa.Table.from_pylist(
         [
             {"wave": w, "site_id": s} | {m: f[1] for m, f in zip(y, found, strict=True)}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import isfinite
 
 from analysis.arrays import as_option, as_weights
 from analysis.coupling import ROUNDING, Variant
@@ -28,7 +29,7 @@ def literal(text: str) -> str:
 
 def number(value: float) -> str:
     """SQL literal of a number, to the last digit."""
-    return f"{float(value)!r}::double"
+    return f"{float(value)!r}::double" if isfinite(value) else f"'{float(value)!r}'::double"
 
 
 def extended(source: str, columns: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis.coupling import leave_one_out
 from analysis.diagnostics import SpecificationTests, specification_tests
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, EmptyGroupError
 from analysis.inference import (
     WildBootstrap,
     cluster_scores,
@@ -203,7 +203,18 @@ class Sample:
         """Sample with its answers and with what replaces missing regressors.
 
         Only the columns of the model are held, because the standard errors read them again.
+
+        Raises
+        ------
+        EmptyGroupError
+            If a column has no value: nobody of the sample answered, or all gave one answer, which leaves no range to
+            rescale.
         """
+        rows = self.con.execute(self._sql()).to_arrow_table()
+        named = [*(r.name for r in self.catalog.regressors_of(self.model)), self.model.dependent]
+        empty = [name for name in named if rows[name].null_count == rows.num_rows]
+        if empty:
+            raise EmptyGroupError(f"No value, or no range to rescale to 0-1: {', '.join(empty)}.")
         answers = self._with_leave_one_out(self.con.execute(self._sql()).to_arrow_table())
         return replace(self, answers=answers, fill=fill_values(answers, self.design))
 

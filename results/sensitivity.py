@@ -25,7 +25,7 @@ from analysis.coupling import ROUNDING, classify
 from analysis.coupling import coupling as couple
 from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
-from analysis.summary import floats, in_parts
+from analysis.summary import floats, in_parts, row_weights
 from results.coupling import bands_of
 from results.households import (
     HOUSEHOLD_WAVES,
@@ -196,7 +196,7 @@ def _added_up(
     names = limits.indicators
     sums: defaultdict[tuple[str, Options], FloatArray] = defaultdict(partial(np.zeros, 2))
     for batch in batches:
-        weight = np.asarray(batch.column("weight").to_numpy(), dtype=np.float64)
+        weight = np.asarray(row_weights(batch, "weight", "sampling"), dtype=np.float64)
         x = np.array([floats(batch, i) for i in names], dtype=np.float64)
         was_asked = np.array([[float(bool(is_asked[i]))] for i in names])
         if mixed:

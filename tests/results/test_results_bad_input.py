@@ -1,18 +1,21 @@
 """Input that has no honest answer ends in a named error or an empty figure with a stored reason, in every result."""
 
 from collections.abc import Callable
+from functools import partial
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from invented_surveys import build, stored
+from invented_surveys import build, stored, study
 
 from analysis.errors import InfiniteValueError, InvalidWeightError
 from analysis.weighting import composite
+from results.comparison import comparison
 from results.coupling import coupling
 from results.factors import factors
 from results.regressions import regressions
+from results.sensitivity import sensitivity
 from survey.catalog import Catalog
 from survey.literature import Literature
 
@@ -48,7 +51,7 @@ def test_a_constant_item_has_no_factor_analysis_and_the_row_says_why(
 
     con = changed(catalog, literature, frame, constant)
     tables = made(con, catalog, factors)
-    row = tables["factor_diagnostics"].query("model == @catalog.factor_models[0].id").squeeze()
+    row = one_row(tables["factor_diagnostics"], survey_id="valley", model=catalog.factor_models[0].id)
     assert item in row["reason"]
     assert row[["kmo", "bartlett", "n_factors", "alpha_standardised"]].isna().all()
     assert row["n"] > 200
@@ -70,7 +73,7 @@ def test_collinear_items_have_no_factor_analysis_and_the_row_says_why(
     assert row["kmo"].isna().all()
 
 
-def test_an_infinite_answer_stops_the_computation_with_its_column(
+def test_an_infinite_item_leaves_its_reason_and_no_factor_analysis(
     catalog: Catalog, literature: Literature, frame: pd.DataFrame
 ) -> None:
     item = items(catalog)[0]
@@ -79,24 +82,122 @@ def test_an_infinite_answer_stops_the_computation_with_its_column(
         rows = table.index[(table["survey_id"] == "valley") & table[item].notna()]
         table.loc[rows[0], item] = np.inf
 
-    con = changed(catalog, literature, frame, infinite)
-    with pytest.raises(InfiniteValueError, match=item):
-        factors(con, catalog)
-    with pytest.raises(InfiniteValueError):
-        raise_first(coupling, con, catalog, frame)
+    tables = made(changed(catalog, literature, frame, infinite), catalog, factors)
+    row = one_row(tables["factor_diagnostics"], survey_id="valley", model=catalog.factor_models[0].id)
+    assert item in row["reason"]
+    assert "inf" in row["reason"]
+    assert row[["alpha", "kmo"]].isna().all()
+    assert tables["factor_scores"].empty
 
 
-def raise_first(
-    compute: Callable[..., object], con: duckdb.DuckDBPyConnection, catalog: Catalog, frame: pd.DataFrame
+def test_an_infinite_answer_stops_indices_and_means_with_its_name_and_survey(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
 ) -> None:
-    """Run a computation after one answer to a capital indicator became infinite."""
-    indicator = next(
+    name = next(
         i for d in catalog.default_weight_scheme.dimensions.values() for i in d if frame[i].notna().any()
     )
-    con.execute(
-        f"update staging.household_waves set {indicator} = 'infinity' where household_id = 'hills-000'"
+    con = build(catalog, literature, frame)
+    made(con, catalog, coupling, factors)
+    con.execute(f"update staging.household_waves set {name} = 'infinity' where household_id = 'hills-000'")
+    for compute in (coupling, sensitivity, partial(comparison, literature=literature)):
+        with pytest.raises(InfiniteValueError, match=f"{name} of hills"):
+            compute(con, catalog)
+
+
+def test_negative_household_weights_are_refused_wherever_means_are_weighted(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    con = build(catalog, literature, frame)
+    made(con, catalog, coupling, factors)
+    for table in ("staging.household_waves", "capital.household_capitals"):
+        con.execute(f"update {table} set weight = -1 where household_id = 'plains-000'")
+    with pytest.raises(InvalidWeightError, match="plains: 2 households have a negative weight"):
+        comparison(con, catalog, literature)
+    with pytest.raises(InvalidWeightError, match="not negative"):
+        sensitivity(con, catalog)
+
+
+def test_models_of_constant_collinear_or_too_few_rows_say_what_is_wrong(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    weighted, _, _ = study(catalog)
+    model = next(
+        m
+        for m in catalog.models
+        if weighted in m.published_survey_ids
+        and sum(r.kind == "numeric" for r in catalog.regressors_of(m)) > 2
     )
-    compute(con, catalog)
+    numeric = [r for r in catalog.regressors_of(model) if r.kind == "numeric" and r.indicator]
+    rescaled = next(r.indicator for r in numeric if r.normalise == "min_max")
+    first, second = [r.indicator for r in numeric if r.normalise == "min_max"][:2]
+
+    def constant(table: pd.DataFrame) -> None:
+        table.loc[(table["survey_id"] == "hills") & table[rescaled].notna(), rescaled] = 1.0
+
+    models = made(changed(catalog, literature, frame, constant), catalog, coupling, factors, regressions)
+    row = one_row(models["regression_models"], model=model.id)
+    assert row["caution"] == f"refused: No value, or no range to rescale to 0-1: {rescaled}."
+
+    def collinear(table: pd.DataFrame) -> None:
+        table.loc[table["survey_id"] == "hills", second] = table[first]
+
+    models = made(changed(catalog, literature, frame, collinear), catalog, coupling, factors, regressions)
+    row = one_row(models["regression_models"], model=model.id, covariance="ols")
+    assert f"{second} left out" in row["caution"]
+    assert row["r2"] > 0
+
+    def few(table: pd.DataFrame) -> None:
+        number = table["household_id"].str[-3:].astype(int)
+        table.drop(table.index[number >= len(catalog.terms_of(model))], inplace=True)
+        table.reset_index(drop=True, inplace=True)
+
+    tables = made(changed(catalog, literature, frame, few), catalog, coupling, factors, regressions)
+    row = one_row(tables["regression_models"], model=model.id)
+    assert row["caution"].startswith("refused: ")
+    assert "rows" in row["caution"]
+    assert row["n"] == 0
+
+
+def test_a_group_without_answers_has_nulls_and_a_count_of_zero(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    con = build(catalog, literature, frame)
+    site = "plains-site-0"
+    con.execute(f"update capital.household_capitals set total = null where site_id = '{site}'")
+    tables = made(con, catalog, coupling)
+    for name in ("coupling_summary", "coupling_leave_one_out"):
+        empty = tables[name].query("group_id == @site")
+        assert len(empty) > 0
+        if name == "coupling_summary":
+            assert (empty["n"] == 0).all()
+            assert empty[["mean_d", "sd_d", "d_of_means", "share_moved_up"]].isna().all(axis=None)
+    tests = tables["coupling_tests"].query("group_id == @site")
+    assert (tests["n"] == 0).all()
+    assert tests["reason"].notna().all()
+    assert tests["p"].isna().all()
+
+
+def test_items_that_nobody_answered_are_named_and_give_no_sample(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    names = items(catalog)
+
+    def blank(table: pd.DataFrame) -> None:
+        for name in names:
+            table.loc[table["survey_id"] == "valley", [name, f"{name}__missing"]] = [np.nan, "blank"]
+
+    tables = made(changed(catalog, literature, frame, blank), catalog, factors)
+    row = one_row(tables["factor_diagnostics"], model=catalog.factor_models[0].id)
+    assert row["survey_id"] == "pooled"
+    assert row["reason"].endswith("found: none")
+    assert tables["factor_loadings"].empty
+
+
+def one_row(table: pd.DataFrame, **values: str) -> pd.Series:
+    """Return the only row with some values."""
+    chosen = table[np.all([table[name] == value for name, value in values.items()], axis=0)]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
 
 
 def test_one_site_has_no_clustered_errors_and_the_models_say_why(
