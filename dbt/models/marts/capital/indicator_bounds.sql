@@ -1,19 +1,47 @@
-{#- Bounds of the default weight scheme, pooled over all surveys and waves: stored, because they change the numbers. -#}
+{#- Bounds of the default weight scheme, pooled over all surveys and waves: stored, because they change the numbers.
+    All indicators are read in one pass. -#}
 {{ config(materialized='table') }}
-{%- set household_waves = ref('household_waves') %}
 
-{% for m in default_scheme_members() | unique(attribute='indicator_id') %}
+{%- set scheme = default_scheme_members() %}
+{%- set members = scheme | unique(attribute='indicator_id') | list %}
+{%- set found = ['lower_bound', 'upper_bound', 'n', 'is_synthetic'] %}
+
+with pooled as (
+    select
+        {%- for m in members %}
+        {%- set value = adapter.quote(m.indicator_id) %}
+        min({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__lower_bound') }},
+        max({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__upper_bound') }},
+        count({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__n') }},
+        coalesce(bool_or(is_synthetic and {{ value }} is not null), false)
+            as {{ adapter.quote(m.indicator_id ~ '__is_synthetic') }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('household_waves') }}
+),
+
+chosen as (
+    select
+        indicators.indicator_id,
+        indicators.direction
+        {%- for column in found %},
+        case indicators.indicator_id
+            {%- for m in members %}
+            when '{{ m.indicator_id }}' then {{ adapter.quote(m.indicator_id ~ '__' ~ column) }}
+            {%- endfor %}
+        end as {{ column }}
+        {%- endfor %}
+    from {{ source('reference', 'indicators') }} as indicators
+    cross join pooled
+    where indicators.indicator_id in ('{{ members | join("', '", attribute="indicator_id") }}')
+)
+
 select
-    '{{ m.indicator_id }}' as indicator_id,
-    '{{ m.bounds }}' as bounds,
-    '{{ m.direction }}' as direction,
-    min({{ adapter.quote(m.indicator_id) }}) as lower_bound,
-    max({{ adapter.quote(m.indicator_id) }}) as upper_bound,
-    count({{ adapter.quote(m.indicator_id) }}) as n,
-    coalesce(
-        min({{ adapter.quote(m.indicator_id) }}) = max({{ adapter.quote(m.indicator_id) }}), true
-    ) as is_constant,
-    coalesce(bool_or(is_synthetic and {{ adapter.quote(m.indicator_id) }} is not null), false) as is_synthetic
-from {{ household_waves }}
-{{ 'union all' if not loop.last }}
-{% endfor %}
+    indicator_id,
+    '{{ scheme | map(attribute="bounds") | first }}' as bounds,
+    direction,
+    lower_bound,
+    upper_bound,
+    n,
+    coalesce(lower_bound = upper_bound, true) as is_constant,
+    is_synthetic
+from chosen
