@@ -234,7 +234,9 @@ class Reader:
         return self._rows(
             """
             SELECT c.survey_id, c.model, m.model_order, m.label_en AS model_en, m.label_zh AS model_zh, m.n, m.r2,
-              c.covariance, c.term, c.term_order, c.label_en AS term_en, c.label_zh AS term_zh, c.is_synthetic,
+              c.covariance, c.term, c.term_order, c.is_synthetic,
+              coalesce(replace(c.label_en, r.region, r.region_label_en), c.label_en) AS term_en,
+              coalesce(replace(c.label_zh, r.region, r.region_label_zh), c.label_zh) AS term_zh,
               c.b, c.beta, c.p, c.stars, c.ci_low, c.ci_high,
               c.ci_low * c.beta / nullif(c.b, 0) AS beta_low, c.ci_high * c.beta / nullif(c.b, 0) AS beta_high,
               coalesce(s.region_label_en, c.survey_id) AS survey_en,
@@ -242,6 +244,8 @@ class Reader:
             FROM analysis.regression_coefficients c
             JOIN analysis.regression_models m USING (survey_id, model, covariance)
             LEFT JOIN reference.surveys s USING (survey_id)
+            LEFT JOIN (SELECT DISTINCT region, region_label_en, region_label_zh FROM reference.surveys) r
+              ON ends_with(c.term, 'region=' || r.region)
             WHERE c.beta IS NOT NULL AND c.se > 0
             QUALIFY list_position(?, c.covariance) IS NOT NULL
               AND list_position(?, c.covariance) = min(list_position(?, c.covariance))

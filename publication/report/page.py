@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def write_report(published_db: Path, out: Path) -> None:
 @cache
 def _library() -> Markup:
     """Vega, Vega-Lite and Vega-Embed; bundling takes seconds, so the bundle is kept beside the installed package."""
-    made_of = f"{vl_convert.__version__} {_WHOLE_BUNDLE}"
+    made_of = f"{version('vl-convert-python')} {_WHOLE_BUNDLE}"
     kept = Path(sys.prefix) / "share" / f"vega-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.js"
     try:
         return Markup(kept.read_text(encoding="utf-8"))
