@@ -143,4 +143,7 @@ services-lock: setup  ## pin what the extras lake and deployment add; DuckDB's e
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-services
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --requirements requirements-services.lock --requirements requirements-lake.lock
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --no-deps --no-build-isolation --editable .
+	# an earlier DuckLake, to write a lake that has to be upgraded
+	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --target .venv-services/ducklake-0.3 \
+		duckdb==1.4.4 duckdb-extension-ducklake==1.4.4 duckdb-extension-postgres-scanner==1.4.4
 	touch $@

@@ -417,13 +417,37 @@ def test_another_folder_than_before(standing, lake, monkeypatch, tmp_path):
     assert "correct WAREHOUSE_LAKE_DATA" in said
 
 
-def test_a_lake_of_an_older_version(standing, lake, postgres):
-    lake.check()
-    database = lake.url.rpartition("/")[2]
-    postgres.execute(database, f"UPDATE {ARRIVALS}.ducklake_metadata SET value = '0.3' WHERE key = 'version'")
+WITH_AN_EARLIER_RELEASE = """
+import importlib.util, pathlib, sys, duckdb
+url, folder = sys.argv[1:]
+con = duckdb.connect()
+for name in ("postgres_scanner", "ducklake"):
+    origin = pathlib.Path(importlib.util.find_spec(f"duckdb_extension_{name}").origin)
+    con.execute(f"LOAD '{origin.parent}/extensions/v{duckdb.__version__}/{name}.duckdb_extension'")
+for catalog in ("arrivals", "refreshes"):
+    where = f"DATA_PATH '{folder}/{catalog}/', METADATA_SCHEMA '{catalog}'"
+    con.execute(f"ATTACH 'ducklake:postgres:{url}' AS lake ({where})")
+    con.execute("BEGIN; CREATE SCHEMA lake.analysis")
+    con.execute("CREATE TABLE lake.analysis.t AS SELECT range AS i FROM range(1000)")
+    facts = '{"run_id": "run-0", "code_version": null, "checksums": {}}'
+    con.execute("CALL lake.set_commit_message('warehouse', 'refresh run-0', extra_info => ?)", [facts])
+    con.execute("COMMIT; DETACH lake")
+"""
+
+
+def test_a_lake_of_an_older_version_is_refused_until_it_is_upgraded(standing, lake, monkeypatch):
+    lake.folder.mkdir()
+    earlier = str(Path(sys.prefix) / "ducklake-0.3")
+    with monkeypatch.context() as environment:
+        environment.setenv("PYTHONPATH", earlier)
+        subprocess.run([sys.executable, "-c", WITH_AN_EARLIER_RELEASE, lake.url, lake.folder], check=True)
     said = refused(standing)
     assert "is of DuckLake version 0.3 and this warehouse reads 1.0" in said
     assert "warehouse lake upgrade" in said
+    assert run("lake", "upgrade").returncode == 0
+    (found,) = history.refreshes(lake)
+    assert answer(lake, found, "SELECT count(*), sum(i) FROM analysis.t") == [(1000, 499500)]
+    lake.check()
 
 
 def test_a_full_disk(lake, refresh, tmp_path):
