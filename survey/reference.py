@@ -6,7 +6,7 @@ figures (`literature`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -28,103 +28,52 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
     catalog
         The catalog; the crosswalk has a row for each of its indicators in each wave of each survey.
     """
+    waves = [(f, wave) for f in folders for wave in f.survey.waves]
     return {
         "surveys": _table(
-            (
-                {
-                    "survey_id": f.survey_id,
-                    "region": f.survey.region,
-                    "is_synthetic": f.survey.is_synthetic,
-                    "region_label_en": f.survey.region_label.en,
-                    "region_label_zh": f.survey.region_label.zh,
-                    "title_en": f.survey.title.en,
-                    "title_zh": f.survey.title.zh,
-                    "place": f.survey.place,
-                    "fieldwork": f.survey.fieldwork,
-                    "waves": " ".join(w.wave for w in sorted(f.survey.waves, key=lambda w: w.order)),
-                    "n_sites": len(f.survey.sites),
-                    "citation": f.survey.source.citation,
-                    "licence": f.survey.source.licence,
-                    "doi": f.survey.source.doi,
-                    "published_survey_ids": " ".join(f.survey.source.published_survey_ids) or None,
-                }
-                for f in folders
-            ),
-            survey_id=TEXT,
-            region=TEXT,
-            is_synthetic=FLAG,
-            region_label_en=TEXT,
-            region_label_zh=TEXT,
-            title_en=TEXT,
-            title_zh=TEXT,
-            place=TEXT,
-            fieldwork=TEXT,
-            waves=TEXT,
-            n_sites=BIG,
-            citation=TEXT,
-            licence=TEXT,
-            doi=TEXT,
-            published_survey_ids=TEXT,
+            ((f, f.survey) for f in folders),
+            survey_id=(TEXT, lambda f, s: f.survey_id),
+            region=(TEXT, lambda f, s: s.region),
+            is_synthetic=(FLAG, lambda f, s: s.is_synthetic),
+            region_label_en=(TEXT, lambda f, s: s.region_label.en),
+            region_label_zh=(TEXT, lambda f, s: s.region_label.zh),
+            title_en=(TEXT, lambda f, s: s.title.en),
+            title_zh=(TEXT, lambda f, s: s.title.zh),
+            place=(TEXT, lambda f, s: s.place),
+            fieldwork=(TEXT, lambda f, s: s.fieldwork),
+            waves=(TEXT, lambda f, s: " ".join(w.wave for w in sorted(s.waves, key=lambda w: w.order))),
+            n_sites=(BIG, lambda f, s: len(s.sites)),
+            citation=(TEXT, lambda f, s: s.source.citation),
+            licence=(TEXT, lambda f, s: s.source.licence),
+            doi=(TEXT, lambda f, s: s.source.doi),
+            published_survey_ids=(TEXT, lambda f, s: " ".join(s.source.published_survey_ids) or None),
         ),
         "sites": _table(
-            (
-                {
-                    "site_id": site.site_id,
-                    "survey_id": f.survey_id,
-                    "region": f.survey.region,
-                    "is_synthetic": f.survey.is_synthetic,
-                    "label_en": site.label.en,
-                    "label_zh": site.label.zh,
-                    "county": site.county,
-                    "resettlement_mode": site.resettlement_mode,
-                    "households": site.households,
-                }
-                for f in folders
-                for site in f.survey.sites
-            ),
-            site_id=TEXT,
-            survey_id=TEXT,
-            region=TEXT,
-            is_synthetic=FLAG,
-            label_en=TEXT,
-            label_zh=TEXT,
-            county=TEXT,
-            resettlement_mode=TEXT,
-            households=BIG,
+            ((f, site) for f in folders for site in f.survey.sites),
+            site_id=(TEXT, lambda f, site: site.site_id),
+            survey_id=(TEXT, lambda f, site: f.survey_id),
+            region=(TEXT, lambda f, site: f.survey.region),
+            is_synthetic=(FLAG, lambda f, site: f.survey.is_synthetic),
+            label_en=(TEXT, lambda f, site: site.label.en),
+            label_zh=(TEXT, lambda f, site: site.label.zh),
+            county=(TEXT, lambda f, site: site.county),
+            resettlement_mode=(TEXT, lambda f, site: site.resettlement_mode),
+            households=(BIG, lambda f, site: site.households),
         ),
         "crosswalk": _table(
-            (
-                {
-                    "survey_id": f.survey_id,
-                    "wave": wave.wave,
-                    "indicator_id": indicator.id,
-                    "is_synthetic": f.survey.is_synthetic,
-                    "rule": row.rule,
-                    "sources": " ".join(row.sources) or None,
-                    "codes": row.codes,
-                    "unit_as_asked": row.unit,
-                    "parameters": row.parameters,
-                    "status": row.status,
-                    "evidence": row.evidence or None,
-                    "note": row.note or None,
-                }
-                for f in folders
-                for wave in f.survey.waves
-                for indicator in catalog.indicators
-                for row in [f.rows_of(wave.wave)[indicator.id]]
-            ),
-            survey_id=TEXT,
-            wave=TEXT,
-            indicator_id=TEXT,
-            is_synthetic=FLAG,
-            rule=TEXT,
-            sources=TEXT,
-            codes=TEXT,
-            unit_as_asked=TEXT,
-            parameters=TEXT,
-            status=TEXT,
-            evidence=TEXT,
-            note=TEXT,
+            ((f, wave.wave, f.rows_of(wave.wave)[i.id]) for f, wave in waves for i in catalog.indicators),
+            survey_id=(TEXT, lambda f, wave, row: f.survey_id),
+            wave=(TEXT, lambda f, wave, row: wave),
+            indicator_id=(TEXT, lambda f, wave, row: row.indicator_id),
+            is_synthetic=(FLAG, lambda f, wave, row: f.survey.is_synthetic),
+            rule=(TEXT, lambda f, wave, row: row.rule),
+            sources=(TEXT, lambda f, wave, row: " ".join(row.sources) or None),
+            codes=(TEXT, lambda f, wave, row: row.codes),
+            unit_as_asked=(TEXT, lambda f, wave, row: row.unit),
+            parameters=(TEXT, lambda f, wave, row: row.parameters),
+            status=(TEXT, lambda f, wave, row: row.status),
+            evidence=(TEXT, lambda f, wave, row: row.evidence or None),
+            note=(TEXT, lambda f, wave, row: row.note or None),
         ),
     }
 
@@ -134,49 +83,31 @@ def model_inputs(
 ) -> dict[str, pa.Table]:
     """What the models read to write their SQL: `compiled_selects` and `weight_scheme_members` of `raw`."""
     scheme = catalog.default_weight_scheme
+    waves = ((f, w, _compiled(f, w.wave, catalog, dialect)) for f in folders for w in f.survey.waves)
+    members = ((d, i, w) for d in scheme.dimensions for i, w in scheme.weights(d).items())
     return {
         "compiled_selects": _table(
-            (
-                {
-                    "survey_id": f.survey_id,
-                    "wave": wave.wave,
-                    "wave_order": wave.order,
-                    **_compiled(f, wave.wave, catalog, dialect),
-                }
-                for f in folders
-                for wave in f.survey.waves
-            ),
-            survey_id=TEXT,
-            wave=TEXT,
-            wave_order=WHOLE,
-            sql=TEXT,
-            stored_as=TEXT,
-            stored_sql=TEXT,
+            waves,
+            survey_id=(TEXT, lambda f, wave, compiled: f.survey_id),
+            wave=(TEXT, lambda f, wave, compiled: wave.wave),
+            wave_order=(WHOLE, lambda f, wave, compiled: wave.order),
+            sql=(TEXT, lambda f, wave, compiled: compiled["sql"]),
+            stored_as=(TEXT, lambda f, wave, compiled: compiled.get("stored_as")),
+            stored_sql=(TEXT, lambda f, wave, compiled: compiled.get("stored_sql")),
         ),
         "weight_scheme_members": _table(
-            (
-                {
-                    "scheme": scheme.id,
-                    "bounds": scheme.bounds,
-                    "is_default": scheme.is_default,
-                    "dimension": dimension,
-                    "dimension_weight": scheme.dimension_weights.get(dimension),
-                    "indicator_id": indicator_id,
-                    "weight": weight,
-                    "member_order": order,
-                }
-                for order, (dimension, indicator_id, weight) in enumerate(
-                    (d, i, w) for d in scheme.dimensions for i, w in scheme.weights(d).items()
-                )
+            ((order, *member) for order, member in enumerate(members)),
+            scheme=(TEXT, lambda order, dimension, indicator, weight: scheme.id),
+            bounds=(TEXT, lambda order, dimension, indicator, weight: scheme.bounds),
+            is_default=(FLAG, lambda order, dimension, indicator, weight: scheme.is_default),
+            dimension=(TEXT, lambda order, dimension, indicator, weight: dimension),
+            dimension_weight=(
+                NUMBER,
+                lambda order, dimension, indicator, weight: scheme.dimension_weights.get(dimension),
             ),
-            scheme=TEXT,
-            bounds=TEXT,
-            is_default=FLAG,
-            dimension=TEXT,
-            dimension_weight=NUMBER,
-            indicator_id=TEXT,
-            weight=NUMBER,
-            member_order=WHOLE,
+            indicator_id=(TEXT, lambda order, dimension, indicator, weight: indicator),
+            weight=(NUMBER, lambda order, dimension, indicator, weight: weight),
+            member_order=(WHOLE, lambda order, dimension, indicator, weight: order),
         ),
     }
 
@@ -189,5 +120,11 @@ def _compiled(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str) -
     return {"sql": parts.shown, "stored_as": parts.table, "stored_sql": parts.stored}
 
 
-def _table(rows: Iterable[dict[str, Any]], **columns: pa.DataType) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items())))
+def _table(
+    things: Iterable[tuple[Any, ...]], **columns: tuple[pa.DataType, Callable[..., object]]
+) -> pa.Table:
+    """One row for each of the things; a column is its type and what it says of one."""
+    kept = list(things)
+    return pa.table(
+        {n: pa.array([say(*thing) for thing in kept], kind) for n, (kind, say) in columns.items()}
+    )
