@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyreadstat
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_survey import HEADER, ROWS, csv_text
 
@@ -90,6 +90,7 @@ def test_files_inside_archives(tmp_path, wrapping):
     assert result.encoding == "gb18030"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(
