@@ -42,10 +42,11 @@ BACKFILL = """mutation ($assets: [AssetKeyInput!]!) {launchPartitionBackfill(
     __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}}}"""
 
 
-def command(unit):
-    """What systemd would start, here: program and arguments before variables are filled in."""
+def command(unit, key="ExecStart"):
+    """What systemd would start, here: program and arguments before variables are filled in; none without the key."""
     said = (DEPLOYMENT / "systemd" / f"relocation-warehouse-{unit}.service").read_text()
-    line = re.search(r"^ExecStart=(.+)$", said, re.M)[1]
+    found = re.search(rf"^{key}=(.+)$", said, re.M)
+    line = found[1] if found else ""
     binaries = "/opt/relocation-warehouse/.venv-services/bin"
     line = line.replace(binaries, str(Path(sys.executable).parent))
     return shlex.split(line.replace("/opt/relocation-warehouse", str(CHECKOUT)))
@@ -69,6 +70,9 @@ class Deployment:
     def start(self):
         for unit in UNITS:
             arguments = [re.sub(r"\$\{(\w+)\}", lambda m: self.environment[m[1]], a) for a in command(unit)]
+            before = command(unit, "ExecStartPre")
+            if before:
+                subprocess.run(before, cwd=CHECKOUT, env=self.environment, check=True)
             with (self.log / f"{unit}.log").open("w") as log:
                 self.services[unit] = subprocess.Popen(
                     arguments,
