@@ -14,7 +14,6 @@ import pyspark
 from warehouse.paths import CHECKOUT
 
 SPARK_HOME = Path(pyspark.__file__).parent
-EXECUTOR = "CoarseGrainedExecutorBackend"
 SETTINGS = """
 # Processes of a test live for minutes: the second compiler of Java would take more time than it saves.
 spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1
@@ -88,12 +87,9 @@ class Cluster:
             )
 
     def executors(self, worker):
-        """Executors that a worker has started."""
-        try:
-            children = psutil.Process(self.processes[worker].pid).children(recursive=True)
-            return [p for p in children if any(EXECUTOR in part for part in p.cmdline())]
-        except psutil.NoSuchProcess:
-            return []
+        """Executors that a worker has started: it starts no other program."""
+        process = self.processes[worker]
+        return psutil.Process(process.pid).children() if process.poll() is None else []
 
     def stop(self):
         for process in reversed(self.processes.values()):

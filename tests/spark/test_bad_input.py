@@ -37,7 +37,7 @@ def test_no_java_says_what_to_install(place, tmp_path):
         (tmp_path / "bin" / program).symlink_to(shutil.which(program))
     status, said = place.run("refresh", "--engine", "spark", PATH=str(tmp_path / "bin"), JAVA_HOME="")
     assert status == 1
-    assert "needs Java 17 or newer, but no java was found on PATH or in JAVA_HOME; install it" in said
+    assert "needs Java 17 or newer, but no Java was found on PATH or in JAVA_HOME; install it" in said
     assert "or use --engine duckdb" in said
 
 
