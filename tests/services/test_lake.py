@@ -155,6 +155,7 @@ def test_the_commands_list_and_query(lake, refresh, tmp_path):
         assert "Traceback" not in done.stderr
     assert answer(lake, history.refreshes(lake)[0], FIGURE) == [first]
     assert run("as-of", "1999-01-01", "SELECT 1").returncode == 2
+    assert "0 refresh(es) dropped" in run("lake", "expire").stdout
 
 
 # ---- expiry ------------------------------------------------------------------------------------------------------
@@ -396,6 +397,12 @@ def test_no_postgresql(standing, monkeypatch):
     said = refused(standing)
     assert "Connection refused" in said
     assert "start it or correct WAREHOUSE_LAKE" in said
+
+
+def test_no_extra(lake, monkeypatch):
+    monkeypatch.setattr("warehouse.lake.catalog.find_spec", lambda name: None)
+    with pytest.raises(LakeError, match="duckdb-extension-postgres-scanner is not installed"):
+        lake.check()
 
 
 def test_no_such_database(standing, lake, monkeypatch):
