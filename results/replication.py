@@ -133,7 +133,9 @@ def _best(row: Mapping[str, Any], tried: list[Alternative]) -> dict[str, Any]:
     """Options that come closest to the print, and a word in the reason where they do better than the catalog's."""
     if not tried:
         return {"best_options": None, "best_difference": None, "n_option_sets": 0}
-    best = min(tried, key=lambda a: abs(a.value - row["published"]))
+    # of options that come equally close the first: their last digits depend on the order in which rows are added
+    closest = min(abs(a.value - row["published"]) for a in tried)
+    best = next(a for a in tried if abs(a.value - row["published"]) <= closest + ROUNDING)
     difference = best.value - row["published"]
     ties = sum(abs(a.value - row["published"]) <= abs(difference) + ROUNDING for a in tried)
     reason = row["reason"]
