@@ -48,8 +48,6 @@ def write_surveys(source: Path, target: Path, household_waves: int) -> dict[str,
     sizes = {p: round(unit * n) for p, n in waves.items()}
     with ProcessPoolExecutor() as pool:
         list(pool.map(write_bulk, sizes, [target / "surveys" / p.name for p in sizes], sizes.values()))
-    for name in ("catalog", "literature"):
-        shutil.copytree(DATA / name, target / name)
     return {p.name: n for p, n in sizes.items()}
 
 
@@ -207,6 +205,8 @@ def main() -> None:
                 recorded.write_text(json.dumps(write_surveys(given.surveys, data, household_waves)))
             for name in (*FOLDERS, "dagster"):
                 shutil.rmtree(data / name, ignore_errors=True)
+            for name in ("catalog", "literature"):
+                shutil.copytree(DATA / name, data / name, dirs_exist_ok=True)
             show(household_waves, json.loads(recorded.read_text()), data)
 
 
