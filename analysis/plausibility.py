@@ -164,6 +164,32 @@ def f_from_adjusted_r2(adjusted_r2: float, n: int, k: int) -> float:
     return ((1.0 - unexplained) / k) / (unexplained / (n - k - 1))
 
 
+def least_column_sums(
+    low: FloatArray, high: FloatArray, sd_low: FloatArray, sd_high: FloatArray
+) -> FloatArray:
+    """Least absolute value of each column sum of loadings, the rows weighted by sds.
+
+    Their squares bound the variance of the sum of the items. The correlations are R = LL' + E, where E belongs to the
+    components left out and has no negative eigenvalue; hence w'Rw >= w'LL'w for any weights w, and an orthogonal
+    rotation T changes nothing, L T T' L' = LL'. So alpha >= p/(p-1) (1 - w'w / w'LL'w): the standardised one with
+    weights 1, the raw one with the sds.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (p, k)
+        Ends of each loading; they may differ in sign.
+    sd_low, sd_high : ndarray, shape (p,)
+        Ends of the weights, not negative.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+    """
+    ends = np.stack([w[:, None] * loadings for w in (sd_low, sd_high) for loadings in (low, high)])
+    bottom, top = ends.min(axis=0).sum(axis=0), ends.max(axis=0).sum(axis=0)
+    return np.asarray(np.maximum(0.0, np.maximum(bottom, -top)))
+
+
 def outlier_range(mean: Printed, sd: Printed, lower: float, upper: float, n: int) -> range:
     """Whole values beyond the scale of which a single one would explain a mean and an impossible sd.
 

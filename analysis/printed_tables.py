@@ -13,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, product
 from math import exp, log
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from analysis.arrays import FloatArray
@@ -35,6 +36,7 @@ from analysis.plausibility import (
     is_closed,
     is_grim_testable,
     largest_sd,
+    least_column_sums,
     outlier_range,
     printed,
     residual_tolerance,
@@ -110,6 +112,8 @@ class AuditOptions:
         First words of the units of single items answered in whole numbers.
     unit_interval_units : tuple of str
         First words of the units of items mapped to 0-1.
+    standardised_units, raw_units : tuple of str
+        First words of the units of an alpha that say which of the two it is.
     largest_steps : int
         Steps tried for such an item: 4 for a five-point scale.
     largest_blank_share : float
@@ -122,6 +126,8 @@ class AuditOptions:
     household_units: tuple[str, ...] = ("households",)
     whole_number_units: tuple[str, ...] = ("Likert",)
     unit_interval_units: tuple[str, ...] = ("min-max",)
+    standardised_units: tuple[str, ...] = ("standardised",)
+    raw_units: tuple[str, ...] = ("raw",)
     largest_steps: int = 4
     largest_blank_share: float = 0.1
     largest_base: int = 1000
@@ -607,6 +613,9 @@ def check_reliability(papers: Papers) -> Iterator[Finding]:
         if match is None:
             yield _finding([alpha], "alpha", Verdict.NOT_TESTABLE, "number of items not printed")
             continue
+        if alpha.unit.startswith(papers.options.raw_units):
+            yield _finding([alpha], "alpha", Verdict.NOT_TESTABLE, "raw alpha implies no mean correlation")
+            continue
         k = int(match[1])
         r = alpha.number.value / (k - (k - 1) * alpha.number.value)
         inside = -1 / (k - 1) <= r <= 1
@@ -634,7 +643,32 @@ def check_reliability(papers: Papers) -> Iterator[Finding]:
                 f"at most {bound:.4f} with mean correlation {low:.3f}"
             )
             verdict = Verdict.CONSISTENT if determinant <= bound else Verdict.INCONSISTENT
+            if verdict is Verdict.INCONSISTENT and not alpha.unit.startswith(
+                papers.options.standardised_units
+            ):
+                verdict = Verdict.NOT_TESTABLE
+                text += "; not said to be standardised"
             yield _finding([alpha, chi2, size], "alpha_against_bartlett", verdict, text)
+
+
+def check_alpha_against_loadings(papers: Papers) -> Iterator[Finding]:
+    """The components that a table retains explain a part of the variance of the sum of its items, so bound alpha."""
+    tables: dict[tuple[str, tuple[str, str, str]], list[Figure]] = defaultdict(list)
+    for loading in papers.of("loading"):
+        if loading.dependent:
+            tables[loading.table, _sample(loading)].append(loading)
+    for alpha in papers.of("alpha"):
+        match = ITEM_COUNT.search(alpha.variable)
+        found = [
+            figures
+            for (_, sample), figures in tables.items()
+            if match and sample == _sample(alpha) and len({f.variable for f in figures}) == int(match[1]) > 1
+        ]
+        if not found:
+            text = f"alpha {alpha.number.text}: no table of loadings of as many items printed for the group"
+            yield _finding([alpha], "alpha_against_loadings", Verdict.NOT_TESTABLE, text)
+        for figures in found:
+            yield _alpha_against(alpha, figures, papers)
 
 
 def check_bartlett(papers: Papers) -> Iterator[Finding]:
@@ -668,6 +702,7 @@ TESTS: tuple[Callable[[Papers], Iterator[Finding]], ...] = (
     check_f,
     check_composites,
     check_reliability,
+    check_alpha_against_loadings,
     check_bartlett,
 )
 
@@ -697,6 +732,11 @@ def _same(first: Figure, second: Figure) -> bool:
         second.wave,
         second.group,
     )
+
+
+def _sample(figure: Figure) -> tuple[str, str, str]:
+    """Paper, wave and group, whose figures come from the same answers."""
+    return figure.paper, figure.wave, figure.group
 
 
 def _means_with_sd(papers: Papers) -> Iterator[tuple[Figure, Figure]]:
@@ -822,6 +862,103 @@ def _any_shares(tested: Sequence[tuple[Figure, list[Figure]]]) -> Finding:
     verdict = Verdict.INCONSISTENT if error > 1e-6 else Verdict.CONSISTENT
     ids = [figure for whole, groups in tested for figure in (*groups, whole)]
     return _finding(ids, "weighted_means_any_shares", verdict, text)
+
+
+def _alpha_against(alpha: Figure, loadings: Sequence[Figure], papers: Papers) -> Finding:
+    """Compare alpha with the least one that the loadings allow, as standardised, as raw or as either."""
+    items = list(dict.fromkeys(f.variable for f in loadings))
+    of_sample = [f for f in papers.figures if _sample(f) == _sample(alpha)]
+    sds = {f.variable: f for f in of_sample if f.statistic == "sd" and f.variable in items}
+    communalities = {
+        f.variable: f for f in of_sample if f.statistic == "communality" and f.table == loadings[0].table
+    }
+    low, high, lost = _ranges(loadings, items, communalities)
+    turned = _turned(low, high)
+    # The sum over the wider interval is at most the sum in either direction.
+    low[turned], high[turned] = np.minimum(low, -high)[turned], np.maximum(high, -low)[turned]
+    figures = [alpha, *loadings, *(communalities[items[i]] for i in lost if items[i] in communalities)]
+    ones = np.ones(len(items))
+    weights = {"standardised": (ones, ones)}
+    if len(sds) == len(items):
+        numbers = [sds[item].number for item in items]
+        weights["raw"] = np.array([max(s.low, 0.0) for s in numbers]), np.array([s.high for s in numbers])
+    claimed = {"standardised", "raw"}
+    if alpha.unit.startswith(papers.options.standardised_units):
+        claimed = {"standardised"}
+    elif alpha.unit.startswith(papers.options.raw_units):
+        claimed = {"raw"}
+    if "raw" in claimed:
+        figures += sds.values()
+    bounds = {kind: _alpha_bound(low, high, *ends) for kind, ends in weights.items()}
+    reached = {kind for kind, (bound, _) in bounds.items() if alpha.number.overlaps(bound, np.inf)}
+    text = f"printed {alpha.number.text}; " + " and ".join(
+        f"{kind} alpha >= {shown}" for kind, (_, shown) in bounds.items() if kind in claimed
+    )
+    if lost:
+        text += f"; lost loadings of {', '.join(items[i] for i in lost)} as small as their communality allows"
+    if len(turned):
+        text += f"; {', '.join(items[i] for i in turned)} in either direction"
+    if reached & claimed:
+        verdict = Verdict.CONSISTENT
+    elif not claimed <= set(bounds):
+        # Unequal variances can push a raw alpha as low as one likes.
+        verdict = Verdict.NOT_TESTABLE
+        text += "; a raw alpha may be lower, and the sds of the items are not all printed"
+    else:
+        verdict = Verdict.INCONSISTENT
+        text += "; assumes principal components, rotated orthogonally, of the sample and directions of alpha"
+        text += "".join(f"; it fits a {kind} alpha >= {bounds[kind][1]}" for kind in sorted(reached))
+        for i, kind in product(range(len(items)), claimed):
+            flip = np.where(np.arange(len(items)) == i, -1.0, 1.0)[:, None]
+            bottom, top = np.sort([low * flip, high * flip], axis=0)
+            if alpha.number.overlaps(_alpha_bound(bottom, top, *weights[kind])[0], np.inf):
+                text += "; it fits with one item turned round"
+                break
+    return _finding(figures, "alpha_against_loadings", verdict, text)
+
+
+def _alpha_bound(low: FloatArray, high: FloatArray, least: FloatArray, most: FloatArray) -> tuple[float, str]:
+    """Least alpha of items with these loadings and sds, and how it arises."""
+    sums, p, squares = least_column_sums(low, high, least, most), len(low), float(most @ most)
+    explained = float(sums @ sums)
+    bound = p / (p - 1) * (1 - squares / explained) if explained else -np.inf
+    shown = " + ".join(f"{s:.3f}^2" for s in sums)
+    return bound, f"{p}/{p - 1} (1 - {squares:.3f} / ({shown})) = {bound:.3f}"
+
+
+def _ranges(
+    loadings: Sequence[Figure], items: Sequence[str], communalities: Mapping[str, Figure]
+) -> tuple[FloatArray, FloatArray, list[int]]:
+    """Ends of every loading by item and component, and the items that lack one.
+
+    A lost or suppressed loading has no more than what the others leave of the communality, or of 1.
+    """
+    components = list(dict.fromkeys(f.dependent for f in loadings))
+    low = np.full((len(items), len(components)), np.nan)
+    high = low.copy()
+    for f in loadings:
+        cell = items.index(f.variable), components.index(f.dependent)
+        low[cell], high[cell] = f.number.low, f.number.high
+    gaps = np.isnan(low)
+    least = np.where(gaps, 0.0, np.maximum(0.0, np.maximum(low, -high)))
+    whole = np.array([communalities[i].number.high if i in communalities else 1.0 for i in items])
+    rest = np.sqrt(np.maximum(0.0, whole - np.square(least).sum(axis=1)))[:, None] * np.ones(low.shape)
+    return (
+        np.where(gaps, -rest, low),
+        np.where(gaps, rest, high),
+        [int(i) for i in np.flatnonzero(gaps.any(axis=1))],
+    )
+
+
+def _turned(low: FloatArray, high: FloatArray) -> npt.NDArray[np.intp]:
+    """Items whose largest loading is negative once every component points the way of its sum.
+
+    Their answers may have been turned round before alpha was computed.
+    """
+    middle = (low + high) / 2
+    middle = middle * np.where(middle.sum(axis=0) < 0, -1, 1)
+    largest = np.abs(middle).argmax(axis=1)
+    return np.flatnonzero(middle[np.arange(len(middle)), largest] < 0)
 
 
 def _lost(papers: Papers, figure: Figure, *, item: str = "", factor: str = "") -> int:

@@ -50,6 +50,11 @@ CONTRADICTIONS = {
     "GZ-08 for any sizes": ("weighted_means_any_shares", "GZ_0226", "more than rounding allows"),
     "GZ-09": ("communality", "GZ_0186", "= 0.755, printed 0.764"),
     "GZ-10": ("composite_rows", "GZ_0601", "education_college obeys it with model_7 and model_8 exchanged"),
+    "GZ-20": (
+        "alpha_against_loadings",
+        "GZ_0039",
+        "printed 0.743; standardised alpha >= 11/10 (1 - 11.000 / (3.415^2 + 3.250^2 + 3.233^2 + 2.038^2)) = 0.771",
+    ),
     "GZ-11": ("grim", "GZ_0041", "1080/323 = 3.3437, 1081/323 = 3.3467; fits n = 321"),
 }
 
@@ -91,9 +96,12 @@ def test_every_finding_shows_its_arithmetic_and_names_printed_figures(findings):
 
 
 class Paper:
-    """A made-up paper whose printed figures all come from one made-up sample."""
+    """A made-up paper whose printed figures all come from one made-up sample.
 
-    def __init__(self, seed):
+    `general` is how much of one direction all its items share.
+    """
+
+    def __init__(self, seed, general=0.0):
         rng = np.random.default_rng(seed)
         self.rows, self.sites = [], []
         self.n = n = int(rng.integers(90, 500))
@@ -101,6 +109,7 @@ class Paper:
         latent = rng.normal(size=(n, 3)) @ (
             rng.normal(size=(3, 9)) + np.kron(np.eye(3), np.full((1, 3), 2.0))
         )
+        latent += general * np.random.default_rng([seed, 1]).normal(size=(n, 1))
         items = np.clip(np.round(3 + 0.6 * (latent + rng.normal(size=(n, 9)))), 1, 5)
         self.count_sites(rng, site)
         for j, name in enumerate(self.names):
@@ -193,8 +202,9 @@ class Paper:
     def factors(self, items):
         moments = correlate(items)
         check, solution = adequacy(moments.r, moments.n), factor(moments.r, n_factors=3)
-        alpha = cronbach_alpha(moments.r).standardised
-        self.add("Methods", "alpha", "scale_9_items", f"{alpha:.3f}")
+        alpha = cronbach_alpha(np.cov(items, rowvar=False))
+        for kind in ("standardised", "raw"):
+            self.add("Methods", "alpha", "scale_9_items", f"{getattr(alpha, kind):.3f}", unit=f"{kind} alpha")
         self.add("Table 3", "kmo", "adequacy", f"{check.kmo:.3f}")
         self.add("Table 3", "bartlett", "sphericity", f"{check.bartlett_chi2:.3f}")
         self.add("Table 3", "p_value", "sphericity", f"{check.bartlett_p:.3f}")
@@ -248,7 +258,7 @@ def test_no_false_alarm_on_simulated_papers(record_property):
         "limits", "largest_sd", "grim", "grimmer", "percentage", "common_base", "sampling_proportion",
         "group_counts", "regression_n", "weighted_means", "communality", "explained_variance",
         "total_explained_variance", "f_against_r2", "composite_rows", "composite_weights", "alpha",
-        "alpha_against_bartlett", "bartlett_p",
+        "alpha_against_bartlett", "alpha_against_loadings", "bartlett_p",
     }  # fmt: skip
 
 
@@ -284,6 +294,65 @@ def test_a_misprint_is_noticed_by_its_test(test, statistic, shift, cells):
         paper = Paper(seed)
         stat_id = change(paper, statistic, shift, **cells)
         assert alarms(audit(paper.rows, paper.sites), test, stat_id)
+
+
+def of_alpha(rows):
+    return [f for f in audit(rows) if f.test == "alpha_against_loadings"]
+
+
+def without(rows, statistic):
+    return [row for row in rows if row["statistic"] != statistic]
+
+
+@pytest.mark.parametrize("kind", ["standardised", "raw"])
+def test_an_alpha_too_small_for_the_loadings_is_noticed(kind):
+    for seed in range(1000, 1005):
+        paper = Paper(seed, general=3.0)
+        assert {f.verdict for f in of_alpha(paper.rows)} == {Verdict.CONSISTENT}
+        stat_id = change(paper, "alpha", -0.15, unit=f"{kind} alpha")
+        (accused,) = [f for f in of_alpha(paper.rows) if f.stat_ids[0] == stat_id]
+        assert accused.verdict is Verdict.INCONSISTENT
+
+
+def test_an_alpha_of_unsaid_kind_is_accused_only_if_neither_kind_fits():
+    paper = Paper(1000, general=3.0)
+    change(paper, "alpha", -0.3, unit="standardised alpha")
+    rows = [row | {"unit": ""} for row in paper.rows if row["unit"] == "standardised alpha"]
+    rows += [row for row in paper.rows if not row["unit"].endswith("alpha")]
+    (accused,) = of_alpha(rows)
+    assert accused.verdict is Verdict.INCONSISTENT
+    assert "standardised alpha >= " in accused.arithmetic
+    assert "raw alpha >= " in accused.arithmetic
+    assert "assumes principal components" in accused.arithmetic
+    (open_,) = of_alpha(without(rows, "sd"))
+    assert open_.verdict is Verdict.NOT_TESTABLE
+    assert "a raw alpha may be lower" in open_.arithmetic
+
+
+def test_the_bound_of_alpha_knows_what_a_lost_or_turned_item_leaves_open():
+    rows = [row for row in Paper(1000, general=3.0).rows if row["unit"] != "raw alpha"]
+    bounds = []
+    for blank in (False, True):
+        part = [
+            row | {"value": ""}
+            if blank
+            and (row["statistic"], row["variable"], row["dependent"]) == ("loading", "item_0", "factor_0")
+            else row
+            for row in rows
+        ]
+        (found,) = of_alpha(part)
+        assert found.verdict is Verdict.CONSISTENT
+        bounds.append(float(found.arithmetic.partition(") = ")[2].partition(";")[0]))
+    assert bounds[1] < bounds[0]
+    turned = [
+        row | {"value": f"{-float(row['value']):.3f}"}
+        if (row["statistic"], row["variable"]) == ("loading", "item_0")
+        else row
+        for row in rows
+    ]
+    (found,) = of_alpha(turned)
+    assert found.verdict is Verdict.CONSISTENT
+    assert "; item_0 in either direction" in found.arithmetic
 
 
 def test_weights_that_no_choice_of_parts_explains_are_not_testable():
