@@ -98,7 +98,8 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
     studies = _study_capitals(con, catalog, found)
     con.execute(f"create or replace temp table study_capitals as {studies.sql}")
     con.execute(
-        f"create or replace temp table systems as select * from {_systems(catalog, 'study_capitals')}"
+        f"create or replace temp table systems as select * from "
+        f"{_systems(catalog, _with_default(catalog, 'study_capitals'))}"
     )
     panels = list(_panels(con, catalog, found))
     rows: Rows = defaultdict(list)
@@ -137,25 +138,36 @@ def _study_capitals(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tup
         for scheme in schemes_of(catalog, survey):
             if scheme.is_default:
                 continue
-            limits = extremes(con, catalog, members(scheme))
-            source = scored(limits, survey.survey_id, scheme.bounds, {scheme.id: scheme_weights(scheme)})
-            own = {d: quoted(dimension_column(scheme.id, d)) for d in scheme.dimensions}
-            columns = {"scheme": literal(scheme.id), "bounds": literal(scheme.bounds), **own}
-            columns |= {f"n_indicators_{d}": quoted(count_column(scheme.id, d)) for d in own}
-            columns["total"] = weighted_sum({own[d]: w for d, w in scheme.dimension_weights.items()})
-            parts.append(f"select * from {extended(source, columns)}")
+            parts.append(f"select * from {capitals_under(con, catalog, survey, scheme)}")
     name = STUDY_CAPITALS
     empty = f"(select * from {CAPITALS} where false)"
     return computed(name, f"({' union all by name '.join(parts)})" if parts else empty)
 
 
-def _systems(catalog: Catalog, studies: str) -> str:
-    """Relation of the households under every scheme: keys, systems u1, u2, ... and the parts of the first."""
+def capitals_under(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey, scheme: WeightScheme
+) -> str:
+    """Relation of a survey's households with the columns of `capital.household_capitals` under a scheme's bounds."""
+    limits = extremes(con, catalog, members(scheme))
+    source = scored(limits, survey.survey_id, scheme.bounds, {scheme.id: scheme_weights(scheme)})
+    own = {d: quoted(dimension_column(scheme.id, d)) for d in scheme.dimensions}
+    columns = {"scheme": literal(scheme.id), "bounds": literal(scheme.bounds), **own}
+    columns |= {f"n_indicators_{d}": quoted(count_column(scheme.id, d)) for d in own}
+    columns["total"] = weighted_sum({own[d]: w for d, w in scheme.dimension_weights.items()})
+    return extended(source, columns)
+
+
+def _with_default(catalog: Catalog, studies: str) -> str:
+    """Relation of the capitals under the default scheme and those of studies."""
     default = catalog.default_weight_scheme
-    capitals = (
+    return (
         f"(select * from {CAPITALS} where scheme = {literal(default.id)} and bounds = {literal(default.bounds)} "
         f"union all by name select * from {studies})"
     )
+
+
+def _systems(catalog: Catalog, capitals: str) -> str:
+    """Relation of the households under every scheme: keys, systems u1, u2, ... and the parts of the first."""
     columns = [catalog.metric[s.metric].column for s in catalog.coupling.systems]
     parts = dict.fromkeys(
         d for s in catalog.weight_schemes for d in catalog.weight_scheme(s.id).dimension_weights
@@ -233,17 +245,20 @@ def _panels(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tuple[Surve
 
 
 def _households(catalog: Catalog, panels: Sequence[Panel]) -> Computed:
-    """Rows of `coupling_coordination`: every variant, graded by the default band scheme."""
+    """Rows of `coupling_coordination`."""
+    chosen = ", ".join(f"({literal(p.survey.survey_id)}, {literal(p.scheme.id)})" for p in panels)
+    some = f"(survey_id, scheme) in ({chosen})" if panels else "false"
+    capitals = f"(select * from {_with_default(catalog, STUDY_CAPITALS)} where {some})"
+    return computed("analysis.coupling_coordination", coordinated(catalog, capitals), is_view=True)
+
+
+def coordinated(catalog: Catalog, capitals: str) -> str:
+    """Relation of the degrees of households with some capitals: every variant, graded by the default band scheme."""
     spec, u = catalog.coupling, _names(catalog)
     grading = catalog.band_scheme(spec.band_scheme)
     alphas = [s.alpha for s in spec.systems]
-    chosen = ", ".join(f"({literal(p.survey.survey_id)}, {literal(p.scheme.id)})" for p in panels)
-    some = f"(survey_id, scheme) in ({chosen})" if panels else "false"
     variants = ", ".join(f"({literal(v.id)})" for v in spec.variants)
-    source = (
-        f"((select * from {_systems(catalog, STUDY_CAPITALS)} where {some}) "
-        f"cross join (values {variants}) as variants (variant))"
-    )
+    source = f"({_systems(catalog, capitals)} cross join (values {variants}) as variants (variant))"
 
     def by_variant(formula: Mapping[str, str]) -> str:
         whens = " ".join(f"when {literal(name)} then {value}" for name, value in formula.items())
@@ -259,8 +274,7 @@ def _households(catalog: Catalog, panels: Sequence[Panel]) -> Computed:
             "band_scheme": literal(grading.id),
         },
     )
-    graded = extended(source, {"band": band("d", grading, [literal(b.id) for b in grading.bands])})
-    return computed("analysis.coupling_coordination", graded, is_view=True)
+    return extended(source, {"band": band("d", grading, [literal(b.id) for b in grading.bands])})
 
 
 @dataclass(frozen=True)

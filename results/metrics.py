@@ -5,7 +5,7 @@ Belongs here: where a metric's values stand under which options. Does not belong
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from results.formulas import literal
 from results.households import Survey
@@ -28,7 +28,7 @@ def study_scheme(catalog: Catalog, survey: Survey, published: Collection[str]) -
     return catalog.weight_scheme(scheme.id) if scheme else catalog.default_weight_scheme
 
 
-def relation(metric: Metric, scheme: WeightScheme) -> str:
+def relation(metric: Metric, scheme: WeightScheme, tables: Mapping[str, str] | None = None) -> str:
     """SQL of the rows of a metric: household keys and its column.
 
     Parameters
@@ -37,6 +37,8 @@ def relation(metric: Metric, scheme: WeightScheme) -> str:
         Its `filters` name the default options.
     scheme
         Weight scheme to take where the metric depends on one.
+    tables
+        Tables of the same columns to read in the place of others.
     """
     filters, table = dict(metric.filters), metric.table
     if "scheme" in filters:
@@ -45,7 +47,8 @@ def relation(metric: Metric, scheme: WeightScheme) -> str:
             filters["bounds"] = scheme.bounds
             table = table if scheme.is_default else STUDY_CAPITALS
     conditions = [f"{quoted(name)} = {literal(value)}" for name, value in filters.items()]
-    return f"(select * from {table}{' where ' + ' and '.join(conditions) if conditions else ''})"
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    return f"(select * from {(tables or {}).get(table, table)}{where})"
 
 
 def ingredients(catalog: Catalog, name: str, scheme: WeightScheme) -> frozenset[str]:

@@ -111,6 +111,8 @@ class Sample:
         Columns that the surveys lack; the model is refused where there are any.
     dependent_filters
         Options of the dependent metric that replace its default ones.
+    tables
+        Tables read in the place of those of the catalog's metrics.
     answers, fill
         Columns of the model, and what replaces missing regressors; known once read.
     """
@@ -122,6 +124,7 @@ class Sample:
     scheme: WeightScheme
     absent: tuple[str, ...] = ()
     dependent_filters: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
     answers: pa.Table | None = None
     fill: dict[str, float] = field(default_factory=dict)
 
@@ -215,7 +218,7 @@ class Sample:
         empty = [name for name in named if rows[name].null_count == rows.num_rows]
         if empty:
             raise EmptyGroupError(f"No value, or no range to rescale to 0-1: {', '.join(empty)}.")
-        answers = self._with_leave_one_out(self.con.execute(self._sql()).to_arrow_table())
+        answers = self._with_leave_one_out(rows)
         return replace(self, answers=answers, fill=fill_values(answers, self.design))
 
     def summary(self) -> dict[tuple[Any, ...], Summary]:
@@ -274,7 +277,7 @@ class Sample:
 
         def measured(metric: Metric) -> str:
             """Column of a metric; metrics of one relation share its join."""
-            alias = joined.setdefault(relation(metric, self.scheme), f"metrics{len(joined)}")
+            alias = joined.setdefault(relation(metric, self.scheme, self.tables), f"metrics{len(joined)}")
             return f"{alias}.{quoted(metric.column)}"
 
         dependent = Regressor.model_validate(

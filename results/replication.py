@@ -12,7 +12,8 @@ damaged or impossible is never reproduced: our reading of it is a reason, not a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -22,18 +23,22 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
+from analysis.normalisation import BoundsMode
 from analysis.plausibility import printed
 from analysis.regression import STAR_LEVELS
 from results.formulas import literal
-from results.households import HOUSEHOLD_WAVES, Survey, surveys
+from results.households import HOUSEHOLD_WAVES, Survey, extremes, surveys
 from results.metrics import COUPLING, relation, study_scheme
 from results.printed import Recomputed, recompute
 from results.replication_options import (
     FACTOR_KINDS,
     INDEX_TABLES,
+    MIN_MAX_KINDS,
     MODEL_KINDS,
     Alternative,
+    Option,
     Search,
+    bounds_of,
     default_first,
     named,
 )
@@ -256,6 +261,10 @@ class Figures:
         Weights of the study, for indices.
     variant
         Variant of the coupling degree; the default one where none is given.
+    tables
+        Tables read in the place of those of the catalog's metrics.
+    bounds
+        Of the answers that a study rescaled to 0-1 one by one.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -263,6 +272,8 @@ class Figures:
     survey: Survey
     scheme: WeightScheme
     variant: str | None = None
+    tables: Mapping[str, str] = field(default_factory=dict)
+    bounds: BoundsMode = BoundsMode.WITHIN_SURVEY
 
     def value(self, target: ReplicationTarget) -> float:
         """Return the figure on the printed scale.
@@ -293,13 +304,26 @@ class Figures:
         metric = self.catalog.metric.get(target.target)
         table = COUPLING if target.kind == "band_percent" else metric.table if metric else ""
         if table in INDEX_TABLES:
-            schemes = {s.id: s for s in (self.scheme, self.catalog.default_weight_scheme)}
-            is_degree = table == COUPLING
-            variants = default_first(self.catalog) if is_degree else (None,)
-            for (name, scheme), variant in product(schemes.items(), variants):
-                options = {"weights": name} | ({"variant": variant} if variant else {})
-                value = replace(self, scheme=scheme, variant=variant).value(target)
-                yield Alternative(named(options), value)
+            variants = default_first(self.catalog) if table == COUPLING else (None,)
+            for scheme, variant in product(self._schemes, variants):
+                for mode in bounds_of(scheme):
+                    options = {"weights": scheme.id, "bounds": str(mode)}
+                    options |= {"variant": variant} if variant else {}
+                    source = replace(
+                        self,
+                        scheme=scheme.model_copy(update={"bounds": mode}),
+                        variant=variant,
+                        tables=self._search.index_tables[mode],
+                    )
+                    yield from source._alternative(target, options)
+        elif target.kind in MIN_MAX_KINDS:
+            for mode in dict.fromkeys([self.bounds, *BoundsMode]):
+                yield from replace(self, bounds=mode)._alternative(target, {"bounds": mode})
+
+    def _alternative(self, target: ReplicationTarget, options: Option) -> Iterator[Alternative]:
+        """The figure under these options; nothing where they leave no value, as without a range to rescale."""
+        with suppress(NoFigureError):
+            yield Alternative(named(options), self.value(target))
 
     @cached_property
     def _n_rows(self) -> float:
@@ -308,7 +332,12 @@ class Figures:
 
     @cached_property
     def _search(self) -> Search:
-        return Search(self.con, self.catalog, self.survey, self._rows)
+        return Search(self.con, self.catalog, self.survey, self._schemes, self._rows)
+
+    @cached_property
+    def _schemes(self) -> tuple[WeightScheme, ...]:
+        default = self.catalog.default_weight_scheme
+        return (self.scheme,) if self.scheme.id == default.id else (self.scheme, default)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Callable[[ReplicationTarget], float | None]]:
@@ -384,11 +413,9 @@ class Figures:
 
     def _min_max(self, target: ReplicationTarget, formula: str) -> float | None:
         x = quoted(target.target)
-        extreme = (
-            f"(select {{f}}({x}) from {HOUSEHOLD_WAVES} where survey_id = {literal(self.survey.survey_id)})"
-        )
-        low, high = extreme.format(f="min"), extreme.format(f="max")
-        return self._aggregate(target, formula.format(x=x, low=low, high=high))
+        limits = extremes(self.con, self.catalog, [target.target])
+        low, high = limits.bounds(0, self.survey.survey_id, self.bounds)
+        return self._aggregate(target, formula.format(x=x, low=low, high=high)) if low < high else None
 
     def _has_code(self, target: ReplicationTarget) -> str:
         if target.code_range:
@@ -425,13 +452,15 @@ class Figures:
         metric = self.catalog.metric[target.target]
         if self.variant is not None:
             metric = metric.model_copy(update={"filters": metric.filters | {"variant": self.variant}})
-        return self._of_metric(target, relation(metric, self.scheme), f"{function}({quoted(metric.column)})")
+        return self._of_metric(
+            target, relation(metric, self.scheme, self.tables), f"{function}({quoted(metric.column)})"
+        )
 
     def _band_percent(self, target: ReplicationTarget) -> float | None:
         bands = next(s for s in self.catalog.band_schemes if target.target in {b.id for b in s.bands})
         variant = self.variant or self.catalog.coupling.default_variant
         source = (
-            f"(select * from {COUPLING} where scheme = {literal(self.scheme.id)} "
+            f"(select * from {self.tables.get(COUPLING, COUPLING)} where scheme = {literal(self.scheme.id)} "
             f"and variant = {literal(variant)} and band_scheme = {literal(bands.id)})"
         )
         inside = f"100.0 * count(*) filter (where band = {literal(target.target)}) / nullif(count(band), 0)"

@@ -4,22 +4,24 @@ Belongs here: which options a study leaves open for each kind of figure, and the
 here: the verdict (`replication`), which always rests on the options of the catalog: a match found among many tries
 shows how a figure may have arisen, not that it did.
 
-Options. Coupling: variant of the degree and weights. Capitals: weights (with their bounds). Factor analysis: what a
-blank becomes, whether cells that the checks set aside stay as received, which factors enter the composite, and
-whether they are weighted or rescaled first. Regression: what a blank becomes, raw or standardised coefficient, and
-the variant where the dependent is a degree.
+Options. Coupling: variant of the degree, weights and bounds. Capitals: weights and bounds. Means on 0-1: bounds. Factor
+analysis: what a blank becomes, whether cells that the checks set aside stay as received, which factors enter the
+composite, and whether they are weighted or rescaled first. Regression: what a blank becomes, raw or standardised
+coefficient, the bounds where an index enters, the variant where the dependent is a degree, and factors and order
+where it is a composite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
@@ -34,14 +36,16 @@ from analysis.factors import (
     percent,
 )
 from analysis.model_design import MissingPolicy, fill_values
+from analysis.normalisation import BoundsMode
 from analysis.regression import STAR_LEVELS, Regression, fit_ols
 from analysis.reliability import cronbach_alpha
+from results.coupling import capitals_under, coordinated
 from results.factors import COMPOSITE, named_components, oriented
 from results.formulas import literal
 from results.households import HOUSEHOLD_WAVES, Survey
-from results.metrics import CAPITALS, COUPLING
+from results.metrics import CAPITALS, COUPLING, FACTOR_SCORES, STUDY_CAPITALS
 from results.regressions import Sample, samples
-from survey.catalog import Catalog, FactorModel, Item, Model
+from survey.catalog import Catalog, FactorModel, Item, Model, WeightScheme
 from survey.literature import ReplicationTarget
 from warehouse.database import quoted, table_exists
 
@@ -64,6 +68,11 @@ def default_first(catalog: Catalog) -> tuple[str, ...]:
     """Variants of the coupling degree; of options that agree equally well the catalog's is named."""
     spec = catalog.coupling
     return tuple(dict.fromkeys([spec.default_variant, *(v.id for v in spec.variants)]))
+
+
+def bounds_of(scheme: WeightScheme) -> tuple[BoundsMode, ...]:
+    """Every choice of bounds, that of a weight scheme first."""
+    return tuple(dict.fromkeys([BoundsMode(scheme.bounds), *BoundsMode]))
 
 
 def named(options: Option) -> str:
@@ -110,11 +119,33 @@ class Factors:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a regression reads its columns under some options.
+
+    Attributes
+    ----------
+    filters
+        Of the dependent metric, in the place of its own.
+    tables
+        Tables read in the place of those of the catalog's metrics.
+    bounds
+        Of the indices; empty where none enters.
+    """
+
+    options: Option
+    filters: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    bounds: BoundsMode | None = None
+
+
+@dataclass(frozen=True)
 class Search:
     """Options of one survey's figures.
 
     Attributes
     ----------
+    schemes
+        Weights of the study, and those of the marts.
     rows
         Condition on the households of the printed group, for SQL.
     """
@@ -122,6 +153,7 @@ class Search:
     con: duckdb.DuckDBPyConnection
     catalog: Catalog
     survey: Survey
+    schemes: tuple[WeightScheme, ...]
     rows: Callable[[ReplicationTarget], str]
 
     def factor_figures(self, target: ReplicationTarget) -> Iterator[Alternative]:
@@ -160,15 +192,12 @@ class Search:
             ).fetchall()
         }
         chosen = np.array([h in inside for h in fit.household])
-        used = tuple(fit.model.composite.factors)
-        sets = {used: len(used), tuple(f.id for f in fit.model.factors): len(fit.model.factors)}
         if target.factor != COMPOSITE:
             mean = float(fit.percent_scores(target.factor, (), "")[chosen].mean())
             yield Alternative(named(options), mean)
             return
-        for (factors, count), rescale in product(sets.items(), CompositeOrder):
-            mean = float(fit.percent_scores(COMPOSITE, factors, rescale)[chosen].mean())
-            yield Alternative(named(options | {"factors": str(count), "order": rescale}), mean)
+        for composite, scores in _composites(fit):
+            yield Alternative(named(options | composite), float(scores[chosen].mean()))
 
     def _fit(self, model_id: str, cells: str, policy: str) -> Factors:
         key = (model_id, cells, policy)
@@ -244,11 +273,12 @@ class Search:
     def model_figures(self, target: ReplicationTarget) -> Iterator[Alternative]:
         """Figures of a regression."""
         model = next(m for m in self.catalog.models if m.id == target.model)
-        for variant, policy in product(self._variants(model), dict.fromkeys((model.missing, *MISSING))):
-            fit = self._regression(target.model, variant, policy)
+        sources, policies = self._sources(model), dict.fromkeys((model.missing, *MISSING))
+        for source, policy in product(sources, policies):
+            fit = self._regression(target.model, source, policy)
             if fit is None:
                 continue
-            options = ({"variant": variant} if variant else {}) | {"missing": policy}
+            options = source.options | {"missing": policy}
             if target.kind == "coefficient" and target.term in fit.terms:
                 k = fit.terms.index(target.term)
                 for name in dict.fromkeys((model.reported_coefficient, "b", "beta")):
@@ -256,17 +286,79 @@ class Search:
             elif (value := _model_figure(target, fit)) is not None:
                 yield Alternative(named(options), value)
 
-    def _variants(self, model: Model) -> tuple[str, ...]:
-        """Variants of the dependent; an empty one where it is no degree."""
-        metric = self.catalog.metric.get(model.dependent)
-        is_degree = metric is not None and metric.table == COUPLING
-        return default_first(self.catalog) if is_degree else ("",)
+    def _sources(self, model: Model) -> tuple[Source, ...]:
+        """Options of the columns of a model; one without any where no index and no composite enters."""
+        names = [model.dependent, *(r.name for r in self.catalog.regressors_of(model))]
+        metrics = [self.catalog.metric[name] for name in names if name in self.catalog.metric]
+        is_degree = any(m.id == model.dependent and m.table == COUPLING for m in metrics)
+        variants = default_first(self.catalog) if is_degree else ("",)
+        if any(m.table in INDEX_TABLES for m in metrics):
+            return tuple(
+                Source(
+                    ({"variant": variant} if variant else {}) | {"bounds": mode},
+                    {"variant": variant} if variant else {},
+                    self.index_tables[mode],
+                    mode,
+                )
+                for variant, mode in product(variants, bounds_of(self.schemes[0]))
+            )
+        factors = next((m for m in self.catalog.factor_models if m.composite.metric == model.dependent), None)
+        return self._composite_sources(factors) if factors else (Source({}),)
 
-    def _regression(self, model_id: str, variant: str, policy: MissingPolicy) -> Regression | None:
-        key = (model_id, variant, policy)
+    @cached_property
+    def index_tables(self) -> dict[BoundsMode, Mapping[str, str]]:
+        """Tables of the capitals and degrees of the survey under each choice of bounds, by the table they replace."""
+        found: dict[BoundsMode, Mapping[str, str]] = {}
+        for mode in BoundsMode:
+            capitals, degrees = (
+                quoted(f"{name} of {self.survey.survey_id}, {mode}") for name in ("capitals", "degrees")
+            )
+            parts = (
+                capitals_under(self.con, self.catalog, self.survey, s.model_copy(update={"bounds": mode}))
+                for s in self.schemes
+            )
+            made = {
+                capitals: " union all by name ".join(f"select * from {part}" for part in parts),
+                degrees: f"select * from {coordinated(self.catalog, capitals)}",
+            }
+            for name, query in made.items():
+                self.con.execute(f"create or replace temp table {name} as {query}")
+            found[mode] = {CAPITALS: capitals, STUDY_CAPITALS: capitals, COUPLING: degrees}
+        return found
+
+    def _composite_sources(self, model: FactorModel) -> tuple[Source, ...]:
+        """Composites of a factor model as dependents, each in a table of its own."""
+        if model.id not in self._composite_tables:
+            fit, found = self._fit(model.id, CELLS[0], model.missing_policy), []
+            for options, scores in _composites(fit):
+                name = f"{model.id} of {self.survey.survey_id}, {named(options)}"
+                columns = {
+                    "household_id": fit.household,
+                    "percent_score": scores,
+                    **{
+                        column: [value] * len(scores)
+                        for column, value in (
+                            ("survey_id", self.survey.survey_id),
+                            ("wave", self.survey.latest),
+                            ("model", model.id),
+                            ("factor", COMPOSITE),
+                        )
+                    },
+                }
+                self.con.register(name, pa.table(columns))
+                found.append(Source(options, tables={FACTOR_SCORES: quoted(name)}))
+            self._composite_tables[model.id] = tuple(found)
+        return self._composite_tables[model.id]
+
+    @cached_property
+    def _composite_tables(self) -> dict[str, tuple[Source, ...]]:
+        return {}
+
+    def _regression(self, model_id: str, source: Source, policy: MissingPolicy) -> Regression | None:
+        key = (model_id, named(source.options), policy)
         if key not in self._regressions:
             try:
-                sample = self._sample(model_id, variant)
+                sample = self._sample(model_id, source)
                 model = sample.model.model_copy(update={"missing": policy})
                 sample = replace(sample, model=model, fill={})
                 sample = replace(sample, fill=fill_values(sample.answers, sample.design))
@@ -277,15 +369,19 @@ class Search:
             self._regressions[key] = fit
         return self._regressions[key]
 
-    def _sample(self, model_id: str, variant: str) -> Sample:
-        if (model_id, variant) not in self._samples:
+    def _sample(self, model_id: str, source: Source) -> Sample:
+        key = (model_id, named(source.options))
+        if key not in self._samples:
             model = next(m for m in self.catalog.models if m.id == model_id)
             found = next(s for s in samples(self.con, self.catalog, model) if s.surveys == (self.survey,))
             if found.absent:
                 raise AnalysisError(f"{model_id} lacks {', '.join(found.absent)}.")
-            filters = {"variant": variant} if variant else {}
-            self._samples[model_id, variant] = replace(found, dependent_filters=filters).read()
-        return self._samples[model_id, variant]
+            if source.bounds:
+                scheme = found.scheme.model_copy(update={"bounds": source.bounds})
+                found = replace(found, scheme=scheme)
+            found = replace(found, dependent_filters=source.filters, tables=source.tables)
+            self._samples[key] = found.read()
+        return self._samples[key]
 
     @cached_property
     def _regressions(self) -> dict[tuple[str, str, str], Regression | None]:
@@ -294,6 +390,15 @@ class Search:
     @cached_property
     def _samples(self) -> dict[tuple[str, str], Sample]:
         return {}
+
+
+def _composites(fit: Factors) -> Iterator[tuple[Option, FloatArray]]:
+    """Percent scores of the composite of the catalog's factors and of all, weighted or rescaled first."""
+    used = tuple(fit.model.composite.factors)
+    for factors in dict.fromkeys((used, tuple(f.id for f in fit.model.factors))):
+        for order in CompositeOrder:
+            scores = fit.percent_scores(COMPOSITE, factors, order)
+            yield {"factors": str(len(factors)), "order": order}, scores
 
 
 def _model_figure(target: ReplicationTarget, fit: Regression) -> float | None:
@@ -312,4 +417,5 @@ FACTOR_KINDS = frozenset(
     {"alpha", "kmo", "bartlett", "loading", "communality", "explained_percent", "factor_score_mean"}
 )
 MODEL_KINDS = frozenset({"coefficient", "stars", "model_f", "model_f_stars", "model_adj_r2", "model_n"})
+MIN_MAX_KINDS = frozenset({"min_max_mean", "min_max_sd"})
 INDEX_TABLES = (CAPITALS, COUPLING)

@@ -182,10 +182,80 @@ def test_half_scale_is_the_standard_degree_times_the_root_of_one_half(options: p
     ]
     means = coupled[coupled["stat_id"].isin(coupled.loc[coupled["published"].between(0.4, 0.5), "stat_id"])]
     wide = means.assign(
-        weights=means["options"].str.split().str[0], variant=means["options"].str.extract("variant=(.*)")[0]
+        weights=means["options"].str.partition(" variant=")[0],
+        variant=means["options"].str.extract("variant=(.*)")[0],
     ).pivot(index=["stat_id", "weights"], columns="variant", values="recomputed")
     assert len(wide) >= 2
     np.testing.assert_allclose(wide["half"], wide["standard"] * 0.5**0.5, rtol=1e-9)
+
+
+def test_bounds_are_an_axis_of_their_own(
+    table: pd.DataFrame, options: pd.DataFrame, frame: pd.DataFrame, targets: Targets, catalog: Catalog
+) -> None:
+    """Figures of indices and answers rescaled to 0-1 stand under all three bounds, the catalog's among them."""
+    bounded = options[
+        options["options"].str.contains("bounds=") & ~options["options"].str.contains("missing=")
+    ]
+    bounds = bounded["options"].str.extract(r"bounds=(\w+)")[0]
+    rest = bounded["options"].str.replace(r"bounds=\w+", "", regex=True)
+    wide = bounded.assign(bounds=bounds, rest=rest).pivot(
+        index=["stat_id", "rest"], columns="bounds", values="recomputed"
+    )
+    assert set(wide.columns) == {"pooled", "theoretical", "within_survey"}
+    assert (wide["pooled"] - wide["within_survey"]).abs().max() > 0.01
+    rescaled = {s for s, t in targets.items() if t.kind == "min_max_mean"} & set(bounded["stat_id"])
+    assert rescaled
+    checked = 0
+    for stat_id in rescaled:
+        target, row = targets[stat_id], wide.loc[stat_id].iloc[0]
+        assert row["within_survey"] == pytest.approx(table.loc[stat_id, "recomputed"])
+        spec = catalog.indicator[target.target]
+        part = frame[(frame["survey_id"] == "hills") & (frame["wave"] == "after")]
+        if spec.minimum is not None and spec.maximum is not None and not target.filters:
+            mean = pd.to_numeric(part[spec.id]).mean()
+            expected = (mean - spec.minimum) / (spec.maximum - spec.minimum) * target.multiplier
+            assert row["theoretical"] == pytest.approx(expected)
+            checked += 1
+    assert checked > 0
+
+
+def test_a_regression_of_a_composite_is_the_weighted_sum_of_those_of_its_factors(
+    options: pd.DataFrame, analysed: duckdb.DuckDBPyConnection, catalog: Catalog, targets: Targets
+) -> None:
+    """Least squares is linear: with uncorrelated factors beta = sum v beta_k / sqrt(sum v^2), for three and four."""
+    factors = catalog.factor_models[0]
+    explained = dict(
+        analysed.execute(
+            "select factor, explained_pct from analysis.factor_variance where survey_id = 'valley' and model = ?",
+            [factors.id],
+        ).fetchall()
+    )
+    dependents = {m.id: m.dependent for m in catalog.models if not m.sample and m.published_survey_ids}
+    betas: dict[tuple[str, str, str], float] = {}
+    for row in options.itertuples():
+        target, (head, _, tail) = targets[row.stat_id], row.options.partition("missing=")
+        if target.kind == "coefficient" and target.model in dependents and tail == "mean coefficient=beta":
+            betas[dependents[target.model], head.strip(), target.term or ""] = (
+                row.recomputed / target.multiplier
+            )
+    names = {f.metric: f.id for f in factors.factors}
+    checked: Counter[int] = Counter()
+    for (dependent, head, term), beta in betas.items():
+        if dependent != factors.composite.metric or not head.endswith("order=weight_then_rescale"):
+            continue
+        count = int(head.removeprefix("factors=").split()[0])
+        used = [
+            f.metric
+            for f in factors.factors
+            if count == len(factors.factors) or f.id in factors.composite.factors
+        ]
+        parts = {metric: betas.get((metric, "", term)) for metric in used}
+        if None in parts.values():
+            continue
+        v = np.array([explained[names[metric]] for metric in used])
+        assert beta == pytest.approx(v @ np.array(list(parts.values())) / np.linalg.norm(v), abs=1e-9)
+        checked[count] += 1
+    assert set(checked) == {3, 4}
 
 
 def test_cells_set_aside_come_back_as_received(
