@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engines import EngineUnavailable, require_engine
+from warehouse.killed_runs import end_killed_runs, living_process
 from warehouse.lake.catalog import Lake, LakeError
 from warehouse.paths import CHECKOUT, Paths
 from warehouse.recovery import is_damaged, is_intact, start_over
@@ -198,9 +199,17 @@ class _Runner:
 
         withdraw(Warehouse(data=str(self.paths.catalog.parent)), survey_id)
 
-    def _run(self, job_name: str, **arguments: Any) -> str:
+    def _run(self, job_name: str, tags: Mapping[str, str] | None = None, **arguments: Any) -> str:
         job = self.definitions.resolve_job_def(job_name)
-        result = job.execute_in_process(QUIET, instance=self.instance, raise_on_error=False, **arguments)
+        end_killed_runs(self.instance)
+        with living_process(self.instance) as alive:
+            result = job.execute_in_process(
+                QUIET,
+                instance=self.instance,
+                raise_on_error=False,
+                tags={**(tags or {}), **alive},
+                **arguments,
+            )
         return "" if result.success else "\n".join(_reasons(result))
 
 

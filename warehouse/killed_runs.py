@@ -1,0 +1,64 @@
+"""Runs whose process was killed: a run that cannot say that it has ended keeps its slots, and all others wait for it.
+
+Every process holds a lock on a file of its own, named in the tags of its runs; the system gives the lock back however
+the process ends. Belongs here: the lock, and ending runs whose lock is free. Does not belong here: runs that Dagster's
+daemon started, which its run monitoring ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+TAG = "warehouse/process"
+"""Tag of a run with the file that its process has locked."""
+
+
+@contextmanager
+def living_process(instance: DagsterInstance) -> Iterator[dict[str, str]]:
+    """Tags for the runs of this process; while the `with` block lasts, others see that it lives."""
+    folder = Path(instance.root_directory) / "processes"
+    folder.mkdir(exist_ok=True)
+    path = folder / uuid.uuid4().hex
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield {TAG: str(path)}
+        finally:
+            path.unlink()
+
+
+def end_killed_runs(instance: DagsterInstance) -> list[str]:
+    """Report runs as failed whose process is gone, and free the slots they hold; returns their ids."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    unfinished = [
+        run
+        for run in instance.get_runs(
+            RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
+        )
+        if TAG in run.tags and not _is_alive(Path(run.tags[TAG]))
+    ]
+    for run in unfinished:
+        instance.report_run_failed(run, "The process of this run was killed.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        Path(run.tags[TAG]).unlink(missing_ok=True)
+    return [run.run_id for run in unfinished]
+
+
+def _is_alive(path: Path) -> bool:
+    try:
+        with path.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
