@@ -79,10 +79,16 @@ superset-lock: setup  ## pin Superset again after a change in bi/superset/requir
 	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --requirements bi/superset/requirements.lock
 	touch $@
 
-.PHONY: oracles bench-analysis
+.PHONY: oracles bench-analysis bench-ingest bench-national
 
 oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, pspp); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
+
+bench-ingest: setup   ## from a survey's file to harmonised households, beside DuckDB's own copy, up to 3 million households
+	$(BIN)/python benchmarks/bench_ingest.py
+
+bench-national: setup ## a whole refresh of 5.2 million household-waves, stage by stage, beside DuckDB's own copy
+	$(BIN)/python benchmarks/bench_national.py
 
 bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass statistics against other libraries, at 100 thousand to 10 million rows
 	.venv-bench/bin/python benchmarks/bench_summary.py
