@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT
+
+from warehouse.paths import CHECKOUT
 
 
 def output(script: str, *arguments: str) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import pytest
-from conftest import CHECKOUT
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from survey.documents import YAMLError, read_yaml
+from warehouse.paths import CHECKOUT
 
 FILES = sorted((CHECKOUT / "data").glob("*/**/*.yml"))
 
