@@ -162,20 +162,22 @@ def can_mount():
 
 @contextmanager
 def small_disk(folder, megabytes):
-    """Put `folder` onto a disk that has `megabytes` left once it holds what the folder holds."""
+    """Put `folder` onto a disk that has `megabytes` left; what lies there afterwards stays, without the limit."""
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    aside = folder.with_name(folder.name + ".aside")
-    folder.rename(aside)
+    before, after = (folder.with_name(f"{folder.name}.{when}") for when in ("before", "after"))
+    folder.rename(before)
     folder.mkdir()
     options = f"size={size + megabytes * 2**20 + 2**20}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:
-        shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(before, folder, symlinks=True, dirs_exist_ok=True)
         yield
     finally:
+        shutil.copytree(folder, after, symlinks=True)
         subprocess.run(["umount", folder], check=True)
         folder.rmdir()
-        aside.rename(folder)
+        after.rename(folder)
+        shutil.rmtree(before)
 
 
 # ---- whole refreshes --------------------------------------------------------------------------------------------
@@ -271,6 +273,10 @@ class Refreshes:
 
     def fill_the_disk(self, megabytes):
         """Refresh on a disk with a few megabytes left, then with room again; tell whether there was too little."""
+        # the version before the current one would give its room to the new one
+        for version in (self.data / "published" / ".versions").iterdir():
+            if version.is_dir() and version != (self.data / "published" / ".current").resolve():
+                shutil.rmtree(version)
         if can_mount():
             with small_disk(self.data, megabytes):
                 code, _ = self.fail([])
@@ -282,7 +288,7 @@ class Refreshes:
     def withdraw_permission(self, rng):
         """Refresh while a folder of the warehouse may not be written to; tell whether it was needed."""
         folders = [p for p in self.data.iterdir() if p.is_dir() and not p.is_symlink()]
-        folder = rng.choice([p for top in folders for p in (top, *top.rglob("*")) if p.is_dir()])
+        folder = rng.choice([p for top in folders for p in (top, *top.iterdir()) if p.is_dir()])
         mode = folder.stat().st_mode
         folder.chmod(0o555)
         try:
@@ -295,15 +301,11 @@ class Refreshes:
         self.converge()
         return "refused" if code else "not needed"
 
-    def intermediate_files(self):
-        """Files between the surveys and what is published."""
-        return sorted(
-            p
-            for folder in self.data.iterdir()
-            if folder.name not in LEFT_ALONE
-            for p in folder.rglob("*")
-            if p.is_file()
-        )
+    def intermediate_file(self, rng):
+        """A file between the surveys and what is published: first of what kind, then which."""
+        kinds = [p for top in self.data.iterdir() if top.name not in LEFT_ALONE for p in top.iterdir()]
+        files = [[p for p in (kind, *kind.rglob("*")) if p.is_file()] for kind in sorted(kinds)]
+        return rng.choice(rng.choice([found for found in files if found]))
 
     def cut_once(self, path, rng):
         """Cut an intermediate file somewhere, then change the survey and refresh."""
@@ -312,7 +314,7 @@ class Refreshes:
         assert contents(self.data / "published") == self.undisturbed[self.turn]
         self.set_turn(1 - self.turn)
         self.converge()
-        return path.relative_to(self.data).parts[0]
+        return "/".join(path.relative_to(self.data).parts[:2])
 
 
 def disturb_publications(folder, asked, rng):
@@ -337,10 +339,8 @@ def disturb_refreshes(folder, asked, rng):
     yield f"disks with 0 to 40 MB left: {dict(disks)}"
     closed = Counter(refreshes.withdraw_permission(rng) for _ in range(asked.faults))
     yield f"folders closed: {dict(closed)}"
-    cut = Counter(
-        refreshes.cut_once(rng.choice(refreshes.intermediate_files()), rng) for _ in range(asked.faults)
-    )
-    yield f"files cut, by folder: {dict(cut)}"
+    cut = Counter(refreshes.cut_once(refreshes.intermediate_file(rng), rng) for _ in range(asked.faults))
+    yield f"files cut: {dict(cut)}"
 
 
 def run(name, folder, asked, seed):
