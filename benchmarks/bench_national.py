@@ -78,7 +78,6 @@ def run_refresh(data: Path) -> dict[str, Any]:
     }
     (data / "dagster").mkdir(exist_ok=True)
     shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", data / "dagster")
-    began = time.perf_counter()
     ran = subprocess.run(
         [sys.executable, __file__, "--refresh", str(data)],
         env=environment,
@@ -86,15 +85,15 @@ def run_refresh(data: Path) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    seconds = time.perf_counter() - began
     if ran.returncode != 0:
         raise SystemExit(ran.stderr or ran.stdout)
     found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found | {"seconds": seconds}
+    return found
 
 
 def refresh_and_report(data: Path) -> None:
     """Refresh in this process; print stages with their seconds and peak memory as JSON."""
+    began = time.perf_counter()
     from warehouse.paths import Paths
     from warehouse.refresh import refresh
 
@@ -107,7 +106,9 @@ def refresh_and_report(data: Path) -> None:
     watcher.join()
     if outcome.exit_code:
         raise SystemExit(f"{outcome.failure} {outcome.refused}")
-    print(json.dumps(_report(samples)))
+    # the report imports Dagster, which a refresh with nothing to do does not
+    seconds = time.perf_counter() - began
+    print(json.dumps(_report(samples) | {"seconds": seconds}))
 
 
 def _watch(samples: list[tuple[float, float]], done: threading.Event) -> None:
@@ -133,7 +134,7 @@ def _report(samples: Sequence[tuple[float, float]]) -> dict[str, Any]:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "cpu_seconds": used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime,
-        "peak_gb": max(gb for _, gb in samples),
+        "peak_gb": max((gb for _, gb in samples), default=0.0),
         "stages": [{"stage": n, "seconds": s, "peak_gb": gb} for _, n, s, gb in sorted(stages)],
     }
 
