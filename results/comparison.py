@@ -26,13 +26,13 @@ from analysis.inference import heteroskedastic
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
-from results.formulas import literal
 from results.households import HOUSEHOLD_WAVES, Survey, surveys
 from results.metrics import ingredients, relation
 from results.regressions import Sample, samples
 from results.tables import conform
 from survey.catalog import Catalog, Model
 from survey.literature import Literature, ReplicationTarget, Row, replication_targets
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 VERDICTS = ("identical", "compatible", "proxy", "undetermined")

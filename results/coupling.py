@@ -35,7 +35,6 @@ from results.formulas import (
     extended,
     lag_type,
     level,
-    literal,
     number,
     shortfalls,
     weighted_sum,
@@ -58,6 +57,7 @@ from results.metrics import CAPITALS, STUDY_CAPITALS
 from results.tables import Computed, Result, computed, conform
 from results.weights import all_weights, weights_table
 from survey.catalog import BandScheme, Catalog, WeightScheme
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 Rows = dict[str, list[dict[str, Any]]]

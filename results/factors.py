@@ -33,10 +33,11 @@ from analysis.factors import (
 )
 from analysis.reliability import alpha_interval, cronbach_alpha
 from analysis.summary import Summary, summarise
-from results.formulas import MISSING, extended, literal, number, score, weighted_sum
+from results.formulas import MISSING, extended, number, score, weighted_sum
 from results.households import BATCH_ROWS, HOUSEHOLD_WAVES, Survey, asked, matrix, surveys
 from results.tables import Computed, Result, computed, conform
 from survey.catalog import Catalog, FactorModel, Item
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 SAMPLE = "all"

@@ -17,14 +17,10 @@ from math import isfinite
 from analysis.arrays import as_option, as_weights
 from analysis.coupling import ROUNDING, Variant
 from survey.catalog import BandScheme
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 MISSING = "cast(null as double)"
-
-
-def literal(text: str) -> str:
-    """SQL literal of a text."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def number(value: float) -> str:

@@ -16,8 +16,9 @@ import pyarrow as pa
 from analysis.arrays import FloatArray
 from analysis.errors import InfiniteValueError
 from analysis.normalisation import Bounds, BoundsMode, normalise
-from results.formulas import Member, composite, extended, literal, score
+from results.formulas import Member, composite, extended, score
 from survey.catalog import Catalog, WeightScheme
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 HOUSEHOLD_WAVES = "staging.household_waves"

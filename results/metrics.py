@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from results.formulas import literal
 from results.households import Survey
 from survey.catalog import Catalog, Metric, WeightScheme
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 CAPITALS = "capital.household_capitals"

@@ -32,11 +32,11 @@ from analysis.inference import (
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary, summarise
-from results.formulas import literal
 from results.households import HOUSEHOLD_WAVES, Survey, asked, matrix, surveys
 from results.metrics import CAPITALS, COUPLING, ingredients, relation, study_scheme
 from results.tables import conform
 from survey.catalog import Catalog, Metric, Model, Regressor, WeightScheme
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 Parameters = ParamSpec("Parameters")

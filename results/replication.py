@@ -26,7 +26,6 @@ from analysis.errors import AnalysisError
 from analysis.normalisation import BoundsMode
 from analysis.plausibility import printed
 from analysis.regression import STAR_LEVELS
-from results.formulas import literal
 from results.households import HOUSEHOLD_WAVES, Survey, extremes, surveys
 from results.metrics import COUPLING, relation, study_scheme
 from results.printed import Recomputed, recompute
@@ -45,6 +44,7 @@ from results.replication_options import (
 from results.tables import conform
 from survey.catalog import Catalog, FactorModel, Model, WeightScheme
 from survey.literature import Literature, ReplicationTarget, Row, replication_targets
+from survey.sql import text as literal
 from warehouse.database import quoted
 
 NO_CHANGE = 0.01

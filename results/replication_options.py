@@ -41,12 +41,12 @@ from analysis.regression import STAR_LEVELS, Regression, fit_ols
 from analysis.reliability import cronbach_alpha
 from results.coupling import capitals_under, coordinated
 from results.factors import COMPOSITE, named_components, oriented
-from results.formulas import literal
 from results.households import HOUSEHOLD_WAVES, Survey
 from results.metrics import CAPITALS, COUPLING, FACTOR_SCORES, STUDY_CAPITALS
 from results.regressions import Sample, samples
 from survey.catalog import Catalog, FactorModel, Item, Model, WeightScheme
 from survey.literature import ReplicationTarget
+from survey.sql import text as literal
 from warehouse.database import quoted, table_exists
 
 MISSING: tuple[MissingPolicy, ...] = ("listwise", "mean", "reference_category")

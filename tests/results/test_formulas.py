@@ -14,6 +14,7 @@ from analysis.weighting import MissingPolicy
 from analysis.weighting import composite as composite_of
 from results import formulas
 from results.coupling import bands_of
+from survey import sql
 from survey.catalog import Catalog
 
 N = 4_000
@@ -72,7 +73,7 @@ def test_bands_and_lag_type(con: duckdb.DuckDBPyConnection, catalog: Catalog) ->
         assert [-1 if x is None else x for x in column(con, formulas.band("u1", scheme), "systems2")] == list(
             place
         )
-        names = [formulas.literal(b.id) for b in scheme.bands]
+        names = [sql.text(b.id) for b in scheme.bands]
         made = column(con, formulas.band("u1", scheme, names), "systems2")
         assert list(made) == [None if k < 0 else scheme.bands[k].id for k in place]
     names = {0: "one", 1: "two", -2: "level", -1: None}
