@@ -12,9 +12,9 @@ from pathlib import Path
 
 import duckdb
 
-from publication import sql
 from publication.tables import Column, Contract, Table
 from publication.views import view_of
+from survey import sql
 
 TOLERANCE = 1e-9
 """Rounding error that a value may exceed its bound by."""
@@ -160,7 +160,7 @@ class _Rule:
 
 
 def _rules(column: Column) -> Iterator[_Rule]:
-    field = sql.name(column.name)
+    field = sql.identifier(column.name)
     low, high = f"min({field})", f"max({field})"
     if not column.nullable:
         lacking = f"count({field}) < count(*)"
@@ -189,9 +189,9 @@ def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditChe
     Ends of the values and a hash of the key say in one quick pass where something may be wrong; bad rows are counted
     only there.
     """
-    relation = sql.name(table.schema, table.name)
+    relation = sql.identifier(table.schema, table.name)
     rules = [rule for column in table.columns for rule in _rules(column)]
-    key = ", ".join(map(sql.name, table.key))
+    key = ", ".join(map(sql.identifier, table.key))
     suspicions = (f"coalesce({rule.suspicion}, false)" for rule in rules)
     n_rows, *is_suspect = _row(con, f"SELECT {', '.join(['count(*)', *suspicions])} FROM {relation}")
     yield _check(
@@ -231,10 +231,10 @@ def _references(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -
     for column, target in table.references.items():
         if target not in sound:
             continue
-        field = sql.name(column)
+        field = sql.identifier(column)
         absent = con.execute(
-            f"SELECT {field}, n FROM (SELECT {field}, count(*) AS n FROM {sql.name(table.schema, table.name)}"
-            f" GROUP BY {field}) WHERE {field} NOT IN (SELECT {field} FROM {sql.name(*target.split('.'))})"
+            f"SELECT {field}, n FROM (SELECT {field}, count(*) AS n FROM {sql.identifier(table.schema, table.name)}"
+            f" GROUP BY {field}) WHERE {field} NOT IN (SELECT {field} FROM {sql.identifier(*target.split('.'))})"
             " ORDER BY ALL"
         ).fetchall()
         yield _check(
@@ -257,7 +257,8 @@ def _each_survey(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) 
         )
     absent = con.execute(
         f"SELECT survey_id FROM {SURVEYS} WHERE status = 'accepted'{asked}"
-        f" AND survey_id NOT IN (SELECT DISTINCT survey_id FROM {sql.name(table.schema, table.name)}) ORDER BY ALL"
+        f" AND survey_id NOT IN (SELECT DISTINCT survey_id FROM {sql.identifier(table.schema, table.name)})"
+        " ORDER BY ALL"
     ).fetchall()
     surveys = ", ".join(s for (s,) in absent)
     yield _check("each_survey_has_rows", table.full_name, len(absent), f"no row for {surveys}")
@@ -320,7 +321,7 @@ def _quasi_identifiers(
     columns = [c for (c,) in sensitive if c in contract[HOUSEHOLDS].column_names]
     if not columns:
         return
-    combination = ", ".join(map(sql.name, ["survey_id", "wave", "site_id", *columns]))
+    combination = ", ".join(map(sql.identifier, ["survey_id", "wave", "site_id", *columns]))
     standing_out = con.execute(
         f"""
         SELECT s.is_synthetic, h.survey_id, sum(h.alike) FILTER (WHERE h.alike < {SMALLEST_GROUP}) AS n, sum(h.alike)

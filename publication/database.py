@@ -17,11 +17,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from publication import sql
 from publication.audit import AuditCheck
 from publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
 from publication.tables import Column, Contract, Table
 from publication.views import create_view, view_of
+from survey import sql
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 opens this format; the default of a newer library shuts older readers out."""
@@ -94,7 +94,7 @@ def write_database(
         if key is not None:
             write_pseudonyms(con, contract, key)
         for schema in contract.schemas:
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name('published', schema)}")
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier('published', schema)}")
         _register_checks(con, checks)
         for table in contract:
             if not table.is_view:
@@ -111,13 +111,13 @@ def write_database(
 
 
 def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool) -> None:
-    target = sql.name("published", table.schema, table.name)
+    target = sql.identifier("published", table.schema, table.name)
     columns = ", ".join(
-        f"{sql.name(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
+        f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
     )
-    names = ", ".join(map(sql.name, table.column_names))
+    names = ", ".join(map(sql.identifier, table.column_names))
     con.execute(f"CREATE TABLE {target} ({columns})")
-    build = sql.name("build", table.schema, table.name)
+    build = sql.identifier("build", table.schema, table.name)
     if table.full_name == CHECKS:
         build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
     source = pseudonymous(table, build) if is_pseudonymous and HOUSEHOLD in table.column_names else build
@@ -150,19 +150,19 @@ def _is_sorted(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> bool:
 
 
 def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    target = sql.name("published", table.schema, table.name)
+    target = sql.identifier("published", table.schema, table.name)
     kind = "VIEW" if table.is_view else "TABLE"
     con.execute(f"COMMENT ON {kind} {target} IS {sql.text(comment(table))}")
     for column in table.columns:
         con.execute(
-            f"COMMENT ON COLUMN {target}.{sql.name(column.name)} IS {sql.text(column_comment(column))}"
+            f"COMMENT ON COLUMN {target}.{sql.identifier(column.name)} IS {sql.text(column_comment(column))}"
         )
 
 
 def sort_order(table: Table) -> str:
     """SQL of the order of rows: the key, survey and wave first."""
     first = PART if {*PART} <= {*table.key} else ()
-    return ", ".join(map(sql.name, dict.fromkeys((*first, *table.key))))
+    return ", ".join(map(sql.identifier, dict.fromkeys((*first, *table.key))))
 
 
 def _register_checks(con: duckdb.DuckDBPyConnection, checks: Iterable[AuditCheck]) -> None:
@@ -196,7 +196,7 @@ def contents(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, Ta
 def _content(con: duckdb.DuckDBPyConnection, table: Table) -> TableContent:
     fields = ", ".join(_hashed(c) for c in table.columns if not c.volatile)
     row = con.execute(
-        f"SELECT count(*), bit_xor(hash({fields})) FROM {sql.name(table.schema, table.name)}"
+        f"SELECT count(*), bit_xor(hash({fields})) FROM {sql.identifier(table.schema, table.name)}"
     ).fetchone()
     assert row is not None
     return TableContent(rows=row[0], checksum=f"{row[1] or 0:016x}")
@@ -204,7 +204,7 @@ def _content(con: duckdb.DuckDBPyConnection, table: Table) -> TableContent:
 
 def _hashed(column: Column) -> str:
     """SQL of what of a column enters the checksum."""
-    field = sql.name(column.name)
+    field = sql.identifier(column.name)
     if column.type != "DOUBLE":
         return field
     # adding zero turns -0.0 into 0.0

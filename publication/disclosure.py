@@ -25,8 +25,8 @@ import duckdb
 import numpy as np
 from scipy.optimize import linprog
 
-from publication import sql
 from publication.tables import Contract, Table
+from survey import sql
 
 THRESHOLD = 5
 """Fewest households that a public figure may stand for."""
@@ -95,14 +95,16 @@ def write_public_build(analyst: Path, out: Path, contract: Contract, threshold: 
     with duckdb.connect(str(out)) as con:
         con.execute(f"ATTACH {sql.text(str(analyst))} AS analyst (READ_ONLY)")
         for table in contract:
-            names = ", ".join(map(sql.name, table.column_names))
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name(table.schema)}")
+            names = ", ".join(map(sql.identifier, table.column_names))
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier(table.schema)}")
             con.execute(
-                f"CREATE TABLE {sql.name(table.schema, table.name)} AS"
-                f" SELECT {names} FROM {sql.name('analyst', table.schema, table.name)}"
+                f"CREATE TABLE {sql.identifier(table.schema, table.name)} AS"
+                f" SELECT {names} FROM {sql.identifier('analyst', table.schema, table.name)}"
             )
             if "group_type" in table.column_names:
-                con.execute(f"DELETE FROM {sql.name(table.schema, table.name)} WHERE group_type <> 'all'")
+                con.execute(
+                    f"DELETE FROM {sql.identifier(table.schema, table.name)} WHERE group_type <> 'all'"
+                )
         _keep_one_split(con)
         for table in contract:
             _empty_small_rows(con, table, threshold)
@@ -148,8 +150,8 @@ def _empty_small_rows(con: duckdb.DuckDBPyConnection, table: Table, threshold: i
         f" AND (round(value * n) {small} OR n - round(value * n) {small})))",
     }
     condition = conditions.get(table.full_name, f"{COUNT} {small}")
-    empty = ", ".join(f"{sql.name(c)} = NULL" for c in emptied)
-    con.execute(f"UPDATE {sql.name(table.schema, table.name)} SET {empty} WHERE {condition}")
+    empty = ", ".join(f"{sql.identifier(c)} = NULL" for c in emptied)
+    con.execute(f"UPDATE {sql.identifier(table.schema, table.name)} SET {empty} WHERE {condition}")
 
 
 def _suppress_distributions(con: duckdb.DuckDBPyConnection, threshold: int) -> None:

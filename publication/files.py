@@ -20,9 +20,9 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 from pyarrow import csv as pa_csv
 
-from publication import sql
 from publication.database import column_comment, comment, sort_order
 from publication.tables import Column, Contract, Table
+from survey import sql
 
 ROW_LIMIT = 1_048_575
 """Rows below the header that a spreadsheet can show."""
@@ -54,7 +54,7 @@ def too_long(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, st
     reasons: dict[str, str] = {}
     for table in contract:
         # counting stops at the limit: a long view may have a hundred times as many rows
-        some = f"(SELECT 1 FROM {sql.name(table.schema, table.name)} LIMIT {limit + 1})"
+        some = f"(SELECT 1 FROM {sql.identifier(table.schema, table.name)} LIMIT {limit + 1})"
         (n_rows,) = con.execute(f"SELECT count(*) FROM {some}").fetchone() or (0,)
         if n_rows > limit:
             elsewhere = "ask the view in the database" if table.is_view else "use the Parquet file"
@@ -92,7 +92,7 @@ def write_parquet(
                 {c.name: column_comment(c) for c in table.columns}, ensure_ascii=False
             ),
         }
-        pairs = ", ".join(f"{sql.name(k)}: {sql.text(v)}" for k, v in metadata.items())
+        pairs = ", ".join(f"{sql.identifier(k)}: {sql.text(v)}" for k, v in metadata.items())
         con.execute(
             f"COPY ({_rows(table)}) TO {sql.text(str(path))}"
             f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
@@ -102,7 +102,7 @@ def write_parquet(
 def _rows(table: Table) -> str:
     """SQL of the rows in order, in which those of a published table lie."""
     order = f" ORDER BY {sort_order(table)}" if table.is_view else ""
-    return f"FROM {sql.name(table.schema, table.name)}{order}"
+    return f"FROM {sql.identifier(table.schema, table.name)}{order}"
 
 
 def write_csv(
@@ -141,7 +141,7 @@ def write_csv(
 
 
 def _key(table: Table) -> str:
-    return ", ".join(map(sql.name, table.key))
+    return ", ".join(map(sql.identifier, table.key))
 
 
 def _order(table: Table) -> str:
@@ -253,7 +253,9 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, contract: Contract, path: P
         ("reference.codes", "codes 编码"),
         ("reference.metric_definitions", "metrics 对比指标"),
     ):
-        rows = con.execute(f"SELECT * FROM {sql.name(*table.split('.'))} ORDER BY {_order(contract[table])}")
+        rows = con.execute(
+            f"SELECT * FROM {sql.identifier(*table.split('.'))} ORDER BY {_order(contract[table])}"
+        )
         names = [d[0] for d in rows.description or ()]
         _sheet(book, title, names, rows.fetchall())
     book.save(path)

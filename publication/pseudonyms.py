@@ -11,8 +11,8 @@ import os
 
 import duckdb
 
-from publication import sql
 from publication.tables import Contract, Table
+from survey import sql
 
 KEY_VARIABLE = "WAREHOUSE_PSEUDONYM_KEY"
 """Environment variable with the secret. Without it made-up surveys keep their ids and real ones are refused."""
@@ -65,7 +65,7 @@ def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: by
     They are those of the wide table, and those that were set aside before it.
     """
     union = " UNION ".join(
-        f"SELECT survey_id, {HOUSEHOLD} FROM {sql.name('build', t.schema, t.name)} WHERE {HOUSEHOLD} IS NOT NULL"
+        f"SELECT survey_id, {HOUSEHOLD} FROM {sql.identifier('build', t.schema, t.name)} WHERE {HOUSEHOLD} IS NOT NULL"
         for t in contract
         if HOUSEHOLD in t.column_names and (t.full_name == HOUSEHOLDS or HOUSEHOLD not in t.key)
     )
@@ -86,8 +86,8 @@ def _pseudonym_in_sql(key: bytes) -> str:
 def pseudonymous(table: Table, source: str) -> str:
     """SQL of a table's rows under pseudonyms, also where another text column quotes the id."""
     replaced = [f"p.pseudonym AS {HOUSEHOLD}"] + [
-        f"CASE WHEN p.pseudonym IS NULL THEN s.{sql.name(c.name)}"
-        f" ELSE replace(s.{sql.name(c.name)}, s.{HOUSEHOLD}, p.pseudonym) END AS {sql.name(c.name)}"
+        f"CASE WHEN p.pseudonym IS NULL THEN s.{sql.identifier(c.name)}"
+        f" ELSE replace(s.{sql.identifier(c.name)}, s.{HOUSEHOLD}, p.pseudonym) END AS {sql.identifier(c.name)}"
         for c in table.columns
         if c.quotes_household
     ]

@@ -13,8 +13,8 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from publication import sql
 from publication.tables import Table
+from survey import sql
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ def view_of(con: duckdb.DuckDBPyConnection, table: Table) -> View:
 
 def create_view(con: duckdb.DuckDBPyConnection, table: Table, view: View) -> None:
     """Create the view in the attached database `published`, in which the tables that it reads are."""
-    target = sql.name("published", table.schema, table.name)
-    names = ", ".join(map(sql.name, table.column_names))
+    target = sql.identifier("published", table.schema, table.name)
+    names = ", ".join(map(sql.identifier, table.column_names))
     con.execute(f"CREATE VIEW {target} AS SELECT {names} FROM ({view.query})")

@@ -85,6 +85,7 @@ def conform(name: str, rows: pa.Table | Iterable[Row]) -> pa.Table:
         kind = ARROW[column.type]
         try:
             array = made[column.name].cast(kind)
+        # Arrow's names for a value that does not fit the type, and for a type that never becomes the other
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ResultError(f"{name}.{column.name}: {error}") from error
         if column.type == "DOUBLE":

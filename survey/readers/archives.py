@@ -42,6 +42,7 @@ class Readable(Protocol):
         ...
 
 
+# zipfile says NotImplementedError of an archive packed by a method that it cannot unpack
 DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError)
 
 SIGNATURES = (

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from publication import sql
 from publication.tables import Column, Contract, Table, load_contract
+from survey import sql
 from survey.catalog import Indicator
 
 TABLES = Path(__file__).parents[2] / "data" / "catalog" / "tables.yml"
@@ -87,13 +87,13 @@ def build(path: Path, seed: int = 1) -> Path:
     """Write a build database that passes the audit; another seed gives other values."""
     with duckdb.connect(str(path)) as con:
         for table in (t for t in contract() if not t.is_view):
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name(table.schema)}")
-            columns = ", ".join(f"{sql.name(c.name)} {c.type}" for c in table.columns)
-            con.execute(f"CREATE TABLE {sql.name(table.schema, table.name)} ({columns})")
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier(table.schema)}")
+            columns = ", ".join(f"{sql.identifier(c.name)} {c.type}" for c in table.columns)
+            con.execute(f"CREATE TABLE {sql.identifier(table.schema, table.name)} ({columns})")
             rows = _rows(table, random.Random(f"{seed} {table.full_name}"))
             con.register("rows", pa.Table.from_pylist(rows))
-            names = ", ".join(map(sql.name, table.column_names))
-            con.execute(f"INSERT INTO {sql.name(table.schema, table.name)} SELECT {names} FROM rows")
+            names = ", ".join(map(sql.identifier, table.column_names))
+            con.execute(f"INSERT INTO {sql.identifier(table.schema, table.name)} SELECT {names} FROM rows")
         for table in (t for t in contract() if t.is_view):
             con.execute(f"CREATE VIEW {table.full_name} AS {_view(table)}")
         con.execute(

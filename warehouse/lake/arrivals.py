@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from publication import sql
+from survey import sql
 from warehouse.lake.catalog import ARRIVALS, Lake, retried, transaction
 from warehouse.state import sha256_of
 
@@ -91,13 +91,13 @@ class Deposits:
             f"INSERT INTO {self._table('types')} VALUES (?, ?, ?)", [[source, *column] for column in columns]
         )
         selected = ", ".join(
-            f"CAST({sql.name(name)} AS VARCHAR) AS {sql.name(name)}"
+            f"CAST({sql.identifier(name)} AS VARCHAR) AS {sql.identifier(name)}"
             if kind.startswith("ENUM")
-            else sql.name(name)
+            else sql.identifier(name)
             for name, kind in columns
         )
         con.execute(
-            f"CREATE TABLE {self._table(source)} AS SELECT {selected} FROM {sql.name(schema, table)}"
+            f"CREATE TABLE {self._table(source)} AS SELECT {selected} FROM {sql.identifier(schema, table)}"
             + self._where(source),
             self._parameters(source),
         )
@@ -134,7 +134,7 @@ class Deposits:
                 return None
             with transaction(con):
                 for source in self._raw_tables(con):
-                    con.execute(f"DROP TABLE {sql.name(*source.split('.'))}")
+                    con.execute(f"DROP TABLE {sql.identifier(*source.split('.'))}")
                 for source in dict.fromkeys(str(row[0]) for row in self._rows(con, "types")):
                     self._take_table(con, source)
             return {str(name): bytes(content) for name, content in self._rows(con, "declared")}
@@ -146,11 +146,13 @@ class Deposits:
                 self._take_table(con, "raw.arrival_profiles")
 
     def _take_table(self, con: duckdb.DuckDBPyConnection, source: str) -> None:
-        target = sql.name(*source.split("."))
+        target = sql.identifier(*source.split("."))
         types = con.execute(
             f"SELECT name, type FROM {self._table('types')} WHERE source = ?", [source]
         ).fetchall()
-        selected = ", ".join(f"CAST({sql.name(n)} AS {kind}) AS {sql.name(n)}" for n, kind in types)
+        selected = ", ".join(
+            f"CAST({sql.identifier(n)} AS {kind}) AS {sql.identifier(n)}" for n, kind in types
+        )
         con.execute(
             f"CREATE TABLE IF NOT EXISTS {target} AS SELECT {selected} FROM {self._table(source)} LIMIT 0"
         )
@@ -187,10 +189,10 @@ class Deposits:
 
     @property
     def _schema(self) -> str:
-        return sql.name("lake", self.survey_id)
+        return sql.identifier("lake", self.survey_id)
 
     def _table(self, name: str) -> str:
-        return sql.name("lake", self.survey_id, name)
+        return sql.identifier("lake", self.survey_id, name)
 
     def _rows(self, con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:
         return con.execute(f"FROM {self._table(name)}").fetchall()

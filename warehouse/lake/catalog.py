@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from publication import sql
+from survey import sql
 from warehouse.database import MEMORY_LIMIT
 from warehouse.paths import Paths
 

@@ -18,7 +18,7 @@ from pydantic import NonNegativeInt, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from publication import sql
+from survey import sql
 from survey.vocabulary import Closed
 from warehouse.lake.catalog import ARRIVALS, REFRESHES, Lake, LakeError, transaction
 from warehouse.paths import CHECKOUT
@@ -142,7 +142,7 @@ def record(lake: Lake, database: Path, contract: Contract) -> None:
                     con.execute(f"DROP {kind} {_in('lake', name)}")
             for name, kind in kinds.items():
                 if name in volatile or known.get(name) != checksums[name]:
-                    con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.name('lake', name.split('.')[0])}")
+                    con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier('lake', name.split('.')[0])}")
                     source = views.get(name, f"FROM {_in('build', name)}")
                     con.execute(f"CREATE OR REPLACE {kind} {_in('lake', name)} AS {source}")
             con.execute(
@@ -164,7 +164,7 @@ def _kinds(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def _in(database: str, table: str) -> str:
-    return sql.name(database, *table.split("."))
+    return sql.identifier(database, *table.split("."))
 
 
 def refreshes(lake: Lake) -> tuple[Refresh, ...]:
