@@ -10,8 +10,9 @@ Does not belong here: models (``regression``), anything that needs single rows (
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
@@ -37,6 +37,7 @@ from analysis.errors import (
     NonNumericColumnError,
     SummaryMismatchError,
 )
+from analysis.lapack import absorb
 
 Group = tuple[Any, ...]
 Batch: TypeAlias = pa.RecordBatch | pa.Table | pd.DataFrame
@@ -48,8 +49,6 @@ MissingRows = Literal["listwise", "error"]
 BLOCK_ROWS = 2048
 # Rows taken at a time from a whole table.
 BATCH_ROWS = 65_536
-# Width of the panels in the LAPACK kernel; 8 was the fastest of 4, 8, 16 and 29 for 29 columns.
-PANEL_COLUMNS = 8
 # Share of a column's length left after projection on the others, below which there is only rounding error:
 # NIST's worst polynomial (Filip) leaves 5e-8, exactly dependent columns of two million rows less than 1e-14.
 DEPENDENCE_TOLERANCE = 1e-12
@@ -214,7 +213,7 @@ class Summary:
 def triangular_factor(matrix: FloatArray) -> FloatArray:
     """Square upper-triangular R with non-negative diagonal and ``R'R = A'A``, for A of shape (m, p)."""
     width = matrix.shape[1]
-    return _signed(_absorb(np.zeros((width, width)), matrix))
+    return _signed(absorb(np.zeros((width, width)), np.array(matrix, order="F")))
 
 
 def summarise(
@@ -234,8 +233,8 @@ def summarise(
     Parameters
     ----------
     batches : table, DataFrame, or iterable of them
-        Read once, in order, by a second thread that stays one batch ahead. Distributed batches are summarised where
-        they lie, and the summaries of the parts are merged here.
+        Read once, in order, by a thread that stays one batch ahead of those that reduce them. Distributed
+        batches are summarised where they lie, and the summaries of the parts are merged here.
     columns : sequence of str
         Numeric or boolean columns. A null or NaN is a missing value.
     by : sequence of str
@@ -274,10 +273,11 @@ def summarise(
             for group, summary in part.items():
                 total[group] = total[group].merge(summary) if group in total else summary
         return {group: total[group] for group in sorted(total, key=_sort_key)}
+    reduce = partial(_summarise_batch, empty=empty, by=by, weights=weights, missing=missing)
     # On blocks this narrow more BLAS threads only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"), closing(_read_ahead(record_batches(batches))) as read:
-        for batch in _joined(read, needed):
-            for group, summary in _summarise_batch(batch, empty, by, weights, missing):
+        for parts in _side_by_side(reduce, _joined(read, needed)):
+            for group, summary in parts:
                 total[group] = total[group].merge(summary) if group in total else summary
     return {group: total[group] for group in sorted(total, key=_sort_key)}
 
@@ -413,6 +413,20 @@ def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, 
             yield batch
 
 
+def _side_by_side(
+    compute: Callable[[pa.RecordBatch], Part], batches: Iterable[pa.RecordBatch]
+) -> Generator[Part, None, None]:
+    """What a function gives for each batch, in the order of the batches, one at a time on every core."""
+    waiting: deque[Future[Part]] = deque()
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:
+        for batch in batches:
+            waiting.append(pool.submit(compute, batch))
+            if len(waiting) > pa.cpu_count():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 def _joined(batches: Iterable[pa.RecordBatch], columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Batches of at least one block: a factor of fewer rows than columns costs time and digits."""
     waiting: list[pa.Table] = []
@@ -439,12 +453,15 @@ def _sort_key(group: Group) -> tuple[tuple[bool, str, Any], ...]:
 
 def _summarise_batch(
     batch: pa.RecordBatch, empty: Summary, by: Sequence[str], weights: str | None, missing: MissingRows
-) -> Iterator[tuple[Group, Summary]]:
+) -> list[tuple[Group, Summary]]:
     values = [floats(batch, name) for name in empty.columns]
     weight = row_weights(batch, weights, empty.weight_kind)
+    found = []
     for group, rows in partition(batch, by):
         taken = [v[rows] for v in values]
-        yield group, _summarise_rows(taken, None if weight is None else weight[rows], empty, missing)
+        part = _summarise_rows(taken, None if weight is None else weight[rows], empty, missing)
+        found.append((group, part))
+    return found
 
 
 def _summarise_rows(
@@ -475,7 +492,7 @@ def _summarise_rows(
             n += w.sum() if empty.weight_kind == "frequency" else np.count_nonzero(w)
             weight_sum += w.sum()
             block *= np.sqrt(w)[:, None]
-        r = _absorb(r, block, overwrite=True)
+        r = absorb(r, block)
     return replace(empty, n=int(n), weight_sum=float(weight_sum), r=_signed(r), n_dropped=dropped)
 
 
@@ -501,17 +518,6 @@ def _complete_rows(
         raise MissingValueError(f"Missing value in {name!r}, row {first_row + row} of a group in a batch.")
     complete: BoolArray = np.logical_not(gaps.any(axis=1))
     return complete
-
-
-def _absorb(r: FloatArray, rows: FloatArray, *, overwrite: bool = False) -> FloatArray:
-    """Triangular factor of ``r`` on top of ``rows``, by Householder reflections that may destroy ``rows``."""
-    if not len(rows):
-        return r
-    merged: FloatArray
-    merged, _, _, info = lapack.dtpqrt(0, min(PANEL_COLUMNS, r.shape[1]), r, rows, overwrite_b=overwrite)
-    if info != 0:
-        raise InvalidOptionError(f"LAPACK dtpqrt refused argument {-info}.")
-    return merged
 
 
 def _signed(r: FloatArray) -> FloatArray:

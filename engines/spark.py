@@ -140,16 +140,15 @@ def _require_workers(spark: Any, master: str) -> None:
 
 
 def _watch(spark: Any, patience: float) -> None:
-    """End what waits for a cluster without executors: Spark would wait for ever."""
+    """End what waits for a cluster without executors, each job in its turn: Spark would wait for ever."""
     last_seen = time.monotonic()
     context = spark.sparkContext
     while context._jsc is not None:
-        time.sleep(5)
+        time.sleep(1)
         if _executors(spark):
             last_seen = time.monotonic()
         elif time.monotonic() - last_seen > patience:
             context._jsc.sc().cancelAllJobs("no executor")
-            return
 
 
 def folder(paths: Paths) -> Path:
