@@ -251,6 +251,7 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, contract: Contract, path: P
     for table, title in (
         ("reference.indicators", "indicators 指标"),
         ("reference.codes", "codes 编码"),
+        ("reference.value_labels", "values 取值"),
         ("reference.metric_definitions", "metrics 对比指标"),
     ):
         rows = con.execute(

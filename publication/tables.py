@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pyarrow as pa
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from survey.catalog import Indicator
@@ -24,8 +25,22 @@ class ContractError(ValueError):
     """`tables.yml` says something that is not allowed; the message names the place."""
 
 
+class Word(Label):
+    """What people read in place of a code."""
+
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1)
+
+
+Words = dict[str, Word]
+"""Words by code."""
+
+
 class Column(Closed):
-    """A published column. `minimum`, `maximum` and `values` are enforced by the audit."""
+    """A published column. `minimum`, `maximum` and the codes of `values` are enforced by the audit.
+
+    A column with `words` may hold other values too.
+    """
 
     name: Identifier
     type: DuckType
@@ -35,7 +50,8 @@ class Column(Closed):
     nullable: bool = False
     minimum: float | None = None
     maximum: float | None = None
-    values: tuple[str, ...] = ()
+    values: Words = Field(default_factory=dict)
+    words: Words = Field(default_factory=dict)
     volatile: bool = False
     edition: Literal["analyst", "public"] = "public"
     quotes_household: bool = False
@@ -64,6 +80,7 @@ class _TableEntry(Closed):
 class _Document(Closed):
     contract_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     references: dict[Identifier, TableName]
+    value_lists: dict[Identifier, Words] = Field(default_factory=dict)
     column_groups: dict[str, tuple[Column, ...]]
     tables: tuple[_TableEntry, ...]
 
@@ -125,6 +142,13 @@ class Contract:
         """Schemas in order of first appearance."""
         return tuple(dict.fromkeys(t.schema for t in self.tables))
 
+    def words(self) -> dict[str, Words]:
+        """Words by column name, then by code, whichever table the column stands in."""
+        found: dict[str, Words] = {}
+        for column in (c for table in self.tables for c in table.columns if c.values or c.words):
+            found.setdefault(column.name, {}).update(column.values | column.words)
+        return found
+
 
 def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
     """Read `tables.yml` and resolve column groups and indicator columns.
@@ -159,7 +183,38 @@ def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
             )
     if len(known) < len(tables):
         raise ContractError(f"{path.name}: a table is described twice")
+    for problem in _word_problems(document, tables):
+        raise ContractError(f"{path.name}: {problem}")
     return Contract(document.contract_version, tables)
+
+
+def _word_problems(document: _Document, tables: Iterable[Table]) -> Iterator[str]:
+    """A list that nothing uses, and a code that would need the name of its table to have one word."""
+    given = [(t, c, words) for t in tables for c in t.columns for words in (c.values, c.words)]
+    used = [words for *_, words in given]
+    yield from (
+        f"no column uses value list {n}" for n, words in document.value_lists.items() if words not in used
+    )
+    known: dict[tuple[str, str], Word] = {}
+    for table, column, words in given:
+        for code, word in words.items():
+            if known.setdefault((column.name, code), word) != word:
+                yield (
+                    f"{table.full_name}.{column.name} calls {code!r} {word.en} {word.zh}, and a column of that name"
+                    f" elsewhere {known[column.name, code].en} {known[column.name, code].zh}; use one value list"
+                )
+
+
+def value_labels(contract: Contract) -> pa.Table:
+    """The words of all codes, as `reference.value_labels`; empty text is no code, for CSV has none."""
+    rows = [
+        {"column_name": column, "code": code, "label_en": word.en, "label_zh": word.zh}
+        for column, words in contract.words().items()
+        for code, word in words.items()
+        if code
+    ]
+    table = pa.Table.from_pylist(rows)
+    return table.append_column("display_order", pa.array(range(1, len(rows) + 1), pa.int32()))
 
 
 def _problem(raw: object, error: object) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from publication.tables import Column, Contract, Table, load_contract
+from publication.tables import Column, Contract, Table, load_contract, value_labels
 from survey import sql
 from survey.catalog import Indicator
 
@@ -30,7 +30,7 @@ DOMAINS = {
     "region": ["region_a", "region_b"],
     "group_type": ["all", "site"],
     "group_id": ["all"],
-    "covariance": ["classical", "hc3"],
+    "covariance": ["ols", "hc3"],
     "band_from": ["band_a", "band_b"],
     "band_to": ["band_a", "band_b"],
     "stat_id": [f"stat_{k}" for k in range(1, 13)],
@@ -59,8 +59,14 @@ def indicator(name: str, system: str, kind: str, dimension: str = "natural") -> 
 
 FEW = (
     *("reference.surveys", "reference.sites", "reference.indicators", "reference.codes", "reference.bands"),
-    *("reference.metric_definitions", "quality.loads", "quality.checks", "analysis.sensitivity"),
-    *("analysis.coupling_bands", "analysis.coupling_transitions"),
+    *(
+        "reference.metric_definitions",
+        "reference.value_labels",
+        "quality.loads",
+        "quality.checks",
+        "analysis.sensitivity",
+    ),
+    *("analysis.sensitivity", "analysis.coupling_bands", "analysis.coupling_transitions"),
 )
 
 INDICATORS = (
@@ -90,8 +96,7 @@ def build(path: Path, seed: int = 1) -> Path:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier(table.schema)}")
             columns = ", ".join(f"{sql.identifier(c.name)} {c.type}" for c in table.columns)
             con.execute(f"CREATE TABLE {sql.identifier(table.schema, table.name)} ({columns})")
-            rows = _rows(table, random.Random(f"{seed} {table.full_name}"))
-            con.register("rows", pa.Table.from_pylist(rows))
+            con.register("rows", _rows(table, random.Random(f"{seed} {table.full_name}")))
             names = ", ".join(map(sql.identifier, table.column_names))
             con.execute(f"INSERT INTO {sql.identifier(table.schema, table.name)} SELECT {names} FROM rows")
         for table in (t for t in contract() if t.is_view):
@@ -127,15 +132,19 @@ def build(path: Path, seed: int = 1) -> Path:
     return path
 
 
-def _rows(table: Table, rng: random.Random) -> list[dict[str, object]]:
+def _rows(table: Table, rng: random.Random) -> pa.Table:
+    if table.full_name == "reference.value_labels":
+        return value_labels(contract())
     columns = {c.name: c for c in table.columns}
     domains = [_domain(columns[k]) for k in table.key]
     combinations = list(itertools.islice(itertools.product(*domains), ROW_LIMIT))
     rng.shuffle(combinations)
-    return [
-        {c.name: _value(c, rng) for c in table.columns} | dict(zip(table.key, values, strict=True))
-        for values in combinations
-    ]
+    return pa.Table.from_pylist(
+        [
+            {c.name: _value(c, rng) for c in table.columns} | dict(zip(table.key, values, strict=True))
+            for values in combinations
+        ]
+    )
 
 
 def _view(table: Table) -> str:

@@ -12,10 +12,12 @@ import duckdb
 import pyarrow as pa
 
 from dagster_project.arrival import Arrival, receive
+from dagster_project.contract import contract_of
 from dagster_project.partitions import surveys
 from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
 from engines import engine_name
+from publication.tables import value_labels
 from survey.catalog import catalog_tables
 from survey.folder import SurveyFolder
 from survey.literature import literature_tables, load_literature
@@ -105,13 +107,13 @@ def _checks(arrival: Arrival) -> Iterator[dg.AssetCheckResult]:
         )
 
 
-REFERENCE = (
-    *("surveys", "sites", "crosswalk"),
-    *("dimensions", "indicators", "codes", "units", "bands", "metric_definitions"),
+DECLARED = ("surveys", "sites", "crosswalk")
+CATALOG = ("dimensions", "indicators", "codes", "value_labels", "units", "bands", "metric_definitions")
+LITERATURE = (
     *("published_surveys", "published_sites", "published_statistics", "published_indicators"),
     *("published_categories", "published_findings", "derived_checks"),
 )
-DECLARED = ("surveys", "sites", "crosswalk")
+REFERENCE = (*DECLARED, *CATALOG, *LITERATURE)
 
 
 @dg.multi_asset(
@@ -120,7 +122,7 @@ DECLARED = ("surveys", "sites", "crosswalk")
             ["reference", name],
             deps=[ANSWERS] if name in DECLARED else [],
             group_name="ingest",
-            kinds={"yaml" if name not in REFERENCE[9:] else "csv", "duckdb"},
+            kinds={"csv" if name in LITERATURE else "yaml", "duckdb"},
             description=f"Table reference.{name}; see the data dictionary.",
         )
         for name in REFERENCE
@@ -133,6 +135,7 @@ def reference_tables(warehouse: Warehouse) -> Iterator[Any]:
     literature = load_literature(warehouse.paths.literature, warehouse.catalog)
     tables = {
         **catalog_tables(warehouse.catalog),
+        "value_labels": value_labels(contract_of(warehouse.paths)),
         **literature_tables(literature),
         **declared_tables(warehouse.accepted_folders(), warehouse.catalog),
     }
