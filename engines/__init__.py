@@ -25,7 +25,7 @@ CAUSES = {
         "the disk is full; make room under data/warehouse, or in the folder of temporary files on the machine of the "
         "executor (spark.local.dir), and refresh again"
     ),
-    "no executor": (
+    "cancellation of all jobs": (
         "the cluster lost all its workers while the refresh ran; start one again and refresh again "
         "(docs/engines.md says how)"
     ),

@@ -148,7 +148,7 @@ def _watch(spark: Any, patience: float) -> None:
         if _executors(spark):
             last_seen = time.monotonic()
         elif time.monotonic() - last_seen > patience:
-            context._jsc.sc().cancelAllJobs("no executor")
+            context.cancelAllJobs()
 
 
 def folder(paths: Paths) -> Path:

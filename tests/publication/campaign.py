@@ -69,7 +69,7 @@ def publish_all(database, published):
 
 
 def _publish_in_child(started, database, published):
-    started.set()
+    started.send(None)
     publish_all(database, published)
 
 
@@ -92,13 +92,14 @@ class Step:
     def kill_once(self, rng):
         """Kill a publication at a random moment; tell whether the old or the new version is visible."""
         old, self.turn = self.turn, 1 - self.turn
-        started = PROCESSES.Event()
+        # a pipe, because a semaphore may be gone before a child that was forked elsewhere opens it
+        told, started = PROCESSES.Pipe(duplex=False)
         child = PROCESSES.Process(
             target=_publish_in_child,
             args=(started, self.builds[self.turn], self.published),
         )
         child.start()
-        assert started.wait(60)
+        assert told.poll(60)
         child.join(rng.uniform(0, self.seconds))
         child.kill()
         child.join()
