@@ -31,6 +31,9 @@ from analysis.summary import DEPENDENCE_TOLERANCE, Summary, WeightKind, triangul
 INTERCEPT = "(intercept)"
 # One, two and three stars, as the four surveys' papers print them.
 STAR_LEVELS = (0.10, 0.05, 0.01)
+# Share of a coefficient's variance that the others leave: rounding leaves 1e-15 where there are fewer clusters than
+# coefficients, and dividing by it gives an F of 1e15.
+SINGULAR_BELOW = 1e-12
 
 
 @dataclass(frozen=True)
@@ -249,12 +252,15 @@ def wald_statistic(estimates: FloatArray, covariance: FloatArray) -> float:
     scale = np.sqrt(np.diag(covariance))
     if not (scale > 0).all():
         return float("inf")
+    together = CollinearColumnsError(
+        "These coefficients cannot be tested together: their covariance is singular."
+    )
     try:
         lower = np.linalg.cholesky(covariance / np.outer(scale, scale))
     except np.linalg.LinAlgError as error:
-        raise CollinearColumnsError(
-            "These coefficients cannot be tested together: their covariance is singular."
-        ) from error
+        raise together from error
+    if (np.diag(lower) ** 2 < SINGULAR_BELOW).any():
+        raise together
     whitened = solve_triangular(lower, estimates / scale, lower=True)
     return float(whitened @ whitened)
 

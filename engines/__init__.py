@@ -82,18 +82,21 @@ def explained(message: str | None) -> str:
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Turn the errors of Spark in the block into one sentence.
+    """Turn the errors of Spark, and of DuckDB where it hands over to Spark, into one sentence.
 
     Raises
     ------
     EngineFailed
         With what went wrong, and what to do where that is known.
     """
+    import duckdb
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except (Py4JError, PySparkException, ConnectionError) as error:
+    except (Py4JError, PySparkException, duckdb.IOException, ConnectionError) as error:
         said = explained(str(error))
-        raise EngineFailed(said if said != str(error) else f"Spark: {str(error).splitlines()[0]}") from error
+        raise EngineFailed(
+            said if said != str(error) else f"the engine spark: {str(error).splitlines()[0]}"
+        ) from error

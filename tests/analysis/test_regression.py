@@ -198,4 +198,9 @@ def test_a_model_needs_distinct_regressors() -> None:
 def test_a_singular_covariance_cannot_be_tested() -> None:
     with pytest.raises(CollinearColumnsError, match="together"):
         wald_statistic(np.ones(2), np.ones((2, 2)))
+    for seed in range(50):
+        # five clusters cannot tell six coefficients apart, whatever rounding leaves of the sixth
+        scores = np.random.default_rng(seed).normal(size=(5, 6)) * 10.0 ** np.arange(6)
+        with pytest.raises(CollinearColumnsError):
+            wald_statistic(np.ones(6), scores.T @ scores)
     np.testing.assert_allclose(wald_statistic(np.array([2.0, 1.0]), np.diag([4.0, 1.0])), 2)
