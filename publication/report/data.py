@@ -12,18 +12,8 @@ from typing import Literal
 import duckdb
 import pandas as pd
 
-from survey.vocabulary import Label
-
 Language = Literal["en", "zh"]
-
-WAVES = {
-    "before": Label(en="before", zh="搬迁前"),
-    "after": Label(en="after", zh="搬迁后"),
-    "single": Label(en="one round", zh="单轮"),
-    "first": Label(en="first wave", zh="首轮"),
-    "latest": Label(en="latest wave", zh="最近一轮"),
-}
-"""The contract's names of waves; a round with a name of its own is shown under it."""
+LANGUAGES: tuple[Language, Language] = ("en", "zh")
 
 
 def localise(frame: pd.DataFrame, language: Language) -> pd.DataFrame:
@@ -53,14 +43,31 @@ class Reader:
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
-        self.regions: pd.DataFrame = self._rows(
+        self.regions: pd.DataFrame = con.execute(
             "SELECT region, min(region_label_en) AS region_en, min(region_label_zh) AS region_zh"
             " FROM reference.surveys GROUP BY region ORDER BY min(survey_id)"
-        )
+        ).df()
+        words = con.execute(
+            "SELECT column_name, code, label_en, label_zh FROM reference.value_labels"
+        ).fetchall()
+        regions = [("region", *row) for row in self.regions.itertuples(index=False)]
+        self._words: dict[str, dict[str, dict[Language, str]]] = {}
+        for column, code, en, zh in [*words, *regions]:
+            self._words.setdefault(column, {})[code.lower()] = {"en": en, "zh": zh}
         self.options = self._options()
 
     def _rows(self, query: str, parameters: list[object] | None = None) -> pd.DataFrame:
+        """Answer of a query, with the words of codes and regions in column `x` as `x_en` and `x_zh`.
+
+        What has no word stands for itself. Papers write regions with a capital.
+        """
         frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
+        for column in [str(c) for c in frame if c in self._words]:
+            words = self._words[column]
+            for language in LANGUAGES:
+                frame[f"{column}_{language}"] = [
+                    words.get(str(code).lower(), {}).get(language, code) for code in frame[column]
+                ]
         return frame
 
     def has(self, table: str) -> bool:
@@ -79,24 +86,6 @@ class Reader:
                 " ORDER BY count(DISTINCT survey_id) DESC, ALL LIMIT 1"
             ).fetchone()
         return Options(*row) if row else Options("", "")
-
-    def _labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Add the labels of `region` and `wave`."""
-        if "region" in frame:
-            known = {str(r.region).lower(): r for r in self.regions.itertuples()}
-            for lang in ("en", "zh"):
-                frame[f"region_{lang}"] = [
-                    str(getattr(known[str(r).lower()], f"region_{lang}"))
-                    if str(r).lower() in known
-                    else str(r)
-                    for r in frame["region"]
-                ]
-        for column in [c for c in ("wave", "wave_from", "wave_to") if c in frame]:
-            for lang in ("en", "zh"):
-                frame[f"{column}_{lang}"] = [
-                    getattr(WAVES[w], lang) if w in WAVES else str(w) for w in frame[column]
-                ]
-        return frame
 
     def surveys(self) -> pd.DataFrame:
         """One row a survey."""
@@ -118,87 +107,77 @@ class Reader:
 
     def coverage_by_dimension(self) -> pd.DataFrame:
         """Indicators with a value in each dimension, survey and wave."""
-        return self._labelled(
-            self._rows(
-                """
-                SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, d.dimension, d.display_order,
-                  d.label_en AS dimension_en, d.label_zh AS dimension_zh,
-                  d.system_label_en AS system_en, d.system_label_zh AS system_zh,
-                  count(*) AS n_indicators,
-                  count(*) FILTER (WHERE c.status IN ('identical', 'compatible', 'proxy')) AS n_covered,
-                  count(*) FILTER (WHERE c.status = 'proxy') AS n_proxy
-                FROM harmonized.coverage c
-                JOIN reference.indicators i USING (indicator_id)
-                JOIN reference.dimensions d ON d.dimension = i.dimension
-                GROUP BY ALL ORDER BY d.display_order, c.survey_id, c.wave_order
-                """
-            )
+        return self._rows(
+            """
+            SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, d.dimension, d.display_order,
+              d.label_en AS dimension_en, d.label_zh AS dimension_zh,
+              d.system_label_en AS system_en, d.system_label_zh AS system_zh,
+              count(*) AS n_indicators,
+              count(*) FILTER (WHERE c.status IN ('identical', 'compatible', 'proxy')) AS n_covered,
+              count(*) FILTER (WHERE c.status = 'proxy') AS n_proxy
+            FROM harmonized.coverage c
+            JOIN reference.indicators i USING (indicator_id)
+            JOIN reference.dimensions d ON d.dimension = i.dimension
+            GROUP BY ALL ORDER BY d.display_order, c.survey_id, c.wave_order
+            """
         )
 
     def coverage(self) -> pd.DataFrame:
         """Verdict on every indicator in each survey and wave."""
-        return self._labelled(
-            self._rows(
-                """
-                SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.indicator_id, i.display_order,
-                  i.label_en AS indicator_en, i.label_zh AS indicator_zh, c.status, c.evidence, c.n, c.n_missing
-                FROM harmonized.coverage c JOIN reference.indicators i USING (indicator_id)
-                ORDER BY i.display_order, c.survey_id, c.wave_order
-                """
-            )
+        return self._rows(
+            """
+            SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.indicator_id, i.display_order,
+              i.label_en AS indicator_en, i.label_zh AS indicator_zh, c.status, c.evidence, c.n, c.n_missing
+            FROM harmonized.coverage c JOIN reference.indicators i USING (indicator_id)
+            ORDER BY i.display_order, c.survey_id, c.wave_order
+            """
         )
 
     def comparison(self, table: str) -> pd.DataFrame:
         """Regions side by side on the metrics computed from `table`; `dimension` where a metric is one's index."""
-        return self._labelled(
-            self._rows(
-                """
-                SELECT r.metric_id, r.evidence, r.source_id, r.region, r.wave, r.wave_order, r.is_synthetic,
-                  r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status,
-                  m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order, d.dimension, d.system
-                FROM analysis.region_comparison r
-                JOIN reference.metric_definitions m USING (metric_id)
-                LEFT JOIN reference.dimensions d ON d.label_en = m.label_en AND d.label_zh = m.label_zh
-                WHERE m.source_table = ? AND r.group_type = 'all' AND r.value IS NOT NULL
-                ORDER BY m.display_order, r.region, r.evidence, r.wave_order
-                """,
-                [table],
-            )
+        return self._rows(
+            """
+            SELECT r.metric_id, r.evidence, r.source_id, r.region, r.wave, r.wave_order, r.is_synthetic,
+              r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status,
+              m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order, d.dimension, d.system
+            FROM analysis.region_comparison r
+            JOIN reference.metric_definitions m USING (metric_id)
+            LEFT JOIN reference.dimensions d ON d.label_en = m.label_en AND d.label_zh = m.label_zh
+            WHERE m.source_table = ? AND r.group_type = 'all' AND r.value IS NOT NULL
+            ORDER BY m.display_order, r.region, r.evidence, r.wave_order
+            """,
+            [table],
         )
 
     def coordination(self) -> pd.DataFrame:
         """Means of coupling and coordination of each survey and wave."""
-        return self._labelled(
-            self._rows(
-                """
-                SELECT DISTINCT survey_id, region, wave, wave_order, is_synthetic, n,
-                  mean_c, mean_t, mean_d, sd_d, d_of_means,
-                  mean_d - 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_low,
-                  mean_d + 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_high
-                FROM analysis.coupling_summary
-                WHERE group_type = 'all' AND scheme = ? AND variant = ? AND mean_d IS NOT NULL
-                ORDER BY survey_id, wave_order
-                """,
-                [self.options.scheme, self.options.variant],
-            )
+        return self._rows(
+            """
+            SELECT DISTINCT survey_id, region, wave, wave_order, is_synthetic, n,
+              mean_c, mean_t, mean_d, sd_d, d_of_means,
+              mean_d - 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_low,
+              mean_d + 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_high
+            FROM analysis.coupling_summary
+            WHERE group_type = 'all' AND scheme = ? AND variant = ? AND mean_d IS NOT NULL
+            ORDER BY survey_id, wave_order
+            """,
+            [self.options.scheme, self.options.variant],
         )
 
     def bands(self, finest: bool) -> pd.DataFrame:
         """Households in each band of the scheme with the most (or the fewest) bands."""
-        return self._labelled(
-            self._rows(
-                f"""
-                SELECT b.survey_id, b.region, b.wave, b.wave_order, b.is_synthetic, b.band, b.band_order, b.n, b.share,
-                  r.label_en AS band_en, r.label_zh AS band_zh, r.lower, r.upper
-                FROM analysis.coupling_bands b JOIN reference.bands r USING (band_scheme, band)
-                WHERE b.group_type = 'all' AND b.scheme = ? AND b.variant = ? AND b.band_scheme = (
-                  SELECT band_scheme FROM reference.bands
-                  WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_bands)
-                  GROUP BY band_scheme ORDER BY count(*) {"DESC" if finest else "ASC"}, band_scheme LIMIT 1)
-                ORDER BY b.survey_id, b.wave_order, b.band_order
-                """,
-                [self.options.scheme, self.options.variant],
-            )
+        return self._rows(
+            f"""
+            SELECT b.survey_id, b.region, b.wave, b.wave_order, b.is_synthetic, b.band, b.band_order, b.n, b.share,
+              r.label_en AS band_en, r.label_zh AS band_zh, r.lower, r.upper
+            FROM analysis.coupling_bands b JOIN reference.bands r USING (band_scheme, band)
+            WHERE b.group_type = 'all' AND b.scheme = ? AND b.variant = ? AND b.band_scheme = (
+              SELECT band_scheme FROM reference.bands
+              WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_bands)
+              GROUP BY band_scheme ORDER BY count(*) {"DESC" if finest else "ASC"}, band_scheme LIMIT 1)
+            ORDER BY b.survey_id, b.wave_order, b.band_order
+            """,
+            [self.options.scheme, self.options.variant],
         )
 
     def flows(self) -> pd.DataFrame:
@@ -206,24 +185,22 @@ class Reader:
 
         A survey with suppressed flows is left out: the others would look like all of them.
         """
-        return self._labelled(
-            self._rows(
-                """
-                SELECT t.survey_id, t.region, t.is_synthetic, t.wave_from, t.wave_to, t.n, t.share,
-                  f.band_order AS order_from, f.label_en AS from_en, f.label_zh AS from_zh,
-                  u.band_order AS order_to, u.label_en AS to_en, u.label_zh AS to_zh
-                FROM analysis.coupling_transitions t
-                JOIN reference.bands f ON f.band_scheme = t.band_scheme AND f.band = t.band_from
-                JOIN reference.bands u ON u.band_scheme = t.band_scheme AND u.band = t.band_to
-                WHERE t.group_type = 'all' AND t.scheme = ? AND t.variant = ? AND t.n > 0 AND t.band_scheme = (
-                  SELECT band_scheme FROM reference.bands
-                  WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_transitions)
-                  GROUP BY band_scheme ORDER BY count(*), band_scheme LIMIT 1)
-                  AND t.survey_id NOT IN (SELECT survey_id FROM analysis.coupling_transitions WHERE n IS NULL)
-                ORDER BY t.survey_id, order_from, order_to
-                """,
-                [self.options.scheme, self.options.variant],
-            )
+        return self._rows(
+            """
+            SELECT t.survey_id, t.region, t.is_synthetic, t.wave_from, t.wave_to, t.n, t.share,
+              f.band_order AS order_from, f.label_en AS from_en, f.label_zh AS from_zh,
+              u.band_order AS order_to, u.label_en AS to_en, u.label_zh AS to_zh
+            FROM analysis.coupling_transitions t
+            JOIN reference.bands f ON f.band_scheme = t.band_scheme AND f.band = t.band_from
+            JOIN reference.bands u ON u.band_scheme = t.band_scheme AND u.band = t.band_to
+            WHERE t.group_type = 'all' AND t.scheme = ? AND t.variant = ? AND t.n > 0 AND t.band_scheme = (
+              SELECT band_scheme FROM reference.bands
+              WHERE band_scheme IN (SELECT band_scheme FROM analysis.coupling_transitions)
+              GROUP BY band_scheme ORDER BY count(*), band_scheme LIMIT 1)
+              AND t.survey_id NOT IN (SELECT survey_id FROM analysis.coupling_transitions WHERE n IS NULL)
+            ORDER BY t.survey_id, order_from, order_to
+            """,
+            [self.options.scheme, self.options.variant],
         )
 
     def coefficients(self, conventions: tuple[str, ...]) -> pd.DataFrame:
@@ -239,11 +216,12 @@ class Reader:
               coalesce(replace(c.label_zh, r.region, r.region_label_zh), c.label_zh) AS term_zh,
               c.b, c.beta, c.p, c.stars, c.ci_low, c.ci_high,
               c.ci_low * c.beta / nullif(c.b, 0) AS beta_low, c.ci_high * c.beta / nullif(c.b, 0) AS beta_high,
-              coalesce(s.region_label_en, c.survey_id) AS survey_en,
-              coalesce(s.region_label_zh, c.survey_id) AS survey_zh
+              coalesce(s.region_label_en, v.label_en, c.survey_id) AS survey_en,
+              coalesce(s.region_label_zh, v.label_zh, c.survey_id) AS survey_zh
             FROM analysis.regression_coefficients c
             JOIN analysis.regression_models m USING (survey_id, model, covariance)
             LEFT JOIN reference.surveys s USING (survey_id)
+            LEFT JOIN reference.value_labels v ON v.column_name = 'survey_id' AND v.code = c.survey_id
             LEFT JOIN (SELECT DISTINCT region, region_label_en, region_label_zh FROM reference.surveys) r
               ON ends_with(c.term, 'region=' || r.region)
             WHERE c.beta IS NOT NULL AND c.se > 0
@@ -257,38 +235,33 @@ class Reader:
 
     def ranks(self) -> pd.DataFrame:
         """Share of option combinations in which each region takes each rank."""
-        return self._labelled(
-            self._rows(
-                """
-                SELECT k.metric_id, k.wave, k.region, k.rank, k.n_combinations, k.share, k.is_synthetic,
-                  m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order
-                FROM analysis.sensitivity_ranks k JOIN reference.metric_definitions m USING (metric_id)
-                ORDER BY m.display_order, k.wave, k.region, k.rank
-                """
-            )
+        return self._rows(
+            """
+            SELECT k.metric_id, k.wave, k.region, k.rank, k.n_combinations, k.share AS share_of_combinations,
+              k.is_synthetic,
+              m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order
+            FROM analysis.sensitivity_ranks k JOIN reference.metric_definitions m USING (metric_id)
+            ORDER BY m.display_order, k.wave, k.region, k.rank
+            """
         )
 
     def replication(self) -> pd.DataFrame:
         """Printed figures and what the warehouse computes in their place."""
-        return self._labelled(
-            self._rows(
-                """
-                SELECT r.*, s.value AS printed_again FROM quality.replication r
-                LEFT JOIN reference.published_statistics s USING (stat_id) ORDER BY r.stat_id
-                """
-            )
+        return self._rows(
+            """
+            SELECT r.*, s.value AS printed_again FROM quality.replication r
+            LEFT JOIN reference.published_statistics s USING (stat_id) ORDER BY r.stat_id
+            """
         )
 
     def findings(self) -> pd.DataFrame:
         """Contradictions in the papers."""
-        return self._labelled(self._rows("SELECT * FROM reference.published_findings ORDER BY finding_id"))
+        return self._rows("SELECT * FROM reference.published_findings ORDER BY finding_id")
 
     def plausibility(self) -> pd.DataFrame:
         """Verdicts of the arithmetic tests, counted."""
-        return self._labelled(
-            self._rows(
-                "SELECT region, test, verdict, count(*) AS n FROM quality.plausibility GROUP BY ALL ORDER BY ALL"
-            )
+        return self._rows(
+            "SELECT region, test, verdict, count(*) AS tests FROM quality.plausibility GROUP BY ALL ORDER BY ALL"
         )
 
     def loads(self) -> pd.DataFrame:
@@ -305,7 +278,7 @@ class Reader:
     def checks(self) -> pd.DataFrame:
         """Checks of this refresh, counted by source and result."""
         return self._rows(
-            "SELECT source, status, severity, count(*) AS n FROM quality.checks GROUP BY ALL ORDER BY ALL"
+            "SELECT source, status, severity, count(*) AS n_checks FROM quality.checks GROUP BY ALL ORDER BY ALL"
         )
 
     def failed_checks(self) -> pd.DataFrame:

@@ -49,21 +49,21 @@ _WORDS: dict[str, dict[Language, str]] = {
     "of": {"en": "Indicators in the catalog", "zh": "目录指标数"},
     "status": {"en": "Verdict", "zh": "结论"},
     "evidence": {"en": "Evidence", "zh": "依据"},
-    "household": {"en": "households", "zh": "住户数据"},
-    "printed": {"en": "printed in a paper", "zh": "论文印刷值"},
     "d": {"en": "Coordination degree D", "zh": "耦合协调度 D"},
     "beta": {"en": "Standardised coefficient", "zh": "标准化系数"},
     "rank": {"en": "Rank (1 = highest)", "zh": "排名（1为最高）"},
-    "combinations": {"en": "Share of combinations", "zh": "组合占比"},
+    "share_of_combinations": {"en": "Share of combinations", "zh": "组合占比"},
     "model": {"en": "Model", "zh": "模型"},
     "measure": {"en": "Measure", "zh": "指标"},
     "points": {"en": "Points (0 to 100)", "zh": "得分（0至100）"},
     "published": {"en": "Printed", "zh": "论文值"},
     "recomputed": {"en": "Recomputed", "zh": "复算值"},
-    "difference": {
+    "difference": {"en": "Recomputed minus printed", "zh": "复算减论文值"},
+    "relative": {
         "en": "Recomputed minus printed, in % of the printed value",
         "zh": "复算减论文值（占论文值%）",
     },
+    "n_checks": {"en": "Checks", "zh": "检查次数"},
     "count": {"en": "Printed figures", "zh": "论文数字个数"},
     "tests": {"en": "Tests", "zh": "检验次数"},
     "region_label": {"en": "Region", "zh": "地区"},
@@ -123,31 +123,13 @@ _WORDS: dict[str, dict[Language, str]] = {
     "check": {"en": "Check", "zh": "检查"},
     "table": {"en": "Table", "zh": "表"},
     "n_failed": {"en": "Failed", "zh": "失败数"},
-    "pooled": {"en": "All regions pooled", "zh": "各地区合并"},
-    "refused": {"en": "refused", "zh": "已拒收"},
-    "passed": {"en": "passed", "zh": "通过"},
-    "failed": {"en": "failed", "zh": "未通过"},
-    "error": {"en": "error", "zh": "错误"},
-    "warning": {"en": "warning", "zh": "提示"},
     "p": {"en": "p", "zh": "p"},
     "b": {"en": "b", "zh": "b"},
-    "identical": {"en": "identical", "zh": "一致"},
-    "compatible": {"en": "compatible", "zh": "可比"},
-    "proxy": {"en": "proxy", "zh": "替代"},
-    "not_asked": {"en": "not asked", "zh": "未询问"},
-    "undetermined": {"en": "undetermined", "zh": "未定"},
-    "reproduced": {"en": "reproduced", "zh": "已复现"},
-    "calibrated": {"en": "calibrated", "zh": "按此校准"},
-    "not_reproducible": {"en": "not reproducible", "zh": "无法复现"},
-    "consistent": {"en": "consistent", "zh": "自洽"},
-    "inconsistent": {"en": "inconsistent", "zh": "矛盾"},
-    "impossible": {"en": "impossible", "zh": "不可能"},
-    "not_testable": {"en": "not testable", "zh": "无法检验"},
 }
 
 
 def word(key: str, language: Language) -> str:
-    """A word of the figures in one language; an unknown word is itself."""
+    """Heading of a column or an axis in one language; an unknown one is itself."""
     return _WORDS[key][language] if key in _WORDS else key.replace("_", " ")
 
 
@@ -226,7 +208,7 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
         alt.Tooltip("column:N", title=word("wave", language)),
         alt.Tooltip("n_covered:Q", title=word("indicators", language)),
         alt.Tooltip("n_indicators:Q", title=word("of", language)),
-        alt.Tooltip("n_proxy:Q", title=word("proxy", language)),
+        alt.Tooltip("n_proxy:Q", title=word("n_proxy", language)),
     ]
     rect = base.mark_rect(cornerRadius=3, stroke=None).encode(
         color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None), tooltip=tooltip
@@ -242,18 +224,17 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Verdict on every indicator."""
     data = localise(frame, language)
     data["column"] = data["region"] + "\n" + data["wave"]
-    data["verdict"] = [word(s, language) for s in data["status"]]
     chart = (
         alt.Chart(data)
         .mark_rect(cornerRadius=2)
         .encode(
             x=_columns(data["column"]),
             y=alt.Y("indicator:N", sort=list(dict.fromkeys(data["indicator"])), title=None),
-            color=alt.Color("verdict:N", scale=_coded(STATUS_COLOURS, language), title=None),
+            color=alt.Color("status:N", scale=_coded(STATUS_COLOURS, frame, "status", language), title=None),
             tooltip=[
                 alt.Tooltip("indicator:N", title=word("measure", language)),
                 alt.Tooltip("column:N", title=word("wave", language)),
-                alt.Tooltip("verdict:N", title=word("status", language)),
+                alt.Tooltip("status:N", title=word("status", language)),
                 alt.Tooltip("n:Q", title=word("n", language)),
                 alt.Tooltip("evidence:N", title=word("evidence", language)),
             ],
@@ -264,11 +245,11 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
 
 def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Each index by region, wave and kind of evidence."""
-    data = localise(frame.sort_values(["region", "evidence", "wave_order"], kind="stable"), language)
-    data["row"] = [
-        f"{stub} ({word('printed', language)})" if evidence == "printed" else stub
-        for stub, evidence in zip(_stub(data), data["evidence"], strict=True)
-    ]
+    data = localise(frame, language)
+    data["row"] = _stub(data).where(
+        frame["evidence"] != "printed", _stub(data) + " (" + data["evidence"] + ")"
+    )
+    data = data.loc[frame.sort_values(["region", "evidence", "wave_order"], kind="stable").index]
     data["column"] = _wrapped(data["metric"], language, 12)
     base = alt.Chart(data).encode(
         x=_columns(data["column"]),
@@ -555,7 +536,7 @@ def _ribbons(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
     """Each dimension on 0 to 100: households with intervals, printed figures as hollow marks."""
     data = localise(frame, language)
-    data["kind"] = [word(e, language) for e in data["evidence"]]
+    data["is_household"] = frame["evidence"] == "household"
     colours = _scale(_regions(regions, data["region"], language))
     base = alt.Chart(data).encode(
         y=alt.Y("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None),
@@ -563,19 +544,16 @@ def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Languag
         color=alt.Color("region:N", scale=colours, title=None),
     )
     x = alt.X("value:Q", title=word("points", language), scale=alt.Scale(domain=[0, 100]))
-    household = alt.datum.evidence == "household"
-    chart = base.transform_filter(household).mark_rule(strokeWidth=2).encode(
+    chart = base.transform_filter("datum.is_household").mark_rule(strokeWidth=2).encode(
         x=alt.X("ci_low:Q", title=word("points", language)), x2="ci_high:Q"
     ) + base.mark_point(size=70).encode(
         x=x,
         shape=alt.Shape(
-            "kind:N",
+            "evidence:N",
             title=None,
-            scale=alt.Scale(
-                domain=[word("household", language), word("printed", language)], range=["circle", "diamond"]
-            ),
+            scale=_coded({"household": "circle", "printed": "diamond"}, frame, "evidence", language),
         ),
-        fillOpacity=alt.condition(household, alt.value(1), alt.value(0)),
+        fillOpacity=alt.condition("datum.is_household", alt.value(1), alt.value(0)),
         fill=alt.Fill("region:N", scale=colours, legend=None),
         tooltip=[alt.Tooltip("wave:N", title=word("wave", language)), *_value_tooltip(language, "region")],
     )
@@ -591,7 +569,7 @@ def _fullest(part: pd.DataFrame) -> str:
 def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Standardised coefficients of all models of a survey, starred as in the papers."""
     data = localise(frame, language)
-    data["text"] = [f"{b:.2f}{s}" for b, s in zip(data["beta"], data["stars"], strict=True)]
+    data["text"] = [f"{b:.2f}{s}" for b, s in zip(frame["beta"], frame["stars"], strict=True)]
     data["column"] = _wrapped(data["model"], language, 14)
     panels = []
     for survey, part in data.sort_values(["survey_id", "model_order", "term_order"]).groupby(
@@ -614,7 +592,7 @@ def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]
         panels.append(
             Panel(
                 _sized(rect + text, alt.Step(22)),
-                title=word(str(survey), language),
+                title=str(survey),
                 min_width=290 + 92 * len(columns),
             )
         )
@@ -655,9 +633,7 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 x=alt.X("beta:Q", title=x_title), color=colour, tooltip=_coefficient_tooltip(language)
             )
         ).add_params(choice)
-        panels.append(
-            Panel(_sized(chart, height=alt.Step(22)), title=word(str(survey), language), min_width=420)
-        )
+        panels.append(Panel(_sized(chart, height=alt.Step(22)), title=str(survey), min_width=420))
     return panels
 
 
@@ -671,14 +647,18 @@ def rank_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
             y=alt.Y("region:N", title=None),
         )
         rect = base.mark_rect(cornerRadius=3).encode(
-            color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None),
+            color=alt.Color(
+                "share_of_combinations:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None
+            ),
             tooltip=[
                 alt.Tooltip("region:N", title=word("region", language)),
                 alt.Tooltip("rank:O", title=word("rank", language)),
-                alt.Tooltip("share:Q", format=".0%", title=word("combinations", language)),
+                alt.Tooltip(
+                    "share_of_combinations:Q", format=".0%", title=word("share_of_combinations", language)
+                ),
             ],
         )
-        text, colour = _heat_text("share", 0.55, ".0%")
+        text, colour = _heat_text("share_of_combinations", 0.55, ".0%")
         panels.append(
             Panel(
                 _sized(rect + base.mark_text().encode(text=text, color=colour), alt.Step(30)),
@@ -690,12 +670,11 @@ def rank_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
 
 def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """Relative difference of each recomputed figure, by kind of statistic."""
-    data = localise(frame, language)
-    data = data[data["recomputed"].notna() & data["published"].notna() & (data["published"] != 0)].copy()
-    if data.empty:
+    frame = frame[frame["recomputed"].notna() & frame["published"].notna() & (frame["published"] != 0)]
+    if frame.empty:
         return []
+    data = localise(frame, language)
     data["relative"] = (100 * data["difference"] / data["published"].abs()).clip(-100, 100)
-    data["verdict_label"] = [word(v, language) for v in data["verdict"]]
     chart = (
         alt.Chart(
             data[
@@ -707,7 +686,7 @@ def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
                     "published",
                     "recomputed",
                     "relative",
-                    "verdict_label",
+                    "verdict",
                 ]
             ]
         )
@@ -723,7 +702,7 @@ def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
             y=alt.Y("statistic:N", title=None),
             yOffset=alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1.6, 1.6])),
             color=alt.Color(
-                "verdict_label:N", scale=_coded(VERDICT_COLOURS, language, data["verdict"]), title=None
+                "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
             ),
             tooltip=[
                 alt.Tooltip("stat_id:N", title="id"),
@@ -737,33 +716,34 @@ def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
     return [Panel(_sized(chart, height=alt.Step(34)), min_width=520)]
 
 
-def verdict_bars(frame: pd.DataFrame, by: str, title: str, language: Language) -> list[Panel]:
-    """Counts of verdicts, stacked."""
+def verdict_bars(frame: pd.DataFrame, by: str, counted: str, language: Language) -> list[Panel]:
+    """Verdicts in column `counted`, stacked."""
     data = localise(frame, language)
     data["label"] = [str(v).replace("_", " ") for v in data[by]]
-    data["verdict_label"] = [word(v, language) for v in data["verdict"]]
     chart = (
         alt.Chart(data)
         .mark_bar(cornerRadius=2)
         .encode(
-            x=alt.X("sum(n):Q", title=word(title, language)),
+            x=alt.X(f"sum({counted}):Q", title=word(counted, language)),
             y=alt.Y("label:N", title=None, axis=alt.Axis(labelLimit=240)),
             color=alt.Color(
-                "verdict_label:N", scale=_coded(VERDICT_COLOURS, language, data["verdict"]), title=None
+                "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
             ),
             tooltip=[
                 "label:N",
-                alt.Tooltip("verdict_label:N", title=word("status", language)),
-                alt.Tooltip("sum(n):Q", title=word(title, language)),
+                alt.Tooltip("verdict:N", title=word("status", language)),
+                alt.Tooltip(f"sum({counted}):Q", title=word(counted, language)),
             ],
         )
     )
     return [Panel(_sized(chart, height=alt.Step(24)))]
 
 
-def _coded(colours: dict[str, str], language: Language, present: pd.Series | None = None) -> alt.Scale:
-    kept = [c for c in colours if present is None or (present == c).any()]
-    return alt.Scale(domain=[word(c, language) for c in kept], range=[colours[c] for c in kept])
+def _coded(marks: dict[str, str], frame: pd.DataFrame, column: str, language: Language) -> alt.Scale:
+    """The mark (colour, shape) of each code that is present, under its word."""
+    words = dict(zip(frame[column], frame[f"{column}_{language}"], strict=True))
+    kept = {words[code]: mark for code, mark in marks.items() if code in words}
+    return alt.Scale(domain=list(kept), range=list(kept.values()))
 
 
 def _top_axis(labels: Sequence[str]) -> alt.Axis:

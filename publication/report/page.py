@@ -28,12 +28,11 @@ from markupsafe import Markup
 
 from publication.database import read_only
 from publication.report import figures
-from publication.report.data import Language, Reader, localise
+from publication.report.data import LANGUAGES, Language, Reader, localise
 from survey.vocabulary import Label
 
-LANGUAGES: tuple[Language, Language] = ("en", "zh")
-CLASSICAL_FIRST = ("classical", "hc3", "hc1", "cr2", "cr1")
-ROBUST_FIRST = ("hc3", "cr2", "hc1", "cr1", "classical")
+CLASSICAL_FIRST = ("ols", "hc3", "hc1", "cr2", "cr1")
+ROBUST_FIRST = ("hc3", "cr2", "hc1", "cr1", "ols")
 
 
 _WHOLE_BUNDLE: Any = None
@@ -70,11 +69,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table in both languages."""
+    """Columns `shown` of a frame as a table in both languages; `x` stands for `x_en` and `x_zh`."""
 
     id: str
     title: Label
     frame: pd.DataFrame
+    shown: tuple[str, ...]
     folded: bool = False
 
 
@@ -215,7 +215,9 @@ class _Rows:
     frame: pd.DataFrame = field(compare=False)
 
 
-def _in_both(frame: pd.DataFrame, html: Callable[[_Rows], str]) -> Markup:
+def _in_both(item: Figure | Listing, html: Callable[[_Rows], str]) -> Markup:
+    labels = {name: [f"{name}_{lang}" for lang in LANGUAGES] for name in item.shown}
+    frame = item.frame[[c for n, both in labels.items() for c in (both if both[0] in item.frame else [n])]]
     text = frame.to_json()
     return Markup("").join(
         Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(
@@ -227,10 +229,7 @@ def _in_both(frame: pd.DataFrame, html: Callable[[_Rows], str]) -> Markup:
 
 def _numbers(figure: Figure) -> Markup:
     """What a figure draws, as plain tables."""
-    frame = figure.frame
-    wanted = [c for name in figure.shown for c in (name, f"{name}_en", f"{name}_zh") if c in frame]
-    labelled = {c.removesuffix("_en") for c in wanted if c.endswith("_en")}
-    return _in_both(frame[[c for c in wanted if c not in labelled]], _plain_table)
+    return _in_both(figure, _plain_table)
 
 
 @lru_cache(maxsize=128)
@@ -245,7 +244,7 @@ def _plain_table(rows: _Rows) -> str:
 
 def _table(listing: Listing) -> Markup:
     """Markup of a listing; text is escaped by great-tables."""
-    return _in_both(listing.frame, _great_table)
+    return _in_both(listing, _great_table)
 
 
 @lru_cache(maxsize=64)
@@ -254,8 +253,6 @@ def _great_table(rows: _Rows) -> str:
     for column in shown.select_dtypes("bool").columns:
         yes, no = ("yes", "no") if language == "en" else ("是", "否")
         shown[column] = shown[column].map({True: yes, False: no})
-    for column in [c for c in ("status", "verdict", "severity", "evidence") if c in shown]:
-        shown[column] = [figures.word(str(v), language) for v in shown[column]]
     labels: Any = {c: figures.word(str(c), language) for c in shown.columns}
     table = GT(shown).cols_label(cases=labels).sub_missing()
     floats = list(shown.select_dtypes("float").columns)
@@ -289,25 +286,6 @@ def _surveyed(reader: Reader) -> Section:
     n_regions = detail["region"].nunique()
     everywhere = int((per_indicator == n_regions).sum())
     alone = int((per_indicator == 1).sum())
-    columns = [
-        "region_label",
-        "title",
-        "place",
-        "fieldwork",
-        "n_sites",
-        "n_households",
-        "is_synthetic",
-        "status",
-    ]
-    listing = pd.DataFrame(
-        {
-            f"{c}_{lang}": surveys[f"{c}_{lang}"]
-            for c in columns
-            for lang in LANGUAGES
-            if f"{c}_{lang}" in surveys
-        }
-        | {c: surveys[c] for c in columns if c in surveys}
-    )
     return Section(
         "surveyed",
         Label(en="Coverage", zh="覆盖"),
@@ -322,7 +300,15 @@ def _surveyed(reader: Reader) -> Section:
             ),
         ),
         (
-            Listing("surveys", Label(en="Surveys", zh="调查"), listing),
+            Listing(
+                "surveys",
+                Label(en="Surveys", zh="调查"),
+                surveys,
+                (
+                    *("region_label", "title", "place", "fieldwork", "n_sites", "n_households"),
+                    *("is_synthetic", "status"),
+                ),
+            ),
             Figure(
                 "coverage",
                 Label(en="Indicators answered, by dimension", zh="各维度有答案的指标"),
@@ -589,7 +575,9 @@ def _sensitivity(reader: Reader) -> Section:
     frame = reader.ranks()
     leads: tuple[Label, ...] = ()
     if len(frame):
-        certain = frame[frame["share"] == 1].groupby(["metric_id", "wave"])["region"].nunique()
+        certain = (
+            frame[frame["share_of_combinations"] == 1].groupby(["metric_id", "wave"])["region"].nunique()
+        )
         total = frame.groupby(["metric_id", "wave"])["region"].nunique()
         fixed = int((certain.reindex(total.index).fillna(0) == total).sum())
         leads = (
@@ -614,7 +602,7 @@ def _sensitivity(reader: Reader) -> Section:
                 ),
                 lambda lang: figures.rank_heat_map(frame, lang),
                 frame,
-                ("metric", "wave", "region", "rank", "share"),
+                ("metric", "wave", "region", "rank", "share_of_combinations"),
                 grid="grid",
             ),
         ),
@@ -624,25 +612,14 @@ def _sensitivity(reader: Reader) -> Section:
 
 def _replication(reader: Reader) -> Section:
     frame = reader.replication()
-    counts = frame["verdict"].value_counts().to_dict()
     words = {
-        lang: ", ".join(f"{n} {figures.word(str(v), lang)}" for v, n in counts.items()) for lang in LANGUAGES
+        lang: ", ".join(f"{n} {v}" for v, n in frame[f"verdict_{lang}"].value_counts().items())
+        for lang in LANGUAGES
     }
-    bars = frame.groupby(["statistic", "verdict"], as_index=False).size().rename(columns={"size": "n"})
+    counted = ["statistic", "verdict", "verdict_en", "verdict_zh"]
+    bars = frame.groupby(counted, as_index=False).size().rename(columns={"size": "count"})
     computed = frame[frame["recomputed"].notna()].copy()
     misses = computed[computed["difference"].abs() > computed["tolerance"].fillna(float("inf"))]
-    columns = [
-        "stat_id",
-        "region_en",
-        "region_zh",
-        "subject",
-        "statistic",
-        "published",
-        "recomputed",
-        "difference",
-        "verdict",
-        "reason",
-    ]
     return Section(
         "replication",
         Label(en="Replication", zh="复算"),
@@ -686,12 +663,16 @@ def _replication(reader: Reader) -> Section:
                 Label(en="Printed figures by statistic and verdict.", zh="按统计量和结论统计的论文数字。"),
                 lambda lang: figures.verdict_bars(bars, "statistic", "count", lang),
                 bars,
-                ("statistic", "verdict", "n"),
+                ("statistic", "verdict", "count"),
             ),
             Listing(
                 "replication-misses",
                 Label(en="Outside their tolerance", zh="超出容差的数字"),
-                misses[columns],
+                misses,
+                (
+                    *("stat_id", "region", "subject", "statistic", "published", "recomputed", "difference"),
+                    *("verdict", "reason"),
+                ),
                 folded=True,
             ),
         ),
@@ -701,8 +682,7 @@ def _replication(reader: Reader) -> Section:
 
 def _contradictions(reader: Reader) -> Section:
     findings, tests = reader.findings(), reader.plausibility()
-    bad = int(tests.loc[tests["verdict"].isin(["inconsistent", "impossible"]), "n"].sum())
-    columns = ["finding_id", "region_en", "region_zh", "strength", "statement", "arithmetic"]
+    bad = int(tests.loc[tests["verdict"].isin(["inconsistent", "impossible"]), "tests"].sum())
     return Section(
         "contradictions",
         Label(en="Contradictions", zh="矛盾"),
@@ -710,9 +690,9 @@ def _contradictions(reader: Reader) -> Section:
         (
             Label(
                 en=f"{len(findings)} findings, each with its arithmetic; {bad} of"
-                f" {int(tests['n'].sum())} automatic tests"
+                f" {int(tests['tests'].sum())} automatic tests"
                 " of printed figures fail. The printed figures are real.",
-                zh=f"{len(findings)}处矛盾，均附算式；对论文数字的{int(tests['n'].sum())}次自动检验中有{bad}次不通过。论文数字是真实的。",
+                zh=f"{len(findings)}处矛盾，均附算式；对论文数字的{int(tests['tests'].sum())}次自动检验中有{bad}次不通过。论文数字是真实的。",
             ),
         ),
         (
@@ -722,9 +702,14 @@ def _contradictions(reader: Reader) -> Section:
                 Label(en="Verdicts by test.", zh="按检验方法统计的结论。"),
                 lambda lang: figures.verdict_bars(tests, "test", "tests", lang),
                 tests,
-                ("region", "test", "verdict", "n"),
+                ("region", "test", "verdict", "tests"),
             ),
-            Listing("findings", Label(en="Findings", zh="矛盾清单"), findings[columns]),
+            Listing(
+                "findings",
+                Label(en="Findings", zh="矛盾清单"),
+                findings,
+                ("finding_id", "region", "strength", "statement", "arithmetic"),
+            ),
         ),
         is_synthetic=False,
     )
@@ -733,24 +718,17 @@ def _contradictions(reader: Reader) -> Section:
 def _quality(reader: Reader) -> Section:
     loads, checks, failed = reader.loads(), reader.checks(), reader.failed_checks()
     received, quarantined = int(loads["received"].sum()), int(loads["quarantined"].sum())
-    n_checks, n_failed = int(checks["n"].sum()), int(checks.loc[checks["status"] != "passed", "n"].sum())
+    is_failed = checks["status"] != "passed"
+    n_checks, n_failed = int(checks["n_checks"].sum()), int(checks.loc[is_failed, "n_checks"].sum())
     content: list[Figure | Listing] = [
         Listing(
             "loads",
             Label(en="Files received", zh="接收的文件"),
-            loads[
-                [
-                    "survey_id",
-                    "file",
-                    "format",
-                    "encoding",
-                    "received",
-                    "accepted",
-                    "quarantined",
-                    "status",
-                    "is_synthetic",
-                ]
-            ],
+            loads,
+            (
+                *("survey_id", "file", "format", "encoding", "received", "accepted", "quarantined", "status"),
+                "is_synthetic",
+            ),
         ),
     ]
     leads = [
@@ -765,7 +743,12 @@ def _quality(reader: Reader) -> Section:
     if reader.has("quality.quarantine"):
         quarantine = reader.quarantine()
         content.append(
-            Listing("quarantine", Label(en="Set aside as impossible", zh="隔离的内容"), quarantine)
+            Listing(
+                "quarantine",
+                Label(en="Set aside as impossible", zh="隔离的内容"),
+                quarantine,
+                ("survey_id", "file", "row", "column", "value", "rule", "message", "is_synthetic"),
+            )
         )
         cells = int((quarantine["column"] != "").sum())
         leads.append(
@@ -774,10 +757,21 @@ def _quality(reader: Reader) -> Section:
                 zh=f"隔离区共有{len(quarantine)}条记录，其中{cells}条为单元格。",
             )
         )
-    content.append(Listing("checks", Label(en="Checks by source", zh="按来源统计的检查"), checks))
-    content.append(
-        Listing("failed-checks", Label(en="Checks that did not pass", zh="未通过的检查"), failed, folded=True)
-    )
+    content += [
+        Listing(
+            "checks",
+            Label(en="Checks by source", zh="按来源统计的检查"),
+            checks,
+            ("source", "status", "severity", "n_checks"),
+        ),
+        Listing(
+            "failed-checks",
+            Label(en="Checks that did not pass", zh="未通过的检查"),
+            failed,
+            ("source", "check", "table", "severity", "n_failed", "message"),
+            folded=True,
+        ),
+    ]
     return Section(
         "quality",
         Label(en="Quality", zh="质量"),

@@ -89,6 +89,20 @@ def test_ids_are_unique_and_every_heading_is_reachable(page):
     assert set(re.findall(r'href="#([^"]+)"', markup)) <= set(ids)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_tables_show_the_words_of_codes(page, language):
+    tables = re.findall(rf'<div lang="{language}" class="table".*?</table>', page, re.DOTALL)
+    cells = {cell for table in tables for cell in re.findall(r"<td[^>]*>([^<]*)</td>", table)}
+    words = contract().words()
+    for column in ("verdict", "severity", "strength", "evidence", "covariance", "rule", "wave"):
+        shown = {getattr(word, language) for word in words[column].values()}
+        assert shown & cells, column
+    # what may also stand in a column that is no code is not looked for
+    codes = {c for words_of in words.values() for c, w in words_of.items() if "_" in c or c in ("ols", "hc3")}
+    assert len(codes) > 20
+    assert codes & cells == set()
+
+
 def test_the_public_edition_has_a_report_of_its_own(sound_build, tmp_path):
     write_database(sound_build, tmp_path / "warehouse.duckdb", contract())
     public = public_contract(contract())
