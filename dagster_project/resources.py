@@ -94,31 +94,33 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         with self.connect() as con:
             return {name: write_table(con, schema, name, table) for name, table in tables.items()}
 
-    def store_result(self, name: str, result: Result) -> Mapping[str, dg.MetadataValue]:
-        """Write a result to the build database, and its rows to a Parquet file where it belongs to `analysis`.
+    def store_results(self, results: Mapping[str, Result]) -> dict[str, Mapping[str, dg.MetadataValue]]:
+        """Write results to the build database, and their rows to Parquet files where they belong to `analysis`.
 
         Parameters
         ----------
-        name
-            `schema.table`.
-        result
-            Rows, or what the database is to compute.
+        results
+            `schema.table` to rows, or to what the database is to compute.
 
         Returns
         -------
-        mapping
-            Row count, columns and first rows, for people.
+        dict
+            Table to its row count, columns and first rows, for people.
         """
-        schema, table = name.split(".")
         if engine_name() == SPARK:
             from engines.spark_build import spark_build
 
             with in_words():
-                result = spark_build(self.paths).keep(name, result)
+                results = {name: spark_build(self.paths).keep(name, r) for name, r in results.items()}
+        # one connection for all: opening and closing the file costs more than writing a small table
+        written = {}
         with self.connect() as con:
-            store(con, name, result)
-            path = self.paths.analysis / f"{table}.parquet"
-            is_view = isinstance(result, Computed) and result.is_view
-            if schema == "analysis" and not is_view:
-                con.execute(f"copy {name} to '{path}' (format parquet, compression zstd)")
-            return relation_metadata(con, name)
+            for name, result in results.items():
+                store(con, name, result)
+                schema, table = name.split(".")
+                is_view = isinstance(result, Computed) and result.is_view
+                if schema == "analysis" and not is_view:
+                    path = self.paths.analysis / f"{table}.parquet"
+                    con.execute(f"copy {name} to '{path}' (format parquet, compression zstd)")
+                written[name] = relation_metadata(con, name)
+        return written

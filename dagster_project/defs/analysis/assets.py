@@ -65,8 +65,8 @@ def _results(
     def compute_tables(warehouse: Warehouse) -> Iterator[Any]:
         with warehouse.connect(read_only=True) if is_small else warehouse.computing() as con:
             made = compute(con, warehouse)
-        for table in tables:
-            metadata = warehouse.store_result(table, made[table.split(".")[1]])
+        written = warehouse.store_results({table: made[table.split(".")[1]] for table in tables})
+        for table, metadata in written.items():
             yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
     return compute_tables
