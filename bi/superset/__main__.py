@@ -22,7 +22,7 @@ def _assets() -> tuple[Dashboard, bytes, Path]:
     paths = Paths.from_environment()
     database = paths.published / "warehouse.duckdb"
     contract = load_contract(paths.catalog / "tables.yml", load_catalog(paths.catalog).indicators)
-    dashboard = load_dashboard()
+    dashboard = load_dashboard(contract)
     return dashboard, bundle(dashboard, contract, database), database
 
 

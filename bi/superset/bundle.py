@@ -18,7 +18,8 @@ from typing import Any, Literal
 import duckdb
 from pydantic import Field, TypeAdapter
 
-from publication.tables import Contract
+from publication.tables import Contract, Words
+from survey import sql
 from survey.documents import read_yaml
 from survey.vocabulary import Closed, Identifier
 
@@ -82,32 +83,32 @@ class Dashboard(Closed):
     """Everything of `dashboard.yml`."""
 
     title: str
-    waves: dict[str, str]
     filters: tuple[DashboardFilter, ...]
     datasets: tuple[Dataset, ...]
     charts: tuple[Chart, ...]
 
 
-def load_dashboard(path: Path = SPECIFICATION) -> Dashboard:
-    """Read `dashboard.yml` and put the labels of waves into its SQL.
+def load_dashboard(contract: Contract, path: Path = SPECIFICATION) -> Dashboard:
+    """Read `dashboard.yml` and put the words of codes into the SQL of its datasets.
 
     Raises
     ------
     pydantic.ValidationError
         A field is missing, unknown or of a wrong type.
+    KeyError
+        A dataset asks for the words of a column that has none.
     """
-    raw = read_yaml(path)
-    words = (
-        "case c.wave "
-        + " ".join(f"when '{w}' then '{t}'" for w, t in raw["waves"].items())
-        + " else c.wave end"
-    )
-    for item in (*raw["datasets"], *raw["charts"]):
-        key = "sql" if "sql" in item else "answer"
-        item[key] = (
-            item[key].replace("{wave_words}", words).replace("{wave}", f"c.wave_order || ' ' || {words}")
-        )
-    return TypeAdapter(Dashboard).validate_python(raw)
+    dashboard = TypeAdapter(Dashboard).validate_python(read_yaml(path))
+    said = {column: word_sql(column, words) for column, words in contract.words().items()}
+    datasets = [d.model_copy(update={"sql": d.sql.format_map(said)}) for d in dashboard.datasets]
+    return dashboard.model_copy(update={"datasets": tuple(datasets)})
+
+
+def word_sql(column: str, words: Words) -> str:
+    """SQL for the Chinese word of a code in a column of table c."""
+    field = sql.identifier("c", column)
+    cases = " ".join(f"when {sql.text(code)} then {sql.text(word.zh)}" for code, word in words.items())
+    return f"case {field} {cases} else {field} end"
 
 
 def identifier(kind: str, name: str) -> str:

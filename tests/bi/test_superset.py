@@ -6,25 +6,29 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
-from bi.superset.bundle import MADE_UP, SPECIFICATION, bundle, database_uri, identifier, load_dashboard
+from bi.superset.bundle import (
+    MADE_UP,
+    SPECIFICATION,
+    bundle,
+    database_uri,
+    identifier,
+    load_dashboard,
+    word_sql,
+)
 from bi.superset.client import differences
 from publication.tables import load_contract
 from survey.catalog import load_catalog
 from warehouse.paths import CHECKOUT
 
-DASHBOARD = load_dashboard()
+CATALOG = CHECKOUT / "data" / "catalog"
+CONTRACT = load_contract(CATALOG / "tables.yml", load_catalog(CATALOG).indicators)
+DASHBOARD = load_dashboard(CONTRACT)
 DATASETS = {d.name: d for d in DASHBOARD.datasets}
 
 
 @pytest.fixture(scope="module")
-def contract():
-    catalog = CHECKOUT / "data" / "catalog"
-    return load_contract(catalog / "tables.yml", load_catalog(catalog).indicators)
-
-
-@pytest.fixture(scope="module")
-def content(published, contract):
-    return bundle(DASHBOARD, contract, published / "warehouse.duckdb")
+def content(published):
+    return bundle(DASHBOARD, CONTRACT, published / "warehouse.duckdb")
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +38,8 @@ def assets(content):
 
 
 @pytest.mark.slow
-def test_the_same_input_gives_the_same_bytes(content, published, contract):
-    assert bundle(DASHBOARD, contract, published / "warehouse.duckdb") == content
+def test_the_same_input_gives_the_same_bytes(content, published):
+    assert bundle(DASHBOARD, CONTRACT, published / "warehouse.duckdb") == content
 
 
 @pytest.mark.slow
@@ -108,7 +112,29 @@ def test_an_unknown_field_is_refused(tmp_path):
     path = tmp_path / "dashboard.yml"
     path.write_text(SPECIFICATION.read_text(encoding="utf-8") + "\ncolour: red\n", encoding="utf-8")
     with pytest.raises(ValidationError, match="colour"):
-        load_dashboard(path)
+        load_dashboard(CONTRACT, path)
+
+
+def test_words_of_a_column_without_codes_are_refused(tmp_path):
+    path = tmp_path / "dashboard.yml"
+    path.write_text(SPECIFICATION.read_text(encoding="utf-8").replace("{rule}", "{file}"), encoding="utf-8")
+    with pytest.raises(KeyError, match="file"):
+        load_dashboard(CONTRACT, path)
+
+
+def test_no_chart_shows_a_code_that_has_a_word():
+    coded = CONTRACT.words().keys()
+    assert {"verdict", "test", "rule", "grain", "wave", "status"} <= coded
+    assert [(c.id, r) for c in DASHBOARD.charts for r in c.rows if r in coded] == []
+
+
+def test_words_in_datasets_are_those_of_the_contract():
+    with duckdb.connect() as connection:
+        for column, words in CONTRACT.words().items():
+            codes = ", ".join(f"('{code}')" for code in [*words, "of its own"])
+            query = f"select {word_sql(column, words)} from (values {codes}) as c ({column})"
+            shown = [word for (word,) in connection.execute(query).fetchall()]
+            assert shown == [*(word.zh for word in words.values()), "of its own"]
 
 
 def test_identifiers_are_stable_and_differ():
