@@ -554,7 +554,7 @@ def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Languag
             scale=_coded({"household": "circle", "printed": "diamond"}, frame, "evidence", language),
         ),
         fillOpacity=alt.condition("datum.is_household", alt.value(1), alt.value(0)),
-        fill=alt.Fill("region:N", scale=colours, legend=None),
+        fill=alt.Fill("region:N", scale=colours, title=None),
         tooltip=[alt.Tooltip("wave:N", title=word("wave", language)), *_value_tooltip(language, "region")],
     )
     return [Panel(_sized(chart, height=alt.Step(20)))]
