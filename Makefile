@@ -113,8 +113,10 @@ $(AXE): .venv/.setup-done
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; about 40 minutes on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
 
-.PHONY: test-spark bench-spark spark-lock
+.PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin
+
+setup-spark: .venv-spark/.setup-done  ## an environment of its own for the engine Spark (1.6 GB; Java 17 or newer)
 
 test-spark: .venv-spark/.setup-done  ## the engine Spark on a cluster of its own (as root; Debian: openjdk-17-jre-headless)
 	$(SPARK)/pytest tests/spark

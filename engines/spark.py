@@ -67,7 +67,7 @@ def session(paths: Paths) -> Any:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise EngineUnavailable(
-            "the engine spark needs pyspark, which this environment lacks; `make .venv-spark/.setup-done` makes one "
+            "the engine spark needs pyspark, which this environment lacks; `make setup-spark` makes one "
             "that has it"
         ) from error
     if active := SparkSession.getActiveSession():
