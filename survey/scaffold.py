@@ -550,7 +550,7 @@ def _survey_yml(
         f"region: {BLANK}        # short name of the region in lower-case letters",
         f"region_label: {blank}",
         f"title: {blank}",
-        f"place: {BLANK}",
+        f"place: {blank}",
         f'fieldwork: {BLANK}     # a year, a month or a day in quotes, such as "2021-07"',
         f"is_synthetic: {BLANK}  # false for real answers, true for made-up ones",
         "source:",

@@ -233,7 +233,7 @@ class Survey(Closed):
     region: Identifier
     region_label: Label
     title: Label
-    place: str
+    place: Label
     fieldwork: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
     is_synthetic: bool
     source: Source

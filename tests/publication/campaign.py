@@ -92,14 +92,14 @@ class Step:
     def kill_once(self, rng):
         """Kill a publication at a random moment; tell whether the old or the new version is visible."""
         old, self.turn = self.turn, 1 - self.turn
-        # a pipe, because a semaphore may be gone before a child that was forked elsewhere opens it
         told, started = PROCESSES.Pipe(duplex=False)
         child = PROCESSES.Process(
             target=_publish_in_child,
             args=(started, self.builds[self.turn], self.published),
         )
         child.start()
-        assert told.poll(60)
+        started.close()
+        told.recv()  # ends with an error where the child ended before it began
         child.join(rng.uniform(0, self.seconds))
         child.kill()
         child.join()
@@ -214,7 +214,7 @@ class Refreshes:
         """Let the survey say another place."""
         self.turn = turn
         text = self.declaration.read_text(encoding="utf-8")
-        changed = re.sub(r"(?m)^place: .*$", f"place: version {turn}", text)
+        changed = re.sub(r"(?m)^place: .*$", f"place: {{en: version {turn}, zh: 第 {turn} 版}}", text)
         self.declaration.write_text(changed, encoding="utf-8")
 
     def start(self):

@@ -287,7 +287,7 @@ def _write(
             "en": f"Resettled households of {label['en']} (made up)",
             "zh": f"{region[1]}搬迁户调查（虚构）",
         },
-        "place": label["en"],
+        "place": label,
         "fieldwork": folder.name[-4:],
         "is_synthetic": True,
         "source": {"citation": "made up for a test", "licence": "CC0-1.0"},

@@ -79,7 +79,7 @@ def write_folder(
         "region": "nowhere",
         "region_label": label,
         "title": label,
-        "place": "nowhere",
+        "place": {"en": "nowhere", "zh": "无处"},
         "fieldwork": "2024",
         "is_synthetic": True,
         "source": {"citation": "made up", "licence": "CC0-1.0"},

@@ -35,8 +35,8 @@ def folder(tmp_path: Path) -> SurveyFolder:
 MISTAKES = [
     (
         "survey.yml",
-        "place: nowhere",
-        "plcae: nowhere",
+        "place: {",
+        "plcae: {",
         "plcae",
         "plcae: no such field; did you mean 'place'?",
     ),

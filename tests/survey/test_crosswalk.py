@@ -24,7 +24,7 @@ SURVEY = {
     "region": "nowhere",
     "region_label": LABEL,
     "title": LABEL,
-    "place": "nowhere",
+    "place": {"en": "nowhere", "zh": "无处"},
     "fieldwork": "2019",
     "is_synthetic": True,
     "source": {"citation": "made up", "licence": "CC0-1.0"},

@@ -42,7 +42,7 @@ def names() -> dict[str, set[str]]:
         | {i for s in surveys for i in s.source.published_survey_ids},
         "region": {s.region for s in surveys}
         | {t for s in surveys for t in (s.region_label.en, s.region_label.zh)},
-        "place": {w for s in surveys for w in re.findall(r"[A-Z][a-z]{3,}", s.place)} - common,
+        "place": {w for s in surveys for w in re.findall(r"[A-Z][a-z]{3,}", s.place.en)} - common,
         "site": {site.site_id for s in surveys for site in s.sites},
         # a site has a resettlement mode as well; that is a field of the vocabulary
         "indicator": set(CATALOG.indicator) - set(Site.model_fields),
