@@ -37,6 +37,16 @@ VERDICT_COLOURS = {
 }
 HEAT = ["#eef5f3", "#bfe0d6", "#7fc0b1", "#3f988a", "#156f66", "#0b4744"]
 DIVERGING = ["#9c3d1f", "#d98b62", "#f3dccb", "#f5f5f2", "#cfe3e0", "#69aaa4", "#12655f"]
+ON_PALE = "#44504e"
+"""Text on the pale end of a scale of colours."""
+IN_THE_DARK = {
+    **dict(zip(HEAT, ["#202a29", "#1f3b38", "#1c4f49", "#19625a", "#17766c", "#178478"], strict=True)),
+    ON_PALE: "#c3cecb",
+    **dict(zip(DIVERGING[1:6], ["#8f4f2e", "#4a3529", "#262e2c", "#233f3b", "#2c7a72"], strict=True)),
+    "#d5d5d0": "#39413f",
+    "#c9c9c3": "#4a5250",
+}
+"""What the page puts in the place of colours that are near the white of its paper, when its paper is dark."""
 
 _WORDS: dict[str, dict[Language, str]] = {
     "region": {"en": "Region", "zh": "地区"},
@@ -176,7 +186,7 @@ def _heat_text(field: str, threshold: float, fmt: str) -> tuple[alt.Text, Any]:
     colour = alt.condition(
         f"datum['{field}'] > {threshold} || datum['{field}'] < -{threshold}",
         alt.value("#ffffff"),
-        alt.value("#1d2b2a"),
+        alt.value(ON_PALE),
     )
     return alt.Text(f"{field}:Q", format=fmt), colour
 
@@ -215,7 +225,7 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
     )
     text = base.mark_text(fontSize=11).encode(
         text="text:N",
-        color=alt.condition("datum.share > 0.55", alt.value("#ffffff"), alt.value("#44504e")),
+        color=alt.condition("datum.share > 0.55", alt.value("#ffffff"), alt.value(ON_PALE)),
     )
     return [Panel(_sized(rect + text, height=alt.Step(23)), min_width=560)]
 

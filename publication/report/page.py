@@ -130,6 +130,7 @@ def write_report(published_db: Path, out: Path) -> None:
         numbers=_numbers,
         table=_table,
         specs=Markup(_script_json(specs)),
+        in_the_dark=Markup(_script_json(figures.IN_THE_DARK)),
         library=_library(),
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -315,8 +316,8 @@ def _surveyed(reader: Reader) -> Section:
                 Label(
                     en="Each cell: indicators of the dimension that the survey answers in that wave,"
                     " of those in the"
-                    " catalog. Darker means more complete.",
-                    zh="每格为该调查该轮次有答案的指标数与目录指标数，颜色越深越完整。",
+                    " catalog. The stronger the colour, the more complete.",
+                    zh="每格为该调查该轮次有答案的指标数与目录指标数，颜色越浓越完整。",
                 ),
                 lambda lang: figures.coverage_matrix(matrix, lang),
                 matrix,
