@@ -295,7 +295,9 @@ def coverage(
     with connect(database, read_only=True) as con:
         frame = Reader(con).coverage()
     data = localise(frame, language)
-    fields = ("indicator", "survey_id", "wave", "status")
+    data["code"] = frame["status"]
+    words = dict(zip(data["code"], data["status"], strict=True))
+    fields = ("indicator", "survey_id", "wave", "code")
     verdicts = {(i, survey, wave): verdict for i, survey, wave, verdict in data[[*fields]].to_numpy(str)}
     columns = list(dict.fromkeys((survey, wave) for _, survey, wave in verdicts))
     table = Table("", *(str(number) for number in range(1, len(columns) + 1)), pad_edge=False)
@@ -305,7 +307,7 @@ def coverage(
     out.print(table)
     for number, (survey, wave) in enumerate(columns, start=1):
         _say(f"{number:>2} {survey}, {wave}")
-    _say("  ".join(f"{sign} {status}" for status, sign in VERDICT_SIGNS.items()))
+    _say("  ".join(f"{sign} {words[code]}" for code, sign in VERDICT_SIGNS.items() if code in words))
     target.parent.mkdir(parents=True, exist_ok=True)
     for panel in coverage_detail(frame, language):
         panel.chart.properties(width=panel.min_width).save(target, scale_factor=2)

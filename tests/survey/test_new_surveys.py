@@ -151,6 +151,7 @@ def test_the_coverage_matrix_is_printed_and_drawn(
     told = CliRunner().invoke(app, ["coverage", "--figure", str(figure)])
     assert told.exit_code == 0
     assert all(f"{survey}, " in told.stdout for survey in NEW)
+    assert "not asked" in told.stdout
     drawn = figure.read_text(encoding="utf-8")
     assert drawn.startswith("<svg")
     assert "Qinghai" in drawn
