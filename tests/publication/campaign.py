@@ -32,6 +32,8 @@ from publication.publish import PublicationFailed, RunInfo, publish
 from warehouse.paths import CHECKOUT
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
+IN_A_ROW = 5
+"""How many refreshes are killed, each in what it recovers of the one before, until one may come to its end."""
 LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
 """Folders of a warehouse that hold no intermediate file."""
 
@@ -240,19 +242,23 @@ class Refreshes:
         self.refresh()
         assert contents(self.data / "published") == self.undisturbed[self.turn]
 
-    def kill_once(self, rng):
-        """Kill a refresh at a random moment; tell whether the old or the new version is visible."""
-        old = self.turn
+    def kill(self, rng, at_most):
+        """Kill a refresh and those that would recover it, each at a random moment; what was visible after each kill."""
+        old, seen = self.turn, []
         self.set_turn(1 - old)
-        child = self.start()
-        child.join(rng.uniform(0, self.seconds))
-        child.kill()
-        child.join()
-        assert child.exitcode in (0, -signal.SIGKILL), self.said()[-3000:]
-        seen = contents(self.data / "published")
-        assert seen in (self.undisturbed[old], self.undisturbed[self.turn])
+        for _ in range(at_most):
+            child = self.start()
+            child.join(rng.uniform(0, self.seconds))
+            child.kill()
+            child.join()
+            assert child.exitcode in (0, -signal.SIGKILL), self.said()[-3000:]
+            found = contents(self.data / "published")
+            assert found in (self.undisturbed[old], self.undisturbed[self.turn])
+            if child.exitcode == 0:
+                break
+            seen.append("old" if found == self.undisturbed[old] else "new")
         self.converge()
-        return "old" if seen == self.undisturbed[old] else "new"
+        return seen
 
     def fail(self, disturbance):
         """Refresh under `disturbance`, with the command that people use; tell what it said and what is visible."""
@@ -335,7 +341,10 @@ def disturb_refreshes(folder, asked, rng):
     """Disturb whole refreshes."""
     refreshes = Refreshes(folder)
     yield f"a refresh takes {refreshes.seconds:.0f} s"
-    yield f"kills of it: {dict(Counter(refreshes.kill_once(rng) for _ in range(asked.refresh_kills)))}"
+    kills = []
+    while len(kills) < asked.refresh_kills:
+        kills += refreshes.kill(rng, min(IN_A_ROW, asked.refresh_kills - len(kills)))
+    yield f"kills of it: {dict(Counter(kills))}"
     disks = Counter(refreshes.fill_the_disk(rng.randint(0, 40)) for _ in range(asked.faults))
     yield f"disks with 0 to 40 MB left: {dict(disks)}"
     closed = Counter(refreshes.withdraw_permission(rng) for _ in range(asked.faults))
