@@ -110,7 +110,7 @@ $(AXE): .venv/.setup-done
 	cd .venv/axe-core && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-4.14.1.tgz && rm axe-core-4.14.1.tgz
 	touch $@
 
-campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; about 40 minutes on 2 idle cores
+campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; over an hour on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
 
 .PHONY: setup-spark test-spark bench-spark spark-lock
