@@ -7,6 +7,8 @@ export GX_ANALYTICS_ENABLED = false
 export DAGSTER_HOME = $(CURDIR)/.dagster
 # many small matrix factorisations run slower on several BLAS threads
 export OPENBLAS_NUM_THREADS ?= 1
+# where an environment forbids to keep compiled modules, every process would compile its imports again: seconds each
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: refresh test serve setup lint format demo contract lock clean
 

@@ -3,7 +3,8 @@
 Run `python benchmarks/bench_national.py [--household-waves N ...] [--surveys DIR]`. Every survey that has a demo.yml
 is written as CSV: surveys with more waves get more households, in proportion. The refresh runs in a process of its
 own; its stages are the steps of the Dagster runs, their memory is sampled. The copy reads the same files as UTF-8 and
-writes zstd Parquet. Belongs here: measuring; nothing is asserted.
+writes zstd Parquet. A survey that arrived as .sav then replaces its CSV by that, and is refreshed again. Belongs here:
+measuring; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from rich.console import Console
 from rich.progress import track
 
 from bi.cookbook import answer, connect, questions
-from demonstration.bulk import write_bulk
+from demonstration.bulk import write_as_spss, write_bulk
 from survey.folder import list_survey_folders, load_folder
 from survey.vocabulary import DelimitedOptions
 
@@ -37,6 +39,7 @@ DATA = CHECKOUT / "data"
 NATIONAL = 5_200_000
 """Household-waves of 2.6 million households before and after the move."""
 SAMPLE_SECONDS = 0.05
+HOUSEHOLDS = "harmonized.households"
 FOLDERS = ("landing", "warehouse", "published")
 
 
@@ -93,7 +96,7 @@ def run_refresh(data: Path) -> dict[str, Any]:
 
 def refresh_and_report(data: Path) -> None:
     """Refresh in this process; print stages with their seconds and peak memory as JSON."""
-    began = time.perf_counter()
+    began, started = time.perf_counter(), datetime.now(UTC)
     from warehouse.paths import Paths
     from warehouse.refresh import refresh
 
@@ -108,7 +111,7 @@ def refresh_and_report(data: Path) -> None:
         raise SystemExit(f"{outcome.failure} {outcome.refused}")
     # the report imports Dagster, which a refresh with nothing to do does not
     seconds = time.perf_counter() - began
-    print(json.dumps(_report(samples) | {"seconds": seconds}))
+    print(json.dumps(_report(samples, started) | {"seconds": seconds}))
 
 
 def _watch(samples: list[tuple[float, float]], done: threading.Event) -> None:
@@ -118,12 +121,12 @@ def _watch(samples: list[tuple[float, float]], done: threading.Event) -> None:
         samples.append((time.time(), resident * page / 1e9))
 
 
-def _report(samples: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _report(samples: Sequence[tuple[float, float]], began: datetime) -> dict[str, Any]:
     import dagster as dg
 
     instance = dg.DagsterInstance.get()
     stages = []
-    for run in instance.get_runs():
+    for run in instance.get_runs(dg.RunsFilter(created_after=began)):
         for step in instance.get_run_step_stats(run.run_id):
             if step.start_time is None or step.end_time is None:
                 continue
@@ -137,6 +140,27 @@ def _report(samples: Sequence[tuple[float, float]]) -> dict[str, Any]:
         "peak_gb": max((gb for _, gb in samples), default=0.0),
         "stages": [{"stage": n, "seconds": s, "peak_gb": gb} for _, n, s, gb in sorted(stages)],
     }
+
+
+def refresh_from_sav(source: Path, data: Path, before: dict[str, Any]) -> None:
+    """Replace the CSV of each survey that arrived as .sav by one of the same answers, refresh, print what it took."""
+    manifest = data / "published" / "manifest.json"
+    for folder in list_survey_folders(source):
+        if not (folder / "demo.yml").exists() or {f.format for f in load_folder(folder).survey.files} != {"spss"}:
+            continue
+        households = json.loads(manifest.read_text("utf-8"))["tables"][HOUSEHOLDS]
+        write_as_spss(folder, data / "surveys" / folder.name)
+        again = run_refresh(data)
+        name = f"raw__answers {folder.name}"
+        as_csv, as_sav = (
+            next(s["seconds"] for s in run["stages"] if s["stage"] == name) for run in (before, again)
+        )
+        is_same = json.loads(manifest.read_text("utf-8"))["tables"][HOUSEHOLDS] == households
+        print(
+            f"{folder.name} as .sav: {as_sav:.1f} s to arrive, {as_csv:.1f} s as CSV; peak {again['peak_gb']:.2f} GB;"
+            f" {'the same' if is_same else 'OTHER'} households.",
+            flush=True,
+        )
 
 
 def slowest_answers(database: Path) -> list[tuple[float, str]]:
@@ -156,7 +180,7 @@ def gigabytes(folder: Path) -> float:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink()) / 1e9
 
 
-def show(household_waves: int, sizes: dict[str, int], data: Path) -> None:
+def show(household_waves: int, sizes: dict[str, int], source: Path, data: Path) -> None:
     """Measure one size and print it as Markdown."""
     copied = copy(data)
     load = os.getloadavg()[0]
@@ -181,6 +205,7 @@ def show(household_waves: int, sizes: dict[str, int], data: Path) -> None:
     print("Disk: " + ", ".join(f"{name} {gb:.2f} GB" for name, gb in disk.items()) + ".")
     slow, name = answers[0]
     print(f"Cookbook: slowest of {len(answers)} questions {1000 * slow:.0f} ms ({name}).", flush=True)
+    refresh_from_sav(source, data, refreshed)
 
 
 def main() -> None:
@@ -189,9 +214,7 @@ def main() -> None:
         "--household-waves", type=int, nargs="+", default=[NATIONAL // 10, NATIONAL // 3, NATIONAL]
     )
     parser.add_argument("--surveys", type=Path, default=DATA / "surveys")
-    parser.add_argument(
-        "--keep", type=Path, help="folder for the data of each size; used again where it exists"
-    )
+    parser.add_argument("--keep", type=Path, help="an empty folder that stays; default: one that goes")
     parser.add_argument("--refresh", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.refresh:
@@ -200,15 +223,11 @@ def main() -> None:
     for household_waves in track(given.household_waves, console=Console(stderr=True)):
         with tempfile.TemporaryDirectory() as scratch:
             data = (given.keep or Path(scratch)) / str(household_waves)
-            recorded = data / "sizes.json"
-            if not recorded.exists():
-                data.mkdir(parents=True)
-                recorded.write_text(json.dumps(write_surveys(given.surveys, data, household_waves)))
-            for name in (*FOLDERS, "dagster"):
-                shutil.rmtree(data / name, ignore_errors=True)
+            data.mkdir(parents=True)
+            sizes = write_surveys(given.surveys, data, household_waves)
             for name in ("catalog", "literature"):
-                shutil.copytree(DATA / name, data / name, dirs_exist_ok=True)
-            show(household_waves, json.loads(recorded.read_text()), data)
+                shutil.copytree(DATA / name, data / name)
+            show(household_waves, sizes, given.surveys, data)
 
 
 if __name__ == "__main__":

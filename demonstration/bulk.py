@@ -1,12 +1,13 @@
 """A made-up survey of any size as CSV, drawn block by block, so that memory does not grow with the survey.
 
-Belongs here: drawing and writing block after block, and the survey.yml that declares every file as CSV. Does not
-belong here: drawing (`draw`), answers as received (`received`), the survey's own format (`writers`).
+Belongs here: drawing and writing block after block, the survey.yml that declares every file as CSV, and the same answers
+as .sav where the survey arrived so. Does not belong here: drawing (`draw`), answers as received (`received`), the survey's own format (`writers`).
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import yaml
 from demonstration.draw import draw
 from demonstration.received import as_received
 from demonstration.spec import Spec, load_spec
-from demonstration.writers import with_household_ids
+from demonstration.writers import NUMBERS, with_household_ids, write_spss
 from survey.folder import SURVEY_FILE, SurveyFolder, load_folder, sha256_of
 from survey.vocabulary import DelimitedOptions, Grain, SurveyFile
 
@@ -63,6 +64,33 @@ def write_bulk(source: Path, target: Path, households: int) -> None:
         path = paths[file.file_id]
         entry |= {"path": path.name, "format": "delimited", "sha256": sha256_of(path)}
         entry["options"] = {"encoding": _encoding(file), "delimiter": ","}
+    (target / SURVEY_FILE).write_text(
+        yaml.safe_dump(declared, allow_unicode=True, sort_keys=False), encoding="utf-8"
+    )
+
+
+def write_as_spss(source: Path, target: Path) -> None:
+    """Turn the CSV of a folder that `write_bulk` wrote into the .sav that the survey's own survey.yml declares.
+
+    All answers are in memory at once, 8 bytes each, because a .sav is written as a whole.
+
+    Parameters
+    ----------
+    source
+        Survey folder with one file, a .sav.
+    target
+        Folder that `write_bulk` wrote of it; its survey.yml declares the .sav afterwards, and the CSV is gone.
+    """
+    folder, written = load_folder(source), load_folder(target)
+    (file,), (csv,) = folder.survey.files, written.survey.files
+    numbers = {c.column for c in folder.columns_of(file.file_id) if c.type in NUMBERS}
+    header = pd.read_csv(target / csv.path, nrows=0, encoding=_encoding(csv)).columns
+    types: dict[Hashable, str] = {name: "float64" if name in numbers else "str" for name in header}
+    answers = pd.read_csv(target / csv.path, dtype=types, encoding=_encoding(csv))
+    write_spss({file.file_id: answers}, folder, target / file.path)
+    (target / csv.path).unlink()
+    declared = yaml.safe_load((source / SURVEY_FILE).read_text(encoding="utf-8"))
+    declared["files"][0]["sha256"] = sha256_of(target / file.path)
     (target / SURVEY_FILE).write_text(
         yaml.safe_dump(declared, allow_unicode=True, sort_keys=False), encoding="utf-8"
     )

@@ -55,6 +55,7 @@ class TableContent:
 def read_only(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Connection that reads `database` and can write nothing."""
     with duckdb.connect(":memory:") as con:
+        con.execute(sql.WITHOUT_WAITING)
         con.execute(f"ATTACH {sql.text(str(database))} AS warehouse (READ_ONLY)")
         con.execute("USE warehouse")
         yield con

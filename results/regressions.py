@@ -59,6 +59,10 @@ BOOTSTRAP_DRAWS = 1999
 FEW_CLUSTERS = 10
 """Fewer clusters than this make clustered errors themselves uncertain; the row says so."""
 
+CLUSTERS_A_SLOPE = 2
+"""With fewer clusters for each slope, a joint F of them rejects far too often (Pustejovsky and Tipton 2018, J. Business
+and Economic Statistics 36); the row says so."""
+
 
 def regressions(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
     """Fit every model of the catalog under every convention of the standard errors.
@@ -488,6 +492,8 @@ def _cautions(sample: Sample, attempt: Attempt, fit: Regression) -> Iterator[str
         yield f"{omission.term} left out: {omission.reason}"
     if fit.n_clusters is not None and fit.n_clusters < FEW_CLUSTERS:
         yield f"only {fit.n_clusters} clusters"
+    if fit.n_clusters is not None and fit.f is not None and fit.n_clusters < CLUSTERS_A_SLOPE * fit.df_model:
+        yield f"F is too large: it joins {fit.df_model} slopes, and there are {fit.n_clusters} clusters"
     if isinstance(attempt.wild, AnalysisError):
         yield f"no wild bootstrap: {attempt.wild}"
 

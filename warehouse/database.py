@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from survey.sql import WITHOUT_WAITING
 from survey.sql import identifier as quoted
 
 __all__ = [
@@ -41,7 +42,7 @@ def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConn
         config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT},
     )
     try:
-        con.execute("set preserve_insertion_order = true; set timezone = 'UTC'")
+        con.execute(f"set preserve_insertion_order = true; set timezone = 'UTC'; {WITHOUT_WAITING}")
         if not read_only:
             for schema in SCHEMAS:
                 con.execute(f"create schema if not exists {schema}")

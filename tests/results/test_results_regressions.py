@@ -169,6 +169,10 @@ def test_every_convention_has_a_row_and_few_clusters_are_said(models: pd.DataFra
     assert set(fitted["covariance"]) == {"ols", "hc1", "hc3", "cr1", "cr2"}
     clustered = fitted[fitted["covariance"].isin(["cr1", "cr2"])]
     assert clustered["caution"].str.contains("clusters").all()
+    joined = clustered[clustered["f"].notna()]
+    is_too_large = joined["caution"].str.contains("F is too large")
+    assert is_too_large.any()
+    assert list(is_too_large) == list(joined["n_clusters"] < 2 * joined["k"])
 
 
 def test_a_model_without_its_columns_is_refused_by_name(

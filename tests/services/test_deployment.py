@@ -67,13 +67,13 @@ class Deployment:
     log: Path
     services: dict = field(default_factory=dict)
 
-    def start(self):
-        for unit in UNITS:
+    def start(self, units=UNITS):
+        for unit in units:
             arguments = [re.sub(r"\$\{(\w+)\}", lambda m: self.environment[m[1]], a) for a in command(unit)]
             before = command(unit, "ExecStartPre")
             if before:
                 subprocess.run(before, cwd=CHECKOUT, env=self.environment, check=True)
-            with (self.log / f"{unit}.log").open("w") as log:
+            with (self.log / f"{unit}.log").open("a") as log:
                 self.services[unit] = subprocess.Popen(
                     arguments,
                     cwd=CHECKOUT,
@@ -93,6 +93,12 @@ class Deployment:
             with suppress(ProcessLookupError):
                 os.killpg(service.pid, signal.SIGKILL)
             service.wait()
+
+    def kill(self, unit):
+        """End a service and all that it started at once, as a power cut does."""
+        service = self.services[unit]
+        os.killpg(service.pid, signal.SIGKILL)
+        service.wait()
 
     def get(self, path="/", user="analyst", password=PASSWORD, data=None):
         """Status and text that the proxy answers; without a user it is not told one."""
@@ -242,24 +248,33 @@ def test_a_backfill_refreshes_all_surveys_with_one_writer_at_a_time(backfilled):
     assert len(refreshes(backfilled)) == 1
 
 
-def test_a_file_dropped_in_the_inbox_is_published_without_a_person(backfilled):
-    place = backfilled.place
+def dropped_in(place):
+    """A survey whose file can be dropped as CSV, and the question how many of its households are published."""
     survey_id = next(
         s.parent.name
         for s in sorted((place.data / "surveys").glob("*/survey.yml"))
         if place.survey(s.parent.name)["files"][0]["format"] == "delimited"
     )
-    count = f"SELECT count(*) FROM harmonized.households WHERE survey_id = '{survey_id}'"
-    version, ((before,),) = place.version(), place.query(count)
-    known = {r["runId"] for r in backfilled.runs()}
+    return survey_id, f"SELECT count(*) FROM harmonized.households WHERE survey_id = '{survey_id}'"
 
+
+def drop(place, survey_id, rows_less):
+    """Drop the survey's file without its last rows, under its name only when it is complete."""
     answers = Answers.read(place, survey_id)
-    answers.rows.pop()
+    del answers.rows[-rows_less:]
     inbox = place.data / "inbox" / survey_id
-    inbox.mkdir(parents=True)
+    inbox.mkdir(parents=True, exist_ok=True)
     part = inbox / f"{answers.path.name}.part"
     answers.write(part)
     part.rename(inbox / answers.path.name)
+
+
+def test_a_file_dropped_in_the_inbox_is_published_without_a_person(backfilled):
+    place = backfilled.place
+    survey_id, count = dropped_in(place)
+    version, ((before,),) = place.version(), place.query(count)
+    known = {r["runId"] for r in backfilled.runs()}
+    drop(place, survey_id, rows_less=1)
 
     run = backfilled.wait(
         lambda: [r for r in backfilled.runs() if r["runId"] not in known and r["status"] in ENDED]
@@ -276,6 +291,37 @@ def test_a_file_dropped_in_the_inbox_is_published_without_a_person(backfilled):
     for refresh, expected in ((first, before), (second, before - 1)):
         with history.as_of(backfilled.lake, refresh, count) as answer:
             assert answer.fetchall() == [(expected,)]
+
+
+def test_a_refresh_that_died_with_its_code_server_is_started_once_more(backfilled):
+    place = backfilled.place
+    survey_id, count = dropped_in(place)
+    version, ((before,),) = place.version(), place.query(count)
+    known = {r["runId"] for r in backfilled.runs()}
+    drop(place, survey_id, rows_less=2)
+    (cut_off,) = backfilled.wait(
+        lambda: [r for r in backfilled.runs() if r["runId"] not in known and r["status"] == "STARTED"]
+    )
+
+    backfilled.kill("code")
+    assert place.version() == version
+    backfilled.start(["code"])
+
+    again = backfilled.wait(
+        lambda: [
+            r
+            for r in backfilled.runs()
+            if r["runId"] not in {*known, cut_off["runId"]} and r["status"] in ENDED
+        ]
+    )
+    assert [(r["jobName"], r["status"]) for r in again] == [(f"refresh_{survey_id}", "SUCCESS")], (
+        backfilled.logs()
+    )
+    assert {"key": "dagster/parent_run_id", "value": cut_off["runId"]} in again[0]["tags"]
+    (first,) = [r for r in backfilled.runs() if r["runId"] == cut_off["runId"]]
+    assert first["status"] == "FAILURE"
+    assert place.version() != version
+    assert place.query(count) == [(before - 1,)]
 
 
 def test_the_files_hold_no_secret_and_name_no_variable_that_is_not_documented():
