@@ -146,7 +146,9 @@ def refresh_from_sav(source: Path, data: Path, before: dict[str, Any]) -> None:
     """Replace the CSV of each survey that arrived as .sav by one of the same answers, refresh, print what it took."""
     manifest = data / "published" / "manifest.json"
     for folder in list_survey_folders(source):
-        if not (folder / "demo.yml").exists() or {f.format for f in load_folder(folder).survey.files} != {"spss"}:
+        if not (folder / "demo.yml").exists() or {f.format for f in load_folder(folder).survey.files} != {
+            "spss"
+        }:
             continue
         households = json.loads(manifest.read_text("utf-8"))["tables"][HOUSEHOLDS]
         write_as_spss(folder, data / "surveys" / folder.name)

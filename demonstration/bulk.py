@@ -1,7 +1,8 @@
 """A made-up survey of any size as CSV, drawn block by block, so that memory does not grow with the survey.
 
-Belongs here: drawing and writing block after block, the survey.yml that declares every file as CSV, and the same answers
-as .sav where the survey arrived so. Does not belong here: drawing (`draw`), answers as received (`received`), the survey's own format (`writers`).
+Belongs here: drawing and writing block after block, the survey.yml that declares every file as CSV, and the same
+answers as .sav where the survey arrived so. Does not belong here: drawing (`draw`), answers as received (`received`),
+the survey's own format (`writers`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Does not belong here: which expectations there are (`arrival`, `departure`), or 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,9 @@ import pandas as pd
 from survey.folder import suggestion
 
 Severity = Literal["error", "warning"]
+
+COLUMNS_AT_A_TIME = 8
+"""Great Expectations copies every column of its frame for every expectation, to leave out rows without a value."""
 
 GX_SEVERITY = {"error": "critical", "warning": "warning"}
 
@@ -137,22 +140,48 @@ def run_suite(name: str, expectations: Sequence[Expectation], frame: pd.DataFram
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    batch = (
-        context.data_sources.add_pandas("frame")
-        .add_dataframe_asset("frame")
-        .add_batch_definition_whole_dataframe("frame")
-        .get_batch({"dataframe": frame})
-    )
-    suite = gx.ExpectationSuite(
-        name=name,
-        expectations=[
-            {"type": e.type, "kwargs": e.kwargs, "severity": GX_SEVERITY[e.severity], "meta": {"position": n}}
-            for n, e in enumerate(expectations)
-        ],
-    )
-    found = batch.validate(suite, result_format="SUMMARY")
-    by_position = {r.expectation_config.meta["position"]: r for r in found.results if r.expectation_config}
-    return tuple(_outcome(name, e, by_position[n]) for n, e in enumerate(expectations))
+    source = context.data_sources.add_pandas("frame").add_dataframe_asset("frame")
+    whole = source.add_batch_definition_whole_dataframe("frame")
+    outcomes: dict[int, Outcome] = {}
+    for positions, columns in _portions(expectations):
+        part = frame[[c for c in columns if c in frame]] if columns else frame
+        suite = gx.ExpectationSuite(
+            name=name, expectations=[_configuration(expectations[n], n) for n in positions]
+        )
+        found = whole.get_batch({"dataframe": part}).validate(suite, result_format="SUMMARY")
+        for result in found.results:
+            if result.expectation_config:
+                n = result.expectation_config.meta["position"]
+                outcomes[n] = _outcome(name, expectations[n], result)
+    return tuple(outcomes[n] for n in range(len(expectations)))
+
+
+def _portions(expectations: Sequence[Expectation]) -> Iterator[tuple[list[int], dict[str, None]]]:
+    """Positions of expectations that speak of few columns together, and these; none for the table as a whole."""
+    about_table = [n for n, e in enumerate(expectations) if not e.columns]
+    if about_table:
+        yield about_table, {}
+    positions: list[int] = []
+    columns: dict[str, None] = {}
+    for n, expectation in enumerate(expectations):
+        if not expectation.columns:
+            continue
+        together = columns | dict.fromkeys(expectation.columns)
+        if positions and len(together) > COLUMNS_AT_A_TIME:
+            yield positions, columns
+            positions, together = [], dict.fromkeys(expectation.columns)
+        positions, columns = [*positions, n], together
+    if positions:
+        yield positions, columns
+
+
+def _configuration(expectation: Expectation, position: int) -> dict[str, Any]:
+    return {
+        "type": expectation.type,
+        "kwargs": expectation.kwargs,
+        "severity": GX_SEVERITY[expectation.severity],
+        "meta": {"position": position},
+    }
 
 
 def _outcome(suite: str, expectation: Expectation, result: Any) -> Outcome:

@@ -9,7 +9,8 @@ Belongs here: writing the file from a build, and checksums of its tables. Does n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ CHECKS = "quality.checks"
 
 PART = ("survey_id", "wave")
 """Columns of the key that rows are sorted by first, and that tables of households are copied by."""
+
+WRITERS = 2
+"""Surveys and waves of a table that are written side by side."""
 
 MEMORY_LIMIT = "2GB"
 """What DuckDB may hold before it spills to disk."""
@@ -122,10 +126,44 @@ def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool)
     if table.full_name == CHECKS:
         build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
     source = pseudonymous(table, build) if is_pseudonymous and HOUSEHOLD in table.column_names else build
-    for part in _parts(con, table, build):
+
+    def insert(con: duckdb.DuckDBPyConnection, part: str) -> None:
         is_ready = source == build and _is_sorted(con, table, f"{build} {part}")
         order = "" if is_ready else f"ORDER BY {sort_order(table)}"
         con.execute(f"INSERT INTO {target} SELECT {names} FROM {source} {part} {order}")
+
+    parts = _parts(con, table, build)
+    if len(parts) == 1:
+        insert(con, parts[0])
+    else:
+        _in_order(con, insert, parts)
+
+
+def _in_order(
+    con: duckdb.DuckDBPyConnection,
+    insert: Callable[[duckdb.DuckDBPyConnection, str], None],
+    parts: Iterable[str],
+) -> None:
+    """Insert parts side by side, each in a transaction of its own, and commit them in their order.
+
+    DuckDB compresses the rows of one insertion on one processor.
+    """
+
+    def run(part: str, before: Future[None] | None) -> None:
+        with con.cursor() as cursor:
+            cursor.begin()
+            insert(cursor, part)
+            if before is not None:
+                before.result()
+            cursor.commit()
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        last: Future[None] | None = None
+        for part in parts:
+            # those before it were started before it, so that none waits for one that cannot start
+            last = pool.submit(run, part, last)
+        if last is not None:
+            last.result()
 
 
 def _parts(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> list[str]:

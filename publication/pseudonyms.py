@@ -60,7 +60,7 @@ def require_key(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
 
 
 def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: bytes) -> None:
-    """Create the temporary table `pseudonyms` (survey_id, household_id, pseudonym) of all households in the build.
+    """Create the table `memory.pseudonyms` (survey_id, household_id, pseudonym) of all households in the build.
 
     They are those of the wide table, and those that were set aside before it.
     """
@@ -70,7 +70,7 @@ def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: by
         if HOUSEHOLD in t.column_names and (t.full_name == HOUSEHOLDS or HOUSEHOLD not in t.key)
     )
     con.execute(
-        f"CREATE TEMP TABLE pseudonyms AS SELECT survey_id, {HOUSEHOLD}, {_pseudonym_in_sql(key)} AS pseudonym"
+        f"CREATE TABLE memory.pseudonyms AS SELECT survey_id, {HOUSEHOLD}, {_pseudonym_in_sql(key)} AS pseudonym"
         f" FROM ({union})"
     )
 
@@ -93,5 +93,5 @@ def pseudonymous(table: Table, source: str) -> str:
     ]
     return (
         f"(SELECT s.* REPLACE ({', '.join(replaced)}) FROM {source} s"
-        f" LEFT JOIN pseudonyms p ON p.survey_id = s.survey_id AND p.{HOUSEHOLD} = s.{HOUSEHOLD})"
+        f" LEFT JOIN memory.pseudonyms p ON p.survey_id = s.survey_id AND p.{HOUSEHOLD} = s.{HOUSEHOLD})"
     )
