@@ -26,7 +26,7 @@ from analysis.inference import heteroskedastic
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
-from results.households import HOUSEHOLD_WAVES, Survey, surveys
+from results.households import HOUSEHOLDS, Survey, surveys
 from results.metrics import ingredients, relation
 from results.regressions import Sample, samples
 from results.tables import conform
@@ -80,7 +80,7 @@ def _sources(catalog: Catalog) -> Iterator[tuple[str, dict[str, tuple[str, str]]
             by_relation[source][metric.id] = (metric.column, metric.unit)
     for indicator in catalog.indicators:
         if indicator.is_numeric:
-            by_relation[HOUSEHOLD_WAVES][indicator.id] = (indicator.id, indicator.unit or "")
+            by_relation[HOUSEHOLDS][indicator.id] = (indicator.id, indicator.unit or "")
     yield from by_relation.items()
 
 
@@ -167,7 +167,7 @@ def _means(
     if not {"site_id", "weight"} <= set(
         con.execute(f"select * from {rows} limit 0").to_arrow_table().column_names
     ):
-        weights = f"(select household_id, wave, weight from {HOUSEHOLD_WAVES} where survey_id = {own})"
+        weights = f"(select household_id, wave, weight from {HOUSEHOLDS} where survey_id = {own})"
         rows = f"(select * from {rows} inner join {weights} using (household_id, wave))"
     counts = ", ".join(f"count({quoted(c)})" for c in columns.values())
     answered = con.execute(f"select {counts}, count(*) filter (where weight < 0) from {rows}").fetchone() or (

@@ -34,7 +34,7 @@ from analysis.factors import (
 from analysis.reliability import alpha_interval, cronbach_alpha
 from analysis.summary import Summary, summarise
 from results.formulas import MISSING, extended, number, score, weighted_sum
-from results.households import BATCH_ROWS, HOUSEHOLD_WAVES, Survey, asked, matrix, surveys
+from results.households import BATCH_ROWS, HOUSEHOLDS, Survey, asked, matrix, surveys
 from results.tables import Computed, Result, computed, conform
 from survey.catalog import Catalog, FactorModel, Item
 from survey.sql import text as literal
@@ -47,9 +47,6 @@ BOOTSTRAP_ROWS = 20_000
 """Households up to which alpha gets an interval; beyond, the interval is narrower than the digits shown."""
 
 COMPOSITE = "composite"
-
-HOUSEHOLDS = "harmonized.households"
-"""Households as published, so that scores can stay a view over them."""
 
 ONLY_FACTORS = ("n_factors", "kmo", "bartlett", "df", "p", "n_factors_parallel")
 """Columns that a scale, which is not factored, leaves empty."""
@@ -243,7 +240,7 @@ def _batches(
     turned = [oriented(catalog, item, quoted(item.indicator)) for item in items]
     if policy == "mean":
         means = con.execute(
-            f"select {', '.join(f'avg({x})' for x in turned)} from {HOUSEHOLD_WAVES} where {sample.rows}"
+            f"select {', '.join(f'avg({x})' for x in turned)} from {HOUSEHOLDS} where {sample.rows}"
         ).fetchone()
         turned = [
             x if m is None else f"coalesce({x}, {number(m)})"
@@ -252,7 +249,7 @@ def _batches(
     columns = [f"{x} as {quoted(item.indicator)}" for item, x in zip(items, turned, strict=True)]
     any_answer = f"coalesce({', '.join(quoted(i.indicator) for i in items)}) is not null"
     batches: Iterable[pa.RecordBatch] = con.execute(
-        f"select {', '.join(columns)} from {HOUSEHOLD_WAVES} where {sample.rows} and {any_answer}"
+        f"select {', '.join(columns)} from {HOUSEHOLDS} where {sample.rows} and {any_answer}"
     ).to_arrow_reader(BATCH_ROWS)
     return batches
 

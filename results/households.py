@@ -22,7 +22,10 @@ from survey.sql import text as literal
 from warehouse.database import quoted
 
 HOUSEHOLD_WAVES = "staging.household_waves"
-"""One row a household and wave, every indicator with its missing reason."""
+"""One row a household and wave, every indicator with its missing reason: a view over the tables of all waves."""
+
+HOUSEHOLDS = "harmonized.households"
+"""The same rows and answers without the reasons: one table, which a query is bound to in no time."""
 
 KEYS = ("survey_id", "household_id", "wave", "wave_order", "region", "site_id", "is_synthetic")
 
@@ -58,11 +61,11 @@ class Survey:
 def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
     """Surveys with households, by id."""
     found = con.execute(
-        f"""
+        """
         select w.survey_id, any_value(w.region), bool_or(w.is_synthetic),
                list(w.wave order by w.wave_order), list(w.wave_order order by w.wave_order),
                any_value(s.published_survey_ids)
-        from (select distinct survey_id, region, is_synthetic, wave, wave_order from {HOUSEHOLD_WAVES}) as w
+        from (select distinct survey_id, region, is_synthetic, wave, wave_order from harmonized.coverage) as w
         left join reference.surveys as s using (survey_id)
         group by w.survey_id
         order by w.survey_id
@@ -162,7 +165,7 @@ def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Seque
     """
     columns = ", ".join(f"min({quoted(i)}), max({quoted(i)})" for i in indicators)
     found = con.execute(
-        f"select survey_id, {columns} from {HOUSEHOLD_WAVES} group by survey_id order by survey_id"
+        f"select survey_id, {columns} from {HOUSEHOLDS} group by survey_id order by survey_id"
     ).fetchall()
     numbers = np.array([row[1:] for row in found], dtype=np.float64).reshape(len(found), -1)
     if np.isinf(numbers).any():

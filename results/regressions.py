@@ -32,7 +32,7 @@ from analysis.inference import (
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary, summarise
-from results.households import HOUSEHOLD_WAVES, Survey, asked, matrix, surveys
+from results.households import HOUSEHOLDS, Survey, asked, matrix, surveys
 from results.metrics import CAPITALS, COUPLING, ingredients, relation, study_scheme
 from results.tables import conform
 from survey.catalog import Catalog, Metric, Model, Regressor, WeightScheme
@@ -271,8 +271,7 @@ class Sample:
 
     def _survey_sql(self, survey: Survey) -> str:
         """One survey in the wave of the model; metrics joined by household."""
-        keys = ("survey_id", "household_id", REGION, CLUSTER)
-        columns = [f"households.{name}" for name in keys]
+        columns = [f"households.{name}" for name in (REGION, CLUSTER)]
         joined: dict[str, str] = {}
         columns += [
             f"{self._code(f'households.{quoted(name)}', name)} as {quoted(f'sample {name}')}"
@@ -318,7 +317,7 @@ class Sample:
             for source, alias in joined.items()
         ]
         return (
-            f"select {', '.join(columns)} from (select * from {HOUSEHOLD_WAVES} where {here}) as households "
+            f"select {', '.join(columns)} from (select * from {HOUSEHOLDS} where {here}) as households "
             f"{' '.join(joins)}"
         )
 

@@ -26,7 +26,7 @@ from analysis.errors import AnalysisError
 from analysis.normalisation import BoundsMode
 from analysis.plausibility import printed
 from analysis.regression import STAR_LEVELS
-from results.households import HOUSEHOLD_WAVES, Survey, extremes, surveys
+from results.households import HOUSEHOLDS, Survey, extremes, surveys
 from results.metrics import COUPLING, relation, study_scheme
 from results.printed import Recomputed, recompute
 from results.replication_options import (
@@ -328,7 +328,7 @@ class Figures:
     @cached_property
     def _n_rows(self) -> float:
         own = literal(self.survey.survey_id)
-        return self._scalar(f"select count(*) from {HOUSEHOLD_WAVES} where survey_id = {own}") or 0
+        return self._scalar(f"select count(*) from {HOUSEHOLDS} where survey_id = {own}") or 0
 
     @cached_property
     def _search(self) -> Search:
@@ -400,7 +400,7 @@ class Figures:
         return f"{quoted(name)} = {float(code) if indicator and indicator.is_numeric else literal(code)}"
 
     def _aggregate(self, target: ReplicationTarget, expression: str) -> float | None:
-        return self._scalar(f"select {expression} from {HOUSEHOLD_WAVES} where {self._rows(target)}")
+        return self._scalar(f"select {expression} from {HOUSEHOLDS} where {self._rows(target)}")
 
     def _count(self, target: ReplicationTarget) -> float | None:
         return self._aggregate(target, "count(*)")
@@ -437,16 +437,16 @@ class Figures:
     def _site_households(self, target: ReplicationTarget) -> float | None:
         return self._scalar(
             "select sum(households) from reference.sites where site_id in "
-            f"(select site_id from {HOUSEHOLD_WAVES} where {self._rows(target)})"
+            f"(select site_id from {HOUSEHOLDS} where {self._rows(target)})"
         )
 
     def _of_metric(self, target: ReplicationTarget, source: str, expression: str) -> float | None:
         """Aggregate of a household table over the households of the printed group."""
-        inside = f"select household_id from {HOUSEHOLD_WAVES} where {self._rows(target)}"
-        return self._scalar(
-            f"select {expression} from {source} as source where survey_id = {literal(self.survey.survey_id)} "
-            f"and wave = {literal(self._wave(target))} and household_id in ({inside})"
-        )
+        rows = f"survey_id = {literal(self.survey.survey_id)} and wave = {literal(self._wave(target))}"
+        if target.filters:
+            inside = f"select household_id from {HOUSEHOLDS} where {self._rows(target)}"
+            rows += f" and household_id in ({inside})"
+        return self._scalar(f"select {expression} from {source} as source where {rows}")
 
     def _metric(self, target: ReplicationTarget, function: str) -> float | None:
         metric = self.catalog.metric[target.target]

@@ -41,7 +41,7 @@ from analysis.regression import STAR_LEVELS, Regression, fit_ols
 from analysis.reliability import cronbach_alpha
 from results.coupling import capitals_under, coordinated
 from results.factors import COMPOSITE, named_components, oriented
-from results.households import HOUSEHOLD_WAVES, Survey
+from results.households import HOUSEHOLD_WAVES, HOUSEHOLDS, Survey
 from results.metrics import CAPITALS, COUPLING, FACTOR_SCORES, STUDY_CAPITALS
 from results.regressions import Sample, samples
 from survey.catalog import Catalog, FactorModel, Item, Model, WeightScheme
@@ -188,7 +188,7 @@ class Search:
         inside = {
             row[0]
             for row in self.con.execute(
-                f"select household_id from {HOUSEHOLD_WAVES} where {self.rows(target)}"
+                f"select household_id from {HOUSEHOLDS} where {self.rows(target)}"
             ).fetchall()
         }
         chosen = np.array([h in inside for h in fit.household])
@@ -226,7 +226,7 @@ class Search:
         )
         answered = ", ".join(quoted(i.indicator) for i in items)
         found = self.con.execute(
-            f"select household_id, {columns} from {HOUSEHOLD_WAVES} where survey_id = ? and wave = ? "
+            f"select household_id, {columns} from {HOUSEHOLDS} where survey_id = ? and wave = ? "
             f"and coalesce({answered}) is not null order by household_id",
             [self.survey.survey_id, self.survey.latest],
         ).df()

@@ -22,7 +22,7 @@ from analysis.summary import summarise
 from analysis.weighting import Moments, weigh_moments
 from results.households import (
     BATCH_ROWS,
-    HOUSEHOLD_WAVES,
+    HOUSEHOLDS,
     Extremes,
     Survey,
     Weights,
@@ -132,7 +132,7 @@ def _moments(con: duckdb.DuckDBPyConnection, survey: Survey, scores: Mapping[str
     ]
     reader = con.execute(
         f"select *, {', '.join(logs)} from "
-        f"(select {', '.join(columns)} from {HOUSEHOLD_WAVES} where survey_id = ?)",
+        f"(select {', '.join(columns)} from {HOUSEHOLDS} where survey_id = ?)",
         [survey.survey_id],
     ).to_arrow_reader(BATCH_ROWS)
     summary = summarise(reader, [*scores, *map(_log, scores)])[()]

@@ -27,6 +27,36 @@
     {{ return('string') }}
 {%- endmacro %}
 
+{#- How many households lack an answer for each reason: a map from reason to count. -#}
+{% macro counts_by_reason(column) -%}
+    {{ return(adapter.dispatch('counts_by_reason')(column)) }}
+{%- endmacro %}
+
+{#- One aggregate instead of one for each reason takes a fifth of the time. -#}
+{% macro default__counts_by_reason(column) -%}
+histogram({{ column }})
+{%- endmacro %}
+
+{% macro spark__counts_by_reason(column) -%}
+map(
+    {%- for reason in var('missing_reasons') %}
+            '{{ reason }}', sum(case when {{ column }} = '{{ reason }}' then 1 else 0 end){{ ',' if not loop.last }}
+    {%- endfor %}
+        )
+{%- endmacro %}
+
+{% macro count_of_reason(counts, reason) -%}
+    {{ return(adapter.dispatch('count_of_reason')(counts, reason)) }}
+{%- endmacro %}
+
+{% macro default__count_of_reason(counts, reason) -%}
+map_extract_value({{ counts }}, '{{ reason }}')
+{%- endmacro %}
+
+{% macro spark__count_of_reason(counts, reason) -%}
+{{ counts }}['{{ reason }}']
+{%- endmacro %}
+
 {#- A row for each missing value whose reason coverage does not say. -#}
 {% macro reasons_by_household(household_waves, coverage) -%}
     {{ return(adapter.dispatch('reasons_by_household')(household_waves, coverage)) }}

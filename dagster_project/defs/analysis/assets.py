@@ -24,7 +24,7 @@ from survey.literature import Literature, load_literature
 
 Computation = Callable[[duckdb.DuckDBPyConnection, Warehouse], Mapping[str, Result]]
 
-HOUSEHOLDS = "staging.household_waves"
+HOUSEHOLDS = "harmonized.households"
 CAPITALS = "capital.household_capitals"
 DIMENSIONS = "integration.household_dimensions"
 

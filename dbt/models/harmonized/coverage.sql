@@ -2,9 +2,6 @@
     All indicators are counted in one pass; the crosswalk then picks the counts of its row. -#}
 {{ config(materialized='table') }}
 
-{%- set counted = ['n'] %}
-{%- for reason in var('missing_reasons') %}{% set _ = counted.append('n_' ~ reason) %}{% endfor %}
-
 with counts as (
     select
         survey_id,
@@ -14,11 +11,9 @@ with counts as (
         is_synthetic,
         count(*) as n_households
         {%- for i in indicators() %},
-        count({{ adapter.quote(i.indicator_id) }}) as {{ adapter.quote(i.indicator_id ~ '__n') }}
-        {%- for reason in var('missing_reasons') %},
-        sum(case when {{ adapter.quote(i.indicator_id ~ '__missing') }} = '{{ reason }}' then 1 else 0 end)
-            as {{ adapter.quote(i.indicator_id ~ '__n_' ~ reason) }}
-        {%- endfor %}
+        count({{ adapter.quote(i.indicator_id) }}) as {{ adapter.quote(i.indicator_id ~ '__n') }},
+        {{ counts_by_reason(adapter.quote(i.indicator_id ~ '__missing')) }}
+            as {{ adapter.quote(i.indicator_id ~ '__reasons') }}
         {%- endfor %}
     from {{ ref('household_waves') }}
     group by survey_id, wave, wave_order, region, is_synthetic
@@ -35,12 +30,12 @@ chosen as (
         crosswalk.indicator_id,
         crosswalk.status,
         crosswalk.evidence
-        {%- for count in counted %},
+        {%- for found in ['n', 'reasons'] %},
         case crosswalk.indicator_id
             {%- for i in indicators() %}
-            when '{{ i.indicator_id }}' then {{ adapter.quote(i.indicator_id ~ '__' ~ count) }}
+            when '{{ i.indicator_id }}' then {{ adapter.quote(i.indicator_id ~ '__' ~ found) }}
             {%- endfor %}
-        end as {{ count }}
+        end as {{ found }}
         {%- endfor %}
     from {{ source('reference', 'crosswalk') }} as crosswalk
     inner join counts
@@ -58,7 +53,7 @@ select
     evidence,
     cast(n as bigint) as n,
     cast(n_households - n as bigint) as n_missing
-    {%- for count in counted if count != 'n' %},
-    cast({{ count }} as bigint) as {{ count }}
+    {%- for reason in var('missing_reasons') %},
+    cast(coalesce({{ count_of_reason('reasons', reason) }}, 0) as bigint) as n_{{ reason }}
     {%- endfor %}
 from chosen
