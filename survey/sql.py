@@ -10,8 +10,7 @@ from collections.abc import Iterable
 WITHOUT_WAITING = "SET streaming_buffer_size = '1TB'"
 """Run on every connection that reads households: the answer to a query never waits for its reader.
 
-Where it waits, a UNION ALL with joins waits for ever (DuckDB issue 22215, open in 1.5): as soon as a buffer of 1 MB is
-full, that is from some ten thousand households on. The price is that an answer may lie in memory as a whole.
+Where it waits, a UNION ALL with joins waits for ever (DuckDB issue 22215, open in 1.5): docs/decisions/0019.
 """
 
 

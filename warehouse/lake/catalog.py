@@ -112,6 +112,7 @@ class Lake:
             ) as con,
             self.attached(con, catalog, read_only=read_only, snapshot=snapshot),
         ):
+            con.execute(sql.WITHOUT_WAITING)
             yield con
 
     @contextmanager
