@@ -41,6 +41,10 @@ PATIENCE = "WAREHOUSE_SPARK_PATIENCE_SECONDS"
 PATIENCE_SECONDS = 60
 """How long, unless the environment says otherwise, a cluster may have no executor before it counts as dead."""
 
+COMPRESSION = "50"
+"""How much larger a table is in memory than its Parquet file: Spark sends a table that it takes for small to every
+executor, and a million households whose answers repeat are a file of a few megabytes."""
+
 HANDED_OVER = ("raw", "reference")
 """Schemas that the models read and the build database fills."""
 ANSWERS_NEEDED_BY = "staging"
@@ -85,6 +89,7 @@ def session(paths: Paths) -> Any:
         "spark.sql.warehouse.dir": folder(paths).as_uri(),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.ansi.enabled": "true",
+        "spark.sql.sources.fileCompressionFactor": COMPRESSION,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.ui.enabled": "false",

@@ -1,9 +1,11 @@
 """Runs that ended with the code server."""
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 import pytest
 
-from dagster_project.cut_off import fail_runs_cut_off
+from dagster_project.cut_off import fail_runs_cut_off, wait_for_code_server
 
 
 @dg.job
@@ -23,6 +25,14 @@ def some_job():
 def test_only_runs_under_way_were_cut_off(tmp_path, status, after):
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         run = instance.create_run_for_job(some_job, status=status)
-        assert fail_runs_cut_off(instance) == (status != after)
+        now = datetime.now(UTC)
+        assert fail_runs_cut_off(instance, now - timedelta(minutes=1)) == 0, (
+            "a run of the server that started then"
+        )
+        assert fail_runs_cut_off(instance, now) == (status != after)
         assert instance.get_run_by_id(run.run_id).status == after
-        assert fail_runs_cut_off(instance) == 0
+        assert fail_runs_cut_off(instance, datetime.now(UTC)) == 0
+
+
+def test_a_code_server_that_never_answers_is_waited_for_no_longer_than_said():
+    assert not wait_for_code_server(port=1, seconds=0.1)

@@ -69,10 +69,7 @@ class Deployment:
 
     def start(self, units=UNITS):
         for unit in units:
-            arguments = [re.sub(r"\$\{(\w+)\}", lambda m: self.environment[m[1]], a) for a in command(unit)]
-            before = command(unit, "ExecStartPre")
-            if before:
-                subprocess.run(before, cwd=CHECKOUT, env=self.environment, check=True)
+            arguments, after = (self._filled_in(command(unit, key)) for key in ("ExecStart", "ExecStartPost"))
             with (self.log / f"{unit}.log").open("a") as log:
                 self.services[unit] = subprocess.Popen(
                     arguments,
@@ -82,6 +79,11 @@ class Deployment:
                     stderr=log,
                     start_new_session=True,
                 )
+            if after:
+                subprocess.run(after, cwd=CHECKOUT, env=self.environment, check=True)
+
+    def _filled_in(self, arguments):
+        return [re.sub(r"\$\{(\w+)\}", lambda m: self.environment[m[1]], a) for a in arguments]
 
     def stop(self):
         """End what was started, and the processes that it started, as systemd does."""
