@@ -34,6 +34,8 @@ from analysis.summary import Batch, floats, partition, record_batches, row_weigh
 FULL_LEVERAGE_TOLERANCE = 1e-12
 # Webb (2023), six points with mean 0 and variance 1.
 WEBB_POINTS = np.concatenate([-np.sqrt([1.5, 1.0, 0.5]), np.sqrt([0.5, 1.0, 1.5])])
+# A draw whose statistic is the sample's own but for the order of a sum (all weights of one size) is as extreme as it.
+TIED = 1e-9
 # The residual sum of squares of the second pass must agree with that of the fit.
 SAME_DATA_TOLERANCE = 1e-6
 
