@@ -58,8 +58,9 @@ class TableContent:
 @contextmanager
 def read_only(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Connection that reads `database` and can write nothing."""
-    limits = {"memory_limit": MEMORY_LIMIT, "temp_directory": f"{database}.tmp"}
-    with duckdb.connect(":memory:", config=limits) as con:
+    with duckdb.connect(
+        ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": f"{database}.tmp"}
+    ) as con:
         con.execute(sql.WITHOUT_WAITING)
         con.execute(f"ATTACH {sql.text(str(database))} AS warehouse (READ_ONLY)")
         con.execute("USE warehouse")
