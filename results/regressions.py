@@ -491,7 +491,8 @@ def _cautions(sample: Sample, attempt: Attempt, fit: Regression) -> Iterator[str
         yield f"{omission.term} left out: {omission.reason}"
     if fit.n_clusters is not None and fit.n_clusters < FEW_CLUSTERS:
         yield f"only {fit.n_clusters} clusters"
-    if fit.n_clusters is not None and fit.f is not None and fit.n_clusters < CLUSTERS_A_SLOPE * fit.df_model:
+    has_f = bool(np.isfinite(fit.f))
+    if has_f and fit.n_clusters is not None and fit.n_clusters < CLUSTERS_A_SLOPE * fit.df_model:
         yield f"F is too large: it joins {fit.df_model} slopes, and there are {fit.n_clusters} clusters"
     if isinstance(attempt.wild, AnalysisError):
         yield f"no wild bootstrap: {attempt.wild}"

@@ -170,6 +170,7 @@ def test_every_convention_has_a_row_and_few_clusters_are_said(models: pd.DataFra
     clustered = fitted[fitted["covariance"].isin(["cr1", "cr2"])]
     assert clustered["caution"].str.contains("clusters").all()
     joined = clustered[clustered["f"].notna()]
+    assert not clustered.loc[clustered["f"].isna(), "caution"].str.contains("F is too large").any()
     is_too_large = joined["caution"].str.contains("F is too large")
     assert is_too_large.any()
     assert list(is_too_large) == list(joined["n_clusters"] < 2 * joined["k"])
