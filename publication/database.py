@@ -36,7 +36,7 @@ WRITERS = 2
 """Surveys and waves of a table that are written side by side."""
 
 MEMORY_LIMIT = "1GB"
-"""What DuckDB may hold before it spills to disk: a twentieth slower than with twice as much."""
+"""What DuckDB may hold before it spills to disk: a tenth slower than with twice as much."""
 
 PRECISION = 2.0**20 + 1.0
 """Veltkamp's constant: x * PRECISION - (x * PRECISION - x) is x rounded to 33 bits, ten significant digits."""

@@ -1,6 +1,7 @@
 """Quoting for SQL text: every header, code, path and table name passes through here and can never run.
 
-Belongs here: turning names and values into SQL tokens. Does not belong here: building statements.
+Belongs here: turning names and values into SQL tokens, and the setting that connections of all packages share. Does not
+belong here: building statements.
 """
 
 from __future__ import annotations
