@@ -148,12 +148,11 @@ def second_pass(
         clusters = MissingValueError(f"Rows without {cluster!r}: every row of the model needs a cluster.")
     elif cluster:
         order = sorted(scores, key=str)
-        clusters = ClusterScores(
-            cluster,
-            tuple(order),
-            np.array([leverages[key] for key in order]).reshape(-1, k, k),
-            np.array([scores[key] for key in order]).reshape(-1, k),
-        )
+        shares = np.array([leverages[key] for key in order]).reshape(-1, k, k)
+        found = np.array([scores[key] for key in order]).reshape(-1, k)
+        # Scores add up to zero but for the rounding of b, which is taken out. A cluster that has a dummy to itself
+        # has a score of nearly zero, and would show little else.
+        clusters = ClusterScores(cluster, tuple(order), shares, found - shares @ found.sum(axis=0))
     return SecondPass(meat_hc1, meat_hc3, has_full_leverage, clusters)
 
 
@@ -239,7 +238,9 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
     CR1: factor G/(G-1) * (n-1)/(n-k), t with G - 1 df. CR2: bias-reduced residuals
     ``(I - H_gg)^-1/2 e_g`` and Satterthwaite degrees of freedom for every coefficient. The working model of
     CR2 is independent errors of equal variance, after weighting (Bell and McCaffrey 2002; Pustejovsky and
-    Tipton 2018, doi 10.1080/07350015.2016.1247004). F is the naive Wald F with G - 1 df.
+    Tipton 2018, doi 10.1080/07350015.2016.1247004). F is the naive Wald F with G - 1 df. It is NaN where the scores
+    leave the covariance of CR1 singular, also for CR2: its adjusted residuals hide that there are too few clusters,
+    as in each part of a model whose every term is interacted.
 
     Raises
     ------
@@ -252,18 +253,20 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
             f"{scores.column!r} has {n_clusters} cluster(s): between-cluster variation needs at least 2. "
             "Use HC3, or cluster by something finer."
         )
-    if kind == "CR1":
-        factor = n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual
-        meat = factor * scores.scores.T @ scores.scores
-        result = model.with_covariance(_sandwich(model, meat), "CR1", n_clusters - 1, n_clusters - 1)
-    elif kind == "CR2":
+    if kind not in ("CR1", "CR2"):
+        raise InvalidOptionError(f"Covariance {kind!r} is not known here: CR1 or CR2.")
+    factor = n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual
+    covariance = _sandwich(model, factor * scores.scores.T @ scores.scores)
+    result = model.with_covariance(covariance, "CR1", n_clusters - 1, n_clusters - 1)
+    if kind == "CR2":
+        has_f = not np.isnan(result.f)
         adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
         adjusted = np.einsum("gij,gj->gi", adjustment, scores.scores)
         covariance = _sandwich(model, adjusted.T @ adjusted)
         df = _satterthwaite(model, scores.leverages, adjustment)
         result = model.with_covariance(covariance, "CR2", df, n_clusters - 1)
-    else:
-        raise InvalidOptionError(f"Covariance {kind!r} is not known here: CR1 or CR2.")
+        if not has_f:
+            result = replace(result, f=np.nan, f_p=np.nan)
     return replace(result, n_clusters=n_clusters)
 
 
@@ -314,7 +317,7 @@ def wild_cluster_bootstrap(
             t_draws = estimate / spread
             t_plain = model.b[j] / np.linalg.norm(scores.scores @ direction)
         factor = np.sqrt(n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual)
-        extreme = np.count_nonzero(np.abs(t_draws) >= np.abs(t_plain) * (1 - 1e-12))
+        extreme = np.count_nonzero(np.abs(t_draws) >= np.abs(t_plain) * (1 - TIED))
         t[j], p[j] = t_plain / factor, (extreme + 1) / (draws + 1)
     return WildBootstrap(model.terms, t, p, n_clusters, draws, seed)
 

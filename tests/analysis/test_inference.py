@@ -159,6 +159,45 @@ def test_scores_add_up_to_zero_and_leverages_to_the_identity() -> None:
     np.testing.assert_allclose(scores.scores.sum(axis=0), 0, atol=1e-10)
 
 
+def in_three_orders(clusters: int) -> list[tuple[Regression, ClusterScores]]:
+    """A model with a dummy for a site, over numbers so far from zero that little is left to its score."""
+    frame = households(n=40_000, clusters=clusters)
+    frame[["income", "score"]] += 1e4
+    frame["is_head_male"] = (frame["site"] == 1).astype(float)
+    orders = (frame, frame[::-1], frame.sample(frac=1, random_state=1))
+    models = [fit(rows) for rows in orders]
+    return [
+        (model, cluster_scores(in_batches(rows, 5000), model, "site"))
+        for model, rows in zip(models, orders, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["CR1", "CR2"])
+def test_clustered_errors_do_not_depend_on_the_order_of_rows(kind: str) -> None:
+    first, *others = (clustered(*found, kind).se for found in in_three_orders(clusters=2))
+    np.testing.assert_allclose(others, [first] * 2, rtol=1e-10)
+
+
+def test_draws_of_the_wild_bootstrap_tie_in_any_order_of_rows() -> None:
+    # with three sites many draws have one weight for all of them, and are as extreme as the sample itself
+    first, *others = (wild_cluster_bootstrap(*found, draws=999).p for found in in_three_orders(clusters=3))
+    np.testing.assert_array_equal(others, [first] * 2)
+
+
+@pytest.mark.parametrize(("own", "has_f"), [(["income", "size"], True), (["income", "size", "age"], False)])
+def test_f_does_not_exist_where_each_part_of_a_model_has_too_few_clusters(own: list[str], has_f: bool) -> None:
+    # each region has a model of its own, whose scores add up to zero: 8 sites leave 6 directions, not 7
+    frame = households(clusters=8).assign(age=np.arange(180.0) % 61, region=lambda rows: rows["site"] > 3)
+    frame[[f"{name}_there" for name in own]] = frame[own].mul(frame["region"], axis=0)
+    terms = [*own, "region", *(f"{name}_there" for name in own)]
+    model = fit_ols(summarise(frame, [*terms, "score"])[()], "score", terms)
+    scores = cluster_scores(in_batches(frame), model, "site")
+    for kind in ("CR1", "CR2"):
+        robust = clustered(model, scores, kind)
+        np.testing.assert_array_equal(np.isfinite([robust.f, robust.f_p]), has_f)
+        assert np.isfinite(robust.t).all()
+
+
 def wild_bootstrap_on_rows(frame: pd.DataFrame, j: int, draws: int, seed: int) -> float:
     """The same p-value by refitting every bootstrap sample on all rows."""
     X, y, sites = design(frame), frame["score"].to_numpy(), frame["site"].to_numpy()
