@@ -2,9 +2,9 @@
 
 Run `python benchmarks/bench_national.py [--household-waves N ...] [--surveys DIR]`. Every survey that has a demo.yml
 is written as CSV: surveys with more waves get more households, in proportion. The refresh runs in a process of its
-own; its stages are the steps of the Dagster runs, their memory is sampled. The copy reads the same files as UTF-8 and
-writes zstd Parquet. A survey that arrived as .sav then replaces its CSV by that, and is refreshed again. Belongs here:
-measuring; nothing is asserted.
+own; its stages are the steps of the Dagster runs. Their memory is sampled, and the disk that everything but the surveys
+takes, spilled rows included. The copy reads the same files as UTF-8 and writes zstd Parquet. A survey that arrived as
+.sav then replaces its CSV by that, and is refreshed again. Belongs here: measuring; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from rich.console import Console
@@ -39,8 +41,17 @@ DATA = CHECKOUT / "data"
 NATIONAL = 5_200_000
 """Household-waves of 2.6 million households before and after the move."""
 SAMPLE_SECONDS = 0.05
+SAMPLES_A_LOOK_AT_DISK = 20
 HOUSEHOLDS = "harmonized.households"
 FOLDERS = ("landing", "warehouse", "published")
+
+
+class Sample(NamedTuple):
+    """What the refresh holds at one moment: memory, and disk beside the surveys."""
+
+    at: float
+    memory_gb: float
+    disk_gb: float
 
 
 def write_surveys(source: Path, target: Path, household_waves: int) -> dict[str, int]:
@@ -100,9 +111,9 @@ def refresh_and_report(data: Path) -> None:
     from warehouse.paths import Paths
     from warehouse.refresh import refresh
 
-    samples: list[tuple[float, float]] = []
+    samples: list[Sample] = []
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(samples, done), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(data, samples, done), daemon=True)
     watcher.start()
     outcome = refresh(Paths.under(data), progress=lambda text: None)
     done.set()
@@ -114,14 +125,17 @@ def refresh_and_report(data: Path) -> None:
     print(json.dumps(_report(samples, started) | {"seconds": seconds}))
 
 
-def _watch(samples: list[tuple[float, float]], done: threading.Event) -> None:
+def _watch(data: Path, samples: list[Sample], done: threading.Event) -> None:
     page = resource.getpagesize()
+    disk = 0.0
     while not done.wait(SAMPLE_SECONDS):
+        if len(samples) % SAMPLES_A_LOOK_AT_DISK == 0:
+            disk = sum(gigabytes(data / name) for name in FOLDERS)
         resident = int(Path("/proc/self/statm").read_text().split()[1])
-        samples.append((time.time(), resident * page / 1e9))
+        samples.append(Sample(time.time(), resident * page / 1e9, disk))
 
 
-def _report(samples: Sequence[tuple[float, float]], began: datetime) -> dict[str, Any]:
+def _report(samples: Sequence[Sample], began: datetime) -> dict[str, Any]:
     import dagster as dg
 
     instance = dg.DagsterInstance.get()
@@ -130,15 +144,21 @@ def _report(samples: Sequence[tuple[float, float]], began: datetime) -> dict[str
         for step in instance.get_run_step_stats(run.run_id):
             if step.start_time is None or step.end_time is None:
                 continue
-            within = [gb for at, gb in samples if step.start_time <= at <= step.end_time]
-            name = " ".join(filter(None, (step.step_key, run.tags.get("dagster/partition"))))
-            stages.append((step.start_time, name, step.end_time - step.start_time, max(within, default=0.0)))
+            within = [s for s in samples if step.start_time <= s.at <= step.end_time]
+            stage = {
+                "stage": " ".join(filter(None, (step.step_key, run.tags.get("dagster/partition")))),
+                "seconds": step.end_time - step.start_time,
+                "peak_gb": max((s.memory_gb for s in within), default=0.0),
+                "disk_gb": max((s.disk_gb for s in within), default=0.0),
+            }
+            stages.append((step.start_time, stage))
     used = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "cpu_seconds": used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime,
-        "peak_gb": max((gb for _, gb in samples), default=0.0),
-        "stages": [{"stage": n, "seconds": s, "peak_gb": gb} for _, n, s, gb in sorted(stages)],
+        "peak_gb": max((s.memory_gb for s in samples), default=0.0),
+        "disk_gb": max((s.disk_gb for s in samples), default=0.0),
+        "stages": [stage for _, stage in sorted(stages, key=itemgetter(0))],
     }
 
 
@@ -178,8 +198,12 @@ def slowest_answers(database: Path) -> list[tuple[float, str]]:
 
 
 def gigabytes(folder: Path) -> float:
-    """Disk that a folder takes."""
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink()) / 1e9
+    """Size of what a folder holds; files may come and go meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size if path.is_file() and not path.is_symlink() else 0
+    return size / 1e9
 
 
 def show(household_waves: int, sizes: dict[str, int], source: Path, data: Path) -> None:
@@ -196,12 +220,14 @@ def show(household_waves: int, sizes: dict[str, int], source: Path, data: Path) 
     print(
         f"{copied['gigabytes']:.2f} GB CSV; {os.cpu_count()} processors, load average {load:.1f} at the start.\n"
     )
-    print("| stage | seconds | % | peak GB |\n|---|---|---|---|")
-    print(f"| DuckDB's CSV-to-Parquet copy of the same files | {bare:.1f} |  |  |")
-    for stage in refreshed["stages"]:
+    print("| stage | seconds | % | peak GB | disk GB |\n|---|---|---|---|---|")
+    print(f"| DuckDB's CSV-to-Parquet copy of the same files | {bare:.1f} |  |  |  |")
+    for stage in [*refreshed["stages"], refreshed | {"stage": "**whole refresh**"}]:
         share = 100 * stage["seconds"] / seconds
-        print(f"| {stage['stage']} | {stage['seconds']:.1f} | {share:.0f} | {stage['peak_gb']:.2f} |")
-    print(f"| **whole refresh** | {seconds:.1f} | 100 | {refreshed['peak_gb']:.2f} |")
+        print(
+            f"| {stage['stage']} | {stage['seconds']:.1f} | {share:.0f} | {stage['peak_gb']:.2f} "
+            f"| {stage['disk_gb']:.2f} |"
+        )
     print(f"\n{refreshed['cpu_seconds']:.0f} CPU seconds, {seconds / bare:.1f} times the bare copy.")
     print(f"A refresh with nothing to do: {again['seconds']:.1f} s.")
     print("Disk: " + ", ".join(f"{name} {gb:.2f} GB" for name, gb in disk.items()) + ".")
