@@ -39,7 +39,7 @@ MEMORY_LIMIT = "1GB"
 """What DuckDB may hold while it writes before it spills to disk: a tenth slower than with twice as much."""
 
 READING_LIMIT = "3GB"
-"""The same of a reader: it holds less, but writes Parquet of 138 columns in order by one thread unless it may."""
+"""The same while it reads: a COPY in order keeps to one thread unless it may hold some MB for each column."""
 
 PRECISION = 2.0**20 + 1.0
 """Veltkamp's constant: x * PRECISION - (x * PRECISION - x) is x rounded to 33 bits, ten significant digits."""
