@@ -185,7 +185,9 @@ def test_draws_of_the_wild_bootstrap_tie_in_any_order_of_rows() -> None:
 
 
 @pytest.mark.parametrize(("own", "has_f"), [(["income", "size"], True), (["income", "size", "age"], False)])
-def test_f_does_not_exist_where_each_part_of_a_model_has_too_few_clusters(own: list[str], has_f: bool) -> None:
+def test_f_does_not_exist_where_each_part_of_a_model_has_too_few_clusters(
+    own: list[str], has_f: bool
+) -> None:
     # each region has a model of its own, whose scores add up to zero: 8 sites leave 6 directions, not 7
     frame = households(clusters=8).assign(age=np.arange(180.0) % 61, region=lambda rows: rows["site"] > 3)
     frame[[f"{name}_there" for name in own]] = frame[own].mul(frame["region"], axis=0)
