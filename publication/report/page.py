@@ -617,7 +617,7 @@ def _replication(reader: Reader) -> Section:
         lang: ", ".join(f"{n} {v}" for v, n in frame[f"verdict_{lang}"].value_counts().items())
         for lang in LANGUAGES
     }
-    counted = [*("statistic", "statistic_en", "statistic_zh"), *("verdict", "verdict_en", "verdict_zh")]
+    counted = ["statistic", "statistic_en", "statistic_zh", "verdict", "verdict_en", "verdict_zh"]
     bars = frame.groupby(counted, as_index=False).size().rename(columns={"size": "count"})
     computed = frame[frame["recomputed"].notna()].copy()
     misses = computed[computed["difference"].abs() > computed["tolerance"].fillna(float("inf"))]

@@ -151,12 +151,16 @@ def test_cr2_survives_a_cluster_that_determines_a_coefficient() -> None:
     np.testing.assert_allclose(robust.df, df, rtol=1e-7)
 
 
-def test_scores_add_up_to_zero_and_leverages_to_the_identity() -> None:
+def test_scores_and_leverages_are_those_of_all_rows() -> None:
     frame = households()
     model = fit(frame)
-    scores = cluster_scores(in_batches(frame), model, "site")
-    np.testing.assert_allclose(scores.leverages.sum(axis=0), np.eye(4), atol=1e-12)
-    np.testing.assert_allclose(scores.scores.sum(axis=0), 0, atol=1e-10)
+    found = cluster_scores(in_batches(frame), model, "site")
+    x, y = design(frame), frame["score"].to_numpy()
+    q, residuals = x @ np.linalg.inv(model.factor), y - x @ np.linalg.lstsq(x, y)[0]
+    inside = [(frame["site"] == site).to_numpy() for site in found.clusters]
+    np.testing.assert_allclose(found.leverages, [q[rows].T @ q[rows] for rows in inside], atol=1e-12)
+    np.testing.assert_allclose(found.scores, [q[rows].T @ residuals[rows] for rows in inside], atol=1e-10)
+    np.testing.assert_allclose(found.leverages.sum(axis=0), np.eye(4), atol=1e-12)
 
 
 def in_three_orders(clusters: int) -> list[tuple[Regression, ClusterScores]]:
