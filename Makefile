@@ -43,10 +43,10 @@ format: setup
 	$(BIN)/sqlfluff fix --disable-progress-bar dbt/models dbt/macros dbt/tests
 
 demo: setup           ## write the made-up demonstration surveys again (they are committed)
-	$(BIN)/python -m demonstration
+	$(BIN)/python -m relocation_warehouse.demonstration
 
 contract: setup       ## write dbt's description of the models again after a change in tables.yml
-	$(BIN)/python -m publication.dbt_schema
+	$(BIN)/python -m relocation_warehouse.contract.dbt_schema
 
 lock: setup           ## pin again after a change in pyproject.toml; the file names no index
 	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
@@ -58,27 +58,27 @@ clean:                ## remove what a refresh makes; surveys and catalog stay
 .PHONY: cookbook docs test-clients superset superset-check superset-lock
 
 cookbook: setup       ## write the answers and the page of the cookbook again from the published file
-	$(BIN)/python -m bi.cookbook
+	$(BIN)/python -m relocation_warehouse.bi.cookbook
 
 docs: refresh         ## dbt's documentation as one offline page, dbt/target/static_index.html
 	WAREHOUSE_BUILD_DATABASE=$(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/build.duckdb \
 		$(BIN)/dbt docs generate --static --project-dir dbt --profiles-dir dbt
 
 test-clients: refresh ## run the client notes and the cookbook in DuckDB 1.0.0 and newer, each in its own environment
-	$(BIN)/python -m bi.clients
+	$(BIN)/python -m relocation_warehouse.bi.clients
 
 superset: .venv-superset/.setup-done refresh        ## the dashboard in Superset on 127.0.0.1
-	$(BIN)/python -m bi.superset serve
+	$(BIN)/python -m relocation_warehouse.bi.superset serve
 
 superset-check: .venv-superset/.setup-done refresh  ## import the dashboard twice and compare every chart with SQL
-	$(BIN)/python -m bi.superset check
+	$(BIN)/python -m relocation_warehouse.bi.superset check
 
-superset-lock: setup  ## pin Superset again after a change in bi/superset/requirements.in
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --output-file bi/superset/requirements.lock bi/superset/requirements.in
+superset-lock: setup  ## pin Superset again after a change in relocation_warehouse/bi/superset/requirements.in
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --output-file relocation_warehouse/bi/superset/requirements.lock relocation_warehouse/bi/superset/requirements.in
 
-.venv-superset/.setup-done: bi/superset/requirements.lock .venv/.setup-done
+.venv-superset/.setup-done: relocation_warehouse/bi/superset/requirements.lock .venv/.setup-done
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-superset
-	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --requirements bi/superset/requirements.lock
+	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --requirements relocation_warehouse/bi/superset/requirements.lock
 	touch $@
 
 .PHONY: oracles bench-analysis bench-ingest bench-national

@@ -26,12 +26,12 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyreadstat
 
-from survey.catalog import load_catalog
-from survey.crosswalk import StoredWave, compile_stored
-from survey.folder import SurveyFolder, list_survey_folders, load_folder
-from survey.ingest import ingest
-from survey.vocabulary import Column, ColumnType, DelimitedOptions, NoOptions
-from warehouse.database import connect, quoted
+from relocation_warehouse.ground.database import connect, quoted
+from relocation_warehouse.survey.catalog import load_catalog
+from relocation_warehouse.survey.crosswalk import StoredWave, compile_stored
+from relocation_warehouse.survey.folder import SurveyFolder, list_survey_folders, load_folder
+from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.vocabulary import Column, ColumnType, DelimitedOptions, NoOptions
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 

@@ -31,10 +31,10 @@ import duckdb
 from rich.console import Console
 from rich.progress import track
 
-from bi.cookbook import answer, connect, questions
-from demonstration.bulk import write_as_spss, write_bulk
-from survey.folder import list_survey_folders, load_folder
-from survey.vocabulary import DelimitedOptions
+from relocation_warehouse.bi.cookbook import answer, connect, questions
+from relocation_warehouse.demonstration.bulk import write_as_spss, write_bulk
+from relocation_warehouse.survey.folder import list_survey_folders, load_folder
+from relocation_warehouse.survey.vocabulary import DelimitedOptions
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DATA = CHECKOUT / "data"
@@ -108,8 +108,8 @@ def run_refresh(data: Path) -> dict[str, Any]:
 def refresh_and_report(data: Path) -> None:
     """Refresh in this process; print stages with their seconds and peak memory as JSON."""
     began, started = time.perf_counter(), datetime.now(UTC)
-    from warehouse.paths import Paths
-    from warehouse.refresh import refresh
+    from relocation_warehouse.command.refresh import refresh
+    from relocation_warehouse.ground.paths import Paths
 
     samples: list[Sample] = []
     done = threading.Event()

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import duckdb
 
-from publication.audit import AuditResult
-from publication.publish import RunInfo, default_report, publish
-from publication.tables import load_contract
-from survey.catalog import load_catalog
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.publish import RunInfo, default_report, publish
+from relocation_warehouse.survey.catalog import load_catalog
 
 QUESTIONS = (
     "SELECT region, wave, avg(total) FROM capital.household_capitals GROUP BY ALL ORDER BY ALL",

@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from demonstration.bulk import write_bulk
-from engines import DUCKDB, SPARK
-from engines.same_tables import differences
-from publication.tables import load_contract
-from survey.catalog import load_catalog
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.demonstration.bulk import write_bulk
+from relocation_warehouse.engines.same_tables import differences
+from relocation_warehouse.ground.engine import DUCKDB, SPARK
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.catalog import load_catalog
 
 DATA = CHECKOUT / "data"
 MEMORY = "4g"

@@ -20,11 +20,12 @@ import pyarrow as pa
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
-from dagster_project.checks import CHECKS
 from dagster_project.resources import Warehouse
-from engines import SPARK, engine_name, explained, in_words
-from warehouse.database import replace_rows
-from warehouse.paths import Paths
+from relocation_warehouse.engines import explained, in_words
+from relocation_warehouse.ground.database import replace_rows
+from relocation_warehouse.ground.engine import SPARK, engine_name
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.publication.checks import CHECKS
 
 STATUS = {"pass": "passed", "skipped": "not_run"}
 """dbt's status of a test as ours; every other one is a failure."""
@@ -104,7 +105,7 @@ def build(
     from dbt.cli.main import dbtRunner
     from dbt_common.events.functions import msg_to_dict
 
-    from engines import spark
+    from relocation_warehouse.engines import spark
 
     messages: list[dict[str, Any]] = []
 

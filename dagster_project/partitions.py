@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from survey.folder import list_survey_folders
-from warehouse.paths import Paths
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.survey.folder import list_survey_folders
 
 surveys = dg.StaticPartitionsDefinition(
     [p.name for p in list_survey_folders(Paths.from_environment().surveys)]

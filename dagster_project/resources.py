@@ -1,30 +1,25 @@
-"""What assets share: the warehouse's folders, its catalog, its surveys and its build database.
+"""What assets share: access to the warehouse, and where its results are computed and stored.
 
-Belongs here: access. Does not belong here: a computation, or a rule of a survey.
+Belongs here: what only the orchestration needs. Does not belong here: access itself (`receiving.warehouse`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path
 
 import dagster as dg
 import duckdb
-import pandas as pd
-import pyarrow as pa
 
 from dagster_project.previews import relation_metadata
-from engines import SPARK, engine_name, in_words
-from results.tables import Computed, Result, store
-from survey.catalog import Catalog, load_catalog
-from survey.folder import SurveyFolder, list_survey_folders, load_folder
-from warehouse.database import connect, write_table
-from warehouse.paths import Paths
+from relocation_warehouse.engines import in_words
+from relocation_warehouse.ground.engine import SPARK, engine_name
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.receiving.warehouse import Access
+from relocation_warehouse.results.tables import Computed, Result, store
 
 
-class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
     """One warehouse: where it reads and writes.
 
     Parameters
@@ -40,59 +35,17 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The warehouse of this checkout, or of `WAREHOUSE_DATA`."""
         return cls(data=str(Paths.from_environment().catalog.parent))
 
-    @cached_property
-    def paths(self) -> Paths:
-        """Folders, created where missing."""
-        paths = Paths.under(Path(self.data))
-        paths.make()
-        return paths
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """The catalog, checked."""
-        return load_catalog(self.paths.catalog)
-
-    @property
-    def survey_ids(self) -> tuple[str, ...]:
-        """Surveys in the checkout."""
-        return tuple(p.name for p in list_survey_folders(self.paths.surveys))
-
-    def folder(self, survey_id: str) -> SurveyFolder:
-        """One survey folder, checked against the catalog."""
-        return load_folder(self.paths.surveys / survey_id, [i.id for i in self.catalog.indicators])
-
-    def accepted_folders(self) -> tuple[SurveyFolder, ...]:
-        """Folders as they were when last accepted: what the tables in the build database were made by."""
-        ids = [i.id for i in self.catalog.indicators]
-        return tuple(load_folder(p, ids) for p in list_survey_folders(self.paths.accepted))
-
-    @contextmanager
-    def connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The build database, for as long as the block lasts."""
-        with connect(self.paths.build_database, read_only) as con:
-            yield con
-
     @contextmanager
     def computing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Where results at household grain are computed: the build database, or the engine that built its tables."""
         if engine_name() == SPARK:
-            from engines.spark_build import spark_build
+            from relocation_warehouse.engines.spark_build import spark_build
 
             with in_words():
                 yield spark_build(self.paths).as_connection()
         else:
             with self.connect(read_only=True) as con:
                 yield con
-
-    def query(self, sql: str, parameters: list[object] | None = None) -> pd.DataFrame:
-        """Answer of a query on the build database."""
-        with self.connect(read_only=True) as con:
-            return con.execute(sql, parameters or []).df()
-
-    def store(self, schema: str, tables: Mapping[str, pa.Table]) -> dict[str, int]:
-        """Write tables to the build database; returns rows by table."""
-        with self.connect() as con:
-            return {name: write_table(con, schema, name, table) for name, table in tables.items()}
 
     def store_results(self, results: Mapping[str, Result]) -> dict[str, Mapping[str, dg.MetadataValue]]:
         """Write results to the build database, and their rows to Parquet files where they belong to `analysis`.
@@ -108,7 +61,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
             Table to its row count, columns and first rows, for people.
         """
         if engine_name() == SPARK:
-            from engines.spark_build import spark_build
+            from relocation_warehouse.engines.spark_build import spark_build
 
             with in_words():
                 results = {name: spark_build(self.paths).keep(name, r) for name, r in results.items()}

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from analysis.arrays import FloatArray
 from expectations.runner import Expectation
-from survey.folder import SurveyFolder
-from survey.readers.base import cell_text
-from survey.vocabulary import Column, ColumnType, Grain, SurveyFile, WaveColumn
+from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.readers.base import cell_text
+from relocation_warehouse.survey.vocabulary import Column, ColumnType, Grain, SurveyFile, WaveColumn
 
 MEAN_SHIFT_SDS = 0.5
 """A mean that moved by more than half a standard deviation since the last load is worth a look."""

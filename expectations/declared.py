@@ -13,8 +13,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from expectations.runner import Expectation, Severity, fault_of
-from survey.documents import YAMLError, line_of, read_yaml
-from survey.folder import Problem, SurveyFolder, SurveyFolderError, messages, place_of, suggestion
+from relocation_warehouse.survey.documents import YAMLError, line_of, read_yaml
+from relocation_warehouse.survey.folder import (
+    Problem,
+    SurveyFolder,
+    SurveyFolderError,
+    messages,
+    place_of,
+    suggestion,
+)
 
 EXPECTATIONS_FILE = "expectations.yml"
 

@@ -7,8 +7,7 @@ only the whole database can tell (`publication.audit`).
 from __future__ import annotations
 
 from expectations.runner import Expectation
-from publication.audit import TOLERANCE
-from publication.tables import Table
+from relocation_warehouse.contract.tables import TOLERANCE, Table
 
 
 def departure_suite(table: Table) -> tuple[Expectation, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from survey.folder import suggestion
+from relocation_warehouse.survey.folder import suggestion
 
 Severity = Literal["error", "warning"]
 
@@ -196,3 +196,16 @@ def _outcome(suite: str, expectation: Expectation, result: Any) -> Outcome:
     n_failed = 0 if result.success else int(report.get("unexpected_count") or 1)
     seen = report.get("observed_value", report.get("partial_unexpected_list"))
     return Outcome(expectation, bool(result.success), n_failed, "" if seen is None else str(seen)[:300])
+
+
+def check_row(table: str, outcome: Outcome) -> dict[str, object]:
+    """What came of an expectation, as a row of `quality.checks`."""
+    return {
+        "source": "great_expectations",
+        "check": outcome.expectation.name,
+        "table": table,
+        "status": "passed" if outcome.is_met else "failed",
+        "severity": outcome.expectation.severity,
+        "n_failed": outcome.n_failed,
+        "message": None if outcome.is_met else outcome.observed,
+    }

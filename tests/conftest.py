@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
 
 # `make test-services` and `make test-spark` run them in environments of their own
 NEEDS = {"services": "duckdb_extension_ducklake", "spark": "pyspark"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
 
 
 def output(script: str, *arguments: str) -> str:

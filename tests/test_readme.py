@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
 
 QUESTION = re.compile(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)+)", re.DOTALL)
 QUESTIONS = QUESTION.findall((CHECKOUT / "README.md").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import dagster as dg
 from dagster_project.defs.ingest.assets import ANSWERS
 from dagster_project.partitions import surveys
 from dagster_project.resources import Warehouse
-from warehouse.state import inbox_digest, inbox_files, summary
+from relocation_warehouse.ground.state import inbox_digest, inbox_files, summary
 
 EVERYTHING = dg.AssetSelection.all()
 RECEIVED = dg.AssetSelection.assets(ANSWERS)

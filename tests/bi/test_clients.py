@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from bi.clients import COOKBOOK_ENGINES, NOTES, snippets
+from relocation_warehouse.bi.clients import COOKBOOK_ENGINES, NOTES, snippets
 
 TEXT = NOTES.read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))

@@ -3,7 +3,7 @@ import re
 import duckdb
 import pytest
 
-from bi.cookbook import (
+from relocation_warehouse.bi.cookbook import (
     FOLDER,
     Answer,
     Question,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from publication import dbt_schema
-from warehouse.paths import CHECKOUT, Paths
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.publication import dbt_schema
 
 DBT = CHECKOUT / "dbt"
 PROJECT = "relocation_warehouse"
@@ -98,12 +98,16 @@ def _exposed(manifest, name):
 
 
 def test_the_exposure_of_the_report_names_what_its_code_reads(manifest):
-    code = (CHECKOUT / "publication" / "report" / "data.py").read_text(encoding="utf-8")
+    code = (CHECKOUT / "relocation_warehouse" / "publication" / "report" / "data.py").read_text(
+        encoding="utf-8"
+    )
     assert _exposed(manifest, "report") == set(PUBLISHED_TABLE.findall(code))
 
 
 def test_the_exposure_of_the_dashboard_names_what_its_datasets_read(manifest):
-    datasets = (CHECKOUT / "bi" / "superset" / "dashboard.yml").read_text(encoding="utf-8")
+    datasets = (CHECKOUT / "relocation_warehouse" / "bi" / "superset" / "dashboard.yml").read_text(
+        encoding="utf-8"
+    )
     assert _exposed(manifest, "dashboard") == set(PUBLISHED_TABLE.findall(datasets))
 
 

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
-from bi.superset.bundle import (
+from relocation_warehouse.bi.superset.bundle import (
     MADE_UP,
     SPECIFICATION,
     bundle,
@@ -15,10 +15,10 @@ from bi.superset.bundle import (
     load_dashboard,
     word_sql,
 )
-from bi.superset.client import differences
-from publication.tables import load_contract
-from survey.catalog import load_catalog
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.bi.superset.client import differences
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.catalog import load_catalog
 
 CATALOG = CHECKOUT / "data" / "catalog"
 CONTRACT = load_contract(CATALOG / "tables.yml", load_catalog(CATALOG).indicators)

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from survey.catalog import Catalog, load_catalog
-from survey.crosswalk import compile_wave
-from survey.folder import SurveyFolder, list_survey_folders, load_folder
-from survey.ingest import SurveyLoad, ingest
+from relocation_warehouse.survey.catalog import Catalog, load_catalog
+from relocation_warehouse.survey.crosswalk import compile_wave
+from relocation_warehouse.survey.folder import SurveyFolder, list_survey_folders, load_folder
+from relocation_warehouse.survey.ingest import SurveyLoad, ingest
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -6,17 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from demonstration.calibrate import climb, match_products, plain_block, standardised, term
-from demonstration.draw import draw
-from demonstration.expression import ExpressionError, compile_expression, evaluate
-from demonstration.marginals import (
+from relocation_warehouse.demonstration.calibrate import (
+    climb,
+    match_products,
+    plain_block,
+    standardised,
+    term,
+)
+from relocation_warehouse.demonstration.draw import draw
+from relocation_warehouse.demonstration.expression import ExpressionError, compile_expression, evaluate
+from relocation_warehouse.demonstration.marginals import (
     ImpossibleMarginalError,
     counts_from_moments,
     counts_from_sums,
     quantile_values,
     scale_counts,
 )
-from demonstration.spec import Distribution, Moments, Spec, Sums
+from relocation_warehouse.demonstration.spec import Distribution, Moments, Spec, Sums
 
 
 def small_spec(**more: object) -> Spec:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from demonstration.__main__ import SURVEYS, main
-from survey.folder import load_folder, sha256_of
+from relocation_warehouse.demonstration.__main__ import SURVEYS, main
+from relocation_warehouse.survey.folder import load_folder, sha256_of
 
 DELIMITED = [p.parent.name for p in sorted(SURVEYS.glob("*/demo.yml")) if (p.parent / "answers.csv").exists()]
 

@@ -8,7 +8,7 @@ import harmonised_surveys as surveys
 import openpyxl
 import pytest
 
-from survey.vocabulary import Rule
+from relocation_warehouse.survey.vocabulary import Rule
 
 SURVEY = "gx_urban_rural_2024"
 FRAME = surveys.households(SURVEY, "after")

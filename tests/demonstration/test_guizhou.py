@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from analysis.factors import adequacy, correlate, factor, factor_scores
 from analysis.reliability import cronbach_alpha
-from demonstration.spec import load_spec
-from survey.folder import SurveyFolder, load_folder, sha256_of
+from relocation_warehouse.demonstration.spec import load_spec
+from relocation_warehouse.survey.folder import SurveyFolder, load_folder, sha256_of
 
 Printed = dict[tuple[str, str, str, str], float]
 Answers = dict[str, list[str | None]]

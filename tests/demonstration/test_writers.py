@@ -12,13 +12,13 @@ import pandas as pd
 import pyreadstat
 import pytest
 
-from demonstration.draw import draw
-from demonstration.received import as_received
-from demonstration.spec import load_spec
-from demonstration.writers import WRITERS
-from survey.folder import SurveyFolder
-from survey.readers import read
-from survey.vocabulary import Grain
+from relocation_warehouse.demonstration.draw import draw
+from relocation_warehouse.demonstration.received import as_received
+from relocation_warehouse.demonstration.spec import load_spec
+from relocation_warehouse.demonstration.writers import WRITERS
+from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.readers import read
+from relocation_warehouse.survey.vocabulary import Grain
 
 OTHER_THAN_DELIMITED = [
     s for s in surveys.all_survey_ids() if surveys.folder(s).survey.files[0].format in WRITERS

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from survey.vocabulary import Rule
+from relocation_warehouse.survey.vocabulary import Rule
 
 SURVEY = "yn_lanping_2019"
 PUBLISHED = "YN_LANPING"

@@ -3,7 +3,7 @@ import shutil
 import pytest
 from places import Place
 
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
 
 
 @pytest.fixture(scope="session")

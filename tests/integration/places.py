@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 from ruamel.yaml import YAML
 
-from survey.folder import sha256_of
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.folder import sha256_of
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
 

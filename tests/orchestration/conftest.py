@@ -3,7 +3,7 @@ import shutil
 import dagster as dg
 import pytest
 
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
 
 DATA = CHECKOUT / "data"
 

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from warehouse.state import State
+from relocation_warehouse.ground.state import State
 
 
 @pytest.fixture
 def receive(warehouse, survey_id):
-    from dagster_project.arrival import receive
+    from relocation_warehouse.receiving.arrival import receive
 
     return lambda: receive(warehouse, survey_id)
 
@@ -54,7 +54,7 @@ def test_what_is_still_being_uploaded_is_not_read(receive, file, dropped):
 
 
 def test_a_withdrawn_survey_leaves_nothing_in_the_build(receive, warehouse, survey_id):
-    from dagster_project.arrival import withdraw
+    from relocation_warehouse.receiving.arrival import withdraw
 
     receive()
     assert State.load(warehouse.paths).surveys[survey_id].status == "accepted"

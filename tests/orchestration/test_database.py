@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from publication.database import read_only
-from warehouse.database import connect
+from relocation_warehouse.ground.database import connect
+from relocation_warehouse.publication.database import read_only
 
 UNION = """
 select l.x, l.y from main.a as l join main.b as r using (x)

@@ -14,9 +14,9 @@ from expectations.arrival import arrival_suite, as_received, profile
 from expectations.declared import declared_expectations
 from expectations.page import write_quality_page
 from expectations.runner import Expectation, ExpectationDidNotRun, Outcome, combined, fault_of, run_suite
-from survey.folder import SurveyFolderError, list_survey_folders, load_folder
-from survey.vocabulary import ColumnType
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.folder import SurveyFolderError, list_survey_folders, load_folder
+from relocation_warehouse.survey.vocabulary import ColumnType
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_a_misspelt_field_is_refused(warehouse, survey_id):
 
 
 def test_declared_expectations_warn_or_refuse_and_every_load_is_kept(warehouse, survey_id):
-    from dagster_project.arrival import receive
+    from relocation_warehouse.receiving.arrival import receive
 
     declare(warehouse, survey_id, [rows_between(1, 9, "warning")])
     first = receive(warehouse, survey_id)

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from warehouse.state import State
+from relocation_warehouse.ground.state import State
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_a_webhook_that_does_not_answer_changes_nothing(execute, file, survey_id
 
 def test_a_blocking_check_blocks(execute, survey_id, monkeypatch):
     """The step itself succeeds; only its check fails, and nothing that depends on it may run."""
-    from dagster_project.arrival import Arrival
     from dagster_project.defs.ingest import assets
+    from relocation_warehouse.receiving.arrival import Arrival
 
     unbalanced = Arrival(survey_id, True, (), pa.table({"survey_id": [survey_id]}), (), 10, 8, 1)
     monkeypatch.setattr(assets, "receive", lambda *_: unbalanced)

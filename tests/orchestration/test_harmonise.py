@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from dagster_project.defs.transform import assets
-from warehouse.state import State, shared_inputs, total_digest
+from relocation_warehouse.ground.state import State, shared_inputs, total_digest
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import time
 import dagster as dg
 import pytest
 
-from warehouse.killed_runs import end_killed_runs, living_process
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
+from relocation_warehouse.ground.paths import CHECKOUT
 
 POOL = "duckdb_writer"
 

@@ -4,10 +4,17 @@ from typing import ClassVar
 
 import pytest
 
-from warehouse import refresh as module
-from warehouse.paths import Paths
-from warehouse.refresh import UnknownSurvey, refresh
-from warehouse.state import State, changes, shared_inputs, summary, survey_inputs, total_digest
+from relocation_warehouse.command import refresh as module
+from relocation_warehouse.command.refresh import UnknownSurvey, refresh
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.ground.state import (
+    State,
+    changes,
+    shared_inputs,
+    summary,
+    survey_inputs,
+    total_digest,
+)
 
 
 class Jobs:

@@ -6,7 +6,7 @@ import json
 import dagster as dg
 import pytest
 
-from warehouse.state import State, shared_inputs, survey_inputs, total_digest
+from relocation_warehouse.ground.state import State, shared_inputs, survey_inputs, total_digest
 
 
 @pytest.fixture

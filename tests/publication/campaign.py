@@ -27,9 +27,9 @@ import duckdb
 import refresh_child
 from made_up_build import build, contract
 
-from publication.audit import AuditResult
-from publication.publish import PublicationFailed, RunInfo, publish
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.publish import PublicationFailed, RunInfo, publish
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
 IN_A_ROW = 5
@@ -38,7 +38,9 @@ LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
 """Folders of a warehouse that hold no intermediate file."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["publication.publish", "made_up_build", "refresh_child"])
+PROCESSES.set_forkserver_preload(
+    ["relocation_warehouse.publication.publish", "made_up_build", "refresh_child"]
+)
 
 
 def contents(published):

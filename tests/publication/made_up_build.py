@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from publication.tables import Column, Contract, Table, load_contract, value_labels
-from survey import sql
-from survey.catalog import Indicator
+from relocation_warehouse.contract.tables import Column, Contract, Table, load_contract, value_labels
+from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.catalog import Indicator
 
 TABLES = Path(__file__).parents[2] / "data" / "catalog" / "tables.yml"
 ROW_LIMIT = 900

@@ -13,8 +13,8 @@ import dbt.cli.main  # noqa: F401
 import great_expectations  # noqa: F401
 import statsmodels.api  # noqa: F401
 
-import publication.report  # noqa: F401
-from warehouse.cli import main
+import relocation_warehouse.publication.report  # noqa: F401
+from relocation_warehouse.command.cli import main
 
 
 def refresh(environment, said):

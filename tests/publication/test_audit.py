@@ -2,7 +2,7 @@ import duckdb
 import pytest
 from made_up_build import contract
 
-from publication.audit import audit
+from relocation_warehouse.publication.audit import audit
 
 
 def failures(database):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from made_up_build import TABLES
 
-from publication.tables import Contract, load_contract
-from survey.catalog import load_catalog
+from relocation_warehouse.contract.tables import Contract, load_contract
+from relocation_warehouse.survey.catalog import load_catalog
 
 GOLDEN = Path(__file__).parent / "contract-1.txt"
 """Lines `table column type` of the first major version. Add lines for what is new; take one away only with a new

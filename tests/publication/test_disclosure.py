@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_build import contract
 
-from publication.database import write_database
-from publication.disclosure import Relation, feasible_range, protect, public_contract, write_public_build
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.disclosure import (
+    Relation,
+    feasible_range,
+    protect,
+    public_contract,
+    write_public_build,
+)
 
 THRESHOLD = 5
 

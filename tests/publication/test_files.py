@@ -8,9 +8,9 @@ from frictionless import validate
 from made_up_build import contract
 from openpyxl import load_workbook
 
-from publication import files
-from publication.audit import audit
-from publication.database import read_only, sort_order, write_database
+from relocation_warehouse.publication import files
+from relocation_warehouse.publication.audit import audit
+from relocation_warehouse.publication.database import read_only, sort_order, write_database
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", 'plain, "quoted" 文字\nnext line']
 

@@ -2,8 +2,8 @@ import duckdb
 import pytest
 from made_up_build import contract
 
-from publication.database import write_database
-from publication.pseudonyms import MissingKeyError, pseudonym
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.pseudonyms import MissingKeyError, pseudonym
 
 
 def ids(path):

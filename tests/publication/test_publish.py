@@ -13,8 +13,8 @@ import duckdb
 import pytest
 from made_up_build import build, contract, small_contract
 
-from publication.audit import AuditResult, audit
-from publication.publish import PublicationFailed, PublicationRefused, RunInfo, publish
+from relocation_warehouse.publication.audit import AuditResult, audit
+from relocation_warehouse.publication.publish import PublicationFailed, PublicationRefused, RunInfo, publish
 
 
 def publish_build(database, published, run_id="run"):
@@ -252,8 +252,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from made_up_build import small_contract
-from publication.audit import AuditResult
-from publication.publish import RunInfo, publish
+from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.publish import RunInfo, publish
 database, published = Path(sys.argv[2]), Path(sys.argv[3])
 contract = small_contract()
 print("start", flush=True)

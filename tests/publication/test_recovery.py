@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from warehouse.database import connect, write_table
-from warehouse.paths import Paths
-from warehouse.recovery import is_damaged, is_intact, start_over
-from warehouse.state import State, sha256_of
+from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over
+from relocation_warehouse.ground.database import connect, write_table
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.ground.state import State, sha256_of
 
 SURVEY = "hills"
 DECLARATION = f"surveys/{SURVEY}/crosswalk.csv"

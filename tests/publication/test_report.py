@@ -6,9 +6,9 @@ import pytest
 import vl_convert
 from made_up_build import contract
 
-from publication.database import write_database
-from publication.disclosure import public_contract, write_public_build
-from publication.report import write_report
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.disclosure import public_contract, write_public_build
+from relocation_warehouse.publication.report import write_report
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 

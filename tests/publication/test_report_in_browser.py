@@ -7,8 +7,8 @@ import pytest
 from conftest import CHROMIUM
 from made_up_build import contract
 
-from publication.database import write_database
-from publication.report import write_report
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.report import write_report
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -5,11 +5,11 @@ from made_up_build import INDICATORS, TABLES, contract
 from ruamel.yaml import YAML
 
 from analysis.printed_tables import Verdict
-from publication.tables import ContractError, load_contract, value_labels
-from results.regressions import Covariance
-from survey.cells import MESSAGES
-from survey.ingest import ROW_MESSAGES
-from survey.vocabulary import MissingReason, Rule, Status
+from relocation_warehouse.contract.tables import ContractError, load_contract, value_labels
+from relocation_warehouse.results.regressions import Covariance
+from relocation_warehouse.survey.cells import MESSAGES
+from relocation_warehouse.survey.ingest import ROW_MESSAGES
+from relocation_warehouse.survey.vocabulary import MissingReason, Rule, Status
 
 SMALL = """
 contract_version: 1.0.0

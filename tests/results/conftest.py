@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from invented_surveys import DATA, build, stored, wide
 
-from results.coupling import coupling
-from results.factors import factors
-from results.regressions import regressions
-from survey.catalog import Catalog, load_catalog
-from survey.literature import Literature, load_literature
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.regressions import regressions
+from relocation_warehouse.survey.catalog import Catalog, load_catalog
+from relocation_warehouse.survey.literature import Literature, load_literature
 
 
 @pytest.fixture(scope="session")

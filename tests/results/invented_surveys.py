@@ -12,10 +12,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from results.tables import Result
-from results.tables import store as store_result
-from survey.catalog import Catalog
-from survey.literature import Literature, literature_tables
+from relocation_warehouse.results.tables import Result
+from relocation_warehouse.results.tables import store as store_result
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature, literature_tables
 
 DATA = Path(__file__).parents[2] / "data"
 KEYS = ["survey_id", "household_id", "wave", "wave_order", "region", "site_id", "is_synthetic"]

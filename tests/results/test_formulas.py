@@ -12,10 +12,10 @@ from analysis.errors import InvalidWeightError
 from analysis.normalisation import BoundsMode, find_bounds, normalise
 from analysis.weighting import MissingPolicy
 from analysis.weighting import composite as composite_of
-from results import formulas
-from results.coupling import bands_of
-from survey import sql
-from survey.catalog import Catalog
+from relocation_warehouse.ground import sql
+from relocation_warehouse.results import formulas
+from relocation_warehouse.results.coupling import bands_of
+from relocation_warehouse.survey.catalog import Catalog
 
 N = 4_000
 EDGES = (0.0, 0.1, 0.5, 1.0, np.nan)

@@ -11,13 +11,13 @@ from invented_surveys import build, stored, study
 
 from analysis.errors import InfiniteValueError, InvalidWeightError
 from analysis.weighting import composite
-from results.comparison import comparison
-from results.coupling import coupling
-from results.factors import factors
-from results.regressions import regressions
-from results.sensitivity import sensitivity
-from survey.catalog import Catalog
-from survey.literature import Literature
+from relocation_warehouse.results.comparison import comparison
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.regressions import regressions
+from relocation_warehouse.results.sensitivity import sensitivity
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature
 
 Tables = dict[str, pd.DataFrame]
 

@@ -8,10 +8,10 @@ from invented_surveys import build, mart, store
 from scipy import stats
 
 from analysis.survey_design import design_mean
-from results.comparison import comparison
-from results.sensitivity import sensitivity
-from survey.catalog import Catalog
-from survey.literature import Literature, replication_targets
+from relocation_warehouse.results.comparison import comparison
+from relocation_warehouse.results.sensitivity import sensitivity
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature, replication_targets
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 from invented_surveys import DATA, build, mart, stored
 from ruamel.yaml import YAML
 
-from results.coupling import coupling
-from results.households import MINIMUM_ANSWERED_SHARE
-from survey.catalog import Catalog
-from survey.literature import Literature
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.households import MINIMUM_ANSWERED_SHARE
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature
 
 Tables = dict[str, pd.DataFrame]
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from invented_surveys import build, stored
 
-from results.factors import COMPOSITE, factors
-from survey.catalog import Catalog, FactorModel
-from survey.literature import Literature
+from relocation_warehouse.results.factors import COMPOSITE, factors
+from relocation_warehouse.survey.catalog import Catalog, FactorModel
+from relocation_warehouse.survey.literature import Literature
 
 Tables = dict[str, pd.DataFrame]
 

@@ -7,10 +7,10 @@ import pytest
 import statsmodels.api as sm
 from invented_surveys import build, stored
 
-from results.coupling import coupling
-from results.regressions import POOLED, regressions
-from survey.catalog import Catalog, Model
-from survey.literature import Literature
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.regressions import POOLED, regressions
+from relocation_warehouse.survey.catalog import Catalog, Model
+from relocation_warehouse.survey.literature import Literature
 
 
 @pytest.fixture(scope="module")

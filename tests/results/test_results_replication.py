@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from analysis.printed_tables import audit
-from results.plausibility import plausibility
-from results.printed import recompute
-from results.replication import replication
-from survey.catalog import Catalog
-from survey.literature import Literature, ReplicationTarget, replication_targets
+from relocation_warehouse.results.plausibility import plausibility
+from relocation_warehouse.results.printed import recompute
+from relocation_warehouse.results.replication import replication
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature, ReplicationTarget, replication_targets
 
 Targets = dict[str, ReplicationTarget]
 

@@ -5,7 +5,7 @@ import math
 import pyarrow as pa
 import pytest
 
-from results.tables import ResultError, conform
+from relocation_warehouse.results.tables import ResultError, conform
 
 ROW = {
     "metric_id": "m",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from servers import PASSWORD, Postgres, free_port
 
-from warehouse.lake.catalog import Lake
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.lake.catalog import Lake
 
 # helpers of other suites: a warehouse that a test may change, and a build that needs no refresh
 for suite in ("integration", "publication"):

@@ -25,9 +25,9 @@ import pytest
 from places import Answers, Place
 from servers import PASSWORD, free_port
 
-from warehouse.lake import history
-from warehouse.lake.catalog import Lake
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.lake import history
+from relocation_warehouse.lake.catalog import Lake
 
 # a busy machine takes its time; what never happens ends sooner, with the logs
 pytestmark = pytest.mark.timeout(1800)

@@ -13,14 +13,14 @@ import pytest
 from made_up_build import build, contract, small_contract
 from servers import PASSWORD, free_port
 
-from publication.audit import AuditResult
-from publication.publish import RunInfo, publish
-from publication.tables import Contract
-from survey.folder import list_survey_folders
-from warehouse.lake import history
-from warehouse.lake.arrivals import Deposits
-from warehouse.lake.catalog import ARRIVALS, REFRESHES, Lake, LakeError, retried
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.lake import history
+from relocation_warehouse.lake.arrivals import Deposits
+from relocation_warehouse.lake.catalog import ARRIVALS, REFRESHES, Lake, LakeError, retried
+from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.publish import RunInfo, publish
+from relocation_warehouse.survey.folder import list_survey_folders
 
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
 SURVEYS = [p.name for p in list_survey_folders(CHECKOUT / "data" / "surveys")]
@@ -225,8 +225,8 @@ def test_a_reader_answers_while_a_writer_is_in_the_middle_of_a_refresh(lake, ref
 
 @pytest.mark.usefixtures("environment")
 def test_processes_load_all_surveys_at_once_and_nothing_is_lost(lake, refresh, environment):
-    from dagster_project.arrival import receive
     from dagster_project.resources import Warehouse
+    from relocation_warehouse.receiving.arrival import receive
 
     refresh(1)
     (found,) = history.refreshes(lake)
@@ -400,7 +400,7 @@ def test_no_postgresql(standing, monkeypatch):
 
 
 def test_no_extra(lake, monkeypatch):
-    monkeypatch.setattr("warehouse.lake.catalog.find_spec", lambda name: None)
+    monkeypatch.setattr("relocation_warehouse.lake.catalog.find_spec", lambda name: None)
     with pytest.raises(LakeError, match="duckdb-extension-postgres-scanner is not installed"):
         lake.check()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pyspark
 
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
 
 SPARK_HOME = Path(pyspark.__file__).parent
 SETTINGS = """

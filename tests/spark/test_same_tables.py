@@ -8,10 +8,10 @@ import duckdb
 import pytest
 from cluster import Place, wait_until
 
-from engines.same_tables import differences
-from publication.tables import load_contract
-from survey.catalog import load_catalog
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.engines.same_tables import differences
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.catalog import load_catalog
 
 CATALOG = CHECKOUT / "data" / "catalog"
 CONTRACT = load_contract(CATALOG / "tables.yml", load_catalog(CATALOG).indicators)

@@ -16,7 +16,7 @@ import pyreadstat
 from ruamel.yaml import YAML
 from scipy.stats import norm
 
-from survey.catalog import Catalog, Indicator
+from relocation_warehouse.survey.catalog import Catalog, Indicator
 
 HOUSEHOLDS = 180
 SITES = ("东山", "西川", "南滩")

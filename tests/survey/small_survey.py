@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from survey.folder import SurveyFolder, load_folder
+from relocation_warehouse.survey.folder import SurveyFolder, load_folder
 
 CODES = """list,code,value,missing_reason,label_en,label_zh
 site,甲,SITE_A,,Site A,甲

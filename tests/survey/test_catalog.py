@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from publication.tables import load_contract
-from survey.catalog import FILES, Catalog, CatalogError, catalog_tables, load_catalog
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.survey.catalog import FILES, Catalog, CatalogError, catalog_tables, load_catalog
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data" / "catalog"

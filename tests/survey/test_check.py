@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_survey import write_folder
 
-from survey.folder import BLANK, Problem, SurveyFolder, SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import BLANK, Problem, SurveyFolder, SurveyFolderError, load_folder
 
 
 def replace(folder: SurveyFolder, name: str, old: str, new: str) -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from small_survey import write_folder
 from sqlglot import exp
 
-from survey import sql
-from survey.catalog import Catalog, Indicator, UnitConversion
-from survey.crosswalk import check_crosswalk, compile_wave
-from survey.folder import SurveyFolder, load_folder
-from survey.ingest import ingest
-from survey.vocabulary import Code, Column, CrosswalkRow, Rule, Survey
+from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.catalog import Catalog, Indicator, UnitConversion
+from relocation_warehouse.survey.crosswalk import check_crosswalk, compile_wave
+from relocation_warehouse.survey.folder import SurveyFolder, load_folder
+from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.vocabulary import Code, Column, CrosswalkRow, Rule, Survey
 
 LABEL = {"en": "x", "zh": "x"}
 SURVEY = {

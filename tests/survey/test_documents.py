@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from survey.documents import YAMLError, read_yaml
-from warehouse.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.documents import YAMLError, read_yaml
 
 DECLARED = ("catalog", "literature", "surveys")
 FILES = sorted(path for folder in DECLARED for path in (CHECKOUT / "data" / folder).rglob("*.yml"))

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
 
-from survey.folder import Problem, sha256_of
-from survey.ingest import ingest, refuse
+from relocation_warehouse.survey.folder import Problem, sha256_of
+from relocation_warehouse.survey.ingest import ingest, refuse
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def test_a_failure_inside_the_transaction_changes_nothing(tmp_path, con, monkeyp
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr("survey.ingest._set_cells_aside", fail)
+    monkeypatch.setattr("relocation_warehouse.survey.ingest._set_cells_aside", fail)
     with pytest.raises(MemoryError):
         load(tmp_path / "s", con, csv_text([row(hhid="H9")]))
     assert rows(con, 'SELECT * FROM raw."s__households"') == before

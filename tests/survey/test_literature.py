@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from publication.tables import load_contract
-from survey.catalog import Catalog, load_catalog
-from survey.literature import (
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.survey.catalog import Catalog, load_catalog
+from relocation_warehouse.survey.literature import (
     FILES,
     Literature,
     LiteratureError,

@@ -26,7 +26,7 @@ import pyreadstat
 import pytest
 from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
 
-from survey.ingest import ingest
+from relocation_warehouse.survey.ingest import ingest
 
 
 @dataclass(frozen=True)

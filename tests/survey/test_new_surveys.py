@@ -12,10 +12,10 @@ import pytest
 from new_surveys import HOUSEHOLDS, KOBO_SURVEY, NOT_ASKED, STATA_SURVEY, add_kobo_survey, add_stata_survey
 from typer.testing import CliRunner
 
-from publication.tables import load_contract
-from survey.catalog import load_catalog
-from warehouse.cli import app
-from warehouse.database import connect
+from relocation_warehouse.command.cli import app
+from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.ground.database import connect
+from relocation_warehouse.survey.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]
 NEW = {STATA_SURVEY: "qinghai", KOBO_SURVEY: "gansu"}
@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home.mkdir()
     shutil.copy(ROOT / ".dagster" / "dagster.yaml", home)
     environment = os.environ | {"WAREHOUSE_DATA": str(data), "DAGSTER_HOME": str(home)}
-    command = [sys.executable, "-c", "from warehouse.cli import main; main()", "refresh"]
+    command = [sys.executable, "-c", "from relocation_warehouse.command.cli import main; main()", "refresh"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return data

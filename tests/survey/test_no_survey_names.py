@@ -1,21 +1,23 @@
 """A survey is data: no code names a survey, a region, a place, a site or an indicator."""
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from survey.catalog import load_catalog
-from survey.folder import list_survey_folders, load_folder
-from survey.vocabulary import VALUELESS_RULES, Rule, Site
+from relocation_warehouse.survey.catalog import load_catalog
+from relocation_warehouse.survey.folder import list_survey_folders, load_folder
+from relocation_warehouse.survey.vocabulary import VALUELESS_RULES, Rule, Site
 
 ROOT = Path(__file__).parents[2]
 CATALOG = load_catalog(ROOT / "data" / "catalog")
 FOLDERS = [load_folder(p, CATALOG.indicator) for p in list_survey_folders(ROOT / "data" / "surveys")]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = (
-    *("analysis", "benchmarks", "dagster_project", "dbt", "demonstration", "expectations", "publication"),
-    *("results", "survey", "warehouse"),
+    *(name.removesuffix("*") for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]),
+    *("benchmarks", "dbt"),
 )
 WRITTEN = ("macros", "models", "tests")
 """Folders of dbt that are written by hand; the others are its output."""

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_survey import HEADER, ROWS, csv_text
 
-from survey.readers import ReadResult, UnreadableFile, read
-from survey.readers.base import without_footer
-from survey.vocabulary import SurveyFile
+from relocation_warehouse.survey.readers import ReadResult, UnreadableFile, read
+from relocation_warehouse.survey.readers.base import without_footer
+from relocation_warehouse.survey.vocabulary import SurveyFile
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -230,7 +230,7 @@ def test_spss_in_chunks_is_the_same_file(tmp_path, monkeypatch):
     frame = pd.DataFrame({"x": np.arange(1000.0), "s": [f"第{i}户" for i in range(1000)]})
     pyreadstat.write_sav(frame, tmp_path / "a.sav")
     whole = read(survey_file("a.sav", "spss"), tmp_path).table
-    monkeypatch.setattr("survey.readers.statistical.CHUNK_ROWS", 300)
+    monkeypatch.setattr("relocation_warehouse.survey.readers.statistical.CHUNK_ROWS", 300)
     assert read(survey_file("a.sav", "spss"), tmp_path).table.equals(whole)
     assert whole.column("s").to_pylist() == frame["s"].tolist()
 

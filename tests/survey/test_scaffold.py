@@ -15,14 +15,14 @@ import pyreadstat
 import pytest
 from typer.testing import CliRunner
 
-from survey.catalog import load_catalog
-from survey.crosswalk import check_crosswalk
-from survey.folder import BLANK, SurveyFolderError, load_folder
-from survey.ingest import ingest
-from survey.readers import UnreadableFile
-from survey.scaffold import Scaffold, ScaffoldError, scaffold
-from survey.scaffold_columns import Recognition
-from warehouse.cli import app
+from relocation_warehouse.command.cli import app
+from relocation_warehouse.survey.catalog import load_catalog
+from relocation_warehouse.survey.crosswalk import check_crosswalk
+from relocation_warehouse.survey.folder import BLANK, SurveyFolderError, load_folder
+from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.readers import UnreadableFile
+from relocation_warehouse.survey.scaffold import Scaffold, ScaffoldError, scaffold
+from relocation_warehouse.survey.scaffold_columns import Recognition
 
 CATALOG = Path(__file__).parents[2] / "data" / "catalog"
 catalog = load_catalog(CATALOG)

@@ -7,15 +7,15 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from survey.schemas import SCHEMAS, schemas
-from survey.vocabulary import Survey
+from relocation_warehouse.survey.schemas import SCHEMAS, schemas
+from relocation_warehouse.survey.vocabulary import Survey
 
 SURVEYS = sorted((Path(__file__).parents[2] / "data" / "surveys").glob("*/survey.yml"))
 
 
 def test_the_schemas_are_those_of_the_vocabulary() -> None:
     written = {p.name: p.read_text(encoding="utf-8") for p in SCHEMAS.iterdir()}
-    assert written == schemas(), "run `python -m survey.schemas` and commit data/schemas"
+    assert written == schemas(), "run `python -m relocation_warehouse.survey.schemas` and commit data/schemas"
 
 
 @pytest.mark.parametrize("path", SURVEYS, ids=lambda p: p.parent.name)

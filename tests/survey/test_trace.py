@@ -10,13 +10,13 @@ from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
 from test_crosswalk import catalog, indicator
 from typer.testing import CliRunner
 
-from publication.pseudonyms import KEY_VARIABLE, pseudonym
-from survey.crosswalk import compile_wave
-from survey.folder import SurveyFolder, load_folder
-from survey.ingest import ingest
-from survey.trace import TraceError, WaveTrace, trace
-from warehouse.cli import app
-from warehouse.survey_commands import household_ids
+from relocation_warehouse.command.cli import app
+from relocation_warehouse.command.survey_commands import household_ids
+from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE, pseudonym
+from relocation_warehouse.survey.crosswalk import compile_wave
+from relocation_warehouse.survey.folder import SurveyFolder, load_folder
+from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.trace import TraceError, WaveTrace, trace
 
 CROSSWALK = """wave,indicator_id,rule,sources,codes,unit,parameters,status,evidence
 *,age,direct,age,,,,identical,question 1

@@ -10,17 +10,17 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from dagster_project.contract import contract_of
 from dagster_project.resources import Warehouse
-from results.comparison import comparison
-from results.coupling import coupling
-from results.factors import factors
-from results.plausibility import plausibility
-from results.regressions import regressions
-from results.replication import replication
-from results.sensitivity import sensitivity
-from results.tables import Result
-from survey.literature import Literature, load_literature
+from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.results.comparison import comparison
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.plausibility import plausibility
+from relocation_warehouse.results.regressions import regressions
+from relocation_warehouse.results.replication import replication
+from relocation_warehouse.results.sensitivity import sensitivity
+from relocation_warehouse.results.tables import Result
+from relocation_warehouse.survey.literature import Literature, load_literature
 
 Computation = Callable[[duckdb.DuckDBPyConnection, Warehouse], Mapping[str, Result]]
 

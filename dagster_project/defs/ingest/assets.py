@@ -11,18 +11,17 @@ import dagster as dg
 import duckdb
 import pyarrow as pa
 
-from dagster_project.arrival import Arrival, receive
-from dagster_project.contract import contract_of
 from dagster_project.partitions import surveys
 from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
-from engines import engine_name
-from publication.tables import value_labels
-from survey.catalog import catalog_tables
-from survey.folder import SurveyFolder
-from survey.literature import literature_tables, load_literature
-from survey.reference import declared_tables, model_inputs
-from warehouse.database import quoted
+from relocation_warehouse.contract.tables import contract_of, value_labels
+from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.engine import engine_name
+from relocation_warehouse.receiving.arrival import Arrival, receive
+from relocation_warehouse.survey.catalog import catalog_tables
+from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.literature import literature_tables, load_literature
+from relocation_warehouse.survey.reference import declared_tables, model_inputs
 
 ANSWERS = dg.AssetKey(["raw", "answers"])
 WRITER = "duckdb_writer"

@@ -10,16 +10,16 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_project.checks import departure_outcomes, store_checks
-from dagster_project.contract import contract_of
 from dagster_project.resources import Warehouse
 from expectations.page import write_quality_page
-from publication.audit import audit
-from publication.publish import DATABASE, Published, RunInfo, publish
-from publication.report import write_report
-from warehouse.lake import history
-from warehouse.lake.catalog import Lake, LakeError
-from warehouse.state import State, code_version, input_digests
+from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.ground.state import State, code_version, input_digests
+from relocation_warehouse.lake import history
+from relocation_warehouse.lake.catalog import Lake, LakeError
+from relocation_warehouse.publication.audit import audit
+from relocation_warehouse.publication.checks import departure_outcomes, store_checks
+from relocation_warehouse.publication.publish import DATABASE, Published, RunInfo, publish
+from relocation_warehouse.publication.report import write_report
 
 CONTRACT = contract_of()
 CHECKS = dg.AssetKey(["quality", "checks"])

@@ -12,8 +12,8 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_
 from dagster_project.dbt import build, project
 from dagster_project.partitions import surveys
 from dagster_project.resources import Warehouse
-from survey.folder import list_survey_folders
-from warehouse.state import State, shared_inputs, total_digest
+from relocation_warehouse.ground.state import State, shared_inputs, total_digest
+from relocation_warehouse.survey.folder import list_survey_folders
 
 HARMONISED = "path:models/staging"
 

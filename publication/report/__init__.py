@@ -1,9 +1,0 @@
-"""The static report: one offline page over the published tables.
-
-Belongs here: `data` (queries), `figures` (charts), `page` (words and HTML). Does not belong here: any number that is
-not in a published table.
-"""
-
-from publication.report.page import write_report
-
-__all__ = ["write_report"]

@@ -1,0 +1,1 @@
+"""The `warehouse` command and the refresh that it runs."""

@@ -1,0 +1,118 @@
+"""`warehouse`: the same jobs for a person in a terminal.
+
+Belongs here: arguments, progress, plain errors, exit status 0 (well), 1 (data refused), 2 (usage).
+Does not belong here: work. Heavy imports happen inside a command, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from relocation_warehouse.command import lake_commands, survey_commands
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Harmonised surveys of resettled households."
+)
+out = Console()
+err = Console(stderr=True)
+
+for variable, value in {
+    "DO_NOT_TRACK": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "true",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DAGSTER_HOME": str(CHECKOUT / ".dagster"),
+}.items():
+    os.environ.setdefault(variable, value)
+
+SURVEYS = Annotated[list[str] | None, typer.Option("--survey", help="Only this survey; may be given again.")]
+
+
+@app.command()
+def refresh(
+    survey: SURVEYS = None,
+    force: Annotated[bool, typer.Option(help="Rebuild even where nothing changed.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="duckdb, or spark for more than one machine; see docs/engines.md.")
+    ] = None,
+) -> None:
+    """Receive what changed, rebuild what depends on it, publish."""
+    from relocation_warehouse.command.refresh import UnknownSurvey
+    from relocation_warehouse.command.refresh import refresh as run
+    from relocation_warehouse.ground.engine import VARIABLE, UnknownEngine, engine_name
+
+    paths = Paths.from_environment()
+    try:
+        # every part of this process asks the environment
+        os.environ[VARIABLE] = engine_name(engine)
+        with out.status("looking for changes") as status:
+
+            def tell(text: str) -> None:
+                out.print(text)
+                status.update(text)
+
+            outcome = run(paths, survey or (), force, tell)
+    except (UnknownSurvey, UnknownEngine) as error:
+        err.print(f"[red]{error}[/red]")
+        raise typer.Exit(2) from None
+    for survey_id, problems in outcome.refused.items():
+        err.print(f"[red]{survey_id} was refused; what was published of it before stays:[/red]")
+        for problem in problems:
+            err.print(f"  {problem}", highlight=False, markup=False)
+    if outcome.failure:
+        err.print("[red]not published; the version before stays:[/red]")
+        err.print(outcome.failure, highlight=False, markup=False, soft_wrap=True)
+    if outcome.is_published:
+        out.print(f"published: {paths.published}")
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def status() -> None:
+    """What is fresh, stale, refused or new, and why."""
+    from relocation_warehouse.ground.state import State, summary
+
+    paths = Paths.from_environment()
+    table = Table("survey", "status", "since", "why")
+    for survey_id, row in summary(paths).items():
+        table.add_row(survey_id, row["status"], row["since"], row["why"])
+    out.print(table)
+    state = State.load(paths)
+    out.print(f"published: {state.published_at or 'never'}")
+    if state.failure:
+        out.print(f"the refresh at {state.failed_at} did not publish: {state.failure}", markup=False)
+
+
+app.command()(survey_commands.new_survey)
+app.command()(survey_commands.check)
+app.command()(survey_commands.explain)
+app.command()(survey_commands.trace)
+app.command()(survey_commands.coverage)
+app.command()(lake_commands.as_of)
+app.add_typer(lake_commands.app, name="lake")
+
+
+@app.command()
+def serve(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
+    """Dagster UI on 127.0.0.1."""
+    dagster = Path(sys.executable).with_name("dg")
+    if not dagster.exists():
+        dagster = Path(sys.executable).with_name("dagster")
+    arguments = ["dev", "--host", "127.0.0.1", "--port", str(port)]
+    if dagster.name == "dagster":
+        arguments += ["--module-name", "dagster_project.definitions"]
+    os.chdir(CHECKOUT)
+    os.execv(dagster, [str(dagster), *arguments])
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,258 @@
+"""A refresh: receive what changed, rebuild what depends on it, publish if the audit passes.
+
+Belongs here: which Dagster jobs run, in which order, and what is remembered. The jobs are the same that the UI,
+schedules and sensors start. Does not belong here: any step of the data's path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
+from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over
+from relocation_warehouse.engines import EngineUnavailable, require_engine
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.ground.state import (
+    State,
+    SurveyState,
+    now,
+    shared_inputs,
+    survey_inputs,
+    total_digest,
+)
+from relocation_warehouse.lake.catalog import Lake, LakeError
+
+if TYPE_CHECKING:
+    from dagster import ExecuteInProcessResult
+
+Progress = Callable[[str], None]
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The terminal shows progress and reasons; the full log of a run is in the Dagster UI."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a refresh did.
+
+    Attributes
+    ----------
+    received
+        Surveys that were loaded anew.
+    refused
+        Problems by survey that was refused or failed, also of those that were refused before and have not changed.
+    is_published
+        A new version is visible.
+    failure
+        Why nothing was published although something changed; empty else.
+    """
+
+    received: tuple[str, ...] = ()
+    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    is_published: bool = False
+    failure: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 = all is well; 1 = data were refused."""
+        return 1 if self.refused or self.failure else 0
+
+
+class UnknownSurvey(ValueError):
+    """A survey was asked for that has no folder."""
+
+
+def refresh(
+    paths: Paths, only: Sequence[str] = (), force: bool = False, progress: Progress = print
+) -> Outcome:
+    """Bring the published warehouse up to date with the checkout.
+
+    Parameters
+    ----------
+    paths
+        The warehouse.
+    only
+        Surveys to look at; empty for all.
+    force
+        Rebuild even where nothing changed.
+    progress
+        Told in a few words what happens.
+
+    Raises
+    ------
+    UnknownSurvey
+        `only` names a survey without a folder.
+    """
+    paths.make()
+    inputs = survey_inputs(paths)
+    unknown = sorted(set(only) - set(inputs))
+    if unknown:
+        raise UnknownSurvey(f"no folder data/surveys/{unknown[0]}; there are: {', '.join(inputs) or 'none'}")
+    state = State.load(paths)
+    wanted = [s for s in inputs if not only or s in only]
+    stale = [s for s in wanted if force or _is_stale(paths, s, state.surveys.get(s), inputs[s])]
+    withdrawn = [] if only else sorted(set(state.surveys) - set(inputs))
+    total = total_digest(inputs)
+    if not stale and not withdrawn and state.published == total and not force:
+        progress("nothing changed since the last refresh")
+        return Outcome(refused=_refused(state, wanted))
+    try:
+        lake = Lake.from_environment()
+        if lake is not None:
+            lake.check()
+        require_engine(paths)
+    except (LakeError, EngineUnavailable) as error:
+        return _not_published(paths, wanted, str(error))
+    if is_damaged(paths):
+        progress("the build database was damaged or lost, and is built anew from the surveys")
+        start_over(paths)
+        stale, withdrawn = list(inputs), []
+    runner = _Runner(paths, progress)
+    for survey_id in withdrawn:
+        runner.withdraw(survey_id)
+    for survey_id in stale:
+        runner.receive(survey_id)
+    failure = _build(paths, runner)
+    if failure:
+        return _not_published(paths, wanted, failure, _accepted(paths, stale))
+    return Outcome(_accepted(paths, stale), _refused(State.load(paths), wanted), is_published=True)
+
+
+def _accepted(paths: Paths, tried: Iterable[str]) -> tuple[str, ...]:
+    surveys = State.load(paths).surveys
+    return tuple(s for s in tried if surveys[s].status == "accepted")
+
+
+def _not_published(
+    paths: Paths, wanted: Iterable[str], failure: str, received: tuple[str, ...] = ()
+) -> Outcome:
+    """Remember why a refresh did not publish."""
+    with State.updated(paths) as state:
+        state.failure, state.failed_at = failure, now()
+    return Outcome(received, _refused(state, wanted), failure=failure)
+
+
+def _is_stale(paths: Paths, survey_id: str, last: SurveyState | None, inputs: Mapping[str, str]) -> bool:
+    if last is None or last.status == "failed" or last.inputs != inputs:
+        return True
+    return last.status == "accepted" and not is_intact(paths, survey_id, last.inputs)
+
+
+def _build(paths: Paths, runner: _Runner) -> str:
+    """Rebuild what depends on the surveys received, and publish; returns why not, or nothing."""
+    surveys = State.load(paths).surveys
+    accepted = [s for s in surveys if (paths.accepted / s).is_dir()]
+    if not accepted:
+        return "no survey was ever accepted, so there is nothing to publish"
+    # also those of a refresh that was stopped before it got here, and those that only code or catalog changed for
+    current = total_digest(shared_inputs(paths))
+    waiting = [s for s in accepted if surveys[s].harmonised_by != current]
+    return runner.harmonise(waiting, accepted) or runner.publish()
+
+
+def _refused(state: State, wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return {
+        s: tuple(state.surveys[s].problems)
+        for s in wanted
+        if s in state.surveys and state.surveys[s].status != "accepted"
+    }
+
+
+class _Runner:
+    """Runs the jobs of the code location in this process; Dagster is imported when the first one runs."""
+
+    def __init__(self, paths: Paths, progress: Progress) -> None:
+        self.paths = paths
+        self.progress = progress
+        os.environ.setdefault("DAGSTER_HOME", str(CHECKOUT / ".dagster"))
+        progress("loading the asset graph")
+        import dagster as dg
+
+        from dagster_project.definitions import defs
+
+        self.instance = dg.DagsterInstance.get()
+        self.definitions = defs()
+
+    def receive(self, survey_id: str) -> None:
+        """Receive one survey; what became of it is in the state."""
+        self.progress(f"receiving {survey_id}")
+        self._run("receive_survey", partition_key=survey_id)
+
+    def harmonise(self, waiting: Sequence[str], accepted: Sequence[str]) -> str:
+        """Write what is declared and run the models of the waiting surveys; returns why not, or nothing."""
+        self.progress("writing what is declared")
+        failure = self._run("declare_surveys")
+        for first, last in _blocks(waiting, sorted(accepted)):
+            if failure:
+                break
+            self.progress(f"harmonising {first}" if first == last else f"harmonising {first} to {last}")
+            block = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+            failure = self._run("harmonise_surveys", tags=block)
+        return failure
+
+    def publish(self) -> str:
+        """Build marts and results, audit, publish; returns why not, or nothing."""
+        self.progress("building marts, analysis and publication")
+        return self._run("publish_warehouse")
+
+    def withdraw(self, survey_id: str) -> None:
+        """Take a survey out whose folder is gone."""
+        self.progress(f"withdrawing {survey_id}")
+        from relocation_warehouse.receiving.arrival import withdraw
+        from relocation_warehouse.receiving.warehouse import Warehouse
+
+        withdraw(Warehouse(self.paths.catalog.parent), survey_id)
+
+    def _run(self, job_name: str, tags: Mapping[str, str] | None = None, **arguments: Any) -> str:
+        job = self.definitions.resolve_job_def(job_name)
+        end_killed_runs(self.instance)
+        with living_process(self.instance) as alive:
+            result = job.execute_in_process(
+                QUIET,
+                instance=self.instance,
+                raise_on_error=False,
+                tags={**(tags or {}), **alive},
+                **arguments,
+            )
+        return "" if result.success else "\n".join(_reasons(result))
+
+
+def _blocks(chosen: Iterable[str], ordered: Sequence[str]) -> list[tuple[str, str]]:
+    """Neighbours among `ordered` as (first, last), so that each block is one run."""
+    positions = sorted(ordered.index(c) for c in chosen)
+    blocks: list[list[int]] = []
+    for position in positions:
+        if blocks and position == blocks[-1][-1] + 1:
+            blocks[-1].append(position)
+        else:
+            blocks.append([position])
+    return [(ordered[b[0]], ordered[b[-1]]) for b in blocks]
+
+
+def _reasons(result: ExecuteInProcessResult) -> tuple[str, ...]:
+    """Why a run failed, in the words of the checks and steps that failed."""
+    reasons: list[str] = []
+    for check in result.get_asset_check_evaluations():
+        unmet = check.metadata.get("unmet")
+        if not check.passed and check.severity.value == "ERROR" and unmet is not None:
+            reasons += _lines(unmet)
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        failure = data.user_failure_data
+        if failure is not None and failure.description:
+            reasons.append(failure.description)
+        elif data.error is not None and not (
+            reasons and "DagsterAssetCheckFailedError" in data.error.message
+        ):
+            cause = data.error.cause or data.error
+            reasons.append(f"{event.step_key}: {cause.message.strip()}")
+    return tuple(dict.fromkeys(reasons)) or ("the run failed; its log is in the Dagster UI",)
+
+
+def _lines(markdown: Any) -> list[str]:
+    return [line.removeprefix("- ") for line in markdown.md_str.splitlines()]

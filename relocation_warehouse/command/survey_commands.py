@@ -1,0 +1,324 @@
+"""The commands for people who hold surveys: new-survey, check, explain, trace, coverage.
+
+Belongs here: arguments, wording and exit status of these commands. Does not belong here: work.
+Heavy imports happen inside a command, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from relocation_warehouse.ground.paths import Paths
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from relocation_warehouse.survey.catalog import Catalog
+    from relocation_warehouse.survey.folder import Problem, SurveyFolder
+    from relocation_warehouse.survey.trace import WaveTrace
+
+out = Console()
+err = Console(stderr=True)
+
+VERDICT_STYLES = {
+    "identical": "green",
+    "compatible": "cyan",
+    "proxy": "yellow",
+    "not_asked": "dim",
+    "undetermined": "red",
+}
+VERDICT_SIGNS = {"identical": "=", "compatible": "~", "proxy": "p", "not_asked": "·", "undetermined": "?"}
+
+
+def _say(text: str) -> None:
+    """Print text as it is: no markup, no colours of numbers, no line breaks inside a path."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _stop(text: str, status: int) -> NoReturn:
+    err.print(text, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+def _catalog(paths: Paths) -> Catalog:
+    from relocation_warehouse.survey.catalog import CatalogError, load_catalog
+
+    try:
+        return load_catalog(paths.catalog)
+    except CatalogError as error:
+        _stop(str(error), 1)
+
+
+def _folder(
+    paths: Paths, catalog: Catalog, survey: str, indicator: str, accepted: bool = False
+) -> SurveyFolder:
+    """The survey folder, or the one that was last accepted; stops where a name is unknown or the folder refused."""
+    from relocation_warehouse.survey.folder import (
+        SurveyFolderError,
+        list_survey_folders,
+        load_folder,
+        suggestion,
+    )
+
+    root = paths.accepted if accepted else paths.surveys
+    known = [p.name for p in list_survey_folders(root)]
+    if survey not in known:
+        what = "no accepted survey" if accepted else "no survey"
+        _stop(f"{what} {survey!r}{suggestion(survey, known)}", 2)
+    if indicator not in catalog.indicator:
+        _stop(f"no indicator {indicator!r} in the catalog{suggestion(indicator, catalog.indicator)}", 2)
+    try:
+        return load_folder(root / survey, catalog.indicator)
+    except SurveyFolderError as error:
+        _stop(str(error), 1)
+
+
+def new_survey(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CSV, Excel, SPSS, Stata, ODK/Kobo or Parquet; also in .gz or .zip. Several where rounds or rosters "
+            "have files of their own."
+        ),
+    ],
+    id: Annotated[
+        str, typer.Option(help="Id of the survey; made from the first file's name where absent.")
+    ] = "",
+    header_row: Annotated[
+        list[int] | None,
+        typer.Option(help="Row that holds headers, where it is not the first; may be given again."),
+    ] = None,
+) -> None:
+    """Write a survey folder from what files say of themselves; you fill in the rest."""
+    from relocation_warehouse.survey.readers import UnreadableFile
+    from relocation_warehouse.survey.scaffold import ScaffoldError, scaffold
+    from relocation_warehouse.survey.scaffold_columns import Recognition
+
+    paths = Paths.from_environment()
+    catalog = _catalog(paths)
+    try:
+        known = Recognition.load(paths.catalog)
+        made = scaffold(files, paths.surveys, catalog, known, id, header_row or ())
+    except (ScaffoldError, UnreadableFile) as error:
+        _stop(str(error), 2 if isinstance(error, ScaffoldError) else 1)
+    _say(f"written: {made.path}")
+    _say(
+        f"  {made.files} table(s), {made.columns} columns, {made.personal} of them identify a person and stay out"
+    )
+    _say(
+        f"  {len(made.proposed)} of {len(catalog.indicators)} indicators have a proposed question to be confirmed"
+    )
+    _say(f"next: `warehouse check {made.path.name}` names every blank, with file and line")
+
+
+def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None) -> None:
+    """Find every mistake in survey folders and their files, with file, line and what to write instead."""
+    from relocation_warehouse.survey.crosswalk import check_crosswalk
+    from relocation_warehouse.survey.folder import (
+        SurveyFolderError,
+        list_survey_folders,
+        load_folder,
+        suggestion,
+    )
+
+    paths = Paths.from_environment()
+    catalog = _catalog(paths)
+    folders = list_survey_folders(paths.surveys)
+    chosen = [p for p in folders if survey in (None, p.name)]
+    if not chosen:
+        hint = suggestion(survey or "", (p.name for p in folders))
+        _stop(f"no survey folder {survey!r} under data/surveys{hint}", 2)
+    failed = False
+    for path in chosen:
+        aside = ""
+        problems: tuple[Problem, ...]
+        try:
+            folder = load_folder(path, catalog.indicator)
+            problems = (*check_crosswalk(folder, catalog), *_faults_of_expectations(folder))
+            if not problems:
+                problems, aside = _tried(folder)
+        except SurveyFolderError as error:
+            problems = error.problems
+        failed |= bool(problems)
+        _say(f"{path.name}: {f'{len(problems)} mistake(s)' if problems else 'no mistakes'}{aside}")
+        for problem in problems:
+            _say(f"  {problem}")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _faults_of_expectations(folder: SurveyFolder) -> tuple[Problem, ...]:
+    """What is wrong with expectations.yml, where there is one; only then does Great Expectations load."""
+    from relocation_warehouse.survey.folder import SurveyFolderError
+
+    if not (folder.path / "expectations.yml").exists():
+        return ()
+    from expectations.declared import declared_expectations
+
+    try:
+        declared_expectations(folder)
+    except SurveyFolderError as error:
+        return error.problems
+    return ()
+
+
+def _tried(folder: SurveyFolder) -> tuple[tuple[Problem, ...], str]:
+    """Load a folder's files for trial: what they would be refused for, and what would be set aside."""
+    import duckdb
+
+    from relocation_warehouse.survey.ingest import ingest
+
+    with tempfile.TemporaryDirectory(prefix="warehouse-check-") as scratch, duckdb.connect() as con:
+        load = ingest(folder, Path(scratch), con)
+    rows, cells = load.quarantined_rows, load.quarantined_cells
+    return load.problems, f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
+
+
+def explain(survey: str, indicator: str) -> None:
+    """Show where an indicator of a survey comes from and the SQL that makes it, wave by wave."""
+    from relocation_warehouse.survey.crosswalk import explain as explained
+
+    paths = Paths.from_environment()
+    catalog = _catalog(paths)
+    folder = _folder(paths, catalog, survey, indicator)
+    for wave in folder.survey.waves:
+        row = folder.rows_of(wave.wave)[indicator]
+        _say(
+            f"-- {survey}, wave {wave.wave}: crosswalk.csv, line {folder.crosswalk_lines[row.wave, indicator]}"
+        )
+        _say(f"-- rule {row.rule}, status {row.status}; {row.evidence}")
+        for source in row.sources:
+            file_id, variable = folder.resolve(source, wave.wave)
+            column = folder.variables[file_id, variable]
+            asked = f" ({column.label})" if column.label else ""
+            _say(f"-- {source} is column {column.column!r} of file {file_id}{asked}")
+        _say(f"-- {indicator} is the value; {indicator}__missing says why there is none")
+        _say(explained(folder, wave.wave, indicator, catalog))
+
+
+def trace(
+    survey: str,
+    household: Annotated[str, typer.Argument(help="Household id, as published or as in the survey.")],
+    indicator: str,
+) -> None:
+    """Walk from a published cell back to file, row and answer as received."""
+    import duckdb
+
+    from relocation_warehouse.ground.database import connect
+    from relocation_warehouse.survey.trace import TraceError
+    from relocation_warehouse.survey.trace import trace as traced
+
+    paths = Paths.from_environment()
+    catalog = _catalog(paths)
+    folder = _folder(paths, catalog, survey, indicator, accepted=True)
+    try:
+        with connect(paths.build_database, read_only=True) as con:
+            published_id, own_id = household_ids(con, survey, household)
+            waves = traced(folder, own_id, indicator, con, paths.landing)
+    except TraceError as error:
+        _stop(str(error), 2)
+    except duckdb.IOException:
+        _stop("a refresh is writing the build database; trace again when it is done", 1)
+    published = _published(paths, survey, published_id, indicator)
+    meant = catalog.indicator[indicator]
+    _say(f"{indicator}: {meant.label_en}, {meant.label_zh}" + (f", in {meant.unit}" if meant.unit else ""))
+    for wave in waves:
+        _tell(wave, published)
+
+
+def household_ids(con: duckdb.DuckDBPyConnection, survey: str, household: str) -> tuple[str, str]:
+    """The household's published id and its own; the same where ids are published as they are."""
+    from relocation_warehouse.publication.pseudonyms import key_from_environment, pseudonym
+
+    key = key_from_environment()
+    if key is None:
+        return household, household
+    rows = con.execute(
+        "SELECT DISTINCT household_id FROM staging.household_waves WHERE survey_id = ?", [survey]
+    ).fetchall()
+    own = next((h for (h,) in rows if pseudonym(key, survey, h) == household), household)
+    return pseudonym(key, survey, own), own
+
+
+def _published(paths: Paths, survey: str, household: str, indicator: str) -> dict[str, str | None] | None:
+    """Published value by wave; None where nothing is published."""
+    from relocation_warehouse.ground.database import connect, quoted
+
+    database = paths.published / "warehouse.duckdb"
+    if not database.exists():
+        return None
+    with connect(database, read_only=True) as con:
+        rows = con.execute(
+            f"SELECT wave, CAST({quoted(indicator)} AS VARCHAR) FROM harmonized.households "
+            "WHERE survey_id = ? AND household_id = ?",
+            [survey, household],
+        ).fetchall()
+    return dict(rows)
+
+
+def _tell(wave: WaveTrace, published: dict[str, str | None] | None) -> None:
+    built = wave.value if wave.value is not None else f"missing ({wave.missing_reason})"
+    if published is None or wave.wave not in published:
+        state = "not published yet"
+    elif published[wave.wave] == wave.value:
+        state = "published"
+    else:
+        state = (
+            f"the published version has {published[wave.wave] or 'no value'}; refresh to bring it up to date"
+        )
+    _say(f"wave {wave.wave}: {built}  [{state}]")
+    rule = " ".join(filter(None, [wave.rule.rule, wave.rule.parameters, *wave.rule.sources]))
+    unit = f", asked in {wave.rule.unit}" if wave.rule.unit else ""
+    _say(f"  crosswalk.csv, line {wave.line}: {rule}{unit}; {wave.rule.status}: {wave.rule.evidence}")
+    for cell in wave.cells:
+        received = "empty" if cell.received is None else repr(cell.received)
+        kept = cell.kept if cell.kept is not None else f"missing ({cell.missing_reason})"
+        _say(f"  {cell.place}, row {cell.row}, column {cell.column}: received {received}, kept {kept}")
+        for note in cell.notes:
+            _say(f"    {note}")
+
+
+def coverage(
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Where to draw the matrix, .svg or .png; data/warehouse/coverage.svg if absent."),
+    ] = None,
+    language: Annotated[Literal["en", "zh"], typer.Option(help="Language of the labels.")] = "en",
+) -> None:
+    """What each survey and wave answers: verdicts in the terminal, and as a picture."""
+    from relocation_warehouse.ground.database import connect
+    from relocation_warehouse.publication.report.data import Reader, localise
+    from relocation_warehouse.publication.report.figures import coverage_detail
+
+    paths = Paths.from_environment()
+    database = paths.published / "warehouse.duckdb"
+    if not database.exists():
+        _stop("nothing is published yet; run `warehouse refresh` first", 1)
+    target = figure or paths.warehouse / "coverage.svg"
+    if target.suffix not in (".svg", ".png"):
+        _stop(f"{target.name}: a picture is drawn as .svg or .png", 2)
+    with connect(database, read_only=True) as con:
+        frame = Reader(con).coverage()
+    data = localise(frame, language)
+    data["code"] = frame["status"]
+    words = dict(zip(data["code"], data["status"], strict=True))
+    fields = ("indicator", "survey_id", "wave", "code")
+    verdicts = {(i, survey, wave): verdict for i, survey, wave, verdict in data[[*fields]].to_numpy(str)}
+    columns = list(dict.fromkeys((survey, wave) for _, survey, wave in verdicts))
+    table = Table("", *(str(number) for number in range(1, len(columns) + 1)), pad_edge=False)
+    for indicator in dict.fromkeys(i for i, _, _ in verdicts):
+        found = [verdicts[indicator, survey, wave] for survey, wave in columns]
+        table.add_row(indicator, *(f"[{VERDICT_STYLES[v]}]{VERDICT_SIGNS[v]}[/]" for v in found))
+    out.print(table)
+    for number, (survey, wave) in enumerate(columns, start=1):
+        _say(f"{number:>2} {survey}, {wave}")
+    _say("  ".join(f"{sign} {words[code]}" for code, sign in VERDICT_SIGNS.items() if code in words))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for panel in coverage_detail(frame, language):
+        panel.chart.properties(width=panel.min_width).save(target, scale_factor=2)
+    _say(f"drawn: {target}")

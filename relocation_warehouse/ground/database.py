@@ -1,0 +1,118 @@
+"""The build database: opened for one task and closed again, so that dbt and Python never hold it at once.
+
+Belongs here: connections and the small helpers every writer needs. Does not belong here: SQL of a mart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from relocation_warehouse.ground.sql import WITHOUT_WAITING
+from relocation_warehouse.ground.sql import identifier as quoted
+
+__all__ = [
+    "MEMORY_LIMIT", "SCHEMAS", "append_rows", "connect", "quoted", "replace_rows", "table_exists", "write_table",
+]  # fmt: skip
+
+SCHEMAS = ("raw", "reference", "staging", "harmonized", "capital", "integration", "analysis", "quality")
+
+MEMORY_LIMIT = "2GB"
+"""What DuckDB may hold before it spills to disk; leaves room for the batches of a reader within 3 GB."""
+
+
+@contextmanager
+def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the build database for the length of a `with` block.
+
+    Parameters
+    ----------
+    path
+        The database file; created with its schemas when writing.
+    read_only
+        Open without a write lock.
+    """
+    con = duckdb.connect(
+        str(path),
+        read_only=read_only,
+        config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT},
+    )
+    try:
+        con.execute(f"set preserve_insertion_order = true; set timezone = 'UTC'; {WITHOUT_WAITING}")
+        if not read_only:
+            for schema in SCHEMAS:
+                con.execute(f"create schema if not exists {schema}")
+        yield con
+    finally:
+        con.close()
+
+
+def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: pa.Table) -> int:
+    """Replace `schema.name` by an Arrow table in one transaction; returns its number of rows."""
+    target = f"{quoted(schema)}.{quoted(name)}"
+    con.register("incoming", table)
+    try:
+        con.execute(f"create or replace table {target} as select * from incoming")
+    finally:
+        con.unregister("incoming")
+    return int(table.num_rows)
+
+
+def drop_view(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> None:
+    """Remove a view where there is one; a table of the name stays."""
+    found = con.execute(
+        "select 1 from duckdb_views() where schema_name = ? and view_name = ?", [schema, name]
+    ).fetchone()
+    if found:
+        con.execute(f"drop view {quoted(schema)}.{quoted(name)}")
+
+
+def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str, *, with_views: bool = True) -> bool:
+    """Whether a table is there, or a view where these count."""
+    found = con.execute(
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ? "
+        "and (? or table_type <> 'VIEW')",
+        [schema, name, with_views],
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def append_rows(con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table) -> None:
+    """Add rows to a table, creating it where it is not there yet."""
+    replace_rows(con, schema, name, rows)
+
+
+def replace_rows(
+    con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table, **partition: str
+) -> None:
+    """Replace one partition of a table, creating the table where it is not there yet.
+
+    Parameters
+    ----------
+    con
+        A writing connection.
+    schema, name
+        The table.
+    rows
+        Its new rows.
+    partition
+        Column and value of the rows to replace.
+    """
+    target = f"{quoted(schema)}.{quoted(name)}"
+    con.register("incoming", rows)
+    con.begin()
+    try:
+        con.execute(f"create table if not exists {target} as select * from incoming limit 0")
+        for column, value in partition.items():
+            con.execute(f"delete from {target} where {quoted(column)} = ?", [value])
+        con.execute(f"insert into {target} by name select * from incoming")
+        con.commit()
+    except duckdb.Error:
+        con.rollback()
+        raise
+    finally:
+        con.unregister("incoming")

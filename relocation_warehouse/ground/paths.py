@@ -1,0 +1,75 @@
+"""Where things are: the folders of a checkout, overridable from the environment.
+
+Belongs here: paths and nothing else. Does not belong here: settings of a method (they are data in the catalog).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Folders of one warehouse.
+
+    Attributes
+    ----------
+    catalog, surveys, literature
+        What is declared and received; read only.
+    inbox, landing, warehouse, published
+        What a refresh uses and makes; git-ignored.
+    dbt
+        The dbt project.
+    """
+
+    catalog: Path
+    surveys: Path
+    literature: Path
+    inbox: Path
+    landing: Path
+    warehouse: Path
+    published: Path
+    dbt: Path
+
+    @property
+    def build_database(self) -> Path:
+        """The database being built; never opened by users."""
+        return self.warehouse / "build.duckdb"
+
+    @property
+    def accepted(self) -> Path:
+        """Declarations of the last accepted version of each survey."""
+        return self.warehouse / "accepted"
+
+    @property
+    def analysis(self) -> Path:
+        """Parquet files written by the analysis assets."""
+        return self.warehouse / "analysis"
+
+    @classmethod
+    def under(cls, data: Path, dbt: Path | None = None) -> Paths:
+        """Paths of a warehouse whose `data/` folder is `data`."""
+        return cls(
+            catalog=data / "catalog",
+            surveys=data / "surveys",
+            literature=data / "literature",
+            inbox=data / "inbox",
+            landing=data / "landing",
+            warehouse=data / "warehouse",
+            published=data / "published",
+            dbt=dbt or CHECKOUT / "dbt",
+        )
+
+    @classmethod
+    def from_environment(cls) -> Paths:
+        """Paths of this checkout, or of `WAREHOUSE_DATA` where that is set."""
+        return cls.under(Path(os.environ.get("WAREHOUSE_DATA", CHECKOUT / "data")).resolve())
+
+    def make(self) -> None:
+        """Create the folders that a refresh writes to."""
+        for folder in (self.inbox, self.landing, self.warehouse, self.analysis, self.published):
+            folder.mkdir(parents=True, exist_ok=True)

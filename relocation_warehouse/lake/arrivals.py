@@ -1,0 +1,202 @@
+"""What surveys were received as: deposited by any process, taken by the one that publishes.
+
+A deposit is named by the digest of everything that it was made from: files, code and catalog. A refresh takes it
+only where that is what it would have received itself, so that it never matters who did the work. Each survey has a
+schema of its own in the lake, so that processes which load different surveys never meet.
+
+Belongs here: the rows of one survey, to the lake and back. Does not belong here: receiving a survey, or deciding
+when (`dagster_project.arrival`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.state import sha256_of
+from relocation_warehouse.lake.catalog import ARRIVALS, Lake, retried, transaction
+
+SHARED = ("quality.loads", "quality.quarantine", "quality.codebook", "raw.arrival_profiles")
+"""Tables of the build database with rows of all surveys; those of one are replaced as a whole."""
+HISTORY = "raw.expectation_results"
+"""Table of the build database with the results of every load."""
+LATEST = "survey_id = ? AND loaded_at = (SELECT max(loaded_at) FROM {table} WHERE survey_id = ?)"
+
+
+@dataclass(frozen=True)
+class Deposits:
+    """The deposits of one survey in a lake.
+
+    Attributes
+    ----------
+    lake
+        The lake.
+    survey_id
+        The survey.
+    """
+
+    lake: Lake
+    survey_id: str
+
+    def put(
+        self, con: duckdb.DuckDBPyConnection, digest: str, declared: Mapping[str, bytes], landed: Path
+    ) -> None:
+        """Replace the deposit by what a build database holds of the survey.
+
+        Parameters
+        ----------
+        con
+            Connection to a build database that has just accepted the survey, in no transaction.
+        digest
+            Of everything that it was made from.
+        declared
+            Content of its declarations by file name.
+        landed
+            Folder of its landed files.
+        """
+        with self.lake.attached(con, ARRIVALS):
+            retried(lambda: self._put(con, digest, declared, landed))
+
+    def _put(
+        self, con: duckdb.DuckDBPyConnection, digest: str, declared: Mapping[str, bytes], landed: Path
+    ) -> None:
+        with transaction(con):
+            con.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
+            con.execute(f"CREATE SCHEMA {self._schema}")
+            con.execute(f"CREATE TABLE {self._table('deposit')} AS SELECT ? AS digest", [digest])
+            con.execute(f"CREATE TABLE {self._table('declared')} (name VARCHAR, content BLOB)")
+            con.executemany(
+                f"INSERT INTO {self._table('declared')} VALUES (?, ?)", [*map(list, declared.items())]
+            )
+            con.execute(f"CREATE TABLE {self._table('landed')} (name VARCHAR, sha256 VARCHAR)")
+            con.executemany(f"INSERT INTO {self._table('landed')} VALUES (?, ?)", _checksums(landed))
+            con.execute(f"CREATE TABLE {self._table('types')} (source VARCHAR, name VARCHAR, type VARCHAR)")
+            for source in (*SHARED, HISTORY, *self._raw_tables(con)):
+                self._put_table(con, source)
+
+    def _put_table(self, con: duckdb.DuckDBPyConnection, source: str) -> None:
+        """Copy the survey's rows; an enumeration, which DuckLake has no type for, as text."""
+        schema, table = source.split(".")
+        columns = con.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
+            " AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [schema, table],
+        ).fetchall()
+        con.executemany(
+            f"INSERT INTO {self._table('types')} VALUES (?, ?, ?)", [[source, *column] for column in columns]
+        )
+        selected = ", ".join(
+            f"CAST({sql.identifier(name)} AS VARCHAR) AS {sql.identifier(name)}"
+            if kind.startswith("ENUM")
+            else sql.identifier(name)
+            for name, kind in columns
+        )
+        con.execute(
+            f"CREATE TABLE {self._table(source)} AS SELECT {selected} FROM {sql.identifier(schema, table)}"
+            + self._where(source),
+            self._parameters(source),
+        )
+
+    def _where(self, source: str) -> str:
+        if source == HISTORY:
+            return " WHERE " + LATEST.format(table=source)
+        return " WHERE survey_id = ?" if source in SHARED else ""
+
+    def _parameters(self, source: str) -> list[str]:
+        return [self.survey_id] * self._where(source).count("?")
+
+    def take(self, con: duckdb.DuckDBPyConnection, digest: str, landed: Path) -> dict[str, bytes] | None:
+        """Replace the survey's rows in a build database by the deposit, if it was made from the same.
+
+        Parameters
+        ----------
+        con
+            Connection to the build database, in no transaction.
+        digest
+            Of everything that the survey would be made from now.
+        landed
+            Folder of its landed files; they must be those of the deposit, since traces read them.
+
+        Returns
+        -------
+        dict or None
+            Content of the survey's declarations by file name; None where the build database was left as it is.
+        """
+        with self.lake.attached(con, ARRIVALS):
+            if not self._is_there(con) or self._rows(con, "deposit") != [(digest,)]:
+                return None
+            if sorted(self._rows(con, "landed")) != sorted(map(tuple, _checksums(landed))):
+                return None
+            with transaction(con):
+                for source in self._raw_tables(con):
+                    con.execute(f"DROP TABLE {sql.identifier(*source.split('.'))}")
+                for source in dict.fromkeys(str(row[0]) for row in self._rows(con, "types")):
+                    self._take_table(con, source)
+            return {str(name): bytes(content) for name, content in self._rows(con, "declared")}
+
+    def take_profiles(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Copy what the load before looked like, so that the next one can be compared with it."""
+        with self.lake.attached(con, ARRIVALS):
+            if self._is_there(con):
+                self._take_table(con, "raw.arrival_profiles")
+
+    def _take_table(self, con: duckdb.DuckDBPyConnection, source: str) -> None:
+        target = sql.identifier(*source.split("."))
+        types = con.execute(
+            f"SELECT name, type FROM {self._table('types')} WHERE source = ?", [source]
+        ).fetchall()
+        selected = ", ".join(
+            f"CAST({sql.identifier(n)} AS {kind}) AS {sql.identifier(n)}" for n, kind in types
+        )
+        con.execute(
+            f"CREATE TABLE IF NOT EXISTS {target} AS SELECT {selected} FROM {self._table(source)} LIMIT 0"
+        )
+        if source == HISTORY:
+            con.execute(
+                f"DELETE FROM {target} WHERE survey_id = ? AND loaded_at IN"
+                f" (SELECT loaded_at FROM {self._table(source)})",
+                [self.survey_id],
+            )
+        elif source in SHARED:
+            con.execute(f"DELETE FROM {target} WHERE survey_id = ?", [self.survey_id])
+        con.execute(f"INSERT INTO {target} BY NAME SELECT {selected} FROM {self._table(source)}")
+
+    def remove(self) -> None:
+        """Take the survey out of the lake's arrivals."""
+        with self.lake.connect(ARRIVALS) as con:
+            retried(lambda: con.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE"))
+
+    def _raw_tables(self, con: duckdb.DuckDBPyConnection) -> list[str]:
+        """Raw tables of the survey in the build database."""
+        rows = con.execute(
+            "SELECT 'raw.' || table_name FROM duckdb_tables() WHERE database_name = current_database()"
+            " AND schema_name = 'raw' AND starts_with(table_name, ?)",
+            [f"{self.survey_id}__"],
+        ).fetchall()
+        return [source for (source,) in rows]
+
+    def _is_there(self, con: duckdb.DuckDBPyConnection) -> bool:
+        found = con.execute(
+            "SELECT 1 FROM duckdb_schemas() WHERE database_name = 'lake' AND schema_name = ?",
+            [self.survey_id],
+        ).fetchone()
+        return found is not None
+
+    @property
+    def _schema(self) -> str:
+        return sql.identifier("lake", self.survey_id)
+
+    def _table(self, name: str) -> str:
+        return sql.identifier("lake", self.survey_id, name)
+
+    def _rows(self, con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:
+        return con.execute(f"FROM {self._table(name)}").fetchall()
+
+
+def _checksums(landed: Path) -> list[list[str]]:
+    return [[p.name, sha256_of(p)] for p in sorted(landed.glob("*.parquet"))]

@@ -1,0 +1,349 @@
+"""Checks that stand between a finished build and its publication.
+
+Belongs here: what must hold of the published tables whatever the surveys are; each check is one SQL question.
+Does not belong here: checks of one survey or indicator (those are expectations and dbt tests) and publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from relocation_warehouse.contract.tables import TOLERANCE, Column, Contract, Table
+from relocation_warehouse.contract.views import view_of
+from relocation_warehouse.ground import sql
+
+SURVEYS = "reference.surveys"
+INDICATORS = "reference.indicators"
+COVERAGE = "harmonized.coverage"
+LOADS = "quality.loads"
+HOUSEHOLDS = "harmonized.households"
+
+SMALLEST_GROUP = 5
+"""Fewest households of a survey and wave that share a combination of quasi-identifiers."""
+
+
+@dataclass(frozen=True)
+class AuditCheck:
+    """Result of one check of one table.
+
+    Attributes
+    ----------
+    status
+        `passed` or `failed`.
+    severity
+        `error` refuses the publication, `warning` is only shown.
+    n_failed
+        Rows, columns or groups that failed.
+    """
+
+    check: str
+    table: str
+    status: str
+    severity: str
+    n_failed: int
+    message: str
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """All checks of one build."""
+
+    checks: tuple[AuditCheck, ...]
+
+    @property
+    def errors(self) -> tuple[AuditCheck, ...]:
+        """Failed checks that refuse a publication."""
+        return tuple(c for c in self.checks if c.status == "failed" and c.severity == "error")
+
+    @property
+    def is_passed(self) -> bool:
+        """True where nothing refuses a publication."""
+        return not self.errors
+
+
+def audit(build: Path, contract: Contract) -> AuditResult:
+    """Check a build database against the contract.
+
+    Parameters
+    ----------
+    build
+        The DuckDB file that was built; opened read-only.
+    contract
+        What must be in it.
+
+    Returns
+    -------
+    AuditResult
+        One check for every rule and table, in the order of the contract.
+    """
+    with duckdb.connect(":memory:") as con:
+        con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
+        con.execute("USE build")
+        found = _columns(con)
+        checks = list(_undeclared(contract, found))
+        sound = set()
+        for table in contract:
+            drift = _drift(table, found.get(table.full_name))
+            checks.append(drift)
+            if drift.status == "passed":
+                sound.add(table.full_name)
+        for table in contract:
+            if table.is_view:
+                checks.append(_view(con, table, contract))
+            elif table.full_name in sound:
+                checks += _contents(con, table)
+                checks += _references(con, table, sound)
+                checks += _each_survey(con, table, sound)
+        checks += _loads(con, sound)
+        checks += _coverage(con, sound)
+        checks += _quasi_identifiers(con, contract, sound)
+    return AuditResult(tuple(checks))
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Types of the columns of every table and view: table -> column -> type."""
+    found: dict[str, dict[str, str]] = {}
+    for schema, table, column, kind in con.execute(
+        "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
+        " WHERE database_name = 'build' AND NOT internal ORDER BY ALL"
+    ).fetchall():
+        found.setdefault(f"{schema}.{table}", {})[column] = kind
+    return found
+
+
+def _check(
+    check: str, table: str, n_failed: int, message: str, severity: str = "error", passed: str = ""
+) -> AuditCheck:
+    return AuditCheck(
+        check, table, "failed" if n_failed else "passed", severity, n_failed, message if n_failed else passed
+    )
+
+
+def _undeclared(contract: Contract, found: dict[str, dict[str, str]]) -> Iterator[AuditCheck]:
+    """Every table of a published schema is described: what nobody described, nobody would find."""
+    known = {t.full_name for t in contract}
+    for schema in contract.schemas:
+        extra = sorted(t for t in found if t.startswith(f"{schema}.") and t not in known)
+        yield _check("schema_is_described", schema, len(extra), f"not in tables.yml: {', '.join(extra)}")
+
+
+def _drift(table: Table, found: dict[str, str] | None) -> AuditCheck:
+    """The table exists, with exactly the columns and types described."""
+    if found is None:
+        return _check("columns_as_described", table.full_name, 1, "the table is missing")
+    described = {c.name: c.type for c in table.columns}
+    problems = [f"{c} is missing" for c in described if c not in found]
+    problems += [f"{c} is not in tables.yml" for c in found if c not in described]
+    problems += [
+        f"{c} is {found[c]}, described as {kind}"
+        for c, kind in described.items()
+        if c in found and found[c] != kind
+    ]
+    return _check("columns_as_described", table.full_name, len(problems), "; ".join(problems))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What must hold of a column: SQL that is true for a bad value, and for all values if one may be bad."""
+
+    check: str
+    bad: str
+    suspicion: str
+    message: str
+
+
+def _rules(column: Column) -> Iterator[_Rule]:
+    field = sql.identifier(column.name)
+    low, high = f"min({field})", f"max({field})"
+    if not column.nullable:
+        lacking = f"count({field}) < count(*)"
+        yield _Rule("required_is_present", f"{field} IS NULL", lacking, f"{column.name} is empty")
+    if column.type == "DOUBLE":
+        infinite = f"NOT (isfinite({low}) AND isfinite({high}))"  # not-a-number is DuckDB's highest value
+        message = f"{column.name} is infinite or not a number"
+        yield _Rule("number_is_finite", f"NOT isfinite({field})", infinite, message)
+    if column.minimum is not None:
+        under = f"< {column.minimum!r} - {TOLERANCE}"
+        message = f"{column.name} is under {column.minimum:g}"
+        yield _Rule("value_in_range", f"{field} {under}", f"{low} {under}", message)
+    if column.maximum is not None:
+        over = f"> {column.maximum!r} + {TOLERANCE}"
+        message = f"{column.name} is over {column.maximum:g}"
+        yield _Rule("value_in_range", f"{field} {over}", f"{high} {over}", message)
+    if column.values:
+        allowed = ", ".join(map(sql.text, column.values))
+        other = f"{field} NOT IN ({allowed})"
+        yield _Rule("value_is_allowed", other, f"bool_or({other})", f"{column.name} is none of {allowed}")
+
+
+def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditCheck]:
+    """Rules of the columns and the key.
+
+    Ends of the values and a hash of the key say in one quick pass where something may be wrong; bad rows are counted
+    only there.
+    """
+    relation = sql.identifier(table.schema, table.name)
+    rules = [rule for column in table.columns for rule in _rules(column)]
+    key = ", ".join(map(sql.identifier, table.key))
+    suspicions = (f"coalesce({rule.suspicion}, false)" for rule in rules)
+    n_rows, *is_suspect = _row(con, f"SELECT {', '.join(['count(*)', *suspicions])} FROM {relation}")
+    yield _check(
+        "table_has_rows", table.full_name, int(n_rows == 0), "the table is empty", "warning", f"{n_rows} rows"
+    )
+    suspects = [rule for rule, is_one in zip(rules, is_suspect, strict=True) if is_one]
+    counts = ", ".join(f"count(*) FILTER (WHERE {rule.bad})" for rule in suspects)
+    n_bad = _row(con, f"SELECT {counts} FROM {relation}") if suspects else ()
+    for check in dict.fromkeys(rule.check for rule in rules):
+        hits = [(n, rule) for rule, n in zip(suspects, n_bad, strict=True) if rule.check == check and n]
+        message = "; ".join(f"{rule.message} in {n} rows" for n, rule in hits)
+        yield _check(check, table.full_name, sum(n for n, _ in hits), message)
+    (n_keys,) = _row(con, f"SELECT count(DISTINCT hash({key})) FROM {relation}")
+    groups = (
+        con.execute(
+            f"SELECT {key}, count(*) FROM {relation} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL"
+        ).fetchall()
+        if n_keys < n_rows
+        else []
+    )
+    message = f"several rows for {'; '.join(_place(table.key, g) for g in groups[:3])}"
+    yield _check("key_is_unique", table.full_name, len(groups), message)
+
+
+def _view(con: duckdb.DuckDBPyConnection, table: Table, contract: Contract) -> AuditCheck:
+    """A view reads only tables published beside it, so its rows follow from audited ones."""
+    tables = {t.full_name for t in contract if not t.is_view}
+    try:
+        others = [name for name in view_of(con, table).reads if name not in tables]
+        message = f"a published view reads published tables only, not {', '.join(others)}"
+    except LookupError as error:
+        others, message = [table.full_name], str(error)
+    return _check("view_reads_published_tables", table.full_name, len(others), message)
+
+
+def _references(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -> Iterator[AuditCheck]:
+    for column, target in table.references.items():
+        if target not in sound:
+            continue
+        field = sql.identifier(column)
+        absent = con.execute(
+            f"SELECT {field}, n FROM (SELECT {field}, count(*) AS n FROM {sql.identifier(table.schema, table.name)}"
+            f" GROUP BY {field}) WHERE {field} NOT IN (SELECT {field} FROM {sql.identifier(*target.split('.'))})"
+            " ORDER BY ALL"
+        ).fetchall()
+        yield _check(
+            f"{column}_is_known",
+            table.full_name,
+            sum(n for _, n in absent),
+            f"not in {target}: {', '.join(str(v) for v, _ in absent[:5])}",
+        )
+
+
+def _each_survey(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -> Iterator[AuditCheck]:
+    """No empty mart for an accepted survey that has something to say about it."""
+    if table.each_survey is None or not {SURVEYS, COVERAGE, INDICATORS} <= sound:
+        return
+    asked = ""
+    if table.each_survey != "all":
+        asked = (
+            f" AND survey_id IN (SELECT survey_id FROM {COVERAGE} JOIN {INDICATORS} USING (indicator_id)"
+            f" WHERE n > 0 AND system = {sql.text(table.each_survey)})"
+        )
+    absent = con.execute(
+        f"SELECT survey_id FROM {SURVEYS} WHERE status = 'accepted'{asked}"
+        f" AND survey_id NOT IN (SELECT DISTINCT survey_id FROM {sql.identifier(table.schema, table.name)})"
+        " ORDER BY ALL"
+    ).fetchall()
+    surveys = ", ".join(s for (s,) in absent)
+    yield _check("each_survey_has_rows", table.full_name, len(absent), f"no row for {surveys}")
+
+
+def _loads(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[AuditCheck]:
+    if LOADS not in sound:
+        return
+    bad = con.execute(
+        f"SELECT survey_id, file_id FROM {LOADS} WHERE received <> accepted + quarantined ORDER BY ALL"
+    ).fetchall()
+    places = ", ".join(f"{s} {f}" for s, f in bad)
+    yield _check("rows_balance", LOADS, len(bad), f"received is not accepted + quarantined for {places}")
+    refused = con.execute(
+        f"SELECT DISTINCT survey_id FROM {LOADS} WHERE status = 'refused' ORDER BY ALL"
+    ).fetchall()
+    surveys = ", ".join(s for (s,) in refused)
+    yield _check("survey_is_accepted", LOADS, len(refused), f"refused: {surveys}", "warning")
+
+
+def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[AuditCheck]:
+    """Coverage has a row for every accepted survey, each of its waves and each indicator, and adds up."""
+    if not {SURVEYS, INDICATORS, COVERAGE} <= sound:
+        return
+    absent = con.execute(
+        f"""
+        SELECT survey_id, wave, indicator_id
+        FROM (SELECT survey_id, unnest(string_split(waves, ' ')) AS wave FROM {SURVEYS} WHERE status = 'accepted')
+        CROSS JOIN (SELECT indicator_id FROM {INDICATORS})
+        ANTI JOIN {COVERAGE} USING (survey_id, wave, indicator_id) ORDER BY ALL
+        """
+    ).fetchall()
+    places = "; ".join(" ".join(row) for row in absent[:3])
+    yield _check("coverage_is_complete", COVERAGE, len(absent), f"no row for {places}")
+    (uneven,) = _row(
+        con,
+        f"""
+        SELECT count(*) FROM {COVERAGE}
+        WHERE n_missing <> n_not_asked + n_not_applicable + n_refused + n_dont_know + n_blank + n_out_of_range
+            + n_not_shared
+        """,
+    )
+    message = "n_missing is not the sum of its reasons"
+    yield _check("missing_reasons_add_up", COVERAGE, uneven, message)
+
+
+def _quasi_identifiers(
+    con: duckdb.DuckDBPyConnection, contract: Contract, sound: set[str]
+) -> Iterator[AuditCheck]:
+    """No household stands out by its site and quasi-identifiers together (k-anonymity, Sweeney 2002).
+
+    A pseudonym does not hide a household that neighbours recognise by size, age and ethnicity. Real surveys with
+    such households are refused; made-up ones show that the check sees them.
+    """
+    if not {SURVEYS, INDICATORS, HOUSEHOLDS} <= sound:
+        return
+    sensitive = con.execute(
+        f"SELECT indicator_id FROM {INDICATORS} WHERE is_sensitive ORDER BY ALL"
+    ).fetchall()
+    columns = [c for (c,) in sensitive if c in contract[HOUSEHOLDS].column_names]
+    if not columns:
+        return
+    combination = ", ".join(map(sql.identifier, ["survey_id", "wave", "site_id", *columns]))
+    standing_out = con.execute(
+        f"""
+        SELECT s.is_synthetic, h.survey_id, sum(h.alike) FILTER (WHERE h.alike < {SMALLEST_GROUP}) AS n, sum(h.alike)
+        FROM (SELECT survey_id, count(*) AS alike FROM {HOUSEHOLDS} GROUP BY {combination}) h
+        JOIN {SURVEYS} s USING (survey_id) GROUP BY ALL HAVING n > 0 ORDER BY ALL
+        """
+    ).fetchall()
+    for is_synthetic, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
+        found = [row[1:] for row in standing_out if row[0] == is_synthetic]
+        shares = "; ".join(f"{survey} {n} of {total} rows" for survey, n, total in found)
+        yield _check(
+            f"{kind}_households_do_not_stand_out",
+            HOUSEHOLDS,
+            sum(n for _, n, _ in found),
+            f"fewer than {SMALLEST_GROUP} households of a wave share site, {', '.join(columns)}: {shares}. For a real"
+            " survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
+            severity,
+        )
+
+
+def _row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    row = con.execute(query).fetchone()
+    assert row is not None
+    return tuple(int(n) for n in row)
+
+
+def _place(key: Sequence[str], row: Sequence[object]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in zip(key, row, strict=False))

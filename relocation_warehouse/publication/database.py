@@ -1,0 +1,255 @@
+"""The published DuckDB file and what can be said about its contents.
+
+Rows lie sorted by survey, wave and then the rest of the key. A wide table of millions of households is not sorted as a
+whole, which would move it through the disk: it is copied wave by wave, and a wave that lies in order is not sorted.
+
+Belongs here: writing the file from a build, and checksums of its tables. Does not belong here: other file formats
+(`files`) and where the file ends up (`publish`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from relocation_warehouse.contract.tables import Column, Contract, Table
+from relocation_warehouse.contract.views import create_view, view_of
+from relocation_warehouse.ground import sql
+from relocation_warehouse.publication.audit import AuditCheck
+from relocation_warehouse.publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
+
+STORAGE_VERSION = "v1.0.0"
+"""Every DuckDB since 1.0 opens this format; the default of a newer library shuts older readers out."""
+
+CHECKS = "quality.checks"
+
+PART = ("survey_id", "wave")
+"""Columns of the key that rows are sorted by first, and that tables of households are copied by."""
+
+WRITERS = 2
+"""Surveys and waves of a table that are written side by side."""
+
+MEMORY_LIMIT = "1GB"
+"""What DuckDB may hold while it writes before it spills to disk: a tenth slower than with twice as much."""
+
+READING_LIMIT = "3GB"
+"""The same while it reads: a COPY in order keeps to one thread unless it may hold some MB for each column."""
+
+PRECISION = 2.0**20 + 1.0
+"""Veltkamp's constant: x * PRECISION - (x * PRECISION - x) is x rounded to 33 bits, ten significant digits."""
+
+
+@dataclass(frozen=True)
+class TableContent:
+    """How many rows a table has and a checksum of what they say.
+
+    The checksum does not depend on the order of rows or the file format. It is made of DuckDB's own hashes, so it
+    compares versions published with the same library, which the manifest names. Numbers enter with ten significant
+    digits, because the last bits of a sum depend on the order in which threads add.
+    """
+
+    rows: int
+    checksum: str
+
+
+@contextmanager
+def read_only(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connection that reads `database` and can write nothing."""
+    with duckdb.connect(
+        ":memory:", config={"memory_limit": READING_LIMIT, "temp_directory": f"{database}.tmp"}
+    ) as con:
+        con.execute(sql.WITHOUT_WAITING)
+        con.execute(f"ATTACH {sql.text(str(database))} AS warehouse (READ_ONLY)")
+        con.execute("USE warehouse")
+        yield con
+
+
+def write_database(
+    build: Path, out: Path, contract: Contract, checks: Iterable[AuditCheck] = (), key: bytes | None = None
+) -> None:
+    """Copy the published tables of a build into a new file: described columns, sorted by key, commented.
+
+    Parameters
+    ----------
+    build
+        Build database; opened read-only.
+    out
+        File to create, in storage version `STORAGE_VERSION`, without a write-ahead log beside it.
+    contract
+        Tables to copy.
+    checks
+        Results of the audit, added to the table of checks.
+    key
+        Secret that turns household ids into pseudonyms; None leaves them.
+
+    Raises
+    ------
+    MissingKeyError
+        If a survey is real and there is no key.
+    duckdb.Error
+        If the build does not hold what the contract says; audit it first.
+    """
+    with duckdb.connect(
+        ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": f"{out}.tmp"}
+    ) as con:
+        con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
+        con.execute(f"ATTACH {sql.text(str(out))} AS published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
+        require_key(con, key)
+        if key is not None:
+            write_pseudonyms(con, contract, key)
+        for schema in contract.schemas:
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier('published', schema)}")
+        _register_checks(con, checks)
+        for table in contract:
+            if not table.is_view:
+                _create(con, table, is_pseudonymous=key is not None)
+        for table in contract:
+            if table.is_view:
+                create_view(con, table, view_of(con, table))
+        con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
+        for table in contract:
+            _comment(con, table)
+        con.execute("COMMIT")
+        con.execute("CHECKPOINT published")
+        con.execute("DETACH published")
+
+
+def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool) -> None:
+    target = sql.identifier("published", table.schema, table.name)
+    columns = ", ".join(
+        f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
+    )
+    names = ", ".join(map(sql.identifier, table.column_names))
+    con.execute(f"CREATE TABLE {target} ({columns})")
+    build = sql.identifier("build", table.schema, table.name)
+    if table.full_name == CHECKS:
+        build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
+    source = pseudonymous(table, build) if is_pseudonymous and HOUSEHOLD in table.column_names else build
+
+    def insert(con: duckdb.DuckDBPyConnection, part: str) -> None:
+        is_ready = source == build and _is_sorted(con, table, f"{build} {part}")
+        order = "" if is_ready else f"ORDER BY {sort_order(table)}"
+        con.execute(f"INSERT INTO {target} SELECT {names} FROM {source} {part} {order}")
+
+    parts = _parts(con, table, build)
+    if len(parts) == 1:
+        insert(con, parts[0])
+    else:
+        _in_order(con, insert, parts)
+
+
+def _in_order(
+    con: duckdb.DuckDBPyConnection,
+    insert: Callable[[duckdb.DuckDBPyConnection, str], None],
+    parts: Iterable[str],
+) -> None:
+    """Insert parts side by side, each in a transaction of its own, and commit them in their order.
+
+    DuckDB compresses the rows of one insertion on one processor.
+    """
+
+    def run(part: str, before: Future[None] | None) -> None:
+        with con.cursor() as cursor:
+            cursor.begin()
+            insert(cursor, part)
+            if before is not None:
+                before.result()
+            cursor.commit()
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        last: Future[None] | None = None
+        for part in parts:
+            # those before it were started before it, so that none waits for one that cannot start
+            last = pool.submit(run, part, last)
+        if last is not None:
+            last.result()
+
+
+def _parts(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> list[str]:
+    """Conditions that cut a table of households into its surveys and waves, in order; other tables stay whole."""
+    if not {*PART, HOUSEHOLD} <= {*table.key}:
+        return [""]
+    fields = ", ".join(PART)
+    parts = con.execute(f"SELECT DISTINCT {fields} FROM {source} ORDER BY {fields}").fetchall()
+    return [
+        "WHERE "
+        + " AND ".join(f"{field} = {sql.text(value)}" for field, value in zip(PART, part, strict=True))
+        for part in parts
+    ]
+
+
+def _is_sorted(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> bool:
+    """Whether rows lie in order, found in one pass over the key."""
+    key = f"({sort_order(table)})"
+    found = con.execute(
+        f"SELECT coalesce(bool_and(is_next), true) FROM (SELECT {key} >= lag({key}) OVER () AS is_next FROM {rows})"
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    target = sql.identifier("published", table.schema, table.name)
+    kind = "VIEW" if table.is_view else "TABLE"
+    con.execute(f"COMMENT ON {kind} {target} IS {sql.text(comment(table))}")
+    for column in table.columns:
+        con.execute(
+            f"COMMENT ON COLUMN {target}.{sql.identifier(column.name)} IS {sql.text(column_comment(column))}"
+        )
+
+
+def sort_order(table: Table) -> str:
+    """SQL of the order of rows: the key, survey and wave first."""
+    first = PART if {*PART} <= {*table.key} else ()
+    return ", ".join(map(sql.identifier, dict.fromkeys((*first, *table.key))))
+
+
+def _register_checks(con: duckdb.DuckDBPyConnection, checks: Iterable[AuditCheck]) -> None:
+    """Let SQL read the results of the audit as the relation `audit_checks`."""
+    schema = pa.schema(
+        [
+            (name, pa.int64() if name == "n_failed" else pa.string())
+            for name in AuditCheck.__dataclass_fields__
+        ]
+    )
+    rows = pa.Table.from_pylist([asdict(c) for c in checks], schema=schema)
+    con.register("audit_checks", rows.append_column("source", pa.array(["audit"] * len(rows), pa.string())))
+
+
+def comment(table: Table) -> str:
+    """Comment on a table in both languages."""
+    return f"{table.description.en} | {table.description.zh}"
+
+
+def column_comment(column: Column) -> str:
+    """Comment on a column in both languages, with its unit."""
+    unit = f" [{column.unit}]" if column.unit else ""
+    return f"{column.en}{unit} | {column.zh}"
+
+
+def contents(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, TableContent]:
+    """Row counts and checksums of all tables of an open published database; what views say follows from them."""
+    return {table.full_name: _content(con, table) for table in contract if not table.is_view}
+
+
+def _content(con: duckdb.DuckDBPyConnection, table: Table) -> TableContent:
+    fields = ", ".join(_hashed(c) for c in table.columns if not c.volatile)
+    row = con.execute(
+        f"SELECT count(*), bit_xor(hash({fields})) FROM {sql.identifier(table.schema, table.name)}"
+    ).fetchone()
+    assert row is not None
+    return TableContent(rows=row[0], checksum=f"{row[1] or 0:016x}")
+
+
+def _hashed(column: Column) -> str:
+    """SQL of what of a column enters the checksum."""
+    field = sql.identifier(column.name)
+    if column.type != "DOUBLE":
+        return field
+    # adding zero turns -0.0 into 0.0
+    return f"{field} * {PRECISION!r} - ({field} * {PRECISION!r} - {field}) + 0.0"

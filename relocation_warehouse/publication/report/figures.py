@@ -1,0 +1,796 @@
+"""The figures: data frames in, Altair charts out.
+
+Belongs here: marks, scales and colours. Does not belong here: queries (`data`), wording around a figure (`page`).
+A figure is a row of panels, each a single view as wide as its container, so that it fits a phone and a print.
+Colours of text and grid come from the page, which knows whether it is light or dark.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from relocation_warehouse.publication.report.data import Language, localise
+
+REGION_COLOURS = ["#2878b5", "#d1682f", "#2f9e77", "#b8559a", "#b58900", "#5b6abf", "#7a8b2a", "#c0504d"]
+STATUS_COLOURS = {
+    "identical": "#1f7a5c",
+    "compatible": "#74c1a3",
+    "proxy": "#eec24f",
+    "not_asked": "#d5d5d0",
+    "undetermined": "#dd7f6b",
+}
+VERDICT_COLOURS = {
+    "reproduced": "#1f7a5c",
+    "calibrated": "#74a9cf",
+    "not_reproducible": "#c9c9c3",
+    "consistent": "#74c1a3",
+    "inconsistent": "#eec24f",
+    "impossible": "#c8553d",
+    "not_testable": "#c9c9c3",
+}
+HEAT = ["#eef5f3", "#bfe0d6", "#7fc0b1", "#3f988a", "#156f66", "#0b4744"]
+DIVERGING = ["#9c3d1f", "#d98b62", "#f3dccb", "#f5f5f2", "#cfe3e0", "#69aaa4", "#12655f"]
+ON_PALE = "#44504e"
+"""Text on the pale end of a scale of colours."""
+IN_THE_DARK = {
+    **dict(zip(HEAT, ["#202a29", "#1f3b38", "#1c4f49", "#19625a", "#17766c", "#178478"], strict=True)),
+    ON_PALE: "#c3cecb",
+    **dict(zip(DIVERGING[1:6], ["#8f4f2e", "#4a3529", "#262e2c", "#233f3b", "#2c7a72"], strict=True)),
+    "#d5d5d0": "#39413f",
+    "#c9c9c3": "#4a5250",
+}
+"""What the page puts in the place of colours that are near the white of its paper, when its paper is dark."""
+
+_WORDS: dict[str, dict[Language, str]] = {
+    "region": {"en": "Region", "zh": "地区"},
+    "wave": {"en": "Wave", "zh": "轮次"},
+    "value": {"en": "Value", "zh": "数值"},
+    "share": {"en": "Share of households", "zh": "住户占比"},
+    "n": {"en": "Households", "zh": "住户数"},
+    "ci": {"en": "95 % interval", "zh": "95%区间"},
+    "indicators": {"en": "Indicators with a value", "zh": "有数据的指标数"},
+    "of": {"en": "Indicators in the catalog", "zh": "目录指标数"},
+    "status": {"en": "Verdict", "zh": "结论"},
+    "evidence": {"en": "Evidence", "zh": "依据"},
+    "d": {"en": "Coordination degree D", "zh": "耦合协调度 D"},
+    "beta": {"en": "Standardised coefficient", "zh": "标准化系数"},
+    "rank": {"en": "Rank (1 = highest)", "zh": "排名（1为最高）"},
+    "share_of_combinations": {"en": "Share of combinations", "zh": "组合占比"},
+    "model": {"en": "Model", "zh": "模型"},
+    "measure": {"en": "Measure", "zh": "指标"},
+    "points": {"en": "Points (0 to 100)", "zh": "得分（0至100）"},
+    "published": {"en": "Printed", "zh": "论文值"},
+    "recomputed": {"en": "Recomputed", "zh": "复算值"},
+    "difference": {"en": "Recomputed minus printed", "zh": "复算减论文值"},
+    "relative": {
+        "en": "Recomputed minus printed, in % of the printed value",
+        "zh": "复算减论文值（占论文值%）",
+    },
+    "n_checks": {"en": "Checks", "zh": "检查次数"},
+    "count": {"en": "Printed figures", "zh": "论文数字个数"},
+    "tests": {"en": "Tests", "zh": "检验次数"},
+    "region_label": {"en": "Region", "zh": "地区"},
+    "title": {"en": "Survey", "zh": "调查"},
+    "place": {"en": "Place", "zh": "地点"},
+    "fieldwork": {"en": "Field work", "zh": "调查时间"},
+    "n_sites": {"en": "Sites", "zh": "安置点"},
+    "n_households": {"en": "Households", "zh": "户数"},
+    "is_synthetic": {"en": "Made up", "zh": "虚构"},
+    "dimension": {"en": "Dimension", "zh": "维度"},
+    "indicator": {"en": "Indicator", "zh": "指标"},
+    "metric": {"en": "Measure", "zh": "指标"},
+    "term": {"en": "Term", "zh": "变量"},
+    "survey": {"en": "Survey", "zh": "调查"},
+    "band": {"en": "Band", "zh": "等级"},
+    "from": {"en": "From", "zh": "从"},
+    "to": {"en": "To", "zh": "到"},
+    "lower": {"en": "Lower end", "zh": "下限"},
+    "upper": {"en": "Upper end", "zh": "上限"},
+    "n_covered": {"en": "With a value", "zh": "有数据"},
+    "n_indicators": {"en": "In the catalog", "zh": "目录指标"},
+    "n_proxy": {"en": "Of those proxies", "zh": "其中替代"},
+    "n_missing": {"en": "Missing", "zh": "缺失"},
+    "ci_low": {"en": "Interval from", "zh": "区间下限"},
+    "ci_high": {"en": "Interval to", "zh": "区间上限"},
+    "beta_low": {"en": "Interval from", "zh": "区间下限"},
+    "beta_high": {"en": "Interval to", "zh": "区间上限"},
+    "mean_d": {"en": "Mean D", "zh": "平均D"},
+    "mean_c": {"en": "Mean C", "zh": "平均C"},
+    "mean_t": {"en": "Mean T", "zh": "平均T"},
+    "d_of_means": {"en": "D of the means", "zh": "均值的D"},
+    "covariance": {"en": "Standard errors", "zh": "标准误口径"},
+    "stars": {"en": "Stars", "zh": "显著性"},
+    "subject": {"en": "About", "zh": "内容"},
+    "statistic": {"en": "Statistic", "zh": "统计量"},
+    "verdict": {"en": "Verdict", "zh": "结论"},
+    "reason": {"en": "Reason", "zh": "原因"},
+    "stat_id": {"en": "Figure", "zh": "数字"},
+    "finding_id": {"en": "Finding", "zh": "发现"},
+    "strength": {"en": "Strength", "zh": "确定程度"},
+    "statement": {"en": "What contradicts what", "zh": "矛盾内容"},
+    "arithmetic": {"en": "Arithmetic", "zh": "算式"},
+    "test": {"en": "Test", "zh": "检验"},
+    "survey_id": {"en": "Survey", "zh": "调查"},
+    "file": {"en": "File", "zh": "文件"},
+    "format": {"en": "Format", "zh": "格式"},
+    "encoding": {"en": "Encoding", "zh": "编码"},
+    "received": {"en": "Received", "zh": "接收"},
+    "accepted": {"en": "Accepted", "zh": "接受"},
+    "quarantined": {"en": "Set aside", "zh": "隔离"},
+    "row": {"en": "Row", "zh": "行"},
+    "column": {"en": "Column", "zh": "列"},
+    "rule": {"en": "Rule", "zh": "规则"},
+    "message": {"en": "What is wrong", "zh": "问题"},
+    "source": {"en": "Source", "zh": "来源"},
+    "severity": {"en": "Severity", "zh": "严重程度"},
+    "check": {"en": "Check", "zh": "检查"},
+    "table": {"en": "Table", "zh": "表"},
+    "n_failed": {"en": "Failed", "zh": "失败数"},
+    "p": {"en": "p", "zh": "p"},
+    "b": {"en": "b", "zh": "b"},
+}
+
+
+def word(key: str, language: Language) -> str:
+    """Heading of a column or an axis in one language; an unknown one is itself."""
+    return _WORDS[key][language] if key in _WORDS else key.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One view of a figure; `min_width` in pixels, below which the page scrolls it sideways."""
+
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart
+    title: str = ""
+    min_width: int = 0
+
+
+def _regions(regions: pd.DataFrame, present: pd.Series, language: Language) -> dict[str, str]:
+    """Regions that are present, in order, each with the colour that it has in every figure."""
+    names = list(regions[f"region_{language}"])
+    colours = {n: REGION_COLOURS[k % len(REGION_COLOURS)] for k, n in enumerate(names)}
+    return {n: c for n, c in colours.items() if (present == n).any()}
+
+
+def _scale(colours: dict[str, str]) -> alt.Scale:
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def _waves(waves: list[str], own: str) -> alt.Scale:
+    """The latest wave in the colour of the region, earlier ones in greys."""
+    return _scale({w: own if k == len(waves) - 1 else "#98a3a0" for k, w in enumerate(waves)})
+
+
+def _wrapped(labels: pd.Series, language: Language, width: int) -> list[str]:
+    """Labels broken into lines of about `width` Latin letters, all with as many lines as the longest."""
+    lines = [_lines(str(v), language, width) for v in labels]
+    deepest = max(map(len, lines), default=1)
+    return ["\n".join([""] * (deepest - len(one)) + one) for one in lines]
+
+
+def _lines(label: str, language: Language, width: int) -> list[str]:
+    if language == "en":
+        return textwrap.wrap(label, width, break_long_words=False)
+    step = max(2, width // 2)
+    return [label[k : k + step] for k in range(0, len(label), step)]
+
+
+def _heat_text(field: str, threshold: float, fmt: str) -> tuple[alt.Text, Any]:
+    colour = alt.condition(
+        f"datum['{field}'] > {threshold} || datum['{field}'] < -{threshold}",
+        alt.value("#ffffff"),
+        alt.value(ON_PALE),
+    )
+    return alt.Text(f"{field}:Q", format=fmt), colour
+
+
+def _stub(frame: pd.DataFrame) -> pd.Series:
+    """Label of a row: region and wave."""
+    return frame["region"] + " · " + frame["wave"]
+
+
+def _columns(labels: Sequence[str] | pd.Series) -> alt.X:
+    """Columns of a matrix under their wrapped labels, in order of first appearance."""
+    names = list(dict.fromkeys(labels))
+    return alt.X("column:N", sort=names, title=None, axis=_top_axis(names))
+
+
+def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Share of each dimension's indicators that a survey and wave answers."""
+    data = localise(frame, language)
+    data["column"] = data["region"] + "\n" + data["wave"]
+    data["share"] = data["n_covered"] / data["n_indicators"]
+    data["text"] = data["n_covered"].astype(str) + "/" + data["n_indicators"].astype(str)
+    base = alt.Chart(data).encode(
+        x=_columns(data["column"]),
+        y=alt.Y("dimension:N", sort=list(dict.fromkeys(data["dimension"])), title=None),
+    )
+    tooltip = [
+        alt.Tooltip("system:N", title=" "),
+        alt.Tooltip("dimension:N", title="  "),
+        alt.Tooltip("column:N", title=word("wave", language)),
+        alt.Tooltip("n_covered:Q", title=word("indicators", language)),
+        alt.Tooltip("n_indicators:Q", title=word("of", language)),
+        alt.Tooltip("n_proxy:Q", title=word("n_proxy", language)),
+    ]
+    rect = base.mark_rect(cornerRadius=3, stroke=None).encode(
+        color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None), tooltip=tooltip
+    )
+    text = base.mark_text(fontSize=11).encode(
+        text="text:N",
+        color=alt.condition("datum.share > 0.55", alt.value("#ffffff"), alt.value(ON_PALE)),
+    )
+    return [Panel(_sized(rect + text, height=alt.Step(23)), min_width=560)]
+
+
+def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Verdict on every indicator."""
+    data = localise(frame, language)
+    data["column"] = data["region"] + "\n" + data["wave"]
+    chart = (
+        alt.Chart(data)
+        .mark_rect(cornerRadius=2)
+        .encode(
+            x=_columns(data["column"]),
+            y=alt.Y("indicator:N", sort=list(dict.fromkeys(data["indicator"])), title=None),
+            color=alt.Color("status:N", scale=_coded(STATUS_COLOURS, frame, "status", language), title=None),
+            tooltip=[
+                alt.Tooltip("indicator:N", title=word("measure", language)),
+                alt.Tooltip("column:N", title=word("wave", language)),
+                alt.Tooltip("status:N", title=word("status", language)),
+                alt.Tooltip("n:Q", title=word("n", language)),
+                alt.Tooltip("evidence:N", title=word("evidence", language)),
+            ],
+        )
+    )
+    return [Panel(_sized(chart, height=alt.Step(15)), min_width=560)]
+
+
+def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Each index by region, wave and kind of evidence."""
+    data = localise(frame, language)
+    data["row"] = _stub(data).where(
+        frame["evidence"] != "printed", _stub(data) + " (" + data["evidence"] + ")"
+    )
+    data = data.loc[frame.sort_values(["region", "evidence", "wave_order"], kind="stable").index]
+    data["column"] = _wrapped(data["metric"], language, 12)
+    base = alt.Chart(data).encode(
+        x=_columns(data["column"]),
+        y=alt.Y("row:N", sort=list(dict.fromkeys(data["row"])), title=None),
+    )
+    rect = base.mark_rect(cornerRadius=3).encode(
+        color=alt.Color("value:Q", scale=alt.Scale(domain=[0, 0.8], range=HEAT, clamp=True), legend=None),
+        tooltip=_value_tooltip(language, "row"),
+    )
+    text, colour = _heat_text("value", 0.42, ".2f")
+    return [
+        Panel(
+            _sized(rect + base.mark_text(fontSize=12).encode(text=text, color=colour), alt.Step(34)),
+            min_width=600,
+        )
+    ]
+
+
+def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
+    """Polygon of the capitals of each region, one outline a wave; vertices are computed here."""
+    data = localise(frame[frame["evidence"] == "household"], language)
+    axes = list(dict.fromkeys(data["metric"]))
+    if len(axes) < 3:
+        return []
+    angle = {a: math.pi / 2 - 2 * math.pi * k / len(axes) for k, a in enumerate(axes)}
+    top = max(0.2, math.ceil(data["value"].max() * 10) / 10)
+
+    def at(axis: str, radius: float) -> dict[str, float]:
+        return {"x": radius * math.cos(angle[axis]), "y": radius * math.sin(angle[axis])}
+
+    rings = [
+        {"ring": r, "order": k, **at(axes[k % len(axes)], r)}
+        for r in (top / 2, top)
+        for k in range(len(axes) + 1)
+    ]
+    spokes = [{"spoke": a, "order": k, **at(a, r)} for a in axes for k, r in enumerate((0.0, top))]
+    labels = [{"label": a, **at(a, top * 1.17)} for a in axes]
+    inner = math.cos(math.pi / len(axes))
+    ring_labels = [{"label": f"{r:.2g}", "x": 0.0, "y": -r * inner} for r in (top / 2, top)]
+    limit = top * 1.3
+    x = alt.X("x:Q", scale=alt.Scale(domain=[-limit * 1.15, limit * 1.15]), axis=None)
+    y = alt.Y("y:Q", scale=alt.Scale(domain=[-limit, limit]), axis=None)
+    grid: dict[str, Any] = {"stroke": "#8a9694", "strokeOpacity": 0.35, "strokeWidth": 1}
+    frame_layers = (
+        alt.Chart(pd.DataFrame(rings)).mark_line(**grid).encode(x, y, order="order:Q", detail="ring:N"),
+        alt.Chart(pd.DataFrame(spokes)).mark_line(**grid).encode(x, y, order="order:Q", detail="spoke:N"),
+        alt.Chart(pd.DataFrame(ring_labels))
+        .mark_text(fontSize=9.5, dy=7, opacity=0.75)
+        .encode(x, y, text="label:N"),
+        alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, lineBreak=" ").encode(x, y, text="label:N"),
+    )
+    panels = []
+    for region, own in _regions(regions, data["region"], language).items():
+        part = data[data["region"] == region].sort_values(["wave_order", "display_order"])
+        waves = list(dict.fromkeys(part["wave"]))
+        points = []
+        for wave, rows in part.groupby("wave", sort=False):
+            values = dict(zip(rows["metric"], rows["value"], strict=True))
+            if len(values) < len(axes):
+                points += [
+                    {"wave": wave, "metric": a, "value": v, "order": 0, **at(a, v)} for a, v in values.items()
+                ]
+                continue
+            for k in range(len(axes) + 1):
+                a = axes[k % len(axes)]
+                points.append({"wave": wave, "metric": a, "value": values[a], "order": k, **at(a, values[a])})
+        scale = _waves(waves, own)
+        outline = alt.Chart(pd.DataFrame(points)).encode(
+            x,
+            y,
+            color=alt.Color("wave:N", scale=scale, title=None),
+            tooltip=[
+                alt.Tooltip("metric:N", title=word("measure", language)),
+                alt.Tooltip("wave:N", title=word("wave", language)),
+                alt.Tooltip("value:Q", format=".3f", title=word("value", language)),
+            ],
+        )
+        layers = [
+            *frame_layers,
+            outline.mark_line(strokeWidth=2.2).encode(order="order:Q"),
+            outline.mark_point(filled=True, size=34),
+        ]
+        panels.append(Panel(_sized(alt.layer(*layers), height=270), title=region))
+    return panels
+
+
+def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
+    """Mean D of each region from wave to wave, with 95 % intervals."""
+    data = localise(frame, language)
+    waves = list(dict.fromkeys(data.sort_values("wave_order")["wave"]))
+    colours = _scale(_regions(regions, data["region"], language))
+    base = alt.Chart(data).encode(
+        x=alt.X("wave:N", sort=waves, title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
+        color=alt.Color("region:N", scale=colours, title=None),
+        xOffset=alt.XOffset("region:N", scale=alt.Scale(range=[-10, 10])),
+    )
+    y = alt.Y("mean_d:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True))
+    tooltip = [
+        alt.Tooltip("region:N", title=word("region", language)),
+        alt.Tooltip("wave:N", title=word("wave", language)),
+        alt.Tooltip("mean_d:Q", format=".3f", title=word("d", language)),
+        alt.Tooltip("ci_low:Q", format=".3f", title=f"{word('ci', language)} ↓"),
+        alt.Tooltip("ci_high:Q", format=".3f", title=f"{word('ci', language)} ↑"),
+        alt.Tooltip("n:Q", title=word("n", language)),
+    ]
+    chart = (
+        base.mark_line(strokeWidth=2.4).encode(y=y)
+        + base.mark_rule(strokeWidth=1.6).encode(
+            y=alt.Y("ci_low:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True)),
+            y2="ci_high:Q",
+        )
+        + base.mark_point(filled=True, size=90).encode(y=y, tooltip=tooltip)
+        + base.mark_text(align="left", dx=10, fontSize=11).encode(
+            y=y, text=alt.Text("mean_d:Q", format=".3f")
+        )
+    )
+    return [Panel(_sized(chart, height=320))]
+
+
+def distribution(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
+    """Shares of the bands of D in each region, wave beside wave."""
+    data = localise(frame, language)
+    data["range"] = [f"{a:.1f}–{b:.1f}" for a, b in zip(data["lower"], data["upper"], strict=True)]
+    top = float(data["share"].max() or 1)
+    panels = []
+    for region, own in _regions(regions, data["region"], language).items():
+        part = data[data["region"] == region]
+        waves = list(dict.fromkeys(part.sort_values("wave_order")["wave"]))
+        scale = _waves(waves, own)
+        chart = (
+            alt.Chart(part)
+            .mark_bar(cornerRadiusEnd=2)
+            .encode(
+                x=alt.X("range:O", title=word("d", language), axis=alt.Axis(labelAngle=-45)),
+                xOffset=alt.XOffset("wave:N", sort=waves),
+                y=alt.Y(
+                    "share:Q",
+                    title=None,
+                    axis=alt.Axis(format="%", tickCount=4),
+                    scale=alt.Scale(domain=[0, top]),
+                ),
+                color=alt.Color("wave:N", scale=scale, title=None),
+                tooltip=[
+                    alt.Tooltip("band:N", title=word("status", language)),
+                    alt.Tooltip("wave:N", title=word("wave", language)),
+                    alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
+                    alt.Tooltip("n:Q", title=word("n", language)),
+                ],
+            )
+        )
+        panels.append(Panel(_sized(chart, height=190), title=region))
+    return panels
+
+
+def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Ribbons from the band of one wave to that of the next; their outlines are computed here."""
+    data = localise(frame, language)
+    bands = (
+        pd.concat(
+            [
+                data[["order_from", "from"]].set_axis(["order", "band"], axis=1),
+                data[["order_to", "to"]].set_axis(["order", "band"], axis=1),
+            ]
+        )
+        .drop_duplicates()
+        .sort_values("order")
+    )
+    names = list(bands["band"])
+    palette = ["#c8553d", "#e3a857", "#74c1a3", "#156f66", "#2878b5", "#5b6abf"]
+    scale = alt.Scale(domain=names, range=[palette[k % len(palette)] for k in range(len(names))])
+    panels = []
+    for (_, region), part in data.groupby(["survey_id", "region"], sort=False):
+        ribbons, blocks = _ribbons(part)
+        waves = (part["wave_from"].iloc[0], part["wave_to"].iloc[0])
+        x = alt.X(
+            "x:Q",
+            title=None,
+            scale=alt.Scale(domain=[-0.08, 1.08]),
+            axis=alt.Axis(
+                values=[0, 1],
+                orient="top",
+                grid=False,
+                labelExpr=f"datum.value < 0.5 ? {waves[0]!r} : {waves[1]!r}",
+                domain=False,
+                ticks=False,
+                labelFlush=False,
+            ),
+        )
+        y = alt.Y(
+            "y:Q", title=None, axis=None, scale=alt.Scale(domain=[0, max(1.0, float(blocks["y2"].max()))])
+        )
+        tooltip = [
+            alt.Tooltip("from:N", title=waves[0]),
+            alt.Tooltip("to:N", title=waves[1]),
+            alt.Tooltip("n:Q", title=word("n", language)),
+            alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
+        ]
+        colour = alt.Color("from:N", scale=scale, title=None, legend=alt.Legend(columns=2))
+        areas = (
+            alt.Chart(ribbons)
+            .mark_area(opacity=0.55)
+            .encode(x, y, y2="y2:Q", color=colour, detail="flow:N", tooltip=tooltip)
+        )
+        bars = (
+            alt.Chart(blocks)
+            .mark_rect(cornerRadius=2)
+            .encode(
+                alt.X("x:Q", scale=alt.Scale(domain=[-0.08, 1.08])),
+                x2="x2:Q",
+                y=y,
+                y2="y2:Q",
+                color=alt.Color("band:N", scale=scale, title=None),
+                tooltip=[
+                    alt.Tooltip("band:N", title=word("status", language)),
+                    alt.Tooltip("n:Q", title=word("n", language)),
+                    alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
+                ],
+            )
+        )
+        labels = (
+            alt.Chart(blocks[blocks["share"] >= 0.03])
+            .mark_text(fontSize=11)
+            .encode(
+                x=alt.X("middle:Q"),
+                y=alt.Y("y_middle:Q", scale=alt.Scale(domain=[0, max(1.0, float(blocks["y2"].max()))])),
+                text=alt.Text("share:Q", format=".0%"),
+            )
+        )
+        panels.append(Panel(_sized(areas + bars + labels, height=300), title=str(region)))
+    return panels
+
+
+def _ribbons(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Outlines of the flows of one survey and the blocks at both ends; heights are shares."""
+    gap = 0.03
+    total = float(part["n"].sum())
+    tops: dict[tuple[str, int], float] = {}
+    blocks = []
+    for side, start in (("from", 0.0), ("to", 1.0)):
+        y = 0.0
+        for order in sorted(part[f"order_{side}"].unique()):
+            rows = part[part[f"order_{side}"] == order]
+            share = float(rows["n"].sum()) / total
+            tops[side, int(order)] = y
+            edge = (start - 0.05, start) if side == "from" else (start, start + 0.05)
+            blocks.append(
+                {
+                    "band": rows[side].iloc[0],
+                    "x": edge[0],
+                    "x2": edge[1],
+                    "y": y,
+                    "y2": y + share,
+                    "n": int(rows["n"].sum()),
+                    "share": share,
+                    "middle": start + (0.045 if side == "from" else -0.045),
+                    "y_middle": y + share / 2,
+                }
+            )
+            y += share + gap
+    points = []
+    for flow, row in enumerate(part.sort_values(["order_from", "order_to"]).to_dict("records")):
+        height = row["n"] / total
+        left, right = tops["from", row["order_from"]], tops["to", row["order_to"]]
+        tops["from", row["order_from"]] += height
+        tops["to", row["order_to"]] += height
+        for k in range(21):
+            x = k / 20
+            middle = left + (right - left) * (3 * x**2 - 2 * x**3)
+            points.append(
+                {
+                    "flow": flow,
+                    "x": x,
+                    "y": middle,
+                    "y2": middle + height,
+                    "from": row["from"],
+                    "to": row["to"],
+                    "n": row["n"],
+                    "share": height,
+                }
+            )
+    return pd.DataFrame(points), pd.DataFrame(blocks)
+
+
+def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
+    """Each dimension on 0 to 100: households with intervals, printed figures as hollow marks."""
+    data = localise(frame, language)
+    data["is_household"] = frame["evidence"] == "household"
+    colours = _scale(_regions(regions, data["region"], language))
+    base = alt.Chart(data).encode(
+        y=alt.Y("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None),
+        yOffset=alt.YOffset("region:N", sort=list(regions[f"region_{language}"])),
+        color=alt.Color("region:N", scale=colours, title=None),
+    )
+    x = alt.X("value:Q", title=word("points", language), scale=alt.Scale(domain=[0, 100]))
+    chart = base.transform_filter("datum.is_household").mark_rule(strokeWidth=2).encode(
+        x=alt.X("ci_low:Q", title=word("points", language)), x2="ci_high:Q"
+    ) + base.mark_point(size=70).encode(
+        x=x,
+        shape=alt.Shape(
+            "evidence:N",
+            title=None,
+            scale=_coded({"household": "circle", "printed": "diamond"}, frame, "evidence", language),
+        ),
+        fillOpacity=alt.condition("datum.is_household", alt.value(1), alt.value(0)),
+        fill=alt.Fill("region:N", scale=colours, title=None),
+        tooltip=[alt.Tooltip("wave:N", title=word("wave", language)), *_value_tooltip(language, "region")],
+    )
+    return [Panel(_sized(chart, height=alt.Step(20)))]
+
+
+def _fullest(part: pd.DataFrame) -> str:
+    """The model with the most terms."""
+    models = [str(m) for m in part["model"]]
+    return max(dict.fromkeys(models), key=models.count)
+
+
+def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Standardised coefficients of all models of a survey, starred as in the papers."""
+    data = localise(frame, language)
+    data["text"] = [f"{b:.2f}{s}" for b, s in zip(frame["beta"], frame["stars"], strict=True)]
+    data["column"] = _wrapped(data["model"], language, 14)
+    panels = []
+    for survey, part in data.sort_values(["survey_id", "model_order", "term_order"]).groupby(
+        "survey", sort=False
+    ):
+        terms = [*part.loc[part["model"] == _fullest(part), "term"], *part["term"]]
+        columns = list(dict.fromkeys(part["column"]))
+        base = alt.Chart(part).encode(
+            x=_columns(columns),
+            y=alt.Y("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=alt.Axis(labelLimit=260)),
+        )
+        rect = base.mark_rect(cornerRadius=2).encode(
+            color=alt.Color(
+                "beta:Q", scale=alt.Scale(domain=[-0.6, 0.6], range=DIVERGING, clamp=True), legend=None
+            ),
+            tooltip=_coefficient_tooltip(language),
+        )
+        _, colour = _heat_text("beta", 0.42, ".2f")
+        text = base.mark_text(fontSize=10.5).encode(text="text:N", color=colour)
+        panels.append(
+            Panel(
+                _sized(rect + text, alt.Step(22)),
+                title=str(survey),
+                min_width=290 + 92 * len(columns),
+            )
+        )
+    return panels
+
+
+def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Standardised coefficients with 95 % intervals; a menu chooses the model."""
+    data = localise(frame, language)
+    panels = []
+    for survey, part in data.groupby("survey", sort=False):
+        models = list(dict.fromkeys(part.sort_values("model_order")["model"]))
+        fullest = _fullest(part)
+        menu = alt.binding_select(options=models, name=f"{word('model', language)} ")
+        choice = alt.selection_point(fields=["model"], bind=menu, value=fullest, name="model_choice")
+        base = (
+            alt.Chart(part)
+            .transform_filter(choice)
+            .encode(
+                y=alt.Y(
+                    "term:N",
+                    sort=alt.EncodingSortField("term_order", op="min"),
+                    title=None,
+                    axis=alt.Axis(labelLimit=230),
+                )
+            )
+        )
+        colour = alt.condition("datum.p < 0.05", alt.value("#1f9384"), alt.value("#98a3a0"))
+        x_title = f"{word('beta', language)}, {word('ci', language)}"
+        chart = (
+            alt.Chart(pd.DataFrame({"zero": [0.0]}))
+            .mark_rule(strokeDash=[3, 3], color="#8a9694")
+            .encode(x="zero:Q")
+            + base.mark_rule(strokeWidth=2).encode(
+                x=alt.X("beta_low:Q", title=x_title), x2="beta_high:Q", color=colour
+            )
+            + base.mark_point(filled=True, size=60, opacity=1).encode(
+                x=alt.X("beta:Q", title=x_title), color=colour, tooltip=_coefficient_tooltip(language)
+            )
+        ).add_params(choice)
+        panels.append(Panel(_sized(chart, height=alt.Step(22)), title=str(survey), min_width=420))
+    return panels
+
+
+def rank_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """How often each region takes each rank over all combinations of options."""
+    data = localise(frame, language)
+    panels = []
+    for (metric, wave), part in data.groupby(["metric", "wave"], sort=False):
+        base = alt.Chart(part).encode(
+            x=alt.X("rank:O", title=word("rank", language), axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("region:N", title=None),
+        )
+        rect = base.mark_rect(cornerRadius=3).encode(
+            color=alt.Color(
+                "share_of_combinations:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None
+            ),
+            tooltip=[
+                alt.Tooltip("region:N", title=word("region", language)),
+                alt.Tooltip("rank:O", title=word("rank", language)),
+                alt.Tooltip(
+                    "share_of_combinations:Q", format=".0%", title=word("share_of_combinations", language)
+                ),
+            ],
+        )
+        text, colour = _heat_text("share_of_combinations", 0.55, ".0%")
+        panels.append(
+            Panel(
+                _sized(rect + base.mark_text().encode(text=text, color=colour), alt.Step(30)),
+                title=f"{metric} · {wave}",
+            )
+        )
+    return panels
+
+
+def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Relative difference of each recomputed figure, by kind of statistic."""
+    frame = frame[frame["recomputed"].notna() & frame["published"].notna() & (frame["published"] != 0)]
+    if frame.empty:
+        return []
+    data = localise(frame, language)
+    data["relative"] = (100 * data["difference"] / data["published"].abs()).clip(-100, 100)
+    chart = (
+        alt.Chart(
+            data[
+                [
+                    "stat_id",
+                    "region",
+                    "subject",
+                    "statistic",
+                    "published",
+                    "recomputed",
+                    "relative",
+                    "verdict",
+                ]
+            ]
+        )
+        .transform_calculate(jitter="sin(datum.published * 997 + datum.relative * 31)")
+        .mark_point(filled=True, size=34, opacity=0.6)
+        .encode(
+            x=alt.X(
+                "relative:Q",
+                title=word("relative", language),
+                scale=alt.Scale(type="symlog", constant=1, domain=[-100, 100]),
+                axis=alt.Axis(values=[-100, -10, -1, 0, 1, 10, 100]),
+            ),
+            y=alt.Y("statistic:N", title=None),
+            yOffset=alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1.6, 1.6])),
+            color=alt.Color(
+                "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
+            ),
+            tooltip=[
+                alt.Tooltip("stat_id:N", title="id"),
+                alt.Tooltip("subject:N", title=word("measure", language)),
+                alt.Tooltip("region:N", title=word("region", language)),
+                alt.Tooltip("published:Q", format=".4~g", title=word("published", language)),
+                alt.Tooltip("recomputed:Q", format=".4~g", title=word("recomputed", language)),
+            ],
+        )
+    )
+    return [Panel(_sized(chart, height=alt.Step(34)), min_width=520)]
+
+
+def verdict_bars(frame: pd.DataFrame, by: str, counted: str, language: Language) -> list[Panel]:
+    """Verdicts in column `counted`, stacked."""
+    data = localise(frame, language)
+    data["label"] = [str(v).replace("_", " ") for v in data[by]]
+    chart = (
+        alt.Chart(data)
+        .mark_bar(cornerRadius=2)
+        .encode(
+            x=alt.X(f"sum({counted}):Q", title=word(counted, language)),
+            y=alt.Y("label:N", title=None, axis=alt.Axis(labelLimit=240)),
+            color=alt.Color(
+                "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
+            ),
+            tooltip=[
+                "label:N",
+                alt.Tooltip("verdict:N", title=word("status", language)),
+                alt.Tooltip(f"sum({counted}):Q", title=word(counted, language)),
+            ],
+        )
+    )
+    return [Panel(_sized(chart, height=alt.Step(24)))]
+
+
+def _coded(marks: dict[str, str], frame: pd.DataFrame, column: str, language: Language) -> alt.Scale:
+    """The mark (colour, shape) of each code that is present, under its word."""
+    words = dict(zip(frame[column], frame[f"{column}_{language}"], strict=True))
+    kept = {words[code]: mark for code, mark in marks.items() if code in words}
+    return alt.Scale(domain=list(kept), range=list(kept.values()))
+
+
+def _top_axis(labels: Sequence[str]) -> alt.Axis:
+    """Axis for labels from `_wrapped`; text grows downwards, so it starts as far up as it has lines."""
+    n_lines = labels[0].count("\n") + 1
+    return alt.Axis(
+        orient="top",
+        labelAngle=0,
+        labelExpr="split(datum.label, '\\n')",
+        labelLineHeight=14,
+        labelPadding=6 + 14 * (n_lines - 1),
+        domain=False,
+        ticks=False,
+    )
+
+
+def _value_tooltip(language: Language, label: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip(f"{label}:N", title=word("region", language)),
+        alt.Tooltip("metric:N", title=word("measure", language)),
+        alt.Tooltip("value:Q", format=".3~f", title=word("value", language)),
+        alt.Tooltip("ci_low:Q", format=".3~f", title=f"{word('ci', language)} ↓"),
+        alt.Tooltip("ci_high:Q", format=".3~f", title=f"{word('ci', language)} ↑"),
+        alt.Tooltip("n:Q", title=word("n", language)),
+    ]
+
+
+def _coefficient_tooltip(language: Language) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("model:N", title=word("model", language)),
+        alt.Tooltip("term:N", title=word("measure", language)),
+        alt.Tooltip("beta:Q", format=".3f", title=word("beta", language)),
+        alt.Tooltip("b:Q", format=".4~g", title="b"),
+        alt.Tooltip("p:Q", format=".4f", title="p"),
+        alt.Tooltip("n:Q", title=word("n", language)),
+    ]
+
+
+def _sized(chart: Any, height: Any) -> Any:
+    return chart.properties(width="container", height=height)

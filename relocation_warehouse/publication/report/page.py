@@ -1,0 +1,783 @@
+"""The report as one page: which figures and tables, in which order, under which words.
+
+Belongs here: sections, headings (neutral, or computed from the data), the figures' accessible descriptions and the
+HTML file. Does not belong here: queries (`data`) and marks (`figures`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import vl_convert
+from altair.utils.schemapi import debug_mode
+from great_tables import GT
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from relocation_warehouse.publication.database import read_only
+from relocation_warehouse.publication.report import figures
+from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
+from relocation_warehouse.survey.vocabulary import Label
+
+CLASSICAL_FIRST = ("ols", "hc3", "hc1", "cr2", "cr1")
+ROBUST_FIRST = ("hc3", "cr2", "hc1", "cr1", "ols")
+
+
+_WHOLE_BUNDLE: Any = None
+"""Vega, Vega-Lite and Vega-Embed as a script that needs no other; the stub knows only snippets."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with the words that stand for it where it cannot be seen.
+
+    Attributes
+    ----------
+    description
+        What it shows, for screen readers and as caption.
+    draw
+        Panels in one language.
+    frame
+        The numbers drawn.
+    shown
+        Columns of `frame` that the table under the figure has; `x` stands for `x_en` and `x_zh`.
+    folded
+        True for a figure that opens on demand.
+    """
+
+    id: str
+    title: Label
+    description: Label
+    draw: Callable[[Language], list[figures.Panel]]
+    frame: pd.DataFrame
+    shown: tuple[str, ...]
+    grid: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Columns `shown` of a frame as a table in both languages; `x` stands for `x_en` and `x_zh`."""
+
+    id: str
+    title: Label
+    frame: pd.DataFrame
+    shown: tuple[str, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `leads` are sentences computed from its data."""
+
+    id: str
+    short: Label
+    title: Label
+    leads: tuple[Label, ...]
+    content: tuple[Figure | Listing, ...]
+    is_synthetic: bool
+
+
+def write_report(published_db: Path, out: Path) -> None:
+    """Write the report of a published database: one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    published_db
+        A published `warehouse.duckdb`, of either edition; opened read-only.
+    out
+        Folder of the report; `index.html` is written into it.
+    """
+    with read_only(published_db) as con:
+        reader = Reader(con)
+        headline = reader.headline()
+        surveys = reader.surveys()
+        sections = list(_sections(reader))
+    figure_list = [c for s in sections for c in s.content if isinstance(c, Figure)]
+    regions = reader.regions.to_json()
+    specs = {
+        f.id: {lang: _specs(_Drawing(f.id, lang, f.frame.to_json() + regions, f)) for lang in LANGUAGES}
+        for f in figure_list
+    }
+    environment = Environment(
+        loader=PackageLoader("relocation_warehouse.publication.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["both"] = _both
+    environment.filters["both_of"] = lambda text: _both(Label(**text))
+    environment.tests["figure"] = lambda item: isinstance(item, Figure)
+    page = environment.get_template("page.html.j2").render(
+        headline=headline,
+        is_synthetic=bool(surveys["is_synthetic"].any()),
+        all_synthetic=bool(surveys["is_synthetic"].all()),
+        surveys=surveys.to_dict("records"),
+        sections=sections,
+        panels={f.id: specs[f.id]["en"] for f in figure_list},
+        numbers=_numbers,
+        table=_table,
+        specs=Markup(_script_json(specs)),
+        in_the_dark=Markup(_script_json(figures.IN_THE_DARK)),
+        library=_library(),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "index.html").write_text(page, encoding="utf-8")
+
+
+@cache
+def _library() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed; bundling takes seconds, so the bundle is kept beside the installed package."""
+    made_of = f"{version('vl-convert-python')} {_WHOLE_BUNDLE}"
+    kept = Path(sys.prefix) / "share" / f"vega-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.js"
+    try:
+        return Markup(kept.read_text(encoding="utf-8"))
+    except OSError:
+        bundle = vl_convert.javascript_bundle(_WHOLE_BUNDLE).replace("</script", "<\\/script")
+    with suppress(OSError):  # an environment that may not be written to bundles every time
+        temporary = kept.with_name(f"{kept.name}-{os.getpid()}")
+        temporary.parent.mkdir(exist_ok=True)
+        temporary.write_text(bundle, encoding="utf-8")
+        temporary.replace(kept)
+    return Markup(bundle)
+
+
+def _both(label: Label) -> Markup:
+    """Both languages of a text; the style sheet shows one."""
+    return Markup('<span lang="en">{}</span><span lang="zh">{}</span>').format(label.en, label.zh)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure to be drawn in a language; where the editions agree on its numbers, it is the same drawing."""
+
+    id: str
+    language: Language
+    numbers: str
+    figure: Figure = field(compare=False)
+
+
+@lru_cache(maxsize=128)
+def _specs(drawing: _Drawing) -> list[dict[str, Any]]:
+    figure, language = drawing.figure, drawing.language
+    if figure.frame.empty:
+        return []
+    # Altair checks each part against its schema as it is made; the browser test checks what comes out
+    with debug_mode(False):
+        return [
+            {
+                "title": panel.title,
+                "minWidth": panel.min_width,
+                "spec": _lean(panel.chart.to_dict(validate=False))
+                | {"description": getattr(figure.description, language)},
+            }
+            for panel in figure.draw(language)
+        ]
+
+
+def _lean(spec: dict[str, Any]) -> dict[str, Any]:
+    """Drop the fields that no mark of the figure uses, and digits that no screen shows."""
+    data = spec.pop("datasets", {})
+    used = json.dumps(spec)
+    spec["datasets"] = {
+        name: [
+            {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items() if k in used}
+            for row in rows
+        ]
+        for name, rows in data.items()
+    }
+    return spec
+
+
+def _script_json(value: object) -> str:
+    """JSON that no text inside can end the script element with."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows to be laid out in a language; the same rows are laid out once for both editions."""
+
+    language: Language
+    text: str
+    frame: pd.DataFrame = field(compare=False)
+
+
+def _in_both(item: Figure | Listing, html: Callable[[_Rows], str]) -> Markup:
+    labels = {name: [f"{name}_{lang}" for lang in LANGUAGES] for name in item.shown}
+    frame = item.frame[[c for n, both in labels.items() for c in (both if both[0] in item.frame else [n])]]
+    text = frame.to_json()
+    return Markup("").join(
+        Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(
+            lang, Markup(html(_Rows(lang, text, localise(frame, lang))))
+        )
+        for lang in LANGUAGES
+    )
+
+
+def _numbers(figure: Figure) -> Markup:
+    """What a figure draws, as plain tables."""
+    return _in_both(figure, _plain_table)
+
+
+@lru_cache(maxsize=128)
+def _plain_table(rows: _Rows) -> str:
+    frame, language = rows.frame, rows.language
+    shown = frame.rename(columns={c: figures.word(str(c), language) for c in frame.columns})
+    html = shown.to_html(
+        index=False, border=0, na_rep="–", float_format=lambda v: f"{v:.4g}", escape=True, justify="left"
+    )
+    return html.replace(' class="dataframe"', "").replace(' style="text-align: left;"', "")
+
+
+def _table(listing: Listing) -> Markup:
+    """Markup of a listing; text is escaped by great-tables."""
+    return _in_both(listing, _great_table)
+
+
+@lru_cache(maxsize=64)
+def _great_table(rows: _Rows) -> str:
+    shown, language = rows.frame.copy(), rows.language
+    for column in shown.select_dtypes("bool").columns:
+        yes, no = ("yes", "no") if language == "en" else ("是", "否")
+        shown[column] = shown[column].map({True: yes, False: no})
+    labels: Any = {c: figures.word(str(c), language) for c in shown.columns}
+    table = GT(shown).cols_label(cases=labels).sub_missing()
+    floats = list(shown.select_dtypes("float").columns)
+    if floats:
+        table = table.fmt_number(columns=floats, n_sigfig=4, drop_trailing_zeros=True, use_seps=False)
+    # the page styles tables itself, and ids would be repeated from table to table
+    markup = re.sub(r"^.*(?=<table)|(?<=</table>).*$", "", table.as_raw_html(), flags=re.DOTALL)
+    return re.sub(r'<(th|td|tr)([^>]*?) (?:id|headers)="[^"]*"', r"<\1\2", markup)
+
+
+def _made_up(*frames: pd.DataFrame) -> bool:
+    return any(bool(f["is_synthetic"].any()) for f in frames if "is_synthetic" in f and len(f))
+
+
+def _sections(reader: Reader) -> Iterator[Section]:
+    yield _surveyed(reader)
+    yield _capitals(reader)
+    yield _coordination(reader)
+    yield _integration(reader)
+    yield _coefficients(reader)
+    yield _sensitivity(reader)
+    yield _replication(reader)
+    yield _contradictions(reader)
+    yield _quality(reader)
+
+
+def _surveyed(reader: Reader) -> Section:
+    surveys, matrix, detail = reader.surveys(), reader.coverage_by_dimension(), reader.coverage()
+    asked = detail[detail["status"].isin(["identical", "compatible", "proxy"])]
+    per_indicator = asked.groupby("indicator_id")["region"].nunique()
+    n_regions = detail["region"].nunique()
+    everywhere = int((per_indicator == n_regions).sum())
+    alone = int((per_indicator == 1).sum())
+    return Section(
+        "surveyed",
+        Label(en="Coverage", zh="覆盖"),
+        Label(en="What was surveyed, and how comparable it is", zh="调查了什么，可比性如何"),
+        (
+            Label(
+                en=f"{len(per_indicator)} indicators have an answer in at least one region;"
+                f" {everywhere} of them in all"
+                f" {n_regions} regions and {alone} in one region only.",
+                zh=f"{len(per_indicator)}个指标至少在一个地区有答案，其中{everywhere}个在全部{n_regions}个地区都有，"
+                f"{alone}个只在一个地区有。",
+            ),
+        ),
+        (
+            Listing(
+                "surveys",
+                Label(en="Surveys", zh="调查"),
+                surveys,
+                (
+                    *("region_label", "title", "place", "fieldwork", "n_sites", "n_households"),
+                    *("is_synthetic", "status"),
+                ),
+            ),
+            Figure(
+                "coverage",
+                Label(en="Indicators answered, by dimension", zh="各维度有答案的指标"),
+                Label(
+                    en="Each cell: indicators of the dimension that the survey answers in that wave,"
+                    " of those in the"
+                    " catalog. The stronger the colour, the more complete.",
+                    zh="每格为该调查该轮次有答案的指标数与目录指标数，颜色越浓越完整。",
+                ),
+                lambda lang: figures.coverage_matrix(matrix, lang),
+                matrix,
+                ("region", "wave", "dimension", "n_covered", "n_indicators", "n_proxy"),
+            ),
+            Figure(
+                "coverage-detail",
+                Label(en="Verdict on every indicator", zh="每个指标的可比性结论"),
+                Label(
+                    en="identical, compatible or proxy: there is an answer, in falling order of"
+                    " comparability. Not asked"
+                    " is not the same as missing.",
+                    zh="一致、可比、替代：有答案，可比性依次降低；未询问不等于缺失。",
+                ),
+                lambda lang: figures.coverage_detail(detail, lang),
+                detail,
+                ("indicator", "region", "wave", "status", "n", "n_missing"),
+                folded=True,
+            ),
+        ),
+        _made_up(surveys),
+    )
+
+
+def _capitals(reader: Reader) -> Section:
+    frame = reader.comparison("capital.household_capitals")
+    axes = frame[frame["system"] == "capital"]
+    leads = _largest_move(axes, digits=3)
+    return Section(
+        "capitals",
+        Label(en="Capitals", zh="资本"),
+        Label(en="Livelihood capitals by region and wave", zh="各地区各轮次的生计资本"),
+        leads,
+        (
+            Figure(
+                "capital-heat-map",
+                Label(en="Capital indices, 0 to 1", zh="资本指数（0至1）"),
+                Label(
+                    en="Mean over households of each index, weighted by the households a"
+                    " questionnaire stands for. Which"
+                    " indicators make up an index differs by survey.",
+                    zh="住户指数的加权均值；各调查构成指数的指标不同。",
+                ),
+                lambda lang: figures.capital_heat_map(frame, lang),
+                frame,
+                ("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
+            ),
+            Figure(
+                "pentagons",
+                Label(en="Profile of the capitals", zh="资本构成轮廓"),
+                Label(
+                    en="One outline a wave; the further out a corner, the higher the index. All"
+                    " regions share one scale.",
+                    zh="每轮次一条轮廓线，越靠外指数越高；各地区使用同一尺度。",
+                ),
+                lambda lang: figures.pentagons(axes, reader.regions, lang),
+                axes,
+                ("region", "wave", "metric", "value"),
+                grid="grid",
+            ),
+        ),
+        _made_up(frame),
+    )
+
+
+def _largest_move(frame: pd.DataFrame, digits: int) -> tuple[Label, ...]:
+    """Name the metric that moved most from the first to the last wave, with its intervals."""
+    households = frame[frame["evidence"] == "household"]
+    moves = []
+    for _, rows in households.groupby(["metric_id", "region"], sort=False):
+        ordered = rows.sort_values("wave_order")
+        if len(ordered) > 1:
+            moves.append(
+                (ordered.iloc[-1]["value"] - ordered.iloc[0]["value"], ordered.iloc[0], ordered.iloc[-1])
+            )
+    if not moves:
+        return ()
+    change, first, last = max(moves, key=lambda m: abs(m[0]))
+
+    def interval(row: pd.Series) -> str:
+        if pd.isna(row["ci_low"]):
+            return f"{row['value']:.{digits}f}"
+        return f"{row['value']:.{digits}f} [{row['ci_low']:.{digits}f}, {row['ci_high']:.{digits}f}]"
+
+    return (
+        Label(
+            en=f"Largest change between waves: {first['metric_en']} in {first['region_en']},"
+            f" {change:+.{digits}f}"
+            f" (from {interval(first)} to {interval(last)}, 95 % intervals).",
+            zh=f"轮次间变化最大：{first['region_zh']}的{first['metric_zh']}，{change:+.{digits}f}"
+            f"（从{interval(first)}到{interval(last)}，95%区间）。",
+        ),
+    )
+
+
+def _coordination(reader: Reader) -> Section:
+    means, fine, moves = reader.coordination(), reader.bands(finest=True), reader.flows()
+    leads = []
+    for _, rows in means.groupby("survey_id", sort=False):
+        first, last = rows.iloc[0], rows.iloc[-1]
+        if len(rows) > 1:
+            leads.append(
+                Label(
+                    en=f"{first['region_en']}: mean D {first['mean_d']:.3f} {first['wave_en']} and"
+                    f" {last['mean_d']:.3f} {last['wave_en']} ({last['mean_d'] - first['mean_d']:+.3f}).",
+                    zh=f"{first['region_zh']}：{first['wave_zh']}平均D为{first['mean_d']:.3f}，{last['wave_zh']}为"
+                    f"{last['mean_d']:.3f}（{last['mean_d'] - first['mean_d']:+.3f}）。",
+                )
+            )
+    return Section(
+        "coordination",
+        Label(en="Coordination", zh="协调"),
+        Label(en="Coordination of capital and stability", zh="生计资本与生计稳定性的耦合协调"),
+        tuple(leads),
+        (
+            Figure(
+                "slope",
+                Label(en="Mean coordination degree D by wave", zh="各轮次平均耦合协调度D"),
+                Label(
+                    en="D is computed for each household and averaged; bars are 95 % intervals. A"
+                    " region with one round has"
+                    " one point.",
+                    zh="先逐户计算D再取均值，竖线为95%区间；只有一轮的地区为一个点。",
+                ),
+                lambda lang: figures.slope(means, reader.regions, lang),
+                means,
+                ("region", "wave", "n", "mean_d", "ci_low", "ci_high", "d_of_means", "mean_c", "mean_t"),
+            ),
+            Figure(
+                "distribution",
+                Label(en="Distribution of D", zh="D的分布"),
+                Label(
+                    en="Share of households in each band of D; bands are closed on the side that"
+                    " reference.bands names.",
+                    zh="各等级住户占比，区间开闭见reference.bands。",
+                ),
+                lambda lang: figures.distribution(fine, reader.regions, lang),
+                fine,
+                ("region", "wave", "band", "lower", "upper", "n", "share"),
+                grid="grid",
+            ),
+            Figure(
+                "flows",
+                Label(en="From band to band between the waves", zh="两轮次间的等级流动"),
+                Label(
+                    en="Left: bands in the earlier wave; right: in the later one; a ribbon is as"
+                    " wide as the share of"
+                    " households that took it. Cut points are inferred where the source lost them.",
+                    zh="左为前一轮次，右为后一轮次，色带宽度为住户占比；来源缺失的分界点为推断值。",
+                ),
+                lambda lang: figures.flows(moves, lang),
+                moves,
+                ("region", "from", "to", "n", "share"),
+                grid="grid",
+            ),
+        ),
+        _made_up(means, fine),
+    )
+
+
+def _integration(reader: Reader) -> Section:
+    frame = reader.comparison("integration.household_dimensions")
+    return Section(
+        "integration",
+        Label(en="Integration", zh="融入"),
+        Label(en="Social integration by dimension", zh="社会融入各维度"),
+        _spread(frame[frame["evidence"] == "household"]),
+        (
+            Figure(
+                "integration-dots",
+                Label(en="Integration scores with 95 % intervals", zh="社会融入得分及95%区间"),
+                Label(
+                    en="Mean of the items asked, turned so that more is better integrated and"
+                    " rescaled to 0 to 100. Items"
+                    " differ by survey. Hollow marks are printed in a paper.",
+                    zh="所问题项正向化后的均值，换算为0至100；各调查题项不同。空心点为论文印刷值。",
+                ),
+                lambda lang: figures.dimension_dots(frame, reader.regions, lang),
+                frame,
+                ("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
+            ),
+        ),
+        _made_up(frame),
+    )
+
+
+def _spread(frame: pd.DataFrame) -> tuple[Label, ...]:
+    """Name the metric on which the regions lie furthest apart, whichever it is."""
+    spreads = []
+    for _, rows in frame.groupby("metric_id", sort=False):
+        if rows["region"].nunique() > 1:
+            ordered = rows.sort_values("value")
+            low, high = ordered.iloc[0], ordered.iloc[-1]
+            spreads.append((high["value"] - low["value"], low, high))
+    if not spreads:
+        return ()
+    gap, low, high = max(spreads, key=lambda s: s[0])
+    return (
+        Label(
+            en=f"Widest gap between regions: {low['metric_en']}, {gap:.1f} points between {high['region_en']}"
+            f" ({high['value']:.1f}) and {low['region_en']} ({low['value']:.1f}).",
+            zh=f"地区差距最大：{low['metric_zh']}，{high['region_zh']}（{high['value']:.1f}）与{low['region_zh']}"
+            f"（{low['value']:.1f}）相差{gap:.1f}分。",
+        ),
+    )
+
+
+def _coefficients(reader: Reader) -> Section:
+    classical, robust = reader.coefficients(CLASSICAL_FIRST), reader.coefficients(ROBUST_FIRST)
+    conventions = ", ".join(sorted(set(robust["covariance"])))
+    return Section(
+        "coefficients",
+        Label(en="Models", zh="模型"),
+        Label(en="What goes with higher coordination and integration", zh="与协调度和融入度相关的因素"),
+        (
+            Label(
+                en=f"{classical['model'].nunique()} models with {len(classical)} coefficients."
+                " Associations, not causes:"
+                " some dependents contain their regressors.",
+                zh=f"共{classical['model'].nunique()}个模型、{len(classical)}个系数。仅为相关关系，不作因果解释："
+                "部分因变量由自变量构成。",
+            ),
+        ),
+        (
+            Figure(
+                "forest",
+                Label(en="Coefficients with 95 % intervals", zh="系数及95%区间"),
+                Label(
+                    en=f"Standardised coefficients; standard errors by convention: {conventions}."
+                    " Dark: p below .05. Choose"
+                    " a model in the menu.",
+                    zh=f"标准化系数；标准误口径：{conventions}。深色：p小于0.05。可在菜单中选择模型。",
+                ),
+                lambda lang: figures.forest(robust, lang),
+                robust,
+                ("survey", "model", "term", "covariance", "beta", "beta_low", "beta_high", "b", "p"),
+                grid="grid wide",
+            ),
+            Figure(
+                "coefficient-heat-map",
+                Label(en="All models side by side", zh="全部模型对照"),
+                Label(
+                    en="Standardised coefficients as in the papers; * p < .10, ** p < .05, *** p < .01.",
+                    zh="标准化系数，格式同论文；* p<0.10，** p<0.05，*** p<0.01。",
+                ),
+                lambda lang: figures.coefficient_heat_map(classical, lang),
+                classical,
+                ("survey", "model", "term", "beta", "stars", "p"),
+            ),
+        ),
+        _made_up(classical),
+    )
+
+
+def _sensitivity(reader: Reader) -> Section:
+    frame = reader.ranks()
+    leads: tuple[Label, ...] = ()
+    if len(frame):
+        certain = (
+            frame[frame["share_of_combinations"] == 1].groupby(["metric_id", "wave"])["region"].nunique()
+        )
+        total = frame.groupby(["metric_id", "wave"])["region"].nunique()
+        fixed = int((certain.reindex(total.index).fillna(0) == total).sum())
+        leads = (
+            Label(
+                en=f"The whole order of regions is the same under every combination of options for {fixed} of"
+                f" {len(total)} rankings.",
+                zh=f"{len(total)}项排名中，有{fixed}项在所有选项组合下顺序完全不变。",
+            ),
+        )
+    return Section(
+        "sensitivity",
+        Label(en="Sensitivity", zh="稳健性"),
+        Label(en="Does the ranking survive other choices?", zh="换一种算法，排名还成立吗"),
+        leads,
+        (
+            Figure(
+                "ranks",
+                Label(en="How often each region takes each rank", zh="各地区取得各名次的频率"),
+                Label(
+                    en="Share of all combinations of normalisation, weights and variant.",
+                    zh="在标准化、权重与公式全部组合中的占比。",
+                ),
+                lambda lang: figures.rank_heat_map(frame, lang),
+                frame,
+                ("metric", "wave", "region", "rank", "share_of_combinations"),
+                grid="grid",
+            ),
+        ),
+        _made_up(frame),
+    )
+
+
+def _replication(reader: Reader) -> Section:
+    frame = reader.replication()
+    words = {
+        lang: ", ".join(f"{n} {v}" for v, n in frame[f"verdict_{lang}"].value_counts().items())
+        for lang in LANGUAGES
+    }
+    counted = ["statistic", "statistic_en", "statistic_zh", "verdict", "verdict_en", "verdict_zh"]
+    bars = frame.groupby(counted, as_index=False).size().rename(columns={"size": "count"})
+    computed = frame[frame["recomputed"].notna()].copy()
+    misses = computed[computed["difference"].abs() > computed["tolerance"].fillna(float("inf"))]
+    return Section(
+        "replication",
+        Label(en="Replication", zh="复算"),
+        Label(en="Printed against recomputed", zh="论文数字与复算结果"),
+        (
+            Label(
+                en=f"{len(frame)} printed figures: {words['en']}.",
+                zh=f"{len(frame)}个论文数字：{words['zh']}。",
+            ),
+            Label(
+                en="Calibrated means that the made-up answers were made to match the print:"
+                " agreement shows that the"
+                " computation is right, not that the paper is.",
+                zh="“按此校准”指虚构答案按论文数字生成：一致只说明计算正确，不能证实论文。",
+            ),
+        ),
+        (
+            Figure(
+                "replication-strip",
+                Label(en="Relative difference of each figure", zh="各数字的相对差异"),
+                Label(
+                    en="One mark a printed figure; the axis is stretched near zero and cut at 100 %.",
+                    zh="每点为一个论文数字；横轴在零附近放大，并在±100%处截断。",
+                ),
+                lambda lang: figures.replication_strip(frame, lang),
+                computed,
+                (
+                    "stat_id",
+                    "region",
+                    "subject",
+                    "statistic",
+                    "published",
+                    "recomputed",
+                    "difference",
+                    "verdict",
+                ),
+            ),
+            Figure(
+                "replication-verdicts",
+                Label(en="Verdicts by statistic", zh="按统计量的结论"),
+                Label(en="Printed figures by statistic and verdict.", zh="按统计量和结论统计的论文数字。"),
+                lambda lang: figures.verdict_bars(bars, "statistic", "count", lang),
+                bars,
+                ("statistic", "verdict", "count"),
+            ),
+            Listing(
+                "replication-misses",
+                Label(en="Outside their tolerance", zh="超出容差的数字"),
+                misses,
+                (
+                    *("stat_id", "region", "subject", "statistic", "published", "recomputed", "difference"),
+                    *("verdict", "reason"),
+                ),
+                folded=True,
+            ),
+        ),
+        _made_up(frame),
+    )
+
+
+def _contradictions(reader: Reader) -> Section:
+    findings, tests = reader.findings(), reader.plausibility()
+    bad = int(tests.loc[tests["verdict"].isin(["inconsistent", "impossible"]), "tests"].sum())
+    return Section(
+        "contradictions",
+        Label(en="Contradictions", zh="矛盾"),
+        Label(en="Contradictions found in the papers", zh="论文中的矛盾"),
+        (
+            Label(
+                en=f"{len(findings)} findings, each with its arithmetic; {bad} of"
+                f" {int(tests['tests'].sum())} automatic tests"
+                " of printed figures fail. The printed figures are real.",
+                zh=f"{len(findings)}处矛盾，均附算式；对论文数字的{int(tests['tests'].sum())}次自动检验中有{bad}次不通过。论文数字是真实的。",
+            ),
+        ),
+        (
+            Figure(
+                "plausibility",
+                Label(en="Arithmetic tests of printed figures", zh="论文数字的算术检验"),
+                Label(en="Verdicts by test.", zh="按检验方法统计的结论。"),
+                lambda lang: figures.verdict_bars(tests, "test", "tests", lang),
+                tests,
+                ("region", "test", "verdict", "tests"),
+            ),
+            Listing(
+                "findings",
+                Label(en="Findings", zh="矛盾清单"),
+                findings,
+                ("finding_id", "region", "strength", "statement", "arithmetic"),
+            ),
+        ),
+        is_synthetic=False,
+    )
+
+
+def _quality(reader: Reader) -> Section:
+    loads, checks, failed = reader.loads(), reader.checks(), reader.failed_checks()
+    received, quarantined = int(loads["received"].sum()), int(loads["quarantined"].sum())
+    is_failed = checks["status"] != "passed"
+    n_checks, n_failed = int(checks["n_checks"].sum()), int(checks.loc[is_failed, "n_checks"].sum())
+    content: list[Figure | Listing] = [
+        Listing(
+            "loads",
+            Label(en="Files received", zh="接收的文件"),
+            loads,
+            (
+                *("survey_id", "file", "format", "encoding", "received", "accepted", "quarantined", "status"),
+                "is_synthetic",
+            ),
+        ),
+    ]
+    leads = [
+        Label(
+            en=f"{received:,} rows received in {len(loads)} files, {quarantined:,} set aside."
+            f" {n_checks:,} checks ran,"
+            f" {n_failed:,} did not pass; none of those is an error, else nothing would have been published.",
+            zh=f"{len(loads)}个文件共接收{received:,}行，隔离{quarantined:,}行。共运行{n_checks:,}项检查，"
+            f"{n_failed:,}项未通过，均非错误级别，否则不会发布。",
+        )
+    ]
+    if reader.has("quality.quarantine"):
+        quarantine = reader.quarantine()
+        content.append(
+            Listing(
+                "quarantine",
+                Label(en="Set aside as impossible", zh="隔离的内容"),
+                quarantine,
+                ("survey_id", "file", "row", "column", "value", "rule", "message", "is_synthetic"),
+            )
+        )
+        cells = int((quarantine["column"] != "").sum())
+        leads.append(
+            Label(
+                en=f"{len(quarantine)} entries are in quarantine, {cells} of them single cells.",
+                zh=f"隔离区共有{len(quarantine)}条记录，其中{cells}条为单元格。",
+            )
+        )
+    content += [
+        Listing(
+            "checks",
+            Label(en="Checks by source", zh="按来源统计的检查"),
+            checks,
+            ("source", "status", "severity", "n_checks"),
+        ),
+        Listing(
+            "failed-checks",
+            Label(en="Checks that did not pass", zh="未通过的检查"),
+            failed,
+            ("source", "check", "table", "severity", "n_failed", "message"),
+            folded=True,
+        ),
+    ]
+    return Section(
+        "quality",
+        Label(en="Quality", zh="质量"),
+        Label(en="Data quality of this refresh", zh="本次更新的数据质量"),
+        tuple(leads),
+        tuple(content),
+        _made_up(loads),
+    )

@@ -1,0 +1,1 @@
+"""From the files of a survey to accepted rows, or to a refusal by name."""

@@ -1,0 +1,343 @@
+"""Receive one survey: check its folder, ingest its files, validate what came, remember what was accepted.
+
+Belongs here: the order of these steps and what is recorded of them. Does not belong here: any of the steps.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from expectations.arrival import ColumnProfile, arrival_suite, as_received, profile
+from expectations.declared import EXPECTATIONS_FILE, declared_expectations
+from expectations.runner import Expectation, Outcome, check_row, run_suite
+from relocation_warehouse.ground.database import append_rows, quoted, replace_rows, table_exists
+from relocation_warehouse.ground.state import State, survey_inputs, total_digest
+from relocation_warehouse.lake.arrivals import Deposits
+from relocation_warehouse.lake.catalog import Lake
+from relocation_warehouse.receiving.warehouse import Access, Warehouse
+from relocation_warehouse.survey.crosswalk import check_crosswalk
+from relocation_warehouse.survey.folder import (
+    SURVEY_FILE,
+    TABLES,
+    Problem,
+    SurveyFolder,
+    SurveyFolderError,
+    load_folder,
+)
+from relocation_warehouse.survey.ingest import SurveyLoad, ingest, refuse
+
+TEXT, NUMBER = pa.string(), pa.float64()
+RESULTS = pa.schema(
+    [
+        ("loaded_at", pa.timestamp("us")),
+        ("is_accepted", pa.bool_()),
+        *((n, TEXT) for n in ("survey_id", "source", "check", "table", "status", "severity")),
+        ("n_failed", pa.int64()),
+        ("message", TEXT),
+    ]
+)
+"""Results of every load; `loaded_at` and `survey_id` name the load."""
+PROFILES = pa.schema(
+    [
+        *((n, TEXT) for n in ("survey_id", "file_id", "variable")),
+        *((n, NUMBER) for n in ("answered_share", "mean", "sd")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What became of one survey.
+
+    Attributes
+    ----------
+    problems
+        Why it was refused; empty where it was accepted.
+    loads
+        A row per file, as in `quality.loads`.
+    checks
+        A row per expectation over all its files, as in `raw.expectation_results`.
+    """
+
+    survey_id: str
+    is_accepted: bool
+    problems: tuple[Problem, ...]
+    loads: pa.Table
+    checks: tuple[dict[str, Any], ...]
+    received_rows: int = 0
+    accepted_rows: int = 0
+    quarantined_rows: int = 0
+    quarantined_cells: int = 0
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether received = accepted + quarantined."""
+        return self.received_rows == self.accepted_rows + self.quarantined_rows
+
+
+def receive(warehouse: Access, survey_id: str) -> Arrival:
+    """Receive the survey as its folder and inbox stand now, and remember what became of it.
+
+    A folder or file that cannot be used refuses the survey: the reason is recorded and nothing else changes. Any
+    other error is recorded too, so that the survey is tried again, and raised.
+    """
+    inputs = survey_inputs(warehouse.paths)[survey_id]
+    status, problems = "failed", ["it was stopped"]
+    try:
+        with _only_receiver(warehouse, survey_id):
+            arrival = _received(warehouse, survey_id, total_digest(inputs))
+        status = "accepted" if arrival.is_accepted else "refused"
+        problems = [str(p) for p in arrival.problems]
+    except Exception as error:
+        problems = [f"{type(error).__name__}: {error}"]
+        raise
+    finally:
+        with State.updated(warehouse.paths) as state:
+            state.received(survey_id, inputs, status, problems)
+    return arrival
+
+
+@contextmanager
+def _only_receiver(warehouse: Access, survey_id: str) -> Iterator[None]:
+    """Wait until no other process receives this survey: both would land its files."""
+    folder = warehouse.paths.landing / survey_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _received(warehouse: Access, survey_id: str, digest: str) -> Arrival:
+    """Take what another process has received of the same inputs from the lake, or receive it and leave it there."""
+    lake = Lake.from_environment()
+    if lake is None:
+        return _receive(warehouse, survey_id)
+    deposits, landed = Deposits(lake, survey_id), warehouse.paths.landing / survey_id
+    with warehouse.connect() as con:
+        declared = deposits.take(con, digest, landed)
+        if declared is not None:
+            _remember(warehouse, survey_id, declared)
+            return _as_taken(con, survey_id)
+    arrival = _receive(warehouse, survey_id)
+    if arrival.is_accepted:
+        with warehouse.connect() as con:
+            deposits.put(con, digest, _declarations(warehouse.paths.accepted / survey_id), landed)
+    return arrival
+
+
+def deposit(warehouse: Access, lake: Lake, survey_id: str) -> Arrival:
+    """Receive the survey into a build database of this process alone, and leave it in the lake for a refresh.
+
+    What the warehouse has built and published is not touched, so that many processes can do this at once.
+    """
+    with TemporaryDirectory(prefix=f"load-{survey_id}-", dir=warehouse.paths.warehouse) as scratch:
+        for name in ("catalog", "surveys", "literature", "inbox", "landing"):
+            (Path(scratch) / name).symlink_to(getattr(warehouse.paths, name))
+        aside = Warehouse(scratch)
+        with aside.connect() as con:
+            Deposits(lake, survey_id).take_profiles(con)
+        return receive(aside, survey_id)
+
+
+def _receive(warehouse: Access, survey_id: str) -> Arrival:
+    path = warehouse.paths.surveys / survey_id
+    try:
+        folder = load_folder(path, warehouse.catalog.indicator, warehouse.paths.inbox / survey_id)
+        problems = check_crosswalk(folder, warehouse.catalog)
+        declared = declared_expectations(folder)
+    except SurveyFolderError as error:
+        return _refused(warehouse, survey_id, error.problems)
+    if problems:
+        return _refused(warehouse, survey_id, problems)
+    with warehouse.connect() as con:
+        validation = Validation(folder, declared, _profiles(con, survey_id))
+        load = ingest(folder, warehouse.paths.landing, con, warehouse.catalog.indicator, validation.inspect)
+        results = validation.results(load.is_accepted)
+        append_rows(con, "raw", "expectation_results", results)
+        if load.is_accepted:
+            replace_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
+        loads = _loads(con, survey_id)
+    if load.is_accepted:
+        _remember(warehouse, survey_id, _declarations(folder.path))
+    return _arrival(load, loads, tuple(results.to_pylist()))
+
+
+@dataclass
+class Validation:
+    """Great Expectations on the landed files of one load, against declarations and the load before.
+
+    Attributes
+    ----------
+    declared
+        Expectations of the survey folder by file.
+    previous
+        Profiles of the load before by file.
+    found, seen
+        Outcomes and profiles by file, once the files were inspected.
+    """
+
+    folder: SurveyFolder
+    declared: Mapping[str, tuple[Expectation, ...]]
+    previous: Mapping[str, tuple[ColumnProfile, ...]]
+    found: dict[str, tuple[Outcome, ...]] = field(default_factory=dict)
+    seen: dict[str, tuple[ColumnProfile, ...]] = field(default_factory=dict)
+
+    def inspect(self, landed: Mapping[str, Path]) -> Iterator[Problem]:
+        """Validate the files; an expectation of severity error that is not met is a problem."""
+        for file in self.folder.survey.files:
+            declared = self.declared.get(file.file_id, ())
+            # an expectation that a person wrote may ask what can be asked of text only
+            as_text = {name for expectation in declared for name in expectation.columns}
+            frame = as_received(self.folder, file, landed[file.file_id], as_text)
+            suite = arrival_suite(self.folder, file, self.previous.get(file.file_id, ())) + declared
+            self.found[file.file_id] = run_suite(self._table(file.file_id), suite, frame)
+            self.seen[file.file_id] = profile(frame)
+            for outcome in self.found[file.file_id]:
+                if not outcome.is_met and outcome.expectation.severity == "error":
+                    yield Problem(
+                        file.path,
+                        None,
+                        f"expectation {outcome.expectation.name!r} is not met ({outcome.n_failed} failed; found: "
+                        f"{outcome.observed}); correct the file, or the expectation in {EXPECTATIONS_FILE}",
+                    )
+
+    def results(self, is_accepted: bool) -> pa.Table:
+        """Rows of `raw.expectation_results`."""
+        load = {
+            "loaded_at": datetime.now(UTC).replace(tzinfo=None),
+            "is_accepted": is_accepted,
+            "survey_id": self.folder.survey_id,
+        }
+        return pa.Table.from_pylist(
+            [
+                load | check_row(self._table(file_id), outcome)
+                for file_id, outcomes in self.found.items()
+                for outcome in outcomes
+            ],
+            RESULTS,
+        )
+
+    def profiles(self) -> pa.Table:
+        """Rows of `raw.arrival_profiles`."""
+        return pa.Table.from_pylist(
+            [
+                {"survey_id": self.folder.survey_id, "file_id": file_id, **vars(p)}
+                for file_id, profiles in self.seen.items()
+                for p in profiles
+            ],
+            PROFILES,
+        )
+
+    def _table(self, file_id: str) -> str:
+        return f"{self.folder.survey_id}/{file_id}"
+
+
+def _refused(warehouse: Access, survey_id: str, problems: tuple[Problem, ...]) -> Arrival:
+    with warehouse.connect() as con:
+        load = refuse(survey_id, problems, con)
+        return _arrival(load, _loads(con, survey_id), ())
+
+
+def _arrival(load: SurveyLoad, loads: pa.Table, checks: tuple[dict[str, Any], ...]) -> Arrival:
+    return Arrival(
+        load.survey_id,
+        load.is_accepted,
+        load.problems,
+        loads,
+        checks,
+        sum(f.received for f in load.files),
+        sum(f.accepted for f in load.files),
+        load.quarantined_rows,
+        load.quarantined_cells,
+    )
+
+
+def _as_taken(con: duckdb.DuckDBPyConnection, survey_id: str) -> Arrival:
+    """The arrival of a survey that another process received, from its rows."""
+    loads = _loads(con, survey_id)
+    checks = con.execute(
+        "select * from raw.expectation_results where survey_id = ? qualify loaded_at = max(loaded_at) over ()",
+        [survey_id],
+    ).to_arrow_table()
+    received, accepted, rows = (sum(loads[n].to_pylist()) for n in ("received", "accepted", "quarantined"))
+    cells = con.execute(
+        "select count(*) from quality.quarantine where survey_id = ? and grain = 'cell'", [survey_id]
+    ).fetchall()[0][0]
+    return Arrival(survey_id, True, (), loads, tuple(checks.to_pylist()), received, accepted, rows, cells)
+
+
+def _loads(con: duckdb.DuckDBPyConnection, survey_id: str) -> pa.Table:
+    return con.execute("select * from quality.loads where survey_id = ?", [survey_id]).to_arrow_table()
+
+
+def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple[ColumnProfile, ...]]:
+    """Profiles of the last accepted load by file; none before the first."""
+    if not table_exists(con, "raw", "arrival_profiles"):
+        return {}
+    found: dict[str, tuple[ColumnProfile, ...]] = {}
+    rows = con.execute(
+        "select file_id, variable, answered_share, mean, sd from raw.arrival_profiles where survey_id = ?",
+        [survey_id],
+    ).fetchall()
+    for file_id, *values in rows:
+        found[file_id] = (*found.get(file_id, ()), ColumnProfile(*values))
+    return found
+
+
+def _declarations(folder: Path) -> dict[str, bytes]:
+    """Content of the declarations in a survey folder."""
+    return {name: (folder / name).read_bytes() for name in (SURVEY_FILE, *TABLES)}
+
+
+def _remember(warehouse: Access, survey_id: str, declared: Mapping[str, bytes]) -> None:
+    """Keep the declarations that the raw tables were loaded by: a later, refused version must not speak for them."""
+    target = warehouse.paths.accepted / survey_id
+    fresh = target.with_name(target.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, content in declared.items():
+        (fresh / name).write_bytes(content)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+
+
+def withdraw(warehouse: Access, survey_id: str) -> None:
+    """Take out a survey whose folder is gone: its raw tables, its quality rows, its declarations, its deposit."""
+    lake = Lake.from_environment()
+    if lake is not None:
+        Deposits(lake, survey_id).remove()
+    with warehouse.connect() as con:
+        tables = con.execute(
+            "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'staging') "
+            "and starts_with(table_name, ?)",
+            [f"{survey_id}__"],
+        ).fetchall()
+        for schema, name in tables:
+            con.execute(f"drop table {schema}.{quoted(name)}")
+        for schema, name in (
+            *(("quality", n) for n in ("loads", "quarantine", "codebook")),
+            *(("raw", n) for n in ("expectation_results", "arrival_profiles")),
+        ):
+            if table_exists(con, schema, name):
+                con.execute(f"delete from {schema}.{name} where survey_id = ?", [survey_id])
+        # a view, or the table of an older version
+        kind = "table" if table_exists(con, "staging", "household_waves", with_views=False) else "view"
+        con.execute(f"drop {kind} if exists staging.household_waves")
+    shutil.rmtree(warehouse.paths.accepted / survey_id, ignore_errors=True)
+    with State.updated(warehouse.paths) as state:
+        state.surveys.pop(survey_id, None)
+        state.published = ""
+        # the households of all surveys are shown together, and are put together again without this one
+        for survey in state.surveys.values():
+            survey.harmonised_by = ""

@@ -1,0 +1,252 @@
+"""Households as the statistics need them: which surveys there are, what they asked, answers and indices.
+
+Belongs here: the SQL that reads the build database, and dimensions under a weight scheme other than the default
+one, by the same rules as the marts. Does not belong here: a formula (`analysis`), a result table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from analysis.arrays import FloatArray
+from analysis.errors import InfiniteValueError
+from analysis.normalisation import Bounds, BoundsMode, normalise
+from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.formulas import Member, composite, extended, score
+from relocation_warehouse.survey.catalog import Catalog, WeightScheme
+
+HOUSEHOLD_WAVES = "staging.household_waves"
+"""One row a household and wave, every indicator with its missing reason: a view over the tables of all waves."""
+
+HOUSEHOLDS = "harmonized.households"
+"""The same rows and answers without the reasons: one table, which a query is bound to in no time."""
+
+KEYS = ("survey_id", "household_id", "wave", "wave_order", "region", "site_id", "is_synthetic")
+
+NOT_ASKED = ("not_asked", "not_shared")
+"""Missing reasons of an indicator that is no part of the survey; the others are blanks."""
+
+MINIMUM_ANSWERED_SHARE = 0.5
+"""Share of the asked weight that must be answered, as in the marts (minimum_answered_share of dbt)."""
+
+BATCH_ROWS = 100_000
+
+Weights = Mapping[str, Mapping[str, float]]
+"""Dimension -> indicator -> weight within the dimension."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey in the build database, its waves in order of time."""
+
+    survey_id: str
+    region: str
+    is_synthetic: bool
+    waves: tuple[str, ...]
+    wave_orders: tuple[int, ...]
+    published_survey_ids: frozenset[str]
+
+    @property
+    def latest(self) -> str:
+        """The last wave."""
+        return self.waves[-1]
+
+
+def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
+    """Surveys with households, by id."""
+    found = con.execute(
+        """
+        select w.survey_id, any_value(w.region), bool_or(w.is_synthetic),
+               list(w.wave order by w.wave_order), list(w.wave_order order by w.wave_order),
+               any_value(s.published_survey_ids)
+        from (select distinct survey_id, region, is_synthetic, wave, wave_order from harmonized.coverage) as w
+        left join reference.surveys as s using (survey_id)
+        group by w.survey_id
+        order by w.survey_id
+        """
+    ).fetchall()
+    return tuple(
+        Survey(
+            survey_id, region, is_synthetic, tuple(waves), tuple(orders), frozenset((printed or "").split())
+        )
+        for survey_id, region, is_synthetic, waves, orders, printed in found
+    )
+
+
+def asked(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], frozenset[str]]:
+    """(survey, wave) -> indicators that were asked there and answered by anybody."""
+    found = con.execute(
+        "select survey_id, wave, list(indicator_id) filter (where n > 0) from harmonized.coverage group by all"
+    ).fetchall()
+    return {(survey_id, wave): frozenset(ids or ()) for survey_id, wave, ids in found}
+
+
+def schemes_of(catalog: Catalog, survey: Survey) -> tuple[WeightScheme, ...]:
+    """The default weight scheme, and those of the studies that a survey belongs to."""
+    return tuple(
+        catalog.weight_scheme(s.id)
+        for s in catalog.weight_schemes
+        if s.is_default or survey.published_survey_ids & set(s.published_survey_ids)
+    )
+
+
+def matrix(table: pa.Table, columns: Sequence[str]) -> FloatArray:
+    """Numeric columns of a table, shape (n, p), NaN for null."""
+    arrays = [table[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
+    return np.column_stack(arrays).astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Lowest and highest answer to p indicators in g surveys, over all waves.
+
+    Attributes
+    ----------
+    survey_ids, indicators : tuple of str
+    lower, upper : ndarray, shape (g, p)
+        NaN where a survey has no answer.
+    ends : ndarray, shape (2, p)
+        Ends of the answer scales, NaN where open.
+    is_cost : tuple of bool
+        Whether less is better.
+    """
+
+    survey_ids: tuple[str, ...]
+    indicators: tuple[str, ...]
+    lower: FloatArray
+    upper: FloatArray
+    ends: FloatArray
+    is_cost: tuple[bool, ...]
+
+    def bounds(self, k: int, survey_id: str, mode: str) -> tuple[float, float]:
+        """Bounds of the k-th indicator under a mode, for a survey."""
+        if mode == BoundsMode.WITHIN_SURVEY:
+            g = self.survey_ids.index(survey_id)
+            return float(self.lower[g, k]), float(self.upper[g, k])
+        low, high = float(np.fmin.reduce(self.lower[:, k])), float(np.fmax.reduce(self.upper[:, k]))
+        if mode == BoundsMode.THEORETICAL:
+            lowest, highest = self.ends[:, k].tolist()
+            return (low if np.isnan(lowest) else lowest), (high if np.isnan(highest) else highest)
+        return low, high
+
+    def score(self, indicator: str, survey_id: str, mode: str) -> str:
+        """SQL of an indicator between the bounds of a mode, 0 worst to 1 best; missing where it has no range."""
+        k = self.indicators.index(indicator)
+        is_inside = mode != BoundsMode.THEORETICAL
+        low, high = self.bounds(k, survey_id, mode)
+        return score(quoted(indicator), low, high, self.is_cost[k], is_inside=is_inside)
+
+    def scores(self, x: FloatArray, survey_id: str, mode: str) -> FloatArray:
+        """Answers of households of a survey between the bounds of a mode, shape (p, n) as given."""
+        ends = np.array([self.bounds(k, survey_id, mode) for k in range(len(self.indicators))])
+        bounds = Bounds(BoundsMode(mode), ("all",), np.zeros(x.shape[1], dtype=np.int64), *ends.T[:, None])
+        directions = ["cost" if is_cost else "benefit" for is_cost in self.is_cost]
+        return normalise(x.T, bounds, directions).z.T
+
+    def is_answered(self, indicator: str, survey_id: str) -> bool:
+        """Whether anybody in a survey answered."""
+        k, g = self.indicators.index(indicator), self.survey_ids.index(survey_id)
+        return not np.isnan(self.lower[g, k])
+
+
+def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Sequence[str]) -> Extremes:
+    """Read the extremes of indicators in every survey.
+
+    Raises
+    ------
+    InfiniteValueError
+        If an answer is infinite: all scores would be measured against it.
+    """
+    columns = ", ".join(f"min({quoted(i)}), max({quoted(i)})" for i in indicators)
+    found = con.execute(
+        f"select survey_id, {columns} from {HOUSEHOLDS} group by survey_id order by survey_id"
+    ).fetchall()
+    numbers = np.array([row[1:] for row in found], dtype=np.float64).reshape(len(found), -1)
+    if np.isinf(numbers).any():
+        row, place = np.argwhere(np.isinf(numbers))[0]
+        raise InfiniteValueError(
+            f"{indicators[place // 2]} of {found[row][0]} holds an infinite value. Correct it or mark it missing."
+        )
+    declared = [catalog.indicator[i] for i in indicators]
+    ends = [[getattr(i, end) for i in declared] for end in ("minimum", "maximum")]
+    return Extremes(
+        tuple(row[0] for row in found),
+        tuple(indicators),
+        numbers[:, 0::2],
+        numbers[:, 1::2],
+        np.array(ends, dtype=np.float64),
+        tuple(i.direction == "cost" for i in declared),
+    )
+
+
+def members(scheme: WeightScheme) -> tuple[str, ...]:
+    """Indicators of a scheme, each once."""
+    return tuple(dict.fromkeys(i for dimension in scheme.dimensions.values() for i in dimension))
+
+
+def scheme_weights(scheme: WeightScheme) -> Weights:
+    """Weights that a scheme states, by dimension."""
+    return {dimension: scheme.weights(dimension) for dimension in scheme.dimensions}
+
+
+def scored(
+    limits: Extremes, survey_id: str, mode: str, schemes: Mapping[str, Weights], condition: str = "true"
+) -> str:
+    """SQL of the households of a survey with their scores, and their dimensions under some schemes.
+
+    Parameters
+    ----------
+    limits
+        Extremes of the members.
+    survey_id
+        Whose households.
+    mode
+        Whose extremes the scores run between.
+    schemes
+        Scheme -> dimension -> indicator -> weight.
+    condition
+        Which households.
+
+    Returns
+    -------
+    str
+        Relation with columns `score_column` of every indicator and `dimension_column` of every dimension, and how
+        many members of it a household answered as `count_column`.
+    """
+    source = f"(select * from {HOUSEHOLD_WAVES} where survey_id = {literal(survey_id)} and {condition})"
+    source = extended(source, {score_column(i): limits.score(i, survey_id, mode) for i in limits.indicators})
+    columns = {}
+    for scheme, dimensions in schemes.items():
+        for dimension, weights in dimensions.items():
+            members = [Member(quoted(score_column(i)), is_asked(i), w) for i, w in weights.items()]
+            columns[dimension_column(scheme, dimension)] = composite(members, MINIMUM_ANSWERED_SHARE)
+            answered = (f"if({m.score} is null, 0, 1)" for m in members if m.weight > 0)
+            columns[count_column(scheme, dimension)] = f"cast({' + '.join(answered) or 0} as bigint)"
+    return extended(source, columns) if columns else source
+
+
+def score_column(indicator: str) -> str:
+    """Column of an indicator between its bounds."""
+    return f"{indicator} score"
+
+
+def dimension_column(scheme: str, dimension: str) -> str:
+    """Column of a dimension under a scheme."""
+    return f"{scheme} {dimension}"
+
+
+def count_column(scheme: str, dimension: str) -> str:
+    """Column of the members of a dimension that were answered."""
+    return f"{scheme} {dimension} answered"
+
+
+def is_asked(indicator: str) -> str:
+    """SQL: whether the survey asked, whatever the household answered."""
+    reasons = ", ".join(map(literal, NOT_ASKED))
+    return f"coalesce({quoted(indicator + '__missing')} not in ({reasons}), true)"

@@ -1,0 +1,644 @@
+"""Compile a survey's crosswalk to one plain SELECT per wave, and check what only the catalog can tell.
+
+Belongs here: the meaning of every rule as SQL. Expressions are built as a syntax tree, so names, codes and
+values of a survey folder are always quoted and the same tree is written for any engine.
+Does not belong here: cleaning of single cells (`ingest`), running the SQL (dbt does), or a survey's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.catalog import Catalog, Indicator
+from relocation_warehouse.survey.folder import Problem, SurveyFolder
+from relocation_warehouse.survey.vocabulary import (
+    VALUELESS_RULES,
+    Code,
+    Column,
+    ColumnType,
+    CrosswalkRow,
+    Grain,
+    MissingReason,
+    Rule,
+    Status,
+    WaveColumn,
+)
+
+MISSING_SUFFIX = "__missing"
+
+KEY_COLUMNS = (
+    "survey_id",
+    "household_id",
+    "wave",
+    "wave_order",
+    "region",
+    "site_id",
+    "weight",
+    "is_synthetic",
+    "source_file_id",
+    "source_row",
+)
+
+REASON_OF_RULE = {
+    Rule.NOT_ASKED: MissingReason.NOT_ASKED,
+    Rule.ASKED_NOT_SHARED: MissingReason.NOT_SHARED,
+    Rule.UNDETERMINED: MissingReason.NOT_ASKED,
+}
+
+ALLOWED_IN_EXPRESSION = (
+    *(exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren),
+    *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Abs, exp.Round, exp.Ln, exp.Sqrt),
+    *(
+        exp.Not,
+        exp.And,
+        exp.Or,
+        exp.EQ,
+        exp.NEQ,
+        exp.GT,
+        exp.GTE,
+        exp.LT,
+        exp.LTE,
+        exp.Between,
+        exp.In,
+        exp.Is,
+    ),
+    *(exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Least, exp.Greatest),
+)
+"""What an `expression` may hold: arithmetic and cases over its own sources. Anything else is refused."""
+
+
+class CrosswalkError(ValueError):
+    """A crosswalk row that cannot become SQL; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """SQL of one indicator: the value, and why it is missing where it is."""
+
+    value: exp.Expr
+    reason: exp.Expr
+
+
+def compile_wave(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str = "duckdb") -> str:
+    """Write the SELECT that harmonises one wave of a survey.
+
+    Parameters
+    ----------
+    folder
+        A survey folder that passed its checks.
+    wave
+        Name of the wave.
+    catalog
+        Each of its indicators gives two columns, `<id>` and `<id>__missing`, in its order.
+    dialect
+        SQL dialect to write, as sqlglot names it.
+
+    Returns
+    -------
+    str
+        One SELECT over `raw.<survey_id>__<file_id>`; columns are `KEY_COLUMNS`, then the indicators.
+    """
+    compiler = _WaveCompiler(folder, wave, catalog, dialect)
+    return compiler.select(compiler.all_columns()).sql(dialect=dialect, pretty=True)
+
+
+@dataclass(frozen=True)
+class StoredWave:
+    """One wave of a survey in two parts: what differs between households is stored, the rest is said when read.
+
+    Attributes
+    ----------
+    table
+        Table that holds what differs; in schema `staging`.
+    stored
+        The SELECT that fills it.
+    shown
+        A SELECT over it that gives what `compile_wave` gives.
+    """
+
+    table: str
+    stored: str
+    shown: str
+
+
+def compile_stored(folder: SurveyFolder, wave: str, catalog: Catalog) -> StoredWave:
+    """Write the SELECTs of a wave for an engine that keeps tables column by column.
+
+    Most indicators are not asked in a wave. To store a million times that they were not takes as long as to store
+    the answers; as constants of a view they cost nothing.
+    """
+    compiler = _WaveCompiler(folder, wave, catalog)
+    columns = compiler.all_columns()
+    differing = {name: value for name, value in columns.items() if value.find(exp.Column) is not None}
+    table = f"{folder.survey_id}__{wave}"
+    shown = exp.select(
+        *(
+            exp.column(name, quoted=True) if name in differing else value.as_(name, quoted=True)
+            for name, value in columns.items()
+        )
+    ).from_(exp.table_(table, db="staging", quoted=True))
+    return StoredWave(table, compiler.select(differing).sql(dialect="duckdb"), shown.sql(dialect="duckdb"))
+
+
+def explain(folder: SurveyFolder, wave: str, indicator_id: str, catalog: Catalog) -> str:
+    """SQL of one indicator in one wave, to be read by a person."""
+    compiler = _WaveCompiler(folder, wave, catalog)
+    cell = compiler.cell(folder.rows_of(wave).get(indicator_id), catalog.indicator[indicator_id])
+    return compiler.select(compiler.columns({indicator_id: cell})).sql(dialect="duckdb", pretty=True)
+
+
+def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ...]:
+    """Mistakes that show only against the catalog: units, bounds, codes that lead nowhere, expressions.
+
+    Returns
+    -------
+    tuple of Problem
+        Empty where every row compiles and can only give values the catalog allows.
+    """
+    problems: list[Problem] = []
+    for wave in folder.survey.waves:
+        compiler = _WaveCompiler(folder, wave.wave, catalog)
+        rows = folder.rows_of(wave.wave)
+        for indicator in catalog.indicators:
+            row = rows.get(indicator.id)
+            line = None if row is None else folder.crosswalk_lines[row.wave, row.indicator_id]
+            try:
+                compiler.cell(row, indicator)
+            except CrosswalkError as error:
+                problems.append(Problem("crosswalk.csv", line, str(error)))
+                continue
+            if row is not None:
+                problems += [Problem("crosswalk.csv", line, m) for m in compiler.misfits(row, indicator)]
+    return tuple(dict.fromkeys(problems))
+
+
+class _WaveCompiler:
+    """Compiles the rows of one wave and remembers which rosters they need."""
+
+    def __init__(self, folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str = "duckdb") -> None:
+        self.folder = folder
+        self.wave = wave
+        self.catalog = catalog
+        self.dialect = dialect
+        self.reasons = _enumeration(tuple(MissingReason), dialect)
+        self.base = folder.survey.household_files(wave)[0]
+        self.roster_aggregates: dict[str, dict[str, exp.Expr]] = {}
+        self.joined: set[str] = set()
+
+    # ---- one indicator ------------------------------------------------------------------------------------
+
+    def cell(self, row: CrosswalkRow | None, indicator: Indicator) -> Cell:
+        kind = self._type(indicator)
+        if row is None or row.rule in VALUELESS_RULES:
+            reason = REASON_OF_RULE[row.rule] if row else MissingReason.NOT_ASKED
+            return Cell(exp.cast(exp.null(), kind), self._reason(reason))
+        try:
+            value, reasons = self._value(row, indicator)
+        except CrosswalkError as error:
+            raise CrosswalkError(f"wave {self.wave}, {row.indicator_id}: {error}") from None
+        value = _cast(self._converted(value, row, indicator), kind)
+        why = exp.func("coalesce", *reasons, self._reason(MissingReason.BLANK))
+        return Cell(value, exp.case().when(value.copy().is_(exp.null()), why))
+
+    def _type(self, indicator: Indicator) -> exp.DataType:
+        if indicator.is_numeric:
+            return exp.DataType.build("double")
+        return _enumeration(self.catalog.codes_of(indicator.id), self.dialect)
+
+    def _reason(self, reason: MissingReason) -> exp.Expr:
+        # As a constant of the type: beside a plain text the engine would turn every row's reason into text and back.
+        return exp.cast(_string(reason), self.reasons)
+
+    def _value(self, row: CrosswalkRow, indicator: Indicator) -> tuple[exp.Expr, list[exp.Expr]]:
+        if row.rule is Rule.CONSTANT:
+            return _literal(row.parameters or "", indicator), []
+        resolved = [self.folder.resolve(source, self.wave) for source in row.sources]
+        files = {file_id for file_id, _ in resolved}
+        if any(self._file_grain(f) is Grain.MEMBER for f in files):
+            if len(files) > 1:
+                raise CrosswalkError("a roster and another file cannot be combined in one row")
+            return self._roster_value(row, resolved)
+        sources = [self._source(file_id, variable) for file_id, variable in resolved]
+        reasons = [self._column(f, v + MISSING_SUFFIX) for f, v in resolved]
+        column = self.folder.variables[resolved[0]]
+        match row.rule:
+            case Rule.DIRECT:
+                return sources[0], reasons
+            case Rule.SCALE:
+                return _linear(sources[0], row.parameters), reasons
+            case Rule.RECODE:
+                codes = self.folder.code_lists[row.codes or ""]
+                plain = self._column(*resolved[0])
+                foreign = self._reason(MissingReason.OUT_OF_RANGE)
+                reasons.append(exp.case().when(exp.not_(plain.copy().is_(exp.null())), foreign))
+                return _recode(plain, column, codes), reasons
+            case Rule.SELECTED:
+                return _selected(self._column(*resolved[0]), row.parameters or ""), reasons
+            case Rule.EXPRESSION:
+                return _expression(row, dict(zip(row.sources, sources, strict=True))), reasons
+            case _:
+                return _across(row.rule, sources), reasons
+
+    def _converted(self, value: exp.Expr, row: CrosswalkRow, indicator: Indicator) -> exp.Expr:
+        asked_in = row.unit
+        if asked_in is None or asked_in == indicator.unit:
+            return value
+        year = int(self.folder.survey.fieldwork[:4])
+        try:
+            factor = self.catalog.factor_of(indicator.id, indicator.unit or "", asked_in, year)
+        except KeyError as error:
+            raise CrosswalkError(f"wave {self.wave}, {error.args[0]}") from None
+        return exp.Mul(this=exp.Paren(this=value), expression=exp.Literal.number(repr(factor)))
+
+    # ---- sources ------------------------------------------------------------------------------------------
+
+    def _file_grain(self, file_id: str) -> Grain:
+        return next(f.grain for f in self.folder.survey.files if f.file_id == file_id)
+
+    def _column(self, file_id: str, name: str) -> exp.Expr:
+        self.joined.add(file_id)
+        return exp.column(name, table=file_id, quoted=True)
+
+    def _source(self, file_id: str, variable: str) -> exp.Expr:
+        """A source as the rules see it: codes already turned into their values."""
+        column = self.folder.variables[file_id, variable]
+        raw = self._column(file_id, variable)
+        if column.type is ColumnType.CODE:
+            return _recode(raw, column, self.folder.codes_of(column))
+        return raw
+
+    def _roster_value(
+        self, row: CrosswalkRow, resolved: Sequence[tuple[str, str]]
+    ) -> tuple[exp.Expr, list[exp.Expr]]:
+        """Aggregate one expression over the household's roster rows; the aggregate is computed in a join."""
+        file_id = resolved[0][0]
+        sources = [self._source(f, v) for f, v in resolved]
+        if row.rule is Rule.EXPRESSION:
+            raise CrosswalkError(
+                "rule expression is for household files; aggregate the roster by another rule"
+            )
+        if len(sources) > 1:
+            raise CrosswalkError(f"rule {row.rule} over a roster takes one source")
+        aggregates = self.roster_aggregates.setdefault(file_id, {})
+        name = f"{row.indicator_id}"
+        aggregates[name] = _down(row.rule, sources[0])
+        value: exp.Expr = exp.column(name, table=file_id, quoted=True)
+        if row.rule is Rule.COUNT:
+            value = exp.func("coalesce", value, exp.Literal.number(0))
+        return value, []
+
+    # ---- the statement ------------------------------------------------------------------------------------
+
+    def all_columns(self) -> dict[str, exp.Expr]:
+        """Every column of the wave by name, in order."""
+        rows = self.folder.rows_of(self.wave)
+        return self.columns({i.id: self.cell(rows.get(i.id), i) for i in self.catalog.indicators})
+
+    def columns(self, cells: Mapping[str, Cell]) -> dict[str, exp.Expr]:
+        """Columns by name: the keys, then value and reason of each indicator."""
+        survey = self.folder.survey
+        wave = next(w for w in survey.waves if w.wave == self.wave)
+        base = self.base.file_id
+        values: list[exp.Expr] = [
+            _string(survey.survey_id),
+            exp.column("_household_id", table=base, quoted=True),
+            _string(wave.wave),
+            exp.cast(exp.Literal.number(wave.order), "int"),
+            _string(survey.region),
+            exp.column("_site_id", table=base, quoted=True),
+            exp.cast(self._weight(base), "double"),
+            exp.Boolean(this=survey.is_synthetic),
+            _string(base),
+            exp.column("_row", table=base, quoted=True),
+        ]
+        columns = dict(zip(KEY_COLUMNS, values, strict=True))
+        for indicator_id, cell in cells.items():
+            columns[indicator_id] = cell.value
+            columns[indicator_id + MISSING_SUFFIX] = exp.cast(cell.reason, self.reasons)
+        return columns
+
+    def select(self, columns: Mapping[str, exp.Expr]) -> exp.Select:
+        """SELECT of columns made by this compiler, with the joins that they need."""
+        survey, base = self.folder.survey, self.base.file_id
+        named = [value.as_(name, quoted=True) for name, value in columns.items()]
+        query = exp.select(*named).from_(self._table(base).as_(base, quoted=True))
+        for file in survey.household_files(self.wave):
+            if file.file_id != base and file.file_id in self.joined:
+                query = query.join(
+                    self._table(file.file_id).as_(file.file_id, quoted=True),
+                    on=exp.and_(_same_household(base, file.file_id), *self._wave_filter(file.file_id)),
+                    join_type="left",
+                )
+        for file_id, aggregates in self.roster_aggregates.items():
+            roster = (
+                exp.select(
+                    exp.column("_household_id", table=file_id, quoted=True),
+                    *[a.as_(n, quoted=True) for n, a in aggregates.items()],
+                )
+                .from_(self._table(file_id).as_(file_id, quoted=True))
+                .group_by(exp.column("_household_id", table=file_id, quoted=True))
+            )
+            for condition in self._wave_filter(file_id):
+                roster = roster.where(condition)
+            query = query.join(
+                roster.subquery(exp.to_identifier(file_id, quoted=True)),
+                on=_same_household(base, file_id),
+                join_type="left",
+            )
+        for condition in self._wave_filter(base):
+            query = query.where(condition)
+        return query
+
+    def _table(self, file_id: str) -> exp.Table:
+        return exp.table_(f"{self.folder.survey_id}__{file_id}", db="raw", quoted=True)
+
+    def _wave_filter(self, file_id: str) -> list[exp.Expr]:
+        file = next(f for f in self.folder.survey.files if f.file_id == file_id)
+        if not isinstance(file.wave, WaveColumn):
+            return []
+        return [exp.column("_wave", table=file_id, quoted=True).eq(_string(self.wave))]
+
+    def _weight(self, base: str) -> exp.Expr:
+        """Households a questionnaire stands for: given, or the site's households over its questionnaires."""
+        survey = self.folder.survey
+        if survey.sampling_weight:
+            return exp.column(survey.sampling_weight, table=base, quoted=True)
+        if any(s.households is None for s in survey.sites):
+            return exp.Literal.number(1)
+        site = exp.column("_site_id", table=base, quoted=True)
+        households = exp.case()
+        for s in survey.sites:
+            households = households.when(
+                site.copy().eq(_string(s.site_id)), exp.Literal.number(f"{s.households}.0")
+            )
+        questionnaires = exp.Window(this=exp.Count(this=exp.Star()), partition_by=[site.copy()])
+        return exp.Div(this=households, expression=questionnaires, typed=False, safe=False)
+
+    # ---- what the catalog says ----------------------------------------------------------------------------
+
+    def misfits(self, row: CrosswalkRow, indicator: Indicator) -> list[str]:
+        """Values a row could give that the catalog does not allow."""
+        where = f"wave {self.wave}, {row.indicator_id}"
+        if row.rule in VALUELESS_RULES or row.rule is Rule.CONSTANT:
+            return []
+        columns = [self.folder.variables[self.folder.resolve(s, self.wave)] for s in row.sources]
+        found = []
+        if row.status is Status.IDENTICAL and row.unit not in (None, indicator.unit):
+            found.append(f"{where}: asked in {row.unit!r}, so the status is compatible, not identical")
+        if row.rule is Rule.RECODE:
+            codes = self.folder.code_lists[row.codes or ""]
+            known = {c.code for c in codes}
+            for column in columns:
+                answers = [
+                    c for c in self.folder.codes_of(column) if c.missing_reason is None and c.bounds is None
+                ]
+                lost = [c.code for c in answers if c.code not in known]
+                if lost and not any(c.bounds for c in codes):
+                    found.append(
+                        f"{where}: answers {lost} of {column.column!r} are not in list {row.codes!r}"
+                    )
+            found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
+        elif row.rule is Rule.DIRECT and row.unit in (None, indicator.unit):
+            for column in columns:
+                if column.type is ColumnType.CODE:
+                    codes = self.folder.codes_of(column)
+                    found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
+                elif not indicator.is_numeric:
+                    found.append(
+                        f"{where}: {column.column!r} is of type {column.type}, but the indicator is one of a list of "
+                        "codes; give the column type code and a code list, or use rule recode"
+                    )
+                else:
+                    found += [f"{where}: {m}" for m in _wider_than(column, indicator)]
+        return found
+
+    def _foreign_values(self, codes: Iterable[Code], indicator: Indicator) -> list[str]:
+        """Values of a code list that the indicator cannot have."""
+        allowed = self.catalog.codes_of(indicator.id)
+        found = []
+        for code in codes:
+            if code.value is None:
+                continue
+            if not indicator.is_numeric:
+                if code.value not in allowed:
+                    found.append(f"code {code.code!r} gives {code.value!r}, not one of {list(allowed)}")
+            elif not _is_number(code.value):
+                found.append(f"code {code.code!r} gives {code.value!r}, which is not a number")
+            elif not _allows(indicator, float(code.value)):
+                found.append(f"code {code.code!r} gives {code.value}, outside the catalog's bounds")
+        return found
+
+
+def _enumeration(words: Collection[str], dialect: str) -> exp.DataType:
+    """Type of a column of few words: an enumeration where the engine has one, which stores a byte instead of a text."""
+    if dialect != "duckdb" or not words:
+        return exp.DataType.build("varchar")
+    return exp.DataType.build(f"enum({sql.texts(words)})", dialect="duckdb")
+
+
+# ---- expressions of the rules -----------------------------------------------------------------------------
+
+
+def _string(text: str) -> exp.Expr:
+    return exp.Literal.string(str(text))
+
+
+def _cast(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
+    """Cast a value; a CASE branch by branch, as these are constants, cast once and not in every row."""
+    if isinstance(value, exp.Case):
+        for branch in value.args["ifs"]:
+            branch.set("true", exp.cast(branch.args["true"], kind))
+    return exp.cast(value, kind)
+
+
+def _literal(value: str, indicator: Indicator) -> exp.Expr:
+    if indicator.type == "category":
+        return _string(value)
+    try:
+        return exp.Literal.number(repr(float(value)))
+    except ValueError:
+        raise CrosswalkError(f"{value!r} is not a number") from None
+
+
+def _recode(raw: exp.Expr, column: Column, codes: Iterable[Code]) -> exp.Expr:
+    """CASE over a code list; numbers where every value is one, else text."""
+    answers = [c for c in codes if c.value is not None]
+    numeric = all(_is_number(c.value or "") for c in answers)
+    number_column = column.type in (ColumnType.NUMBER, ColumnType.INTEGER)
+    case = exp.case()
+    for code in answers:
+        then = exp.Literal.number(repr(float(code.value or 0))) if numeric else _string(code.value or "")
+        case = case.when(_matches(raw, code, number_column), then)
+    return case
+
+
+def _matches(raw: exp.Expr, code: Code, number_column: bool) -> exp.Expr:
+    bounds = code.bounds
+    if bounds is None:
+        if not number_column:
+            return raw.copy().eq(_string(code.code))
+        if not _is_number(code.code):
+            raise CrosswalkError(f"code {code.code!r} of list {code.list} is no number, but the answers are")
+        return raw.copy().eq(exp.Literal.number(repr(float(code.code))))
+    number = raw.copy() if number_column else exp.TryCast(this=raw.copy(), to=exp.DataType.build("double"))
+    low, high = bounds
+    conditions: list[exp.Expr] = []
+    if low is not None:
+        conditions.append(exp.GTE(this=number.copy(), expression=exp.Literal.number(repr(low))))
+    if high is not None:
+        conditions.append(exp.LTE(this=number.copy(), expression=exp.Literal.number(repr(high))))
+    return exp.and_(*conditions)
+
+
+def _linear(value: exp.Expr, parameters: str | None) -> exp.Expr:
+    given = dict(part.split("=", 1) for part in (parameters or "").split() if "=" in part)
+    if set(given) - {"slope", "intercept"} or not all(_is_number(v) for v in given.values()):
+        raise CrosswalkError(f"scale takes numbers slope=… intercept=…, not {parameters!r}")
+    slope, intercept = float(given.get("slope", 1)), float(given.get("intercept", 0))
+    scaled: exp.Expr = value
+    if slope != 1:
+        scaled = exp.Mul(this=exp.Literal.number(repr(slope)), expression=exp.Paren(this=scaled))
+    if intercept != 0:
+        scaled = exp.Add(this=scaled, expression=exp.Literal.number(repr(intercept)))
+    return scaled
+
+
+def _selected(raw: exp.Expr, code: str) -> exp.Expr:
+    """1 where a space-separated multiple answer holds the code, 0 where it does not."""
+    spaced = exp.DPipe(this=exp.DPipe(this=_string(" "), expression=raw.copy()), expression=_string(" "))
+    held: exp.Expr = exp.Like(this=spaced, expression=_string(f"% {_escaped(code)} %"))
+    if "%" in code or "_" in code:
+        held = exp.Escape(this=held, expression=_string("!"))
+    return (
+        exp.case()
+        .when(raw.copy().is_(exp.null()), exp.null())
+        .when(held, exp.Literal.number("1.0"))
+        .else_(exp.Literal.number("0.0"))
+    )
+
+
+def _escaped(code: str) -> str:
+    return re.sub(r"([%_!])", r"!\1", code) if "%" in code or "_" in code else code
+
+
+def _across(rule: Rule, sources: Sequence[exp.Expr]) -> exp.Expr:
+    """One value from several columns of the same row."""
+    zero = exp.Literal.number("0.0")
+    filled = [exp.func("coalesce", s.copy(), zero.copy()) for s in sources]
+    present = [
+        exp.case().when(s.copy().is_(exp.null()), exp.Literal.number(0)).else_(exp.Literal.number(1))
+        for s in sources
+    ]
+    n_present = exp.Paren(this=_sum(present))
+    nothing = exp.EQ(this=n_present.copy(), expression=exp.Literal.number(0))
+    match rule:
+        case Rule.SUM_COMPLETE:
+            return _sum([s.copy() for s in sources])
+        case Rule.SUM_AVAILABLE:
+            return exp.case().when(exp.not_(nothing), _sum(filled))
+        case Rule.MEAN:
+            mean = exp.Div(
+                this=exp.Paren(this=_sum(filled)), expression=n_present.copy(), typed=False, safe=False
+            )
+            return exp.case().when(exp.not_(nothing), mean)
+        case Rule.MAX:
+            return exp.func("greatest", *[s.copy() for s in sources]) if len(sources) > 1 else sources[0]
+        case Rule.ANY:
+            positive = exp.or_(*[exp.GT(this=f, expression=zero.copy()) for f in filled])
+            one = exp.Literal.number("1.0")
+            return exp.case().when(positive, one).when(exp.not_(nothing), zero.copy())
+        case Rule.COUNT:
+            return _sum(present)
+        case _:
+            raise CrosswalkError(f"rule {rule} does not combine columns")
+
+
+def _down(rule: Rule, source: exp.Expr) -> exp.Expr:
+    """One value from the roster rows of a household."""
+    total = exp.Sum(this=source.copy())
+    match rule:
+        case Rule.SUM_AVAILABLE:
+            return total
+        case Rule.SUM_COMPLETE:
+            complete = exp.Count(this=source.copy()).eq(exp.Count(this=exp.Star()))
+            return exp.case().when(complete, total)
+        case Rule.MEAN:
+            return exp.Avg(this=source.copy())
+        case Rule.MAX:
+            return exp.Max(this=source.copy())
+        case Rule.ANY:
+            positive = exp.GT(this=source.copy(), expression=exp.Literal.number(0))
+            absent = source.copy().is_(exp.null())
+            flag = (
+                exp.case()
+                .when(absent, exp.null())
+                .when(positive, exp.Literal.number("1.0"))
+                .else_(exp.Literal.number("0.0"))
+            )
+            return exp.Max(this=flag)
+        case Rule.COUNT:
+            return exp.Count(this=exp.Star())
+        case _:
+            raise CrosswalkError(f"rule {rule} does not aggregate a roster")
+
+
+def _sum(parts: Sequence[exp.Expr]) -> exp.Expr:
+    total = parts[0]
+    for part in parts[1:]:
+        total = exp.Add(this=total, expression=part)
+    return total
+
+
+def _expression(row: CrosswalkRow, sources: Mapping[str, exp.Expr]) -> exp.Expr:
+    """Parse the escape hatch and refuse everything but arithmetic and cases over the row's sources."""
+    text = row.parameters or ""
+    try:
+        parsed = sqlglot.parse_one(text, into=exp.Condition, dialect="duckdb")
+    except (SqlglotError, ValueError):
+        raise CrosswalkError(f"expression {text!r} is not one SQL scalar expression") from None
+    for node in parsed.walk():
+        if not isinstance(node, ALLOWED_IN_EXPRESSION):
+            raise CrosswalkError(f"expression {text!r} uses {node.sql()!r}, which is not allowed")
+
+    def replace(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.Column):
+            return node
+        name = ".".join(part.name for part in node.parts)
+        if name not in sources:
+            raise CrosswalkError(f"expression {text!r} uses {name!r}, which is not among its sources")
+        return exp.Paren(this=sources[name].copy())
+
+    return exp.Paren(this=parsed.transform(replace))
+
+
+def _same_household(left: str, right: str) -> exp.Expr:
+    return exp.column("_household_id", table=left, quoted=True).eq(
+        exp.column("_household_id", table=right, quoted=True)
+    )
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.\d+)?([eE]-?\d+)?", text) is not None
+
+
+def _allows(indicator: Indicator, value: float) -> bool:
+    low = -float("inf") if indicator.minimum is None else indicator.minimum
+    high = float("inf") if indicator.maximum is None else indicator.maximum
+    return low <= value <= high
+
+
+def _wider_than(column: Column, indicator: Indicator) -> list[str]:
+    """Say where a column may hold more than the indicator allows: its range belongs in columns.csv."""
+    found = []
+    if indicator.minimum is not None and (column.minimum is None or column.minimum < indicator.minimum):
+        found.append(f"{column.column!r} needs minimum >= {indicator.minimum} in columns.csv")
+    if indicator.maximum is not None and (column.maximum is None or column.maximum > indicator.maximum):
+        found.append(f"{column.column!r} needs maximum <= {indicator.maximum} in columns.csv")
+    return found

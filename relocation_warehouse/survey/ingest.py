@@ -1,0 +1,664 @@
+"""Take the files of one survey into the build database, or refuse the survey and change nothing.
+
+Belongs here: structure checks, corrections, setting rows aside, and the raw and quality tables of one survey.
+Does not belong here: reading formats (`readers`), judging one cell (`cells`), or harmonising (`crosswalk`).
+
+Three steps: every file is read and landed beside its last version, and everything wrong with its structure is
+collected; corrections find their rows; then one transaction replaces all rows of the survey.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pyarrow as pa
+
+from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
+from relocation_warehouse.survey.codebook import codebook_table
+from relocation_warehouse.survey.folder import Problem, SurveyFolder, sha256_of
+from relocation_warehouse.survey.landing import land, landed_path
+from relocation_warehouse.survey.readers import ROW, Received, UnreadableFile, opened, place_of
+from relocation_warehouse.survey.readers.base import cell_text
+from relocation_warehouse.survey.vocabulary import (
+    Column,
+    FixedWave,
+    Grain,
+    MissingReason,
+    SurveyFile,
+    WaveColumn,
+)
+
+NAMED = 10
+"""Columns named in one message; the rest are counted."""
+
+ROW_MESSAGES = {
+    "missing_household_id": ("has no household id", "缺少住户编号"),
+    "missing_wave": ("does not say its wave", "缺少调查轮次"),
+    "unknown_wave": ("is a wave that the code list does not name", "不是代码表中的调查轮次"),
+    "missing_site": ("does not say its site", "缺少安置点"),
+    "unknown_site": ("is a site that the code list does not name", "不是代码表中的安置点"),
+    "orphan": ("is a household without an accepted row in {base}", "在 {base} 中没有有效的住户记录"),
+    "duplicate_household": (
+        "stands in several rows that differ, and nothing says which is right",
+        "有多行且内容不一致，无法判断哪一行正确",
+    ),
+    "duplicate_row": ("stands in an earlier row that is the same in every cell", "与前面某行完全相同"),
+}
+"""Why a row is set aside, in the order in which the rules are tried, in English and Chinese."""
+
+TABLES = """
+CREATE SCHEMA IF NOT EXISTS raw;
+CREATE SCHEMA IF NOT EXISTS quality;
+CREATE TABLE IF NOT EXISTS quality.loads (
+    survey_id VARCHAR, file_id VARCHAR, file VARCHAR, sha256 VARCHAR, format VARCHAR, encoding VARCHAR,
+    received BIGINT, accepted BIGINT, quarantined BIGINT, status VARCHAR, message VARCHAR,
+    loaded_at TIMESTAMP, is_synthetic BOOLEAN);
+CREATE TABLE IF NOT EXISTS quality.quarantine (
+    survey_id VARCHAR, file_id VARCHAR, file VARCHAR, "row" BIGINT, household_id VARCHAR, "column" VARCHAR,
+    "value" VARCHAR, rule VARCHAR, grain VARCHAR, message_en VARCHAR, message_zh VARCHAR, is_synthetic BOOLEAN);
+CREATE TABLE IF NOT EXISTS quality.codebook (
+    survey_id VARCHAR, file_id VARCHAR, "column" VARCHAR, position BIGINT, label VARCHAR, type_as_stored VARCHAR,
+    value_labels VARCHAR, missing_declared VARCHAR, note VARCHAR, is_synthetic BOOLEAN);
+"""
+
+
+Inspection = Callable[[Mapping[str, Path]], Iterable[Problem]]
+
+
+class Labelled(Protocol):
+    """What is used of a catalog indicator."""
+
+    @property
+    def label_en(self) -> str:
+        """English label."""
+        ...
+
+    @property
+    def label_zh(self) -> str:
+        """Chinese label."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileLoad:
+    """One file of a load; received = accepted + quarantined, in rows.
+
+    Attributes
+    ----------
+    sha256
+        Of the file as it lies in the folder; None where there is none.
+    """
+
+    survey_id: str
+    file_id: str
+    path: str
+    sha256: str | None
+    received: int
+    accepted: int
+    quarantined: int
+    encoding: str | None
+    loaded_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class SurveyLoad:
+    """What became of a survey.
+
+    Attributes
+    ----------
+    problems
+        Why it was refused; empty where it was accepted.
+    files
+        Its files in the order of `survey.yml`; empty where it was refused.
+    """
+
+    survey_id: str
+    is_accepted: bool
+    files: tuple[FileLoad, ...]
+    problems: tuple[Problem, ...]
+    quarantined_rows: int = 0
+    quarantined_cells: int = 0
+
+
+@dataclass
+class Landed:
+    """A file after landing, on its way into the database."""
+
+    file: SurveyFile
+    columns: Mapping[str, Column]
+    """Used columns by variable."""
+    part: Path
+    sha256: str
+    kinds: Mapping[str, pa.DataType]
+    """Landed type by header, in the order of the landed columns."""
+    rows: int
+    encoding: str | None
+    codebook: pa.Table
+    declared: Mapping[str, Sequence[str | tuple[float, float]]]
+    """What the file declares as missing, by header."""
+    corrections: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Replacement by variable and row."""
+
+    @property
+    def scan(self) -> str:
+        """SQL that reads the landed rows under names of our own: headers may differ in nothing but case."""
+        names = ", ".join([*self.names.values(), ROW])
+        return f"read_parquet({sql.text(str(self.part))}) AS landed({names})"
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Name in SQL of each landed column by header."""
+        return {header: f"c{i}" for i, header in enumerate(self.kinds)}
+
+    def landed(self, variable: str) -> LandedColumn:
+        """The column of a variable, with its corrections."""
+        header = self.columns[variable].column
+        return LandedColumn(self.names[header], self.kinds[header], self.corrections.get(variable, {}))
+
+    def text(self, variable: str) -> str:
+        """SQL for a variable as received, corrected."""
+        return self.landed(variable).text
+
+    @property
+    def household_id(self) -> str:
+        """SQL for the household id; NULL where a part of it is blank."""
+        return " || '-' || ".join(self.text(v) for v in self.file.household_id)
+
+
+def ingest(
+    folder: SurveyFolder,
+    landing: Path,
+    con: duckdb.DuckDBPyConnection,
+    indicators: Mapping[str, Labelled] | None = None,
+    inspect: Inspection | None = None,
+) -> SurveyLoad:
+    """Load a survey into `raw` and `quality`, replacing its former rows; or refuse it and leave them.
+
+    Parameters
+    ----------
+    folder
+        A folder that `load_folder` accepted.
+    landing
+        Folder under which files land as `<survey_id>/<file_id>.parquet`.
+    con
+        Connection to the build database, in no transaction.
+    indicators
+        Catalog; messages about a cell then say which indicators it feeds.
+    inspect
+        Asked about the landed files, by file id, before anything is replaced; what it finds refuses the survey.
+
+    Returns
+    -------
+    SurveyLoad
+        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` says so.
+    """
+    con.execute(TABLES)
+    problems: list[Problem] = []
+    try:
+        landed = [found for file in folder.survey.files if (found := _land(folder, file, landing, problems))]
+        if not problems:
+            problems += _find_corrections(folder, landed, con)
+        if not problems and inspect is not None:
+            problems += inspect({file.file.file_id: file.part for file in landed})
+        if problems:
+            synthetic = folder.survey.is_synthetic
+            return refuse(folder.survey_id, problems, con, is_synthetic=synthetic)
+        con.begin()
+        try:
+            load = _replace(folder, landed, con, indicators or {})
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise
+        for file in landed:
+            file.part.replace(landed_path(landing, folder.survey_id, file.file.file_id))
+        return load
+    finally:
+        for part in (landing / folder.survey_id).glob("*.part"):
+            part.unlink()
+
+
+def refuse(
+    survey_id: str, problems: Iterable[Problem], con: duckdb.DuckDBPyConnection, *, is_synthetic: bool = False
+) -> SurveyLoad:
+    """Record in `quality.loads` that a survey was refused; its accepted rows stay what they are.
+
+    Where a version of the survey is loaded, its rows keep their counts and say that the newest delivery was
+    refused, and why. Otherwise there is one row for each file that has a problem.
+    """
+    con.execute(TABLES)
+    found = tuple(sorted(problems, key=lambda p: (p.file, p.line or 0, p.message)))
+    by_file: dict[str, list[str]] = {}
+    for problem in found:
+        by_file.setdefault(problem.file, []).append(str(problem))
+    con.begin()
+    try:
+        con.execute(
+            "DELETE FROM quality.loads WHERE survey_id = ? AND received = 0 AND status = 'refused'",
+            [survey_id],
+        )
+        con.execute(
+            "UPDATE quality.loads SET status = 'refused', message = ? WHERE survey_id = ?",
+            ["\n".join(map(str, found)), survey_id],
+        )
+        loaded = con.execute(
+            "SELECT 1 FROM quality.loads WHERE survey_id = ? LIMIT 1", [survey_id]
+        ).fetchone()
+        for file, messages in by_file.items() if loaded is None else ():
+            kind = Path(file).suffix.lstrip(".")
+            con.execute(
+                "INSERT INTO quality.loads VALUES (?, ?, ?, NULL, ?, NULL, 0, 0, 0, 'refused', ?, ?, ?)",
+                [survey_id, file, file, kind, "\n".join(messages), _now(), is_synthetic],
+            )
+        con.commit()
+    except BaseException:
+        con.rollback()
+        raise
+    return SurveyLoad(survey_id, False, (), found)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+# ---- structure ------------------------------------------------------------------------------------------------
+
+
+def _land(folder: SurveyFolder, file: SurveyFile, landing: Path, problems: list[Problem]) -> Landed | None:
+    """Read and land one file; None where its structure is wrong."""
+    before = len(problems)
+    declared = folder.columns_of(file.file_id)
+    part = landed_path(landing, folder.survey_id, file.file_id).with_suffix(".part")
+    root = folder.root_of(file)
+    path = root / file.path
+    digest = ""
+    try:
+        if path.is_file():
+            digest = sha256_of(path)
+        expected, witness = folder.expected_sha256(file)
+        if digest and expected is not None and digest != expected:
+            message = (
+                f"sha256 is {digest}, {witness} says {expected}: the file was replaced or damaged; "
+                "check it, then correct sha256"
+            )
+            problems.append(Problem(file.path, None, message))
+            return None
+        with opened(file, root) as received:
+            problems += [Problem(file.path, None, m) for m in _structure(file, declared, received)]
+            if len(problems) > before:
+                return None
+            wanted = {c.column for c in declared}
+            headers = [n for n in received.schema.names if n in wanted or n not in received.borrowed]
+            rows = land(received, headers, part)
+    except UnreadableFile as error:
+        message = str(error).removeprefix(file.path).lstrip(": ")
+        problems.append(Problem(file.path, None, message))
+        return None
+    if rows == 0:
+        problems.append(
+            Problem(file.path, None, f"file {file.file_id} has a header but no rows; export it again")
+        )
+        return None
+    entries = [e for e in received.entries if e.column in headers]
+    return Landed(
+        file=file,
+        columns={c.variable: c for c in declared if c.variable is not None},
+        part=part,
+        sha256=digest,
+        kinds={h: received.schema.field(h).type for h in headers if h != ROW},
+        rows=rows,
+        encoding=received.encoding,
+        codebook=codebook_table(file.file_id, entries, "; ".join(received.notes)),
+        declared={e.column: e.missing_declared for e in entries},
+    )
+
+
+def _structure(file: SurveyFile, declared: Sequence[Column], received: Received) -> Iterable[str]:
+    headers = [n for n in received.schema.names if n != ROW]
+    twice = [h for h, count in Counter(headers).items() if count > 1]
+    if twice:
+        yield f"header {_listed(twice)} stands more than once; give each column its own header"
+    known = {c.column for c in declared}
+    missing = [c.column for c in declared if c.column not in set(headers)]
+    if missing:
+        yield (
+            f"file {file.file_id} lacks the column {_listed(missing)} of columns.csv; "
+            "correct the header there, or ask for a complete export"
+        )
+    unknown = [h for h in dict.fromkeys(headers) if h not in known and h not in received.borrowed]
+    if unknown:
+        yield (
+            f"file {file.file_id} has the column {_listed(unknown)}, which columns.csv does not declare; "
+            "add a variable or an ignore_reason for it"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(n) for n in names[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED:,} more"
+
+
+def _find_corrections(
+    folder: SurveyFolder, landed: Sequence[Landed], con: duckdb.DuckDBPyConnection
+) -> list[Problem]:
+    """Give every correction the rows it mends; a correction whose error is gone is a problem."""
+    problems = []
+    files = {f.file.file_id: f for f in landed}
+    pending: list[tuple[Landed, str, int, str]] = []
+    for correction in folder.corrections:
+        file = files[correction.file_id]
+        found = con.execute(
+            f"SELECT _row, {file.text(correction.variable)} FROM {file.scan} WHERE {file.household_id} = ?",
+            [correction.household_id],
+        ).fetchall()
+        rows = [row for row, value in found if (value or "") == correction.expect.strip()]
+        if not rows:
+            now = (
+                f"holds {', '.join(sorted({repr(v or '') for _, v in found}))}"
+                if found
+                else "is not in the file"
+            )
+            message = (
+                f"household {correction.household_id!r}, {correction.variable}: expected {correction.expect!r}, "
+                f"but it {now}; the source has changed, so check it and remove or renew this correction"
+            )
+            problems.append(Problem("corrections.csv", None, message))
+        pending += [(file, correction.variable, row, correction.replacement) for row in rows]
+    # Only now, so that a corrected household id does not hide the household from the next correction.
+    for file, variable, row, replacement in pending:
+        file.corrections.setdefault(variable, {})[row] = replacement
+    return problems
+
+
+# ---- rows and cells ---------------------------------------------------------------------------------------------
+
+
+def _replace(
+    folder: SurveyFolder,
+    landed: Sequence[Landed],
+    con: duckdb.DuckDBPyConnection,
+    indicators: Mapping[str, Labelled],
+) -> SurveyLoad:
+    survey = folder.survey
+    former = con.execute(
+        "SELECT file_id FROM quality.loads WHERE survey_id = ?", [survey.survey_id]
+    ).fetchall()
+    for (file_id,) in former:
+        con.execute(f"DROP TABLE IF EXISTS raw.{_raw_name(survey.survey_id, file_id)}")
+    for table in ("loads", "quarantine", "codebook"):
+        con.execute(f"DELETE FROM quality.{table} WHERE survey_id = ?", [survey.survey_id])
+    loads = []
+    for file in landed:
+        quarantined = _set_rows_aside(folder, file, landed[0], con)
+        accepted = _build_raw(folder, file, landed[0], con, is_whole=quarantined == 0)
+        if file.rows != accepted + quarantined:
+            raise RuntimeError(
+                f"{file.file.path}: {file.rows} rows received, but {accepted} accepted and {quarantined} set aside"
+            )
+        _set_cells_aside(folder, file, con, indicators)
+        load = FileLoad(
+            survey.survey_id,
+            file.file.file_id,
+            file.file.path,
+            file.sha256,
+            file.rows,
+            accepted,
+            quarantined,
+            file.encoding,
+            _now(),
+        )
+        con.execute(
+            "INSERT INTO quality.loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', NULL, ?, ?)",
+            [
+                load.survey_id,
+                load.file_id,
+                load.path,
+                load.sha256,
+                file.file.format,
+                load.encoding,
+                load.received,
+                load.accepted,
+                load.quarantined,
+                load.loaded_at,
+                survey.is_synthetic,
+            ],
+        )
+        columns = ", ".join(sql.identifier(n) for n in file.codebook.column_names)
+        con.register("received_codebook", file.codebook)
+        con.execute(
+            f"INSERT INTO quality.codebook BY NAME SELECT ? AS survey_id, {columns}, ? AS is_synthetic "
+            "FROM received_codebook",
+            [survey.survey_id, survey.is_synthetic],
+        )
+        con.unregister("received_codebook")
+        loads.append(load)
+    con.execute(
+        "DROP VIEW arrived; DROP TABLE set_aside; DROP TABLE IF EXISTS twice; DROP TABLE IF EXISTS repeats"
+    )
+    cells = _count(
+        con, "quality.quarantine WHERE grain = 'cell' AND survey_id = " + sql.text(survey.survey_id)
+    )
+    return SurveyLoad(survey.survey_id, True, tuple(loads), (), sum(f.quarantined for f in loads), cells)
+
+
+def _raw_name(survey_id: str, file_id: str) -> str:
+    return sql.identifier(f"{survey_id}__{file_id}")
+
+
+def _count(con: duckdb.DuckDBPyConnection, source: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {source}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _mapped(folder: SurveyFolder, text: str, codes: str) -> str:
+    """SQL that turns an answer into what its code list says: a wave or a site."""
+    cases = [(c.code, c.value) for c in folder.code_lists[codes] if c.value is not None]
+    return f"CASE {text} {' '.join(f'WHEN {sql.text(a)} THEN {sql.text(b)}' for a, b in cases)} END"
+
+
+def _unsaid(folder: SurveyFolder, text: str, codes: str) -> str:
+    """SQL for an answer that is blank or a missing code."""
+    missing = [c.code for c in folder.code_lists[codes] if c.missing_reason is not None]
+    return f"({text} IS NULL OR {text} IN ({sql.texts(missing)}))" if missing else f"{text} IS NULL"
+
+
+def _wave(folder: SurveyFolder, file: Landed) -> str:
+    match file.file.wave:
+        case FixedWave(fixed=wave):
+            return sql.text(wave)
+        case WaveColumn(column=column, codes=codes):
+            return _mapped(folder, file.text(column), codes)
+        case _:
+            return "CAST(NULL AS VARCHAR)"
+
+
+def _set_rows_aside(folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection) -> int:
+    """Make the temporary table `set_aside` and add it to the quarantine; give the number of rows."""
+    survey_id = folder.survey_id
+    rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id IS NULL", "NULL")]
+    waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "NULL"
+    sites = "NULL"
+    if isinstance(file.file.wave, WaveColumn):
+        rules.append(("missing_wave", _unsaid(folder, "wave_text", file.file.wave.codes), "wave_text"))
+        rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
+    if file is base:
+        sites = file.text(folder.survey.site.column)
+        site = _mapped(folder, "site_text", folder.survey.site.codes)
+        rules.append(("missing_site", _unsaid(folder, "site_text", folder.survey.site.codes), "site_text"))
+        rules.append(("unknown_site", f"{site} IS NULL", "site_text"))
+    else:
+        households = f"SELECT _household_id FROM raw.{_raw_name(survey_id, base.file.file_id)}"
+        rules.append(("orphan", f"household_id NOT IN ({households})", "household_id"))
+    con.execute(
+        f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, "
+        f"{waves} AS wave_text, {_wave(folder, file)} AS wave, {sites} AS site_text FROM {file.scan}"
+    )
+    repeats = ""
+    if file.file.grain is Grain.HOUSEHOLD and _find_repeats(file, con):
+        rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
+        rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))
+        repeats = "LEFT JOIN repeats USING (_row)"
+    rule = " ".join(f"WHEN {condition} THEN {sql.text(name)}" for name, condition, _ in rules)
+    value = " ".join(f"WHEN {sql.text(name)} THEN {shown}" for name, _, shown in rules)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE set_aside AS SELECT _row, household_id, rule, CASE rule {value} END AS value "
+        f"FROM (SELECT *, CASE {rule} END AS rule FROM arrived {repeats}) WHERE rule IS NOT NULL"
+    )
+    place = place_of(base.file)
+    messages = {
+        rule: (en.format(base=place), zh.format(base=place)) for rule, (en, zh) in ROW_MESSAGES.items()
+    }
+    _quarantine(folder, file, con, "row", "set_aside", messages)
+    return _count(con, "set_aside")
+
+
+def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a household stands more than once in a wave; if so, make the temporary table `repeats` of such rows."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE twice AS SELECT household_id, wave FROM arrived "
+        "WHERE household_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
+    )
+    if not _count(con, "twice"):
+        return False
+    received = ", ".join(file.names.values())
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE repeats AS
+        WITH rows AS (
+            SELECT arrived._row, household_id, arrived.wave FROM arrived JOIN twice
+            USING (household_id) WHERE arrived.wave IS NOT DISTINCT FROM twice.wave),
+        contents AS (SELECT _row, hash({received}) AS content FROM {file.scan} SEMI JOIN rows USING (_row))
+        SELECT _row,
+            row_number() OVER (PARTITION BY household_id, wave ORDER BY _row) AS nth,
+            min(content) OVER (PARTITION BY household_id, wave)
+                = max(content) OVER (PARTITION BY household_id, wave) AS is_equal
+        FROM rows JOIN contents USING (_row)"""
+    )
+    return True
+
+
+def _cells(folder: SurveyFolder, file: Landed) -> dict[str, CellSql]:
+    """How the cells of each variable are judged, by the variable's name."""
+    return {
+        variable: cell_sql(
+            column, folder.codes_of(column), file.landed(variable), f"n{i}", file.declared[column.column]
+        )
+        for i, (variable, column) in enumerate(file.columns.items())
+    }
+
+
+def _build_raw(
+    folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection, *, is_whole: bool
+) -> int:
+    """Make the raw table of one file, of the rows that are not set aside; give its number of rows."""
+    cells = _cells(folder, file)
+    keys = ["_row", f"{file.household_id} AS _household_id", f"{_wave(folder, file)} AS _wave"]
+    source = file.scan if is_whole else f"{file.scan} ANTI JOIN set_aside USING (_row)"
+    if file is base:
+        keys.append(
+            f"{_mapped(folder, file.text(folder.survey.site.column), folder.survey.site.codes)} AS _site_id"
+        )
+        sites = ""
+    else:
+        sites = (
+            "LEFT JOIN (SELECT _household_id, arg_min(_site_id, _row) AS _site_id FROM "
+            f"raw.{_raw_name(folder.survey_id, base.file.file_id)} GROUP BY _household_id) USING (_household_id)"
+        )
+    weight = "NULL"
+    if file is base and folder.survey.sampling_weight:
+        i = list(cells).index(folder.survey.sampling_weight)
+        weight = f"CASE WHEN j{i} IS NULL THEN {cells[folder.survey.sampling_weight].value} END"
+    # Three layers: what a cell stands for, why it is none, and the value where nothing speaks against it.
+    parsed = ", ".join(f"{cell.parsed} AS {cell.alias}" for cell in cells.values())
+    reasons = ", ".join(f"{cell.reason} AS j{i}" for i, cell in enumerate(cells.values()))
+    selected = ["_row", "_household_id", "_wave", "_site_id", f"CAST({weight} AS DOUBLE) AS _weight"]
+    for i, (variable, cell) in enumerate(cells.items()):
+        selected.append(f"CASE WHEN j{i} IS NULL THEN {cell.value} END AS {sql.identifier(variable)}")
+        selected.append(f"j{i} AS {sql.identifier(variable + '__missing')}")
+    name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
+    con.execute(
+        f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} FROM "
+        f"(SELECT *, {reasons} FROM (SELECT *, {', '.join([*keys[1:], parsed])} FROM {source})) {sites}"
+    )
+    return _count(con, name)
+
+
+def _set_cells_aside(
+    folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection, indicators: Mapping[str, Labelled]
+) -> None:
+    """Add every cell that failed to the quarantine, with its value as received."""
+    name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
+    failing = f"{sql.text(MissingReason.OUT_OF_RANGE)}::{REASONS}"
+    counts = ", ".join(f"count_if({sql.identifier(v + '__missing')} = {failing})" for v in file.columns)
+    cells = _cells(folder, file)
+    failed = con.execute(f"SELECT {counts} FROM {name}").fetchone() or ()
+    for variable in [v for v, count in zip(file.columns, failed, strict=True) if count]:
+        column = file.columns[variable]
+        cell = cells[variable]
+        source = (
+            f"(SELECT _row, household_id, value, substr(verdict, {len(FAILED) + 1}) AS rule "
+            f"FROM (SELECT *, {cell.verdict} AS verdict FROM (SELECT *, {cell.parsed} AS {cell.alias}, "
+            f"{file.text(variable)} AS value FROM {file.scan} JOIN (SELECT _row, _household_id AS household_id "
+            f"FROM {name} WHERE {sql.identifier(variable + '__missing')} = {failing}) USING (_row))) "
+            f"WHERE starts_with(verdict, {sql.text(FAILED)}))"
+        )
+        limits = {
+            "minimum": cell_text(column.minimum),
+            "maximum": cell_text(column.maximum),
+            "codes": " ".join(column.codes),
+        }
+        messages = {rule: (en.format(**limits), zh.format(**limits)) for rule, (en, zh) in MESSAGES.items()}
+        concerned = _concerned(folder, file.file.file_id, variable, indicators)
+        _quarantine(folder, file, con, "cell", source, messages, column.column, concerned)
+
+
+def _quarantine(
+    folder: SurveyFolder,
+    file: Landed,
+    con: duckdb.DuckDBPyConnection,
+    grain: str,
+    source: str,
+    messages: Mapping[str, tuple[str, str]],
+    header: str = "",
+    concerned: tuple[str, str] = ("", ""),
+) -> None:
+    """Add the rows (_row, household_id, value, rule) of `source` to the quarantine, with their messages."""
+    place = place_of(file.file)
+    column = (f", column {header}{concerned[0]}", f"，列 {header}{concerned[1]}") if header else ("", "")
+    en, zh = (
+        " ".join(f"WHEN {sql.text(rule)} THEN {sql.text(both[i])}" for rule, both in messages.items())
+        for i in (0, 1)
+    )
+    shown = "coalesce(left(value, 200) || ' ', '')"
+    con.execute(
+        f"""INSERT INTO quality.quarantine
+        SELECT {sql.texts([folder.survey_id, file.file.file_id, file.file.path])}, _row, household_id,
+            {sql.text(header)}, value, rule, {sql.text(grain)},
+            {sql.text(f"{place}, row ")} || _row || {sql.text(f"{column[0]}: ")} || {shown} || CASE rule {en} END,
+            {sql.text(f"{place} 第 ")} || _row || {sql.text(f" 行{column[1]}：")} || {shown} || CASE rule {zh} END,
+            {folder.survey.is_synthetic}
+        FROM {source}"""
+    )
+
+
+def _concerned(
+    folder: SurveyFolder, file_id: str, variable: str, indicators: Mapping[str, Labelled]
+) -> tuple[str, str]:
+    """Labels of the indicators that a variable feeds, in English and Chinese, in brackets; or nothing."""
+    fed = {
+        row.indicator_id: None
+        for wave in folder.survey.waves
+        for row in folder.rows_of(wave.wave).values()
+        if (file_id, variable) in {folder.resolve(s, wave.wave) for s in row.sources}
+    }
+    known = [indicators[i] for i in fed if i in indicators]
+    if not known:
+        return "", ""
+    return f" ({', '.join(i.label_en for i in known)})", f"（{'、'.join(i.label_zh for i in known)}）"

@@ -1,0 +1,131 @@
+"""What the survey folders declare, as tables: for readers (`reference`) and for the models (`raw`).
+
+Belongs here: one table per kind of declaration. Does not belong here: answers of households, or the papers'
+figures (`literature`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.crosswalk import compile_stored, compile_wave
+from relocation_warehouse.survey.folder import SurveyFolder
+
+TEXT, WHOLE, BIG, NUMBER, FLAG = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
+
+
+def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[str, pa.Table]:
+    """`surveys`, `sites` and `crosswalk` of the `reference` schema.
+
+    Parameters
+    ----------
+    folders
+        Surveys that have been accepted at least once.
+    catalog
+        The catalog; the crosswalk has a row for each of its indicators in each wave of each survey.
+    """
+    waves = [(f, wave) for f in folders for wave in f.survey.waves]
+    return {
+        "surveys": _table(
+            ((f, f.survey) for f in folders),
+            survey_id=(TEXT, lambda f, s: f.survey_id),
+            region=(TEXT, lambda f, s: s.region),
+            is_synthetic=(FLAG, lambda f, s: s.is_synthetic),
+            region_label_en=(TEXT, lambda f, s: s.region_label.en),
+            region_label_zh=(TEXT, lambda f, s: s.region_label.zh),
+            title_en=(TEXT, lambda f, s: s.title.en),
+            title_zh=(TEXT, lambda f, s: s.title.zh),
+            place=(TEXT, lambda f, s: s.place.en),
+            place_zh=(TEXT, lambda f, s: s.place.zh),
+            fieldwork=(TEXT, lambda f, s: s.fieldwork),
+            waves=(TEXT, lambda f, s: " ".join(w.wave for w in sorted(s.waves, key=lambda w: w.order))),
+            n_sites=(BIG, lambda f, s: len(s.sites)),
+            citation=(TEXT, lambda f, s: s.source.citation),
+            licence=(TEXT, lambda f, s: s.source.licence),
+            doi=(TEXT, lambda f, s: s.source.doi),
+            published_survey_ids=(TEXT, lambda f, s: " ".join(s.source.published_survey_ids) or None),
+        ),
+        "sites": _table(
+            ((f, site) for f in folders for site in f.survey.sites),
+            site_id=(TEXT, lambda f, site: site.site_id),
+            survey_id=(TEXT, lambda f, site: f.survey_id),
+            region=(TEXT, lambda f, site: f.survey.region),
+            is_synthetic=(FLAG, lambda f, site: f.survey.is_synthetic),
+            label_en=(TEXT, lambda f, site: site.label.en),
+            label_zh=(TEXT, lambda f, site: site.label.zh),
+            county=(TEXT, lambda f, site: site.county),
+            resettlement_mode=(TEXT, lambda f, site: site.resettlement_mode),
+            households=(BIG, lambda f, site: site.households),
+        ),
+        "crosswalk": _table(
+            ((f, wave.wave, f.rows_of(wave.wave)[i.id]) for f, wave in waves for i in catalog.indicators),
+            survey_id=(TEXT, lambda f, wave, row: f.survey_id),
+            wave=(TEXT, lambda f, wave, row: wave),
+            indicator_id=(TEXT, lambda f, wave, row: row.indicator_id),
+            is_synthetic=(FLAG, lambda f, wave, row: f.survey.is_synthetic),
+            rule=(TEXT, lambda f, wave, row: row.rule),
+            sources=(TEXT, lambda f, wave, row: " ".join(row.sources) or None),
+            codes=(TEXT, lambda f, wave, row: row.codes),
+            unit_as_asked=(TEXT, lambda f, wave, row: row.unit),
+            parameters=(TEXT, lambda f, wave, row: row.parameters),
+            status=(TEXT, lambda f, wave, row: row.status),
+            evidence=(TEXT, lambda f, wave, row: row.evidence or None),
+            note=(TEXT, lambda f, wave, row: row.note or None),
+        ),
+    }
+
+
+def model_inputs(
+    folders: Sequence[SurveyFolder], catalog: Catalog, dialect: str = "duckdb"
+) -> dict[str, pa.Table]:
+    """What the models read to write their SQL: `compiled_selects` and `weight_scheme_members` of `raw`."""
+    scheme = catalog.default_weight_scheme
+    waves = ((f, w, _compiled(f, w.wave, catalog, dialect)) for f in folders for w in f.survey.waves)
+    members = ((d, i, w) for d in scheme.dimensions for i, w in scheme.weights(d).items())
+    return {
+        "compiled_selects": _table(
+            waves,
+            survey_id=(TEXT, lambda f, wave, compiled: f.survey_id),
+            wave=(TEXT, lambda f, wave, compiled: wave.wave),
+            wave_order=(WHOLE, lambda f, wave, compiled: wave.order),
+            sql=(TEXT, lambda f, wave, compiled: compiled["sql"]),
+            stored_as=(TEXT, lambda f, wave, compiled: compiled.get("stored_as")),
+            stored_sql=(TEXT, lambda f, wave, compiled: compiled.get("stored_sql")),
+        ),
+        "weight_scheme_members": _table(
+            ((order, *member) for order, member in enumerate(members)),
+            scheme=(TEXT, lambda order, dimension, indicator, weight: scheme.id),
+            bounds=(TEXT, lambda order, dimension, indicator, weight: scheme.bounds),
+            is_default=(FLAG, lambda order, dimension, indicator, weight: scheme.is_default),
+            dimension=(TEXT, lambda order, dimension, indicator, weight: dimension),
+            dimension_weight=(
+                NUMBER,
+                lambda order, dimension, indicator, weight: scheme.dimension_weights.get(dimension),
+            ),
+            indicator_id=(TEXT, lambda order, dimension, indicator, weight: indicator),
+            weight=(NUMBER, lambda order, dimension, indicator, weight: weight),
+            member_order=(WHOLE, lambda order, dimension, indicator, weight: order),
+        ),
+    }
+
+
+def _compiled(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str) -> dict[str, str]:
+    """The SELECT of a wave, and the table it reads with the SELECT that fills it, where the engine is to have one."""
+    if dialect != "duckdb":
+        return {"sql": compile_wave(folder, wave, catalog, dialect)}
+    parts = compile_stored(folder, wave, catalog)
+    return {"sql": parts.shown, "stored_as": parts.table, "stored_sql": parts.stored}
+
+
+def _table(
+    things: Iterable[tuple[Any, ...]], **columns: tuple[pa.DataType, Callable[..., object]]
+) -> pa.Table:
+    """One row for each of the things; a column is its type and what it says of one."""
+    kept = list(things)
+    return pa.table(
+        {n: pa.array([say(*thing) for thing in kept], kind) for n, (kind, say) in columns.items()}
+    )

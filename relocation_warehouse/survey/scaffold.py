@@ -1,0 +1,590 @@
+"""Write a survey folder from what a file says of itself; a person fills in what no file can say.
+
+Belongs here: the files of a new folder, their blanks, and the mappings that are proposed. Does not belong here:
+judging a column (`scaffold_columns`), or checking the finished folder (`folder`, `crosswalk`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.crosswalk import check_crosswalk
+from relocation_warehouse.survey.folder import BLANK, SurveyFolder, sha256_of
+from relocation_warehouse.survey.readers import ROW, UnreadableFile, excel, odk, opened
+from relocation_warehouse.survey.readers.archives import SUFFIXES
+from relocation_warehouse.survey.scaffold_columns import (
+    SURE,
+    FoundColumn,
+    Recognition,
+    candidates,
+    found_column,
+    may_be,
+)
+from relocation_warehouse.survey.vocabulary import (
+    Code,
+    Column,
+    ColumnType,
+    Correction,
+    CrosswalkRow,
+    DelimitedOptions,
+    FixedWave,
+    Grain,
+    Identifier,
+    Label,
+    Status,
+    Survey,
+    SurveyFile,
+    Wave,
+)
+
+SINGLE = Wave(wave="single", order=0, label=Label(en="One round", zh="单轮"))
+SHOWN = 3
+"""Candidates listed for an indicator."""
+
+NOTES = """# {survey_id}
+
+Written by `warehouse new-survey` from {files}. Replace this text: who asked whom, when and how; what is known
+to be wrong in the file; what a reader must know before using it.
+"""
+
+
+class ScaffoldError(ValueError):
+    """No folder can be written; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What was written.
+
+    Attributes
+    ----------
+    path
+        The new folder.
+    files, columns, personal
+        Numbers of tables, of columns, and of columns that identify a person.
+    proposed
+        Indicators with a mapping to be confirmed.
+    """
+
+    path: Path
+    files: int
+    columns: int
+    personal: int
+    proposed: tuple[str, ...]
+
+
+def scaffold(
+    files: Sequence[Path],
+    surveys: Path,
+    catalog: Catalog,
+    known: Recognition,
+    survey_id: str = "",
+    header_rows: Sequence[int] = (),
+) -> Scaffold:
+    """Write `surveys/<survey_id>/` from files in any format that can be read.
+
+    Parameters
+    ----------
+    files
+        The data files; they are copied into the folder. One in which the household id repeats is a roster; those that
+        name different rounds are one round each.
+    surveys
+        Folder of the survey folders.
+    catalog, known
+        Indicators to look for, and the patterns to recognise headers by.
+    survey_id
+        Id of the survey; empty = made from the first file's name.
+    header_rows
+        Rows of a sheet or text file that hold its headers; empty = the first.
+
+    Raises
+    ------
+    ScaffoldError
+        The folder exists, the id is none, a file's name says no format, or two files have the same name.
+    UnreadableFile
+        See `survey.readers.opened`.
+    """
+    survey_id = survey_id or _name(files[0].name.split(".")[0]) or BLANK
+    try:
+        TypeAdapter(Identifier).validate_python(survey_id)
+    except ValidationError:
+        raise ScaffoldError(
+            f"{survey_id!r} is no id: give one with --id, in lower-case letters, digits and _, letter first"
+        ) from None
+    target = surveys / survey_id
+    if target.exists():
+        raise ScaffoldError(f"{target.name} exists already; choose another id with --id, or edit the folder")
+    names = [file.name for file in files]
+    for file in files:
+        if not file.is_file():
+            raise ScaffoldError(f"no file {file}")
+        if names.count(file.name) > 1:
+            raise ScaffoldError(f"{file.name} is given twice; files of one survey need different names")
+    declared, columns = _read(files, catalog, known, header_rows)
+    base = declared[0]
+    in_rounds = any(c.wave for c in columns) or any(f.wave for f in declared)
+    waves = known.declared_waves() if in_rounds else (SINGLE,)
+    household_id = _recognised(columns, base.file_id, known.household_id, unique=True)
+    site = _recognised(columns, base.file_id, known.site, unique=False)
+    names_given: dict[str, str] = {}
+    for table in declared:
+        _give_names(_of(columns, table.file_id), names_given)
+    codes = _name_code_lists(columns)
+    sites = [c for c in codes if site and c["list"] == site.code_lists[0] and c["value"]]
+    for number, code in enumerate(sites, start=1):
+        code["value"] = f"{survey_id.upper()}_{number}"
+    rows = _crosswalk(declared, columns, codes, waves, catalog, known)
+    used = {
+        (f.file_id, variable)
+        for f in _households(declared)
+        for r in rows
+        if r["wave"] in ("*", _round(f) or r["wave"])
+        for variable in r["sources"].split()
+    }
+    used |= {(c.file_id, c.variable) for c in (household_id, site) if c}
+    links = _links(declared, columns, household_id, known)
+    columns += [c for c in links.values() if c not in columns]
+    used |= {(c.file_id, c.variable) for c in links.values()}
+    part = surveys / f".{survey_id}.new"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        for file in files:
+            shutil.copyfile(file, part / file.name)
+        _write(part / "columns.csv", Column, [_column_row(c, used) for c in columns])
+        _write(part / "codes.csv", Code, codes)
+        _write(part / "crosswalk.csv", CrosswalkRow, rows)
+        _write(part / "corrections.csv", Correction, [])
+        listed = ", ".join(f"`{name}`" for name in names)
+        (part / "NOTES.md").write_text(NOTES.format(survey_id=survey_id, files=listed), encoding="utf-8")
+        # last, because a folder with a survey.yml is a survey
+        digests = {file.name: sha256_of(file) for file in files}
+        text = _survey_yml(survey_id, declared, waves, links, site, sites, digests)
+        (part / "survey.yml").write_text(text, encoding="utf-8")
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    proposed = tuple(dict.fromkeys(r["indicator_id"] for r in rows if r["sources"]))
+    personal = sum(1 for c in columns if c.personal)
+    return Scaffold(target, len(declared), len(columns), personal, proposed)
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------
+
+
+def _read(
+    files: Sequence[Path], catalog: Catalog, known: Recognition, header_rows: Sequence[int]
+) -> tuple[list[SurveyFile], list[FoundColumn]]:
+    """The tables of all files, those of households first, and their columns."""
+    declared, columns = list[SurveyFile](), list[FoundColumn]()
+    for file in files:
+        name = _name(file.name.split(".")[0]) or f"file_{len(declared) + 1}"
+        for table in _tables(file, _format(file), header_rows, "households" if len(files) == 1 else name):
+            taken = {f.file_id for f in declared}
+            name = table.file_id if table.file_id not in taken else f"{table.file_id}_{len(declared) + 1}"
+            read, found = _read_table(table.model_copy(update={"file_id": name}), file.parent, catalog, known)
+            if len(files) > 1 and _repeats_households(found, known):
+                read = read.model_copy(update={"grain": Grain.MEMBER})
+            declared.append(read)
+            columns += found
+    declared.sort(key=lambda f: f.grain is not Grain.HOUSEHOLD)
+    if not _households(declared):
+        declared[0] = declared[0].model_copy(update={"grain": Grain.HOUSEHOLD})
+    return _with_rounds(declared, known), columns
+
+
+def _read_table(
+    table: SurveyFile, folder: Path, catalog: Catalog, known: Recognition
+) -> tuple[SurveyFile, list[FoundColumn]]:
+    with opened(table, folder) as received:
+        names = [n for n in received.schema.names if n != ROW and n not in received.borrowed]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ScaffoldError(
+                f"{table.path}: header {twice[0]!r} stands more than once; name the rows that hold the headers "
+                "with --header-row, or give each column its own header"
+            )
+        cells: list[list[pa.Array]] = [[] for _ in names]
+        for batch in received.batches:
+            for kept, name in zip(cells, names, strict=True):
+                kept.append(batch.column(name))
+        entries = {e.column: e for e in received.entries}
+        kinds = [received.schema.field(n).type for n in names]
+        columns = [
+            found_column(table.file_id, entries[n], pa.chunked_array(c, type=k), known, catalog)
+            for n, c, k in zip(names, cells, kinds, strict=True)
+        ]
+    found = {"encoding": received.encoding} if isinstance(table.options, DelimitedOptions) else {}
+    return table.model_copy(update={"options": table.options.model_copy(update=found)}), columns
+
+
+def _repeats_households(columns: Sequence[FoundColumn], known: Recognition) -> bool:
+    """Whether a table has several rows a household: a column named like a household id, and none that is unique."""
+    ids = [c for c in columns if any(p.fits(c.name, c.label) for p in known.household_id)]
+    return bool(ids) and not any(c.is_unique for c in ids)
+
+
+def _households(files: Iterable[SurveyFile]) -> list[SurveyFile]:
+    return [f for f in files if f.grain is Grain.HOUSEHOLD]
+
+
+def _round(file: SurveyFile) -> str | None:
+    return file.wave.fixed if isinstance(file.wave, FixedWave) else None
+
+
+def _with_rounds(files: Sequence[SurveyFile], known: Recognition) -> list[SurveyFile]:
+    """The files with the round that their names say, where each file of households says another one."""
+    named = {f.file_id: known.wave_of_file(f.path) for f in files}
+    rounds = [named[f.file_id] for f in _households(files)]
+    if len(rounds) < 2 or None in rounds or len(set(rounds)) < len(rounds):
+        return list(files)
+    return [
+        f.model_copy(update={"wave": FixedWave(fixed=wave)}) if (wave := named[f.file_id]) else f
+        for f in files
+    ]
+
+
+def _format(file: Path) -> str:
+    """The format that a file's name, or what is packed in it, stands for."""
+    name = file.name.lower().removesuffix(".gz")
+    if name.endswith(".zip"):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = [n.lower() for n in archive.namelist() if not n.endswith("/")]
+        except zipfile.BadZipFile:
+            raise UnreadableFile(f"{file.name}: is no readable zip archive; export it again") from None
+        data = [n for n in members if n.endswith((".csv", ".json"))]
+        if len(data) > 1 or any(n.endswith(".json") for n in data):
+            return "odk"
+        name = next(iter(data or members), "")
+    if name.endswith(".json"):
+        return "odk"
+    fitting = [kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)]
+    if not fitting:
+        known = " ".join(sorted({s for suffixes in SUFFIXES.values() for s in suffixes}))
+        raise ScaffoldError(f"{file.name}: no format has this ending; known are {known}, also in .gz or .zip")
+    return fitting[0]
+
+
+def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> list[SurveyFile]:
+    """A declaration for every sheet of a workbook, every table of a form, or the one table there is."""
+    headers = {"header_rows": header_rows} if header_rows and kind in ("delimited", "excel") else {}
+
+    def table(name: str, options: dict[str, object], grain: Grain = Grain.HOUSEHOLD) -> SurveyFile:
+        return SurveyFile.model_validate(
+            {
+                "file_id": name,
+                "path": file.name,
+                "format": kind,
+                "grain": grain,
+                "household_id": ["unknown"],
+                "options": options | headers,
+            }
+        )
+
+    households = table(name, {})
+    if kind == "odk":
+        groups = odk.repeat_groups(file, households)
+        short = [re.split(r"[-/]", g)[-1] for g in groups]
+        return [
+            households,
+            *(table(_name(s) or f"repeat_{k}", {"repeat": s}, Grain.MEMBER) for k, s in enumerate(short, 1)),
+        ]
+    if kind == "excel" and file.suffix.lower() not in (".gz", ".zip"):
+        sheets = excel.sheet_names(file)
+        grains = [Grain.HOUSEHOLD, *[Grain.MEMBER] * (len(sheets) - 1)]
+        return [
+            table(_name(s) or f"sheet_{k}", {"sheet": s}, grain)
+            for k, (s, grain) in enumerate(zip(sheets, grains, strict=True), 1)
+        ]
+    return [households]
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+def _name(text: str) -> str:
+    """Lower-case name made of the Latin letters and digits of a text; empty where there are none."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return re.sub(r"^(?=\d)", "q", name)[:40]
+
+
+def _of(columns: Iterable[FoundColumn], file_id: str) -> list[FoundColumn]:
+    return [c for c in columns if c.file_id == file_id]
+
+
+def _give_names(columns: Sequence[FoundColumn], given: dict[str, str]) -> None:
+    """A variable for every column of a file, each its own; the same header has the same name in every file."""
+    taken: set[str] = set()
+    for position, column in enumerate(columns, start=1):
+        name = given.get(column.header) or _name(column.name)
+        if not name or name in taken:
+            name = f"{name}_{position}" if name else f"q{position}"
+            name = name if name not in taken else f"{name}_{position}"
+        taken.add(name)
+        given.setdefault(column.header, name)
+        column.variable = name
+
+
+def _name_code_lists(columns: Sequence[FoundColumn]) -> list[dict[str, str]]:
+    """Rows of codes.csv; equal lists are one list, named after the first variable that has it."""
+    names: dict[tuple[object, ...], str] = {}
+    rows: list[dict[str, str]] = []
+    for column in columns:
+        answers = tuple(c for c in column.codes if not c.missing_reason)
+        missing = tuple(c for c in column.codes if c.missing_reason)
+        for codes, ending in ((answers, ""), (missing, "_missing")):
+            if not codes:
+                continue
+            if codes not in names:
+                name = f"{column.variable}{ending}"
+                names[codes] = name if name not in names.values() else f"{column.file_id}_{name}"
+                rows += [
+                    {
+                        "list": names[codes],
+                        "code": c.code,
+                        "value": c.value,
+                        "missing_reason": c.missing_reason,
+                        "label_en": c.label if c.label.isascii() else "",
+                        "label_zh": "" if c.label.isascii() else c.label,
+                    }
+                    for c in codes
+                ]
+            column.code_lists.append(names[codes])
+    return rows
+
+
+def _recognised(
+    columns: Iterable[FoundColumn], file_id: str, patterns: Iterable[Any], unique: bool
+) -> FoundColumn | None:
+    """The first column of a file that a pattern fits, the earlier patterns first."""
+    fitting = [c for c in _of(columns, file_id) if not (c.personal or c.ignored)]
+    fitting = [c for c in fitting if (c.is_unique if unique else c.type is ColumnType.CODE)]
+    return next((c for p in patterns for c in fitting if p.fits(c.name, c.label)), None)
+
+
+def _links(
+    files: Sequence[SurveyFile],
+    columns: Sequence[FoundColumn],
+    household_id: FoundColumn | None,
+    known: Recognition,
+) -> dict[str, FoundColumn]:
+    """By file, the column that holds the household id: the household's own, and the same header in another file.
+
+    A repeat group of a form has it from its submission.
+    """
+    if household_id is None:
+        return {}
+    links = {household_id.file_id: household_id}
+    for file in files:
+        if file.file_id in links:
+            continue
+        here = _of(columns, file.file_id)
+        own = [c for c in here if c.name == household_id.name]
+        own = own or [c for p in known.household_id for c in here if p.fits(c.name, c.label)]
+        if own:
+            links[file.file_id] = own[0]
+        elif file.format == "odk":
+            links[file.file_id] = FoundColumn(
+                file.file_id, household_id.header, household_id.label, ColumnType.TEXT, variable="household"
+            )
+    return links
+
+
+# ---- mappings ----------------------------------------------------------------------------------------------------
+
+
+def _crosswalk(
+    files: Sequence[SurveyFile],
+    columns: Sequence[FoundColumn],
+    codes: Sequence[Mapping[str, str]],
+    waves: Sequence[Wave],
+    catalog: Catalog,
+    known: Recognition,
+) -> list[dict[str, str]]:
+    """A row for every indicator: proposed where one question says the same and gives allowed values."""
+    rows = []
+    taken: set[str] = set()
+    rounds = {f.file_id: _round(f) for f in _households(files) if _round(f)} or {files[0].file_id: None}
+    for indicator in catalog.indicators:
+        found = candidates(columns, indicator, known)
+        listed = "; ".join(f"{c.file_id}.{c.header} {c.text} ({s:.0f})" for s, c in found[:SHOWN])
+        sure = [c for s, c in found if s >= SURE and c.file_id in rounds and may_be(c, indicator)]
+        sure = [c for c in sure if c.variable not in taken]
+        everywhere = [c for c in sure if (rounds[c.file_id] or c.wave) is None][:1]
+        sources = {"*": everywhere[0]} if everywhere else {}
+        if not everywhere:
+            sources = {
+                w.wave: next(c for c in sure if (rounds[c.file_id] or c.wave) == w.wave)
+                for w in waves
+                if any((rounds[c.file_id] or c.wave) == w.wave for c in sure)
+            }
+            if len(sources) == len(waves) and len({c.variable for c in sources.values()}) == 1:
+                everywhere = list(sources.values())[:1]
+                sources = {"*": everywhere[0]}
+        note = f"candidates: {listed}" if listed else ""
+        for wave in ("*",) if not sources or everywhere else [w.wave for w in waves]:
+            row = {"wave": wave, "indicator_id": indicator.id, "note": note}
+            column = sources.get(wave)
+            if column is None:
+                rows.append(_undetermined(row))
+                continue
+            taken.add(column.variable)
+            unit = f"; the catalog's unit is {indicator.unit}" if indicator.unit else ""
+            rows.append(
+                row
+                | {
+                    "rule": "direct",
+                    "sources": column.variable,
+                    "status": BLANK,
+                    "evidence": f"column {column.header}" + (f": {column.label}" if column.label else ""),
+                    "note": f"proposed{unit}; {note}",
+                }
+            )
+    refused = _refused(files, columns, codes, waves, rows, catalog)
+    return [_undetermined(r) if n in refused else r for n, r in enumerate(rows)]
+
+
+def _undetermined(row: Mapping[str, str]) -> dict[str, str]:
+    kept = {k: row[k] for k in ("wave", "indicator_id", "note")}
+    return kept | {"rule": "undetermined", "sources": "", "status": "undetermined"}
+
+
+def _refused(
+    files: Sequence[SurveyFile],
+    columns: Sequence[FoundColumn],
+    codes: Sequence[Mapping[str, str]],
+    waves: Sequence[Wave],
+    rows: Sequence[dict[str, Any]],
+    catalog: Catalog,
+) -> set[int]:
+    """Positions of proposals that could give a value the catalog does not allow."""
+    known: dict[str, Any] = {"survey_id": "new", "waves": tuple(waves), "files": tuple(files)}
+    answers: list[dict[str, Any]] = [{k: v or None for k, v in c.items()} for c in codes]
+    judged = [
+        r | {"status": Status.COMPATIBLE, "sources": (r["sources"],)} if r["sources"] else r for r in rows
+    ]
+    folder = SurveyFolder(
+        path=Path(),
+        survey=Survey.model_construct(**known),
+        columns=tuple(
+            Column.model_construct(**_as_used(c)) for c in columns if not (c.personal or c.ignored)
+        ),
+        codes=tuple(Code.model_construct(**c) for c in answers),
+        crosswalk=tuple(CrosswalkRow.model_validate({k: v for k, v in r.items() if v}) for r in judged),
+        corrections=(),
+        lines={"crosswalk.csv": tuple(range(len(rows)))},
+    )
+    return {p.line for p in check_crosswalk(folder, catalog) if p.line is not None}
+
+
+def _as_used(column: FoundColumn) -> dict[str, Any]:
+    return {
+        "file_id": column.file_id,
+        "column": column.header,
+        "variable": column.variable,
+        "type": column.type,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "codes": tuple(column.code_lists),
+    }
+
+
+# ---- writing -----------------------------------------------------------------------------------------------------
+
+
+def _column_row(column: FoundColumn, used: set[tuple[str, str]]) -> dict[str, object]:
+    """A row of columns.csv: used where something needs it, else with the reason that a person must give."""
+    is_used = (column.file_id, column.variable) in used
+    reason = column.personal or column.ignored or ("" if is_used else BLANK)
+    row: dict[str, object] = {
+        "file_id": column.file_id,
+        "column": column.header,
+        "is_personal": str(bool(column.personal)).lower(),
+        "ignore_reason": reason,
+        "label": column.label,
+    }
+    if column.personal or column.ignored:
+        return row
+    row |= _as_used(column) | {"codes": " ".join(column.code_lists)}
+    row["minimum"], row["maximum"] = (
+        None if b is None else f"{b:g}" for b in (column.minimum, column.maximum)
+    )
+    if not is_used:
+        row["variable"] = ""
+    return row
+
+
+def _survey_yml(
+    survey_id: str,
+    files: Sequence[SurveyFile],
+    waves: Sequence[Wave],
+    links: Mapping[str, FoundColumn],
+    site: FoundColumn | None,
+    sites: Sequence[Mapping[str, str]],
+    sha256: Mapping[str, str],
+) -> str:
+    def text(value: str) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    def label(en: str, zh: str) -> str:
+        return f"{{en: {text(en)}, zh: {text(zh)}}}"
+
+    blank = label(BLANK, BLANK)
+    lines = [
+        "# yaml-language-server: $schema=../../schemas/survey.schema.json",
+        f"# Replace every {BLANK}; `warehouse check {survey_id}` names those that are left.",
+        f"survey_id: {survey_id}",
+        f"region: {BLANK}        # short name of the region in lower-case letters",
+        f"region_label: {blank}",
+        f"title: {blank}",
+        f"place: {blank}",
+        f'fieldwork: {BLANK}     # a year, a month or a day in quotes, such as "2021-07"',
+        f"is_synthetic: {BLANK}  # false for real answers, true for made-up ones",
+        "source:",
+        f"  citation: {BLANK}",
+        f"  licence: {BLANK}     # terms under which the answers may be used",
+        "waves:",
+        *(f"  - {{wave: {w.wave}, order: {w.order}, label: {label(w.label.en, w.label.zh)}}}" for w in waves),
+        f"site: {{column: {site.variable if site else BLANK}, codes: {site.code_lists[0] if site else BLANK}}}",
+        "sites:               # `households` is the number of households living there, where it is known",
+    ]
+    for code in sites:
+        both = label(code["label_en"] or BLANK, code["label_zh"] or BLANK)
+        lines.append(f"  - {{site_id: {code['value']}, label: {both}}}")
+    if not sites:
+        lines.append(f"  - {{site_id: {BLANK}, label: {blank}}}")
+    lines.append("files:")
+    for file in files:
+        ids = links[file.file_id].variable if file.file_id in links else BLANK
+        options = file.options.model_dump(exclude_defaults=True, mode="json")
+        lines += [
+            f"  - file_id: {file.file_id}",
+            f"    path: {text(file.path)}",
+            f"    format: {file.format}",
+            f"    sha256: {text(sha256[file.path])}",
+            *([f"    options: {json.dumps(options, ensure_ascii=False)}"] if options else []),
+            f"    grain: {file.grain}",
+            f"    household_id: [{ids}]",
+            *([f"    wave: {{fixed: {wave}}}"] if (wave := _round(file)) else []),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, model: type[BaseModel], rows: Iterable[Mapping[str, object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(model.model_fields), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

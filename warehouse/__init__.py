@@ -1,1 +1,0 @@
-"""The command line, settings and the connection to the build database."""
