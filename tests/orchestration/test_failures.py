@@ -81,7 +81,7 @@ def test_a_blocking_check_blocks(execute, survey_id, monkeypatch):
 
 
 def test_what_may_pass_is_tried_again(execute, warehouse, survey_id, monkeypatch):
-    from dagster_project import arrival
+    from relocation_warehouse.receiving import arrival
 
     calls = []
     receive = arrival._receive
@@ -100,7 +100,7 @@ def test_what_may_pass_is_tried_again(execute, warehouse, survey_id, monkeypatch
 
 
 def test_an_error_of_the_machine_is_no_refusal(warehouse, survey_id, monkeypatch):
-    from dagster_project import arrival
+    from relocation_warehouse.receiving import arrival
 
     def fail(*_):
         raise OSError("no space left on device")
