@@ -71,7 +71,13 @@ def read_only(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def write_database(
-    build: Path, out: Path, contract: Contract, checks: Iterable[AuditCheck] = (), key: bytes | None = None
+    build: Path,
+    out: Path,
+    contract: Contract,
+    checks: Iterable[AuditCheck] = (),
+    key: bytes | None = None,
+    *,
+    is_pseudonymous: bool = False,
 ) -> None:
     """Copy the published tables of a build into a new file: described columns, sorted by key, commented.
 
@@ -87,11 +93,13 @@ def write_database(
         Results of the audit, added to the table of checks.
     key
         Secret that turns household ids into pseudonyms; None leaves them.
+    is_pseudonymous
+        Whether the build was made from a published edition, whose households have their pseudonyms already.
 
     Raises
     ------
     MissingKeyError
-        If a survey is real and there is no key.
+        If a survey is real, its households have no pseudonyms yet and there is no key.
     duckdb.Error
         If the build does not hold what the contract says; audit it first.
     """
@@ -100,7 +108,8 @@ def write_database(
     ) as con:
         con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
         con.execute(f"ATTACH {sql.text(str(out))} AS published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
-        require_key(con, key)
+        if not is_pseudonymous:
+            require_key(con, key)
         if key is not None:
             write_pseudonyms(con, contract, key)
         for schema in contract.schemas:
@@ -108,7 +117,7 @@ def write_database(
         _register_checks(con, checks)
         for table in contract:
             if not table.is_view:
-                _create(con, table, is_pseudonymous=key is not None)
+                _create(con, table, makes_pseudonyms=key is not None)
         for table in contract:
             if table.is_view:
                 create_view(con, table, view_of(con, table))
@@ -120,7 +129,7 @@ def write_database(
         con.execute("DETACH published")
 
 
-def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool) -> None:
+def _create(con: duckdb.DuckDBPyConnection, table: Table, makes_pseudonyms: bool) -> None:
     target = sql.identifier("published", table.schema, table.name)
     columns = ", ".join(
         f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
@@ -130,7 +139,7 @@ def _create(con: duckdb.DuckDBPyConnection, table: Table, is_pseudonymous: bool)
     build = sql.identifier("build", table.schema, table.name)
     if table.full_name == CHECKS:
         build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
-    source = pseudonymous(table, build) if is_pseudonymous and HOUSEHOLD in table.column_names else build
+    source = pseudonymous(table, build) if makes_pseudonyms and HOUSEHOLD in table.column_names else build
 
     def insert(con: duckdb.DuckDBPyConnection, part: str) -> None:
         is_ready = source == build and _is_sorted(con, table, f"{build} {part}")

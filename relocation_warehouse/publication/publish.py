@@ -196,7 +196,7 @@ def _write_public(folder: Path, contract: Contract, run: RunInfo, report: Report
     public, suppressed = public_contract(contract), folder / "suppressed.duckdb"
     (folder / PUBLIC).mkdir()
     write_public_build(folder / DATABASE, suppressed, public)
-    write_database(suppressed, folder / PUBLIC / DATABASE, public)
+    write_database(suppressed, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
     suppressed.unlink()
     _write_files(folder / PUBLIC, public, run, report)
 

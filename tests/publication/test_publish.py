@@ -13,7 +13,9 @@ import duckdb
 import pytest
 from made_up_build import build, contract, small_contract
 
+from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication.audit import AuditResult, audit
+from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE, MissingKeyError, pseudonym
 from relocation_warehouse.publication.publish import PublicationFailed, PublicationRefused, RunInfo, publish
 
 
@@ -92,6 +94,30 @@ def test_results_of_the_audit_are_published(sound_build, tmp_path):
             "SELECT \"table\", status FROM quality.checks WHERE source = 'audit' AND \"check\" = 'key_is_unique'"
         ).fetchall()
     assert sorted(rows) == sorted((t.full_name, "passed") for t in contract() if not t.is_view)
+
+
+def test_a_real_survey_is_published_in_both_editions_with_a_key_and_refused_without(
+    database, tmp_path, monkeypatch
+):
+    with duckdb.connect(str(database)) as con:
+        con.execute("UPDATE reference.surveys SET is_synthetic = false WHERE survey_id = 'hills'")
+        received = con.execute(
+            "SELECT DISTINCT survey_id, household_id FROM harmonized.households"
+        ).fetchall()
+    published = tmp_path / "published"
+    few = Contract(contract().version, (*small_contract(), contract()["harmonized.households"]))
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    with pytest.raises(MissingKeyError, match=f"hills is no made-up survey: set {KEY_VARIABLE}"):
+        publish(database, published, few, AuditResult(()), RunInfo("run"), report=None)
+    assert not (published / "warehouse.duckdb").exists()
+    monkeypatch.setenv(KEY_VARIABLE, "secret")
+    publish(database, published, few, AuditResult(()), RunInfo("run"), report=None)
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+        shown = con.execute("SELECT DISTINCT survey_id, household_id FROM harmonized.households").fetchall()
+    assert sorted(shown) == sorted((s, pseudonym(b"secret", s, h)) for s, h in received)
+    with duckdb.connect(str(published / "public" / "warehouse.duckdb"), read_only=True) as con:
+        found = con.execute("SELECT is_synthetic FROM reference.surveys WHERE survey_id = 'hills'").fetchall()
+    assert found == [(False,)]
 
 
 def test_content_checksums_depend_on_contents_alone(sound_build, tmp_path):
@@ -252,7 +278,9 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from made_up_build import small_contract
+from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE, MissingKeyError, pseudonym
 from relocation_warehouse.publication.publish import RunInfo, publish
 database, published = Path(sys.argv[2]), Path(sys.argv[3])
 contract = small_contract()
