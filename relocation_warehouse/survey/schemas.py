@@ -1,7 +1,7 @@
 """JSON schemas of what a survey folder may say, for editors and for people; written from the vocabulary.
 
-Belongs here: turning the models into schema files (`python -m relocation_warehouse.survey.schemas` writes them again). Does not belong here:
-what a field means (`vocabulary`).
+Belongs here: turning the models into schema files (`python -m relocation_warehouse.survey.schemas` writes them again).
+Does not belong here: what a field means (`vocabulary`).
 """
 
 from __future__ import annotations
