@@ -350,8 +350,10 @@ def _test_row(**given: Any) -> dict[str, Any]:
 def _welch_rows(
     con: duckdb.DuckDBPyConnection, households: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Difference of the means of each pair of regions in their latest waves."""
-    latest = {s.survey_id: s.latest for s in surveys(con)}
+    """Difference of the means of each pair of surveys in their latest waves, under the labels of their regions."""
+    among = surveys(con)
+    latest = {s.survey_id: s.latest for s in among}
+    label = {s.survey_id: _label(s, among) for s in among}
     by_metric: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in households:
         if row["group_type"] == "all" and row["wave"] == latest[row["source_id"]] and row["n"] > 1:
@@ -363,8 +365,8 @@ def _welch_rows(
             shared = {
                 "test": "welch",
                 "subject": metric_id,
-                "contrast": f"{a['region']}|{b['region']}",
-                "component": LATEST if a["region"] != b["region"] else f"{a['source_id']}|{b['source_id']}",
+                "contrast": f"{label[a['source_id']]}|{label[b['source_id']]}",
+                "component": LATEST,
                 "method": "weighted means",
                 "is_synthetic": a["is_synthetic"] or b["is_synthetic"],
                 "n": a["n"] + b["n"],
@@ -411,7 +413,8 @@ def _model_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[di
 def _compare_models(
     catalog: Catalog, model: Model, single: list[Sample], synthetic: bool
 ) -> Iterator[dict[str, Any]]:
-    filled = {_label(sample, single): sample.read() for sample in single}
+    among = [sample.surveys[0] for sample in single]
+    filled = {_label(sample.surveys[0], among): sample.read() for sample in single}
     summaries = {label: sample.summary()[()] for label, sample in filled.items()}
     terms = catalog.terms_of(model)
     n = sum(s.n for s in summaries.values())
@@ -436,10 +439,9 @@ def _compare_models(
         yield from _meta(robust, term, everywhere)
 
 
-def _label(sample: Sample, among: list[Sample]) -> str:
+def _label(survey: Survey, among: Sequence[Survey]) -> str:
     """Region of a survey; with its id where several surveys were made in the region."""
-    survey = sample.surveys[0]
-    alone = sum(s.surveys[0].region == survey.region for s in among) == 1
+    alone = sum(s.region == survey.region for s in among) == 1
     return survey.region if alone else f"{survey.region} ({survey.survey_id})"
 
 

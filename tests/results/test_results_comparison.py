@@ -4,11 +4,14 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from invented_surveys import build, mart, store
+from invented_surveys import build, mart, store, stored
 from scipy import stats
 
 from analysis.survey_design import design_mean
 from relocation_warehouse.results.comparison import comparison
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature, replication_targets
@@ -203,3 +206,17 @@ def test_the_mean_place_in_the_bands_is_that_of_the_households(
         & (found["wave"] == "latest")
     ].set_index("region")["value"]
     np.testing.assert_allclose(chosen, expected.loc[chosen.index])
+
+
+def test_surveys_of_one_region_are_compared_with_each_other_and_with_every_other_one(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    shared = frame.assign(region=frame["region"].replace("East", "North"))
+    with build(catalog, literature, shared) as con:
+        for compute in (coupling, factors, regressions):
+            stored(con, compute(con, catalog))
+        tests = comparison(con, catalog, literature)["region_tests"].to_pandas()
+    key = ["test", "subject", "contrast", "component", "method"]
+    assert not tests.duplicated(key).any()
+    pairs = {"North (hills)|South", "North (hills)|North (valley)", "South|North (valley)"}
+    assert pairs <= set(tests.query("test == 'welch'")["contrast"])
