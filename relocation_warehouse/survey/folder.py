@@ -399,7 +399,10 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
     def mistake(place: tuple[str | int, ...], message: str) -> None:
         found.append(Problem(SURVEY_FILE, line_of(folder.path / SURVEY_FILE, place), message))
 
-    base = survey.files[0].file_id
+    asked = [w for w in survey.waves if survey.household_files(w.wave)]
+    # a document with mistakes may give an order that is no number
+    first = min(asked, key=lambda w: w.order if isinstance(w.order, int) else 0, default=None)
+    base = (survey.base_file(first.wave) if first else survey.files[0]).file_id
     needed: list[tuple[str, str, str, tuple[str | int, ...]]]
     needed = [(base, "site column", survey.site.column, ("site", "column"))]
     if survey.sampling_weight:
@@ -410,6 +413,10 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
         needed += [
             (file.file_id, "household_id", variable, ("files", i, "household_id", k))
             for k, variable in enumerate(file.household_id)
+        ]
+        needed += [
+            (file.file_id, "split_from", variable, ("files", i, "split_from", k))
+            for k, variable in enumerate(file.split_from)
         ]
         if isinstance(file.wave, WaveColumn):
             needed.append((file.file_id, "wave column", file.wave.column, ("files", i, "wave", "column")))
@@ -548,7 +555,7 @@ def _unused_variables(folder: SurveyFolder, used: set[tuple[str, str]]) -> list[
     """A variable that nothing uses is an oversight: nothing is dropped in silence."""
     survey = folder.survey
     for file in survey.files:
-        used |= {(file.file_id, v) for v in file.household_id}
+        used |= {(file.file_id, v) for v in (*file.household_id, *file.split_from)}
         if isinstance(file.wave, WaveColumn):
             used.add((file.file_id, file.wave.column))
         used.add((file.file_id, survey.site.column))

@@ -43,9 +43,12 @@ ROW_MESSAGES = {
     "missing_household_id": ("has no household id", "缺少住户编号"),
     "missing_wave": ("does not say its wave", "缺少调查轮次"),
     "unknown_wave": ("is a wave that the code list does not name", "不是代码表中的调查轮次"),
-    "missing_site": ("does not say its site", "缺少安置点"),
+    "missing_site": ("does not say its site, and no earlier wave does", "缺少安置点，且此前轮次亦无记录"),
     "unknown_site": ("is a site that the code list does not name", "不是代码表中的安置点"),
-    "orphan": ("is a household without an accepted row in {base}", "在 {base} 中没有有效的住户记录"),
+    "orphan": (
+        "is a household without an accepted row in {base} for this wave",
+        "在 {base} 中没有该轮次的有效住户记录",
+    ),
     "duplicate_household": (
         "stands in several rows that differ, and nothing says which is right",
         "有多行且内容不一致，无法判断哪一行正确",
@@ -170,7 +173,15 @@ class Landed:
     @property
     def household_id(self) -> str:
         """SQL for the household id; NULL where a part of it is blank."""
-        return " || '-' || ".join(self.text(v) for v in self.file.household_id)
+        return self._joined(self.file.household_id)
+
+    @property
+    def split_from(self) -> str:
+        """SQL for the household that this one split off from; NULL where it did not."""
+        return self._joined(self.file.split_from) or "NULL"
+
+    def _joined(self, variables: Sequence[str]) -> str:
+        return " || '-' || ".join(map(self.text, variables))
 
 
 def ingest(
@@ -395,10 +406,14 @@ def _replace(
         con.execute(f"DROP TABLE IF EXISTS raw.{_raw_name(survey.survey_id, file_id)}")
     for table in ("loads", "quarantine", "codebook"):
         con.execute(f"DELETE FROM quality.{table} WHERE survey_id = ?", [survey.survey_id])
-    loads = []
-    for file in landed:
-        quarantined = _set_rows_aside(folder, file, landed[0], con)
-        accepted = _build_raw(folder, file, landed[0], con, is_whole=quarantined == 0)
+    loads: dict[str, FileLoad] = {}
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE interviewed "
+        "(household_id VARCHAR, wave VARCHAR, wave_order BIGINT, site_id VARCHAR)"
+    )
+    for file in sorted(landed, key=lambda f: _first_order(folder, f)):
+        quarantined = _set_rows_aside(folder, file, con)
+        accepted = _build_raw(folder, file, con, is_whole=quarantined == 0)
         if file.rows != accepted + quarantined:
             raise RuntimeError(
                 f"{file.file.path}: {file.rows} rows received, but {accepted} accepted and {quarantined} set aside"
@@ -439,14 +454,16 @@ def _replace(
             [survey.survey_id, survey.is_synthetic],
         )
         con.unregister("received_codebook")
-        loads.append(load)
+        loads[load.file_id] = load
     con.execute(
-        "DROP VIEW arrived; DROP TABLE set_aside; DROP TABLE IF EXISTS twice; DROP TABLE IF EXISTS repeats"
+        "DROP VIEW arrived; DROP TABLE set_aside; DROP TABLE interviewed; DROP TABLE IF EXISTS twice; "
+        "DROP TABLE IF EXISTS repeats; DROP TABLE IF EXISTS kept_sites"
     )
     cells = _count(
         con, "quality.quarantine WHERE grain = 'cell' AND survey_id = " + sql.text(survey.survey_id)
     )
-    return SurveyLoad(survey.survey_id, True, tuple(loads), (), sum(f.quarantined for f in loads), cells)
+    ordered = tuple(loads[file.file.file_id] for file in landed)
+    return SurveyLoad(survey.survey_id, True, ordered, (), sum(f.quarantined for f in ordered), cells)
 
 
 def _raw_name(survey_id: str, file_id: str) -> str:
@@ -480,44 +497,105 @@ def _wave(folder: SurveyFolder, file: Landed) -> str:
             return "CAST(NULL AS VARCHAR)"
 
 
-def _set_rows_aside(folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection) -> int:
+def _base_waves(folder: SurveyFolder, file: Landed) -> dict[str, int]:
+    """Waves for which the file says who was interviewed and where, in order of time, with their order."""
+    survey, file_id = folder.survey, file.file.file_id
+    waves = sorted(survey.waves, key=lambda w: w.order)
+    return {w.wave: w.order for w in waves if survey.base_file(w.wave).file_id == file_id}
+
+
+def _first_order(folder: SurveyFolder, file: Landed) -> float:
+    """Place of a file in the load: who was interviewed, wave by wave, and then what else they answered."""
+    return min(_base_waves(folder, file).values(), default=float("inf"))
+
+
+def _is_base(folder: SurveyFolder, file: Landed) -> str:
+    """SQL: whether a row says that a household was interviewed."""
+    waves = _base_waves(folder, file)
+    if not waves:
+        return "false"
+    return f"wave IN ({sql.texts(waves)})" if isinstance(file.file.wave, WaveColumn) else "true"
+
+
+def _wave_order(folder: SurveyFolder, file: Landed, wave: str) -> str:
+    """SQL for the place in time of the wave of a row; the first one where a row speaks of several."""
+    if file.file.wave is None:
+        return str(min(_base_waves(folder, file).values(), default=0))
+    return (
+        f"CASE {wave} {' '.join(f'WHEN {sql.text(w.wave)} THEN {w.order}' for w in folder.survey.waves)} END"
+    )
+
+
+def _site(folder: SurveyFolder, file: Landed) -> str:
+    """SQL for the site as received; NULL where the file has no such column."""
+    column = folder.survey.site.column
+    return file.text(column) if column in file.columns else "CAST(NULL AS VARCHAR)"
+
+
+def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> int:
     """Make the temporary table `set_aside` and add it to the quarantine; give the number of rows."""
-    survey_id = folder.survey_id
     rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id IS NULL", "NULL")]
     waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "NULL"
-    sites = "NULL"
+    wave, codes = _wave(folder, file), folder.survey.site.codes
     if isinstance(file.file.wave, WaveColumn):
         rules.append(("missing_wave", _unsaid(folder, "wave_text", file.file.wave.codes), "wave_text"))
         rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
-    if file is base:
-        sites = file.text(folder.survey.site.column)
-        site = _mapped(folder, "site_text", folder.survey.site.codes)
-        rules.append(("missing_site", _unsaid(folder, "site_text", folder.survey.site.codes), "site_text"))
-        rules.append(("unknown_site", f"{site} IS NULL", "site_text"))
-    else:
-        households = f"SELECT _household_id FROM raw.{_raw_name(survey_id, base.file.file_id)}"
-        rules.append(("orphan", f"household_id NOT IN ({households})", "household_id"))
     con.execute(
         f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, "
-        f"{waves} AS wave_text, {_wave(folder, file)} AS wave, {sites} AS site_text FROM {file.scan}"
+        f"{waves} AS wave_text, {wave} AS wave, {_wave_order(folder, file, wave)} AS wave_order, "
+        f"{_site(folder, file)} AS site_text, {_mapped(folder, _site(folder, file), codes)} AS site_id FROM {file.scan}"
     )
-    repeats = ""
+    is_base, joins = _is_base(folder, file), ""
+    if _base_waves(folder, file):
+        unsaid = _unsaid(folder, "site_text", codes)
+        _keep_sites(f"{is_base} AND {unsaid}", con)
+        rules.append(("missing_site", f"{is_base} AND {unsaid} AND kept_site IS NULL", "site_text"))
+        rules.append(("unknown_site", f"{is_base} AND NOT {unsaid} AND site_id IS NULL", "site_text"))
+        joins = "LEFT JOIN kept_sites USING (_row)"
+    same = "" if file.file.wave is None else " AND i.wave = arrived.wave"
+    known = f"EXISTS (SELECT 1 FROM interviewed i WHERE i.household_id = arrived.household_id{same})"
+    rules.append(("orphan", f"NOT {is_base} AND NOT is_known", "household_id"))
     if file.file.grain is Grain.HOUSEHOLD and _find_repeats(file, con):
         rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
         rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))
-        repeats = "LEFT JOIN repeats USING (_row)"
+        joins += " LEFT JOIN repeats USING (_row)"
     rule = " ".join(f"WHEN {condition} THEN {sql.text(name)}" for name, condition, _ in rules)
     value = " ".join(f"WHEN {sql.text(name)} THEN {shown}" for name, _, shown in rules)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE set_aside AS SELECT _row, household_id, rule, CASE rule {value} END AS value "
-        f"FROM (SELECT *, CASE {rule} END AS rule FROM arrived {repeats}) WHERE rule IS NOT NULL"
+        f"FROM (SELECT *, CASE {rule} END AS rule "
+        f"FROM (SELECT *, {known} AS is_known FROM arrived) AS arrived {joins}) WHERE rule IS NOT NULL"
     )
-    place = place_of(base.file)
-    messages = {
-        rule: (en.format(base=place), zh.format(base=place)) for rule, (en, zh) in ROW_MESSAGES.items()
-    }
-    _quarantine(folder, file, con, "row", "set_aside", messages)
+    _quarantine(folder, file, con, "row", "set_aside", _row_messages(folder, file))
     return _count(con, "set_aside")
+
+
+def _keep_sites(unsaid: str, con: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary table `kept_sites`: the site of the wave before for households that do not say theirs."""
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE kept_sites AS
+        WITH known AS (
+            SELECT household_id, wave_order, min(site_id) AS site_id
+            FROM (SELECT household_id, wave_order, site_id FROM interviewed
+                  UNION ALL SELECT household_id, wave_order, site_id FROM arrived WHERE site_id IS NOT NULL)
+            GROUP BY ALL HAVING count(DISTINCT site_id) = 1)
+        SELECT _row, known.site_id AS kept_site
+        FROM (SELECT _row, household_id, wave_order FROM arrived WHERE {unsaid}) AS asked
+        ASOF JOIN known ON asked.household_id = known.household_id AND asked.wave_order > known.wave_order"""
+    )
+
+
+def _row_messages(folder: SurveyFolder, file: Landed) -> dict[str, tuple[str, str]]:
+    """Why a row of this file is set aside; an orphan is told where its household was looked for."""
+    survey = folder.survey
+    waves = [w.wave for w in survey.waves]
+    if isinstance(file.file.wave, FixedWave):
+        waves = [file.file.wave.fixed]
+    places = dict.fromkeys(place_of(survey.base_file(wave)) for wave in waves)
+    base = (" or ".join(places), "、".join(places))
+    return {
+        rule: (en.format(base=base[0]), zh.format(base=base[1])) for rule, (en, zh) in ROW_MESSAGES.items()
+    }
 
 
 def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
@@ -554,31 +632,40 @@ def _cells(folder: SurveyFolder, file: Landed) -> dict[str, CellSql]:
     }
 
 
-def _build_raw(
-    folder: SurveyFolder, file: Landed, base: Landed, con: duckdb.DuckDBPyConnection, *, is_whole: bool
-) -> int:
-    """Make the raw table of one file, of the rows that are not set aside; give its number of rows."""
+def _build_raw(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection, *, is_whole: bool) -> int:
+    """Make the raw table of one file, of the rows that are not set aside; give its number of rows.
+
+    A household has the site of its wave. What a base file holds is remembered in `interviewed`.
+    """
+    base_waves = _base_waves(folder, file)
     cells = _cells(folder, file)
     keys = ["_row", f"{file.household_id} AS _household_id", f"{_wave(folder, file)} AS _wave"]
     source = file.scan if is_whole else f"{file.scan} ANTI JOIN set_aside USING (_row)"
-    if file is base:
-        keys.append(
-            f"{_mapped(folder, file.text(folder.survey.site.column), folder.survey.site.codes)} AS _site_id"
+    own = _mapped(folder, _site(folder, file), folder.survey.site.codes)
+    if base_waves:
+        keys.append(f"coalesce({own}, kept_site) AS _site_id")
+        source, sites = f"{source} LEFT JOIN kept_sites USING (_row)", ""
+    elif file.file.wave is None:
+        sites = (
+            "LEFT JOIN (SELECT household_id AS _household_id, arg_min(site_id, wave_order) AS _site_id "
+            "FROM interviewed GROUP BY household_id) USING (_household_id)"
         )
-        sites = ""
     else:
         sites = (
-            "LEFT JOIN (SELECT _household_id, arg_min(_site_id, _row) AS _site_id FROM "
-            f"raw.{_raw_name(folder.survey_id, base.file.file_id)} GROUP BY _household_id) USING (_household_id)"
+            "LEFT JOIN (SELECT household_id AS _household_id, wave AS _wave, site_id AS _site_id FROM interviewed) "
+            "USING (_household_id, _wave)"
         )
     weight = "NULL"
-    if file is base and folder.survey.sampling_weight:
+    if base_waves and folder.survey.sampling_weight in cells:
         i = list(cells).index(folder.survey.sampling_weight)
         weight = f"CASE WHEN j{i} IS NULL THEN {cells[folder.survey.sampling_weight].value} END"
     # Three layers: what a cell stands for, why it is none, and the value where nothing speaks against it.
     parsed = ", ".join(f"{cell.parsed} AS {cell.alias}" for cell in cells.values())
     reasons = ", ".join(f"{cell.reason} AS j{i}" for i, cell in enumerate(cells.values()))
     selected = ["_row", "_household_id", "_wave", "_site_id", f"CAST({weight} AS DOUBLE) AS _weight"]
+    if file.file.split_from:
+        keys.append(f"{file.split_from} AS _split_from")
+        selected.append("_split_from")
     for i, (variable, cell) in enumerate(cells.items()):
         selected.append(f"CASE WHEN j{i} IS NULL THEN {cell.value} END AS {sql.identifier(variable)}")
         selected.append(f"j{i} AS {sql.identifier(variable + '__missing')}")
@@ -587,6 +674,13 @@ def _build_raw(
         f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} FROM "
         f"(SELECT *, {reasons} FROM (SELECT *, {', '.join([*keys[1:], parsed])} FROM {source})) {sites}"
     )
+    if base_waves:
+        waves = ", ".join(f"({sql.text(wave)}, {order})" for wave, order in base_waves.items())
+        same = "" if file.file.wave is None else "WHERE _wave = wave"
+        con.execute(
+            f"INSERT INTO interviewed SELECT _household_id, wave, wave_order, _site_id "
+            f"FROM {name} CROSS JOIN (VALUES {waves}) AS base(wave, wave_order) {same}"
+        )
     return _count(con, name)
 
 

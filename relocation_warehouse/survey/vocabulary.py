@@ -197,6 +197,9 @@ class SurveyFile(Closed):
     """Variables that together identify the household; several are joined with "-"."""
     wave: FixedWave | WaveColumn | None = None
     """Absent: all waves stand side by side in each row (paired columns), or the survey has one wave."""
+    split_from: tuple[Identifier, ...] = ()
+    """Variables that identify the household of an earlier wave from which this one split off, as `household_id` does;
+    blank where it did not."""
 
     @field_validator("path")
     @classmethod
@@ -269,6 +272,10 @@ class Survey(Closed):
     def household_files(self, wave: str) -> tuple[SurveyFile, ...]:
         """Files with one row a household that speak of `wave`; the first one says which households exist."""
         return tuple(f for f in self.files if f.grain is Grain.HOUSEHOLD and _speaks_of(f, wave))
+
+    def base_file(self, wave: str) -> SurveyFile:
+        """File that says which households were interviewed in `wave`, and at which site."""
+        return self.household_files(wave)[0]
 
     def roster_files(self, wave: str) -> tuple[SurveyFile, ...]:
         """Files with several rows a household that speak of `wave`."""
