@@ -124,6 +124,22 @@ class Regression:
         """Stars of each coefficient: 1 below .10, 2 below .05, 3 below .01."""
         return tuple(int(sum(value < level for level in STAR_LEVELS)) for value in self.p)
 
+    @property
+    def beta_ci_low(self) -> FloatArray:
+        """Lower ends of the intervals of ``beta``: those of ``b`` in units of ``sd(y) / sd(x)``."""
+        return self.ci_low * self._beta_of_b
+
+    @property
+    def beta_ci_high(self) -> FloatArray:
+        """Upper ends of the intervals of ``beta``."""
+        return self.ci_high * self._beta_of_b
+
+    @property
+    def _beta_of_b(self) -> FloatArray:
+        """Factor from ``b`` to ``beta``, shape (k,); NaN where ``b`` is 0, which hides it, and for the intercept."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.b == 0, np.nan, self.beta / self.b)
+
     def coefficients(self) -> pd.DataFrame:
         """One row per term: term, b, se, beta, t, df, p, ci_low, ci_high, stars, vif."""
         names = ("b", "se", "beta", "t", "df", "p", "ci_low", "ci_high", "stars", "vif")

@@ -51,6 +51,8 @@ class Survey:
     waves: tuple[str, ...]
     wave_orders: tuple[int, ...]
     published_survey_ids: frozenset[str]
+    region_label: tuple[str, str]
+    """English and Chinese name of the region."""
 
     @property
     def latest(self) -> str:
@@ -64,7 +66,8 @@ def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
         """
         select w.survey_id, any_value(w.region), bool_or(w.is_synthetic),
                list(w.wave order by w.wave_order), list(w.wave_order order by w.wave_order),
-               any_value(s.published_survey_ids)
+               any_value(s.published_survey_ids), any_value(coalesce(s.region_label_en, w.region)),
+               any_value(coalesce(s.region_label_zh, w.region))
         from (select distinct survey_id, region, is_synthetic, wave, wave_order from harmonized.coverage) as w
         left join reference.surveys as s using (survey_id)
         group by w.survey_id
@@ -73,9 +76,11 @@ def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
     ).fetchall()
     return tuple(
         Survey(
-            survey_id, region, is_synthetic, tuple(waves), tuple(orders), frozenset((printed or "").split())
+            *(survey_id, region, is_synthetic, tuple(waves), tuple(orders)),
+            frozenset((printed or "").split()),
+            (labels[0], labels[1]),
         )
-        for survey_id, region, is_synthetic, waves, orders, printed in found
+        for survey_id, region, is_synthetic, waves, orders, printed, *labels in found
     )
 
 

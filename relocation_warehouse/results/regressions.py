@@ -501,7 +501,7 @@ def _cautions(sample: Sample, attempt: Attempt, fit: Regression) -> Iterator[str
 def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iterable[dict[str, Any]]:
     place = {term: k for k, term in enumerate(fit.terms)}
     wild = attempt.wild if isinstance(attempt.wild, WildBootstrap) else None
-    columns = ("b", "se", "beta", "t", "df", "p", "ci_low", "ci_high", "vif")
+    columns = ("b", "se", "t", "df", "p", "ci_low", "ci_high", "beta", "beta_ci_low", "beta_ci_high", "vif")
     for order, term in enumerate((INTERCEPT, *sample.terms)):
         k = place.get(term)
         values = {c: None if k is None else float(getattr(fit, c)[k]) for c in columns}
@@ -531,7 +531,7 @@ def _term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:
     if term == INTERCEPT:
         label_en, label_zh = "Constant", "常数项"
     elif name == REGION:
-        label_en = label_zh = code
+        label_en, label_zh = _region_label(sample, code)
     elif code and indicator:
         codes = catalog.code_lists[indicator.code_list or ""]
         label = next(c for c in codes if c.code == code)
@@ -543,7 +543,8 @@ def _term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:
         labelled = indicator or catalog.metric[name]
         label_en, label_zh = labelled.label_en, labelled.label_zh
     if suffix:
-        label_en, label_zh = f"{label_en} × {suffix}", f"{label_zh} × {suffix}"
+        region_en, region_zh = _region_label(sample, suffix)
+        label_en, label_zh = f"{label_en} × {region_en}", f"{label_zh} × {region_zh}"
     reference = next((r.reference for r in catalog.regressors_of(sample.model) if r.name == name), None)
     return {
         "indicator_id": name if indicator else None,
@@ -552,3 +553,8 @@ def _term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:
         "label_en": label_en,
         "label_zh": label_zh,
     }
+
+
+def _region_label(sample: Sample, region: str) -> tuple[str, str]:
+    """English and Chinese name of a region."""
+    return next(s.region_label for s in sample.surveys if s.region == region)

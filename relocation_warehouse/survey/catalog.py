@@ -249,6 +249,8 @@ class Metric(Labelled):
     column: Identifier
     filters: dict[Identifier, str] = Field(default_factory=dict)
     """Column -> value of the rows meant, where the table holds several options side by side."""
+    dimension: Identifier | None = None
+    """The dimension that the metric is the index of."""
     direction: Literal["benefit", "cost", "neutral"]
     formula: str
     comparability: str
@@ -693,6 +695,9 @@ def _check(c: Catalog) -> Iterator[tuple[Path_, str]]:
     yield from _unknown(
         ("coupling", "band_scheme"), "band scheme", c.coupling.band_scheme, {s.id for s in c.band_schemes}
     )
+    for n, metric in enumerate(c.metrics):
+        if metric.dimension:
+            yield from _unknown(("metrics", n, "dimension"), "dimension", metric.dimension, dimensions)
     for n, system in enumerate(c.coupling.systems):
         yield from _unknown(("coupling", "systems", n, "metric"), "metric", system.metric, c.metric)
     yield from _check_factor_models(c, numeric, dimensions)
@@ -897,7 +902,8 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
             order=None,
         ),
         "metric_definitions": _table(
-            {"metric_id": text, **labels, "unit": text, "grain": text, "source_table": text, "formula": text}
+            {"metric_id": text, **labels, "unit": text, "grain": text, "source_table": text}
+            | {"source_column": text, "dimension": text, "formula": text}
             | {"direction": text, "comparability_note": text},
             [
                 (
@@ -907,6 +913,8 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
                     m.unit,
                     m.grain,
                     m.table,
+                    m.column,
+                    m.dimension,
                     m.formula,
                     m.direction,
                     m.comparability,
@@ -915,7 +923,16 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
             ]
             + [
                 (
-                    *(i.id, i.label_en, i.label_zh, i.unit, "household", "harmonized.households"),
+                    *(
+                        i.id,
+                        i.label_en,
+                        i.label_zh,
+                        i.unit,
+                        "household",
+                        "harmonized.households",
+                        i.id,
+                        i.dimension,
+                    ),
                     "share of households" if i.type == "binary" else "mean over households",
                     i.direction,
                     "verdict of each survey and wave in harmonized.coverage",

@@ -204,3 +204,13 @@ def test_a_singular_covariance_cannot_be_tested() -> None:
         with pytest.raises(CollinearColumnsError):
             wald_statistic(np.ones(6), scores.T @ scores)
     np.testing.assert_allclose(wald_statistic(np.array([2.0, 1.0]), np.diag([4.0, 1.0])), 2)
+
+
+def test_intervals_of_standardised_coefficients_are_those_of_standardised_columns() -> None:
+    frame = households()[[*REGRESSORS, "score"]]
+    model = fit(frame)
+    scored = (frame - frame.mean()) / frame.std()
+    oracle = sm.OLS(scored["score"], sm.add_constant(scored[REGRESSORS])).fit()
+    slopes = oracle.conf_int().loc[REGRESSORS]
+    np.testing.assert_allclose(np.c_[model.beta_ci_low, model.beta_ci_high][1:], slopes, rtol=1e-9)
+    assert np.isnan([model.beta_ci_low[0], model.beta_ci_high[0]]).all()

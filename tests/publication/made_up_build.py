@@ -112,17 +112,24 @@ def build(path: Path, seed: int = 1) -> Path:
         )
         con.execute(
             "UPDATE reference.metric_definitions SET source_table = 'capital.household_capitals',"
+            " source_column = 'column_' || right(metric_id, 1), dimension = 'dimension_' || right(metric_id, 1),"
             " label_en = 'Index ' || right(metric_id, 1), label_zh = '指数' || right(metric_id, 1)"
         )
-        con.execute(
-            "INSERT INTO reference.metric_definitions SELECT 'metric_d', 'Score', '得分', 'points', grain,"
-            " 'integration.household_dimensions', formula, direction, comparability_note, 9"
-            " FROM reference.metric_definitions LIMIT 1"
-        )
-        con.execute(
-            "INSERT INTO analysis.region_comparison BY NAME SELECT * REPLACE ('metric_d' AS metric_id)"
-            " FROM analysis.region_comparison WHERE metric_id = 'metric_a'"
-        )
+        for metric, table, column in (
+            ("metric_d", "integration.household_dimensions", "total"),
+            ("metric_e", "analysis.coupling_coordination", "d"),
+        ):
+            con.execute(
+                "INSERT INTO reference.metric_definitions BY NAME SELECT * REPLACE (? AS metric_id, ? AS source_table,"
+                " ? AS source_column, NULL AS dimension, 'Score' AS label_en, '得分' AS label_zh, 9 AS display_order)"
+                " FROM reference.metric_definitions WHERE metric_id = 'metric_a'",
+                [metric, table, column],
+            )
+            con.execute(
+                "INSERT INTO analysis.region_comparison BY NAME SELECT * REPLACE (? AS metric_id)"
+                " FROM analysis.region_comparison WHERE metric_id = 'metric_a'",
+                [metric],
+            )
         con.execute("UPDATE reference.surveys SET waves = 'before after', status = 'accepted'")
         con.execute("UPDATE quality.loads SET received = accepted + quarantined, status = 'accepted'")
         con.execute(

@@ -235,7 +235,12 @@ def build(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> duck
     store(
         con,
         "reference.surveys",
-        surveys.assign(region_label_en=surveys["region"], is_synthetic=True, status="accepted"),
+        surveys.assign(
+            region_label_en=surveys["region"],
+            region_label_zh=surveys["region"],
+            is_synthetic=True,
+            status="accepted",
+        ),
     )
     sites = frame[["survey_id", "site_id", "region"]].drop_duplicates().assign(households=200)
     store(con, "reference.sites", sites)

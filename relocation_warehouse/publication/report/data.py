@@ -134,15 +134,15 @@ class Reader:
         )
 
     def comparison(self, table: str) -> pd.DataFrame:
-        """Regions side by side on the metrics computed from `table`; `dimension` where a metric is one's index."""
+        """Regions side by side on the metrics computed from `table`, each with the dimension it is the index of."""
         return self._rows(
             """
             SELECT r.metric_id, r.evidence, r.source_id, r.region, r.wave, r.wave_order, r.is_synthetic,
-              r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status,
+              r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status, r.n_indicators, m.source_column,
               m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order, d.dimension, d.system
             FROM analysis.region_comparison r
             JOIN reference.metric_definitions m USING (metric_id)
-            LEFT JOIN reference.dimensions d ON d.label_en = m.label_en AND d.label_zh = m.label_zh
+            LEFT JOIN reference.dimensions d ON d.dimension = m.dimension
             WHERE m.source_table = ? AND r.group_type = 'all' AND r.value IS NOT NULL
             ORDER BY m.display_order, r.region, r.evidence, r.wave_order
             """,
@@ -150,16 +150,20 @@ class Reader:
         )
 
     def coordination(self) -> pd.DataFrame:
-        """Means of coupling and coordination of each survey and wave."""
+        """Mean D of each survey and wave with its interval, and what else is known of the coupling."""
         return self._rows(
             """
-            SELECT DISTINCT survey_id, region, wave, wave_order, is_synthetic, n,
-              mean_c, mean_t, mean_d, sd_d, d_of_means,
-              mean_d - 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_low,
-              mean_d + 1.96 * sd_d / sqrt(nullif(n, 0)) AS ci_high
-            FROM analysis.coupling_summary
-            WHERE group_type = 'all' AND scheme = ? AND variant = ? AND mean_d IS NOT NULL
-            ORDER BY survey_id, wave_order
+            SELECT r.source_id AS survey_id, r.region, r.wave, r.wave_order, r.is_synthetic, r.n, r.value,
+              r.ci_low, r.ci_high, r.status, r.n_indicators, s.mean_c, s.mean_t, s.d_of_means
+            FROM analysis.region_comparison r
+            JOIN reference.metric_definitions m USING (metric_id)
+            LEFT JOIN (
+              SELECT DISTINCT survey_id, wave, mean_c, mean_t, d_of_means FROM analysis.coupling_summary
+              WHERE group_type = 'all' AND scheme = ? AND variant = ?
+            ) s ON s.survey_id = r.source_id AND s.wave = r.wave
+            WHERE m.source_table = 'analysis.coupling_coordination' AND m.source_column = 'd'
+              AND r.evidence = 'household' AND r.group_type = 'all' AND r.value IS NOT NULL
+            ORDER BY r.source_id, r.wave_order
             """,
             [self.options.scheme, self.options.variant],
         )
@@ -204,26 +208,19 @@ class Reader:
         )
 
     def coefficients(self, conventions: tuple[str, ...]) -> pd.DataFrame:
-        """Coefficients without the constant, under the first of `conventions` that each model has.
-
-        The interval of the standardised coefficient is that of b, rescaled by beta / b.
-        """
+        """Coefficients without the constant, under the first of `conventions` that each model has."""
         return self._rows(
             """
             SELECT c.survey_id, c.model, m.model_order, m.label_en AS model_en, m.label_zh AS model_zh, m.n, m.r2,
               c.covariance, c.term, c.term_order, c.is_synthetic,
-              coalesce(replace(c.label_en, r.region, r.region_label_en), c.label_en) AS term_en,
-              coalesce(replace(c.label_zh, r.region, r.region_label_zh), c.label_zh) AS term_zh,
-              c.b, c.beta, c.p, c.stars, c.ci_low, c.ci_high,
-              c.ci_low * c.beta / nullif(c.b, 0) AS beta_low, c.ci_high * c.beta / nullif(c.b, 0) AS beta_high,
+              c.label_en AS term_en, c.label_zh AS term_zh,
+              c.b, c.beta, c.p, c.stars, c.beta_ci_low AS beta_low, c.beta_ci_high AS beta_high,
               coalesce(s.region_label_en, v.label_en, c.survey_id) AS survey_en,
               coalesce(s.region_label_zh, v.label_zh, c.survey_id) AS survey_zh
             FROM analysis.regression_coefficients c
             JOIN analysis.regression_models m USING (survey_id, model, covariance)
             LEFT JOIN reference.surveys s USING (survey_id)
             LEFT JOIN reference.value_labels v ON v.column_name = 'survey_id' AND v.code = c.survey_id
-            LEFT JOIN (SELECT DISTINCT region, region_label_en, region_label_zh FROM reference.surveys) r
-              ON ends_with(c.term, 'region=' || r.region)
             WHERE c.beta IS NOT NULL AND c.se > 0
             QUALIFY list_position(?, c.covariance) IS NOT NULL
               AND list_position(?, c.covariance) = min(list_position(?, c.covariance))

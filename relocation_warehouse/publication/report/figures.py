@@ -101,7 +101,6 @@ _WORDS: dict[str, dict[Language, str]] = {
     "ci_high": {"en": "Interval to", "zh": "区间上限"},
     "beta_low": {"en": "Interval from", "zh": "区间下限"},
     "beta_high": {"en": "Interval to", "zh": "区间上限"},
-    "mean_d": {"en": "Mean D", "zh": "平均D"},
     "mean_c": {"en": "Mean C", "zh": "平均C"},
     "mean_t": {"en": "Mean T", "zh": "平均T"},
     "d_of_means": {"en": "D of the means", "zh": "均值的D"},
@@ -356,11 +355,11 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
         color=alt.Color("region:N", scale=colours, title=None),
         xOffset=alt.XOffset("region:N", scale=alt.Scale(range=[-10, 10])),
     )
-    y = alt.Y("mean_d:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True))
+    y = alt.Y("value:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True))
     tooltip = [
         alt.Tooltip("region:N", title=word("region", language)),
         alt.Tooltip("wave:N", title=word("wave", language)),
-        alt.Tooltip("mean_d:Q", format=".3f", title=word("d", language)),
+        alt.Tooltip("value:Q", format=".3f", title=word("d", language)),
         alt.Tooltip("ci_low:Q", format=".3f", title=f"{word('ci', language)} ↓"),
         alt.Tooltip("ci_high:Q", format=".3f", title=f"{word('ci', language)} ↑"),
         alt.Tooltip("n:Q", title=word("n", language)),
@@ -372,9 +371,7 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
             y2="ci_high:Q",
         )
         + base.mark_point(filled=True, size=90).encode(y=y, tooltip=tooltip)
-        + base.mark_text(align="left", dx=10, fontSize=11).encode(
-            y=y, text=alt.Text("mean_d:Q", format=".3f")
-        )
+        + base.mark_text(align="left", dx=10, fontSize=11).encode(y=y, text=alt.Text("value:Q", format=".3f"))
     )
     return [Panel(_sized(chart, height=320))]
 

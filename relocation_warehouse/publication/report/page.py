@@ -421,10 +421,10 @@ def _coordination(reader: Reader) -> Section:
         if len(rows) > 1:
             leads.append(
                 Label(
-                    en=f"{first['region_en']}: mean D {first['mean_d']:.3f} {first['wave_en']} and"
-                    f" {last['mean_d']:.3f} {last['wave_en']} ({last['mean_d'] - first['mean_d']:+.3f}).",
-                    zh=f"{first['region_zh']}：{first['wave_zh']}平均D为{first['mean_d']:.3f}，{last['wave_zh']}为"
-                    f"{last['mean_d']:.3f}（{last['mean_d'] - first['mean_d']:+.3f}）。",
+                    en=f"{first['region_en']}: mean D {first['value']:.3f} {first['wave_en']} and"
+                    f" {last['value']:.3f} {last['wave_en']} ({last['value'] - first['value']:+.3f}).",
+                    zh=f"{first['region_zh']}：{first['wave_zh']}平均D为{first['value']:.3f}，{last['wave_zh']}为"
+                    f"{last['value']:.3f}（{last['value'] - first['value']:+.3f}）。",
                 )
             )
     return Section(
@@ -444,7 +444,7 @@ def _coordination(reader: Reader) -> Section:
                 ),
                 lambda lang: figures.slope(means, reader.regions, lang),
                 means,
-                ("region", "wave", "n", "mean_d", "ci_low", "ci_high", "d_of_means", "mean_c", "mean_t"),
+                ("region", "wave", "n", "value", "ci_low", "ci_high", "d_of_means", "mean_c", "mean_t"),
             ),
             Figure(
                 "distribution",

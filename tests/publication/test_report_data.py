@@ -1,0 +1,62 @@
+"""The report joins by id and shows finished numbers."""
+
+import inspect
+import re
+
+import duckdb
+import pytest
+from made_up_build import contract
+from pandas.testing import assert_frame_equal
+
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.report import data, figures, page
+from relocation_warehouse.publication.report.data import Reader
+
+CAPITALS = "capital.household_capitals"
+
+
+@pytest.fixture
+def con(database, tmp_path):
+    """Connection to the published form of a build of its own."""
+    write_database(database, tmp_path / "warehouse.duckdb", contract())
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        yield con
+
+
+@pytest.mark.parametrize("table", ["metric_definitions", "dimensions"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_renamed_label_moves_no_row(con, table, language):
+    before = Reader(con).comparison(CAPITALS)
+    con.execute(f"UPDATE reference.{table} SET label_{language} = 'renamed ' || label_{language}")
+    after = Reader(con).comparison(CAPITALS)
+    assert before["dimension"].notna().all()
+    kept = ["metric_id", "dimension", "system", "value", "ci_low", "ci_high"]
+    assert after[kept].equals(before[kept])
+
+
+def test_the_profile_has_an_axis_for_every_dimension_of_the_system(con):
+    con.execute("UPDATE reference.metric_definitions SET label_en = 'Renamed' WHERE metric_id = 'metric_a'")
+    axes = Reader(con).comparison(CAPITALS)
+    shown = axes[axes["system"] == "capital"]
+    assert set(shown["metric_en"]) == {"Renamed", "Index b", "Index c"}
+
+
+def test_the_interval_of_d_is_the_published_one(con):
+    columns = ["survey_id", "region", "wave", "value", "ci_low", "ci_high", "n"]
+    published = con.execute(
+        "SELECT source_id AS survey_id, region, wave, value, ci_low, ci_high, n FROM analysis.region_comparison"
+        " WHERE metric_id = 'metric_e' AND evidence = 'household' AND group_type = 'all' AND value IS NOT NULL"
+    ).df()
+    drawn = Reader(con).coordination()
+    assert published["ci_low"].notna().any()
+    key = ["survey_id", "region", "wave"]
+    assert_frame_equal(
+        *(f[columns].sort_values(key, ignore_index=True) for f in (drawn, published)), check_dtype=False
+    )
+
+
+def test_no_statistic_is_computed_on_the_way_to_the_page():
+    # a count or a sum of counts says how much is shown; anything else belongs to `analysis`
+    statistics = r"sqrt|stddev|\bstd\(|var_|avg\(|\.mean\(|\.median\(|quantile|corr\(|1\.96|norm\.ppf"
+    for module in (data, figures, page):
+        assert re.findall(statistics, inspect.getsource(module)) == [], module.__name__
