@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from relocation_warehouse.ground import sql
-from relocation_warehouse.survey.readers.base import cell_text
+from relocation_warehouse.survey.readers.base import EXACT, cell_text
 from relocation_warehouse.survey.vocabulary import Code, Column, ColumnType, MissingReason
 
 FAILED = "!"
@@ -108,7 +108,7 @@ class LandedColumn:
         cell = f"regexp_replace({self.name}, {sql.text(EDGES)}, '', 'g')"
         if pa.types.is_floating(self.kind):
             cell = (
-                f"CASE WHEN {self.name} = trunc({self.name}) AND abs({self.name}) < 1e15 "
+                f"CASE WHEN {self.name} = trunc({self.name}) AND abs({self.name}) <= {EXACT} "
                 f"THEN CAST(CAST({self.name} AS BIGINT) AS VARCHAR) ELSE CAST({self.name} AS VARCHAR) END"
             )
         elif not pa.types.is_string(self.kind):

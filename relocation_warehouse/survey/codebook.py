@@ -7,6 +7,7 @@ Does not belong here: what the survey folder says about the same columns (`vocab
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +42,8 @@ class Entry:
     value_labels
         Label of each coded answer, the answer written as it lands.
     missing_declared
-        What the file declares as missing: single answers as text, ranges as (low, high), both ends included.
+        What the file declares as missing: single answers as text, ranges as (low, high), both ends included;
+        an open end is infinite.
     """
 
     column: str
@@ -52,7 +54,10 @@ class Entry:
 
 
 def codebook_table(file_id: str, entries: Iterable[Entry], note: str) -> pa.Table:
-    """Entries as rows of `quality.codebook`; mappings and lists as JSON text, null where there are none."""
+    """Entries as rows of `quality.codebook`; mappings and lists as JSON text, null where there are none.
+
+    JSON has no infinity: an open end of a range is null.
+    """
     rows = [
         {
             "file_id": file_id,
@@ -61,7 +66,7 @@ def codebook_table(file_id: str, entries: Iterable[Entry], note: str) -> pa.Tabl
             "label": entry.label,
             "type_as_stored": entry.type_as_stored,
             "value_labels": _json(entry.value_labels),
-            "missing_declared": _json(entry.missing_declared),
+            "missing_declared": _json([_range(d) for d in entry.missing_declared]),
             "note": note,
         }
         for position, entry in enumerate(entries, start=1)
@@ -69,5 +74,11 @@ def codebook_table(file_id: str, entries: Iterable[Entry], note: str) -> pa.Tabl
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
+def _range(declared: str | tuple[float, float]) -> str | list[float | None]:
+    if isinstance(declared, str):
+        return declared
+    return [end if math.isfinite(end) else None for end in declared]
+
+
 def _json(value: Mapping[str, str] | Sequence[object]) -> str | None:
-    return json.dumps(value, ensure_ascii=False) if value else None
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) if value else None

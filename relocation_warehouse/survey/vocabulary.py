@@ -11,10 +11,33 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""Lower-case name, safe as a folder, table or column name."""
+
+def _without_seam(name: str) -> str:
+    if "__" in name:
+        raise ValueError(
+            f"{name!r} holds '__', which joins names (survey__file, variable__missing); use one '_'"
+        )
+    return name
+
+
+Identifier = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_without_seam)
+]
+"""Lower-case name, safe as a folder, table or column name; two names joined with "__" come apart in one way only."""
+
+HeaderRows = Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)]
+"""Numbers of the rows that hold headers; the first row is 1."""
 
 SiteId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -146,8 +169,8 @@ class DelimitedOptions(Closed):
 
     encoding: str | None = None
     delimiter: str | None = None
-    header_rows: tuple[int, ...] = (1,)
-    skip_rows: tuple[int, ...] = ()
+    header_rows: HeaderRows = (1,)
+    skip_rows: tuple[PositiveInt, ...] = ()
     skip_footer_rows: int = Field(default=0, ge=0)
 
 
@@ -155,8 +178,8 @@ class ExcelOptions(Closed):
     """XLSX, XLS or ODS. Merged header cells are filled to the right; header rows are joined with " / "."""
 
     sheet: str | None = None
-    header_rows: tuple[int, ...] = (1,)
-    skip_rows: tuple[int, ...] = ()
+    header_rows: HeaderRows = (1,)
+    skip_rows: tuple[PositiveInt, ...] = ()
     skip_footer_rows: int = Field(default=0, ge=0)
 
 
@@ -167,8 +190,14 @@ class OdkOptions(Closed):
     language: str | None = None
 
 
+class StatisticalOptions(Closed):
+    """SPSS or Stata; `encoding` is for files that do not say it: Stata before 14, old or portable SPSS."""
+
+    encoding: str | None = None
+
+
 class NoOptions(Closed):
-    """SPSS, Stata and Parquet say everything themselves."""
+    """Parquet says everything itself."""
 
 
 class FixedWave(Closed):
@@ -191,7 +220,7 @@ class SurveyFile(Closed):
     path: str
     format: Literal["delimited", "excel", "spss", "stata", "odk", "parquet"]
     sha256: Sha256 | None = None
-    options: DelimitedOptions | ExcelOptions | OdkOptions | NoOptions = NoOptions()
+    options: DelimitedOptions | ExcelOptions | OdkOptions | StatisticalOptions | NoOptions = NoOptions()
     grain: Grain = Grain.HOUSEHOLD
     household_id: tuple[Identifier, ...] = Field(min_length=1)
     """Variables that together identify the household; several are joined with "-"."""
@@ -217,6 +246,8 @@ class SurveyFile(Closed):
             "delimited": DelimitedOptions,
             "excel": ExcelOptions,
             "odk": OdkOptions,
+            "spss": StatisticalOptions,
+            "stata": StatisticalOptions,
         }
         kind = kinds.get(str(data.get("format")), NoOptions)
         return {**data, "options": kind.model_validate(data.get("options", {}))}

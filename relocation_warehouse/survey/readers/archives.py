@@ -6,11 +6,13 @@ Belongs here: decompression and the first bytes of a file. Does not belong here:
 from __future__ import annotations
 
 import gzip
+import re
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -45,18 +47,20 @@ class Readable(Protocol):
 # zipfile says NotImplementedError of an archive packed by a method that it cannot unpack
 DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError)
 
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of a zip archive, and of an empty one; text may begin with the two letters alone."""
+
 SIGNATURES = (
-    (b"PK\x03\x04", "zip", "a zip archive or an .xlsx/.ods workbook"),
-    (b"\xd0\xcf\x11\xe0", "ole", "an old Excel workbook (.xls) or one protected by a password"),
-    (b"$FL2", "sav", "an SPSS file"),
-    (b"$FL3", "sav", "an SPSS file"),
-    (b"<stata_dta>", "dta", "a Stata file"),
-    (b"PAR1", "parquet", "a Parquet file"),
-    (b"%PDF", "pdf", "a PDF document"),
-    (b"<html", "html", "a web page"),
-    (b"<!doc", "html", "a web page"),
-    (b"<?xml", "xml", "an XML document"),
+    (rb"PK\x03\x04|PK\x05\x06", "zip", "a zip archive or an .xlsx/.ods workbook"),
+    (rb"\xd0\xcf\x11\xe0", "ole", "an old Excel workbook (.xls) or one protected by a password"),
+    (rb"\$FL[23]@\(#\)", "sav", "an SPSS file"),
+    (rb"<stata_dta>", "dta", "a Stata file"),
+    (rb"PAR1(?=[^ -~]|$)", "parquet", "a Parquet file"),
+    (rb"%PDF-\d", "pdf", "a PDF document"),
+    (rb"(?i:<html[\s>]|<!doctype\s)", "html", "a web page"),
+    (rb"<\?xml\s", "xml", "an XML document"),
 )
+"""Patterns of the first bytes, each long or odd enough that no header of a text table begins so."""
 
 ACCEPTS: dict[str, set[str | None]] = {
     "delimited": {None},
@@ -91,10 +95,10 @@ def _unpack(path: Path, file: SurveyFile, scratch: Path) -> Path:
             target = scratch / (path.stem or "unpacked")
             with gzip.GzipFile(path) as packed:
                 _copy(packed, target, path.stat().st_size)
-            return _unpack(target, file, scratch) if first_bytes(target).startswith(b"PK\x03\x04") else target
-        if not head.startswith(b"PK"):
+            return _unpack(target, file, scratch) if first_bytes(target).startswith(ZIP) else target
+        if not head.startswith(ZIP):
             return path
-        with zipfile.ZipFile(path) as archive:
+        with opened_archive(path) as archive:
             members = checked_members(archive)
             names = {m.filename for m in members}
             if file.format == "odk" or names & {"[Content_Types].xml", "mimetype"}:
@@ -110,6 +114,24 @@ def _unpack(path: Path, file: SurveyFile, scratch: Path) -> Path:
         ) from error
 
 
+@contextmanager
+def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip archive whose names are read as they were meant.
+
+    A name that is neither ASCII nor marked as UTF-8 is in the encoding of the machine that packed it: in UTF-8 or
+    GB18030 where it fits, else as the format has it.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.flag_bits & 0x800 and not member.filename.isascii():
+                raw = member.filename.encode("cp437")
+                for encoding in ("utf-8", "gb18030"):
+                    with suppress(UnicodeDecodeError):
+                        member.filename = raw.decode(encoding)
+                        break
+        yield archive
+
+
 def checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Files in an archive, after the limits were checked against what the archive says of itself."""
     members = [
@@ -121,6 +143,8 @@ def checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         raise UnreadableFile("archive is empty; put the survey file into it")
     if any(m.flag_bits & 1 for m in members):
         raise UnreadableFile("archive is protected by a password; unpack it and give the file itself")
+    if twice := [name for name, count in Counter(m.filename for m in members).items() if count > 1]:
+        raise UnreadableFile(f"archive holds {twice[0]!r} more than once; keep one")
     packed, size = sum(m.compress_size for m in members), sum(m.file_size for m in members)
     _check_size(size, packed)
     return members
@@ -176,8 +200,7 @@ def check_content(path: Path, file: SurveyFile) -> None:
     if not head:
         raise UnreadableFile("file is empty (0 bytes); export it again")
     start = head.lstrip(b"\xef\xbb\xbf \r\n\t")
-    signs = (s for s in SIGNATURES if start[: len(s[0])].lower() == s[0].lower())
-    _, kind, known = next(signs, (b"", None, ""))
+    _, kind, known = next((s for s in SIGNATURES if re.match(s[0], start)), (b"", None, ""))
     if kind not in ACCEPTS[file.format]:
         what = known or "not a file of that kind (it looks like text)"
         raise UnreadableFile(

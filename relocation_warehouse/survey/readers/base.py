@@ -23,6 +23,9 @@ from relocation_warehouse.survey.vocabulary import SurveyFile
 ROW = "_row"
 """Name of the added column: the number of the row in the file, as a person counts it."""
 
+EXACT = 2**53
+"""Up to here a float64 holds every whole number, so that it can be written as one."""
+
 MAX_COLUMNS = 4096
 """More columns than this are a file read the wrong way round or with the wrong delimiter."""
 
@@ -126,6 +129,12 @@ def without_rows(batches: Iterable[pa.RecordBatch], rows: Sequence[int]) -> Iter
         yield batch.filter(pc.invert(pc.is_in(batch.column(ROW), value_set=unwanted))) if rows else batch
 
 
+def time_text(times: pa.Array) -> pa.Array:
+    """Times without a zone as text: a day where it is midnight, fractions of a second only where there are any."""
+    text = pc.strftime(times, format="%Y-%m-%d %H:%M:%S")
+    return pc.replace_substring_regex(text, r"( 00:00:00)?(\.0+)?$", "")
+
+
 def cell_text(value: object) -> str | None:
     """A cell as text, the way a person would type it: no ".0" on whole numbers, dates in ISO order."""
     if value is None or value == "":
@@ -133,7 +142,7 @@ def cell_text(value: object) -> str | None:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) <= EXACT else repr(value)
     if isinstance(value, dt.datetime):
         return value.date().isoformat() if value.time() == dt.time() else value.isoformat(sep=" ")
     return str(value)
