@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from relocation_warehouse.contract.anonymity import Linked, standing_out
 from relocation_warehouse.contract.tables import TOLERANCE, Column, Contract, Table
 from relocation_warehouse.contract.views import view_of
 from relocation_warehouse.ground import sql
@@ -21,9 +22,10 @@ INDICATORS = "reference.indicators"
 COVERAGE = "harmonized.coverage"
 LOADS = "quality.loads"
 HOUSEHOLDS = "harmonized.households"
+REASONS = "harmonized.missing_reasons"
 
 SMALLEST_GROUP = 5
-"""Fewest households of a survey and wave that share a combination of quasi-identifiers."""
+"""Fewest households of a survey that share their quasi-identifiers of all waves."""
 
 
 @dataclass(frozen=True)
@@ -305,7 +307,7 @@ def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[Audit
 def _quasi_identifiers(
     con: duckdb.DuckDBPyConnection, contract: Contract, sound: set[str]
 ) -> Iterator[AuditCheck]:
-    """No household stands out by its site and quasi-identifiers together (k-anonymity, Sweeney 2002).
+    """No household stands out by its sites and quasi-identifiers of all waves together, and why one is missing.
 
     A pseudonym does not hide a household that neighbours recognise by size, age and ethnicity. Real surveys with
     such households are refused; made-up ones show that the check sees them.
@@ -318,23 +320,23 @@ def _quasi_identifiers(
     columns = [c for (c,) in sensitive if c in contract[HOUSEHOLDS].column_names]
     if not columns:
         return
-    combination = ", ".join(map(sql.identifier, ["survey_id", "wave", "site_id", *columns]))
-    standing_out = con.execute(
-        f"""
-        SELECT s.is_synthetic, h.survey_id, sum(h.alike) FILTER (WHERE h.alike < {SMALLEST_GROUP}) AS n, sum(h.alike)
-        FROM (SELECT survey_id, count(*) AS alike FROM {HOUSEHOLDS} GROUP BY {combination}) h
-        JOIN {SURVEYS} s USING (survey_id) GROUP BY ALL HAVING n > 0 ORDER BY ALL
-        """
-    ).fetchall()
-    for is_synthetic, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
-        found = [row[1:] for row in standing_out if row[0] == is_synthetic]
-        shares = "; ".join(f"{survey} {n} of {total} rows" for survey, n, total in found)
+    linked = []
+    if REASONS in sound:
+        reasons = f"(SELECT * FROM {REASONS} WHERE indicator_id IN ({sql.texts(columns)}))"
+        linked.append(Linked(reasons, ("wave", "indicator_id", "missing_reason")))
+    made_up = {
+        row[0] for row in con.execute(f"SELECT survey_id FROM {SURVEYS} WHERE is_synthetic").fetchall()
+    }
+    few = standing_out(con, HOUSEHOLDS, columns, SMALLEST_GROUP, linked)
+    for is_made_up, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
+        found = [s for s in few if (s.survey_id in made_up) == is_made_up]
+        shares = "; ".join(f"{s.survey_id} {s.n} of {s.n_households} households" for s in found)
         yield _check(
             f"{kind}_households_do_not_stand_out",
             HOUSEHOLDS,
-            sum(n for _, n, _ in found),
-            f"fewer than {SMALLEST_GROUP} households of a wave share site, {', '.join(columns)}: {shares}. For a real"
-            " survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
+            sum(s.n for s in found),
+            f"fewer than {SMALLEST_GROUP} households share site, {', '.join(columns)} of all waves: {shares}. For a"
+            " real survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
             severity,
         )
 

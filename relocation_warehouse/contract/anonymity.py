@@ -1,0 +1,95 @@
+"""Households that stand out by what neighbours know of them (k-anonymity, Sweeney 2002).
+
+Belongs here: counting them in a relation of households, whichever database it lies in. Does not belong here: which
+indicators are quasi-identifiers (the catalog), or what follows from a household that stands out (receiving, audit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from relocation_warehouse.ground import sql
+
+HOUSEHOLD = ("survey_id", "household_id")
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Another table of the edition that can be joined by household, and tells something of a quasi-identifier.
+
+    Attributes
+    ----------
+    relation
+        SQL of the table, or of a query in brackets; it has `survey_id` and `household_id`.
+    columns
+        What it tells.
+    """
+
+    relation: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StandingOut:
+    """Households of a survey that share their profile with too few others.
+
+    Attributes
+    ----------
+    n
+        Households that stand out.
+    n_households
+        All of the survey.
+    """
+
+    survey_id: str
+    n: int
+    n_households: int
+
+
+def standing_out(
+    con: duckdb.DuckDBPyConnection,
+    households: str,
+    columns: Sequence[str],
+    fewest_alike: int,
+    linked: Iterable[Linked] = (),
+) -> tuple[StandingOut, ...]:
+    """Count by survey the households whose profile fewer than `fewest_alike` share; surveys without one are left out.
+
+    The profile of a household is everything that the edition tells of its quasi-identifiers: site and values of every
+    wave together, and what linked tables add. Somebody who knew a household before and after the move would otherwise
+    find it by the pair although each wave alone hides it.
+
+    Parameters
+    ----------
+    con
+        Connection that can read the relations.
+    households
+        SQL of the wide table, or of a query in brackets: `survey_id`, `household_id`, `wave`, `site_id` and `columns`.
+    columns
+        Quasi-identifiers of it, beside the site.
+    fewest_alike
+        Fewest households that share a profile.
+    linked
+        Other tables that tell something of a quasi-identifier.
+    """
+    key = ", ".join(HOUSEHOLD)
+    parts = [Linked(households, ("wave", "site_id", *columns)), *linked]
+    # a hash of each row, and their sum: no order, and no list of values for millions of households
+    rows = " UNION ALL ".join(
+        f"SELECT {key}, hash({number}, {', '.join(map(sql.identifier, part.columns))}) AS told FROM {part.relation}"
+        for number, part in enumerate(parts)
+    )
+    found = con.execute(
+        f"""
+        SELECT survey_id, sum(alike) FILTER (WHERE alike < {fewest_alike}) AS n, sum(alike)
+        FROM (
+            SELECT survey_id, count(*) AS alike
+            FROM (SELECT {key}, sum(told::HUGEINT) AS profile FROM ({rows}) GROUP BY {key})
+            GROUP BY survey_id, profile)
+        GROUP BY survey_id HAVING n > 0 ORDER BY survey_id
+        """
+    ).fetchall()
+    return tuple(StandingOut(survey_id, int(n), int(total)) for survey_id, n, total in found)
