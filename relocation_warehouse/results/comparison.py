@@ -114,6 +114,7 @@ def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterato
                 "unit": measured[name][1],
                 "status": max(known, key=VERDICTS.index) if known else None,
                 "n_indicators": len(known),
+                "n_indicators_defined": len(behind),
                 "note": f"{len(known)} of {len(behind)} indicators asked"
                 if len(known) < len(behind)
                 else None,
@@ -265,6 +266,7 @@ def _printed_rows(
             "unit": measured.unit or "",
             "status": None,
             "n_indicators": None,
+            "n_indicators_defined": None,
             "note": _note(row, target),
         }
 
@@ -286,7 +288,8 @@ def _context_rows(catalog: Catalog, literature: Literature) -> Iterator[dict[str
             "is_synthetic": False,
             "value": float(row["value"]) * float(context["multiplier"]),
             **dict.fromkeys(
-                ("ci_low", "ci_high", "standard_error", "n", "value_x_n", "status", "n_indicators")
+                ("ci_low", "ci_high", "standard_error", "n", "value_x_n", "status")
+                + ("n_indicators", "n_indicators_defined")
             ),
             "unit": catalog.metric[context["metric_id"]].unit,
             "note": "; ".join(part for part in (context["period"], context["note"]) if part),

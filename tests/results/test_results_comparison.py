@@ -66,6 +66,7 @@ def test_metrics_take_the_default_scheme_and_name_what_is_behind_them(
             assert row["value"] == pytest.approx(np.average(part[metric.column], weights=part["weight"]))
             assert row["status"] == "identical"
             assert row["n_indicators"] > 1
+            assert row["n_indicators"] <= row["n_indicators_defined"]
 
 
 def test_the_weakest_verdict_counts(
