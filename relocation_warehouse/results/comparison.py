@@ -288,8 +288,10 @@ def _context_rows(catalog: Catalog, literature: Literature) -> Iterator[dict[str
             "is_synthetic": False,
             "value": float(row["value"]) * float(context["multiplier"]),
             **dict.fromkeys(
-                ("ci_low", "ci_high", "standard_error", "n", "value_x_n", "status")
-                + ("n_indicators", "n_indicators_defined")
+                (
+                    *("ci_low", "ci_high", "standard_error", "n", "value_x_n"),
+                    *("status", "n_indicators", "n_indicators_defined"),
+                )
             ),
             "unit": catalog.metric[context["metric_id"]].unit,
             "note": "; ".join(part for part in (context["period"], context["note"]) if part),
