@@ -63,3 +63,10 @@ create or replace table {{ table }} as
         {{ prefix }}{{ name }}{{ ', ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
+
+{#- Columns that say how a household was drawn. -#}
+{% macro sampling_columns(prefix='') -%}
+    {%- for name in ['weight', 'stratum_id', 'sampling_unit_id', 'population_units', 'unit_households'] -%}
+        {{ prefix }}{{ name }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

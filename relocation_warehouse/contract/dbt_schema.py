@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from relocation_warehouse.contract.tables import Contract, Table, load_contract
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.survey.catalog import load_catalog
+from relocation_warehouse.survey.crosswalk import KEY_COLUMNS
 
 HEADER = (
     "# Written by `make contract` from data/catalog/tables.yml and the catalog; edit those, not this file.\n"
@@ -73,7 +74,7 @@ def _household_waves(published: Table) -> dict[str, Any]:
     described |= {
         f"{c.name}__missing": f"Why it is missing: {c.en}"
         for c in published.columns
-        if c.nullable and c.name != "weight"
+        if c.nullable and c.name not in KEY_COLUMNS
     }
     return {
         "name": "household_waves",

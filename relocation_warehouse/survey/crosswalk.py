@@ -41,6 +41,10 @@ KEY_COLUMNS = (
     "region",
     "site_id",
     "weight",
+    "stratum_id",
+    "sampling_unit_id",
+    "population_units",
+    "unit_households",
     "is_synthetic",
     "source_file_id",
     "source_row",
@@ -313,7 +317,7 @@ class _WaveCompiler:
             exp.cast(exp.Literal.number(wave.order), "int"),
             _string(survey.region),
             exp.column("_site_id", table=base, quoted=True),
-            exp.cast(self._weight(base), "double"),
+            *self._sampling(base),
             exp.Boolean(this=survey.is_synthetic),
             _string(base),
             exp.column("_row", table=base, quoted=True),
@@ -365,21 +369,73 @@ class _WaveCompiler:
             return []
         return [exp.column("_wave", table=file_id, quoted=True).eq(_string(self.wave))]
 
+    def _sampling(self, base: str) -> list[exp.Expr]:
+        """Weight, stratum, sampling unit, and how many units the stratum and households the unit have."""
+        sampling = self.folder.survey.sampling(self.wave)
+        names = sampling.names
+        stratum = self._identity(names.get("stratum", ()))
+        site = exp.column("_site_id", table=base, quoted=True)
+        units: exp.Expr = self._said(sampling.population_units)
+        if isinstance(sampling.population_units, dict):
+            cases = exp.case()
+            for stratum_id, number in sampling.population_units.items():
+                cases = cases.when(stratum.copy().eq(_string(stratum_id)), exp.Literal.number(number))
+            units = cases
+        households = self._said(sampling.unit_households)
+        if sampling.unit_households is None and not sampling.sampling_unit:
+            households = self._households_of(site) or households
+        return [
+            exp.cast(self._weight(base), "double"),
+            exp.cast(stratum, "varchar"),
+            exp.cast(self._identity(names["sampling_unit"]) if "sampling_unit" in names else site, "varchar"),
+            exp.cast(units, "bigint"),
+            exp.cast(households, "bigint"),
+        ]
+
+    def _said(self, said: object) -> exp.Expr:
+        """A number that `survey.yml` gives, or the variable that holds it."""
+        if isinstance(said, str):
+            return self._source(*self.folder.resolve(said, self.wave))
+        return exp.Literal.number(said) if isinstance(said, int) else exp.null()
+
+    def _identity(self, names: Sequence[str]) -> exp.Expr:
+        """Answers of variables as one text, joined with "-"; NULL where one is missing, or none is named."""
+        parts: list[exp.Expr] = []
+        for name in names:
+            file_id, variable = self.folder.resolve(name, self.wave)
+            column, raw = self.folder.variables[file_id, variable], self._column(file_id, variable)
+            if column.type is ColumnType.CODE:
+                parts.append(_recode(raw, column, self.folder.codes_of(column), as_text=True))
+            elif column.type in (ColumnType.NUMBER, ColumnType.INTEGER):
+                whole = exp.cast(exp.cast(raw.copy(), "bigint"), "varchar")
+                is_whole = exp.func("floor", raw.copy()).eq(raw.copy())
+                parts.append(exp.case().when(is_whole, whole).else_(exp.cast(raw, "varchar")))
+            else:
+                parts.append(exp.cast(raw, "varchar"))
+        joined = parts[0] if parts else exp.null()
+        for part in parts[1:]:
+            joined = exp.DPipe(this=exp.DPipe(this=joined, expression=_string("-")), expression=part)
+        return exp.Paren(this=joined) if len(parts) > 1 else joined
+
     def _weight(self, base: str) -> exp.Expr:
         """Households a questionnaire stands for: given, or the site's households over its questionnaires."""
-        survey = self.folder.survey
-        if survey.sampling_weight:
-            return exp.column(survey.sampling_weight, table=base, quoted=True)
-        if any(s.households is None for s in survey.sites):
-            return exp.Literal.number(1)
+        weight = self.folder.survey.sampling(self.wave).weight
+        if weight:
+            return self._said(weight)
         site = exp.column("_site_id", table=base, quoted=True)
-        households = exp.case()
-        for s in survey.sites:
-            households = households.when(
-                site.copy().eq(_string(s.site_id)), exp.Literal.number(f"{s.households}.0")
-            )
+        if any(s.households is None for s in self.folder.survey.sites):
+            return exp.Literal.number(1)
         questionnaires = exp.Window(this=exp.Count(this=exp.Star()), partition_by=[site.copy()])
-        return exp.Div(this=households, expression=questionnaires, typed=False, safe=False)
+        return exp.Div(this=self._households_of(site), expression=questionnaires, typed=False, safe=False)
+
+    def _households_of(self, site: exp.Expr) -> exp.Expr | None:
+        """Households that live at a site, where that is known of any."""
+        known = [s for s in self.folder.survey.sites if s.households is not None]
+        households = exp.case()
+        for s in known:
+            number = exp.Literal.number(f"{s.households}.0")
+            households = households.when(site.copy().eq(_string(s.site_id)), number)
+        return households if known else None
 
     # ---- what the catalog says ----------------------------------------------------------------------------
 
@@ -467,10 +523,10 @@ def _literal(value: str, indicator: Indicator) -> exp.Expr:
         raise CrosswalkError(f"{value!r} is not a number") from None
 
 
-def _recode(raw: exp.Expr, column: Column, codes: Iterable[Code]) -> exp.Expr:
-    """CASE over a code list; numbers where every value is one, else text."""
+def _recode(raw: exp.Expr, column: Column, codes: Iterable[Code], *, as_text: bool = False) -> exp.Expr:
+    """CASE over a code list; numbers where every value is one and no text is asked for, else text."""
     answers = [c for c in codes if c.value is not None]
-    numeric = all(_is_number(c.value or "") for c in answers)
+    numeric = not as_text and all(_is_number(c.value or "") for c in answers)
     number_column = column.type in (ColumnType.NUMBER, ColumnType.INTEGER)
     case = exp.case()
     for code in answers:

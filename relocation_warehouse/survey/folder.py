@@ -25,8 +25,10 @@ from relocation_warehouse.survey.vocabulary import (
     ROSTER_RULES,
     Code,
     Column,
+    ColumnType,
     Correction,
     CrosswalkRow,
+    Design,
     Grain,
     Misplaced,
     Rule,
@@ -43,6 +45,9 @@ TABLES = ("columns.csv", "codes.csv", "crosswalk.csv", "corrections.csv")
 
 BLANK = "FILL_IN"
 """Stands where `new-survey` could not know the answer; a folder that still holds one is refused, with the line."""
+
+COUNTED = ("sampling_weight", "weight", "population_units", "unit_households")
+"""What the sampling design counts: the variable named must be a number."""
 
 ALIKE = 60
 """Likeness (0 to 100) from which a name is offered in place of a misspelt one."""
@@ -310,6 +315,8 @@ def _salvaged(data: Any) -> Survey | None:
             "site": _lenient(SiteColumn, data["site"]),
             "sampling_weight": data.get("sampling_weight"),
         }
+        with suppress(ValidationError):
+            parts["design"] = Design.model_validate(data.get("design", {}))
     except (ValidationError, KeyError, TypeError, AttributeError):
         return None
     return Survey.model_construct(**parts) if files and parts["waves"] else None
@@ -405,8 +412,17 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
     base = (survey.base_file(first.wave) if first else survey.files[0]).file_id
     needed: list[tuple[str, str, str, tuple[str | int, ...]]]
     needed = [(base, "site column", survey.site.column, ("site", "column"))]
-    if survey.sampling_weight:
-        needed.append((base, "sampling_weight", survey.sampling_weight, ("sampling_weight",)))
+    for what, name, wave_name, place in _sampling_variables(survey):
+        try:
+            file_id, variable = folder.resolve(name, wave_name)
+        except KeyError as error:
+            mistake(place, f"{what} {name!r} is not a variable: {error.args[0]}")
+            continue
+        column = folder.variables[file_id, variable]
+        if file_id in {f.file_id for f in survey.roster_files(wave_name)}:
+            mistake(place, f"{what} {name!r} is of a roster; name a variable with one answer a household")
+        elif what in COUNTED and column.type not in (ColumnType.NUMBER, ColumnType.INTEGER):
+            mistake(place, f"{what} {name!r} is of type {column.type}; it must be a number")
     mapped: list[tuple[str, str, list[str], tuple[str | int, ...]]]
     mapped = [("site", survey.site.codes, [s.site_id for s in survey.sites], ("site", "codes"))]
     for i, file in enumerate(survey.files):
@@ -439,6 +455,19 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
         if not survey.household_files(wave.wave):
             mistake(("waves", i), f"wave {wave.wave}: no file with grain household")
     return list(dict.fromkeys(found))
+
+
+def _sampling_variables(survey: Survey) -> Iterator[tuple[str, str, str, tuple[str | int, ...]]]:
+    """Field, variable, wave and place in `survey.yml` of everything that the sampling design names."""
+    for wave in (w.wave for w in survey.waves if survey.household_files(w.wave)):
+        special = survey.design.waves.get(wave)
+        for what, names in survey.sampling(wave).names.items():
+            place: tuple[str | int, ...] = ("design", what)
+            if special is not None and what in special.model_fields_set:
+                place = ("design", "waves", wave, what)
+            elif what == "weight" and survey.sampling_weight:
+                place = ("sampling_weight",)
+            yield from ((str(place[-1]), name, wave, place) for name in names)
 
 
 def _check_columns(folder: SurveyFolder) -> list[Problem]:
@@ -559,8 +588,9 @@ def _unused_variables(folder: SurveyFolder, used: set[tuple[str, str]]) -> list[
         if isinstance(file.wave, WaveColumn):
             used.add((file.file_id, file.wave.column))
         used.add((file.file_id, survey.site.column))
-        if survey.sampling_weight:
-            used.add((file.file_id, survey.sampling_weight))
+    for _, name, wave, _ in _sampling_variables(survey):
+        with suppress(KeyError):
+            used.add(folder.resolve(name, wave))
     return [
         Problem(
             "columns.csv",

@@ -44,6 +44,10 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             fieldwork=(TEXT, lambda f, s: s.fieldwork),
             waves=(TEXT, lambda f, s: " ".join(w.wave for w in sorted(s.waves, key=lambda w: w.order))),
             n_sites=(BIG, lambda f, s: len(s.sites)),
+            has_sampling_units=(
+                FLAG,
+                lambda f, s: all("sampling_unit" in s.sampling(w.wave).names for w in s.waves),
+            ),
             citation=(TEXT, lambda f, s: s.source.citation),
             licence=(TEXT, lambda f, s: s.source.licence),
             doi=(TEXT, lambda f, s: s.source.doi),

@@ -39,6 +39,9 @@ Identifier = Annotated[
 HeaderRows = Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)]
 """Numbers of the rows that hold headers; the first row is 1."""
 
+VariableName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]{0,62}$")]
+"""A variable of the household file, or `file_id.variable`."""
+
 SiteId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -260,6 +263,35 @@ class SiteColumn(Closed):
     codes: Identifier
 
 
+class Sampling(Closed):
+    """How the households of a wave were drawn. A name is a variable; answers of several are joined with "-"."""
+
+    weight: VariableName | None = None
+    """Number of households that a questionnaire stands for."""
+    stratum: VariableName | tuple[VariableName, ...] | None = None
+    """Absent: the sample was not stratified."""
+    sampling_unit: VariableName | tuple[VariableName, ...] | None = None
+    """What was drawn first within a stratum, such as a village or a census block. Absent: the site."""
+    population_units: PositiveInt | VariableName | dict[str, PositiveInt] | None = None
+    """Sampling units that the stratum has in the population, for the finite population correction: a number, a
+    variable, or a number for each stratum. Absent: many more than were drawn."""
+    unit_households: PositiveInt | VariableName | None = None
+    """Households that live in the sampling unit. Absent: the `households` of the site where the site is the unit."""
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Variables by the field that names them."""
+        given = {name: getattr(self, name) for name in Sampling.model_fields}
+        listed = {name: (value,) if isinstance(value, str) else value for name, value in given.items()}
+        return {name: value for name, value in listed.items() if isinstance(value, tuple) and value}
+
+
+class Design(Sampling):
+    """How the households were drawn; `waves` says what differs in a wave, null what it does not have."""
+
+    waves: dict[Identifier, Sampling] = Field(default_factory=dict)
+
+
 class Survey(Closed):
     """`survey.yml`: who was asked what, when, and which files hold the answers."""
 
@@ -276,8 +308,9 @@ class Survey(Closed):
     sites: tuple[Site, ...] = Field(min_length=1)
     files: tuple[SurveyFile, ...] = Field(min_length=1)
     sampling_weight: Identifier | None = None
-    """Variable with the number of households a questionnaire stands for. Absent: derived from the sites'
-    `households` where all sites have one, else every questionnaire counts once."""
+    """Variable with the number of households a questionnaire stands for, in all waves; `design` says more. Absent:
+    derived from the sites' `households` where all sites have one, else every questionnaire counts once."""
+    design: Design = Design()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Survey:
@@ -298,7 +331,25 @@ class Survey(Closed):
                 raise Misplaced(message, "files", i, "wave", "fixed")
         if not any(f.grain is Grain.HOUSEHOLD for f in self.files):
             raise Misplaced("no file has grain: household", "files")
+        if self.sampling_weight and self.design.weight:
+            raise Misplaced("the weight is given twice; leave sampling_weight out", "design", "weight")
+        for wave in self.design.waves:
+            if wave not in waves:
+                raise Misplaced(f"wave {wave!r} is not one of {sorted(waves)}", "design", "waves", wave)
+        for wave in waves:
+            sampling = self.sampling(wave)
+            if isinstance(sampling.population_units, dict) and not sampling.stratum:
+                message = f"wave {wave}: population_units by stratum, but no stratum is named"
+                raise Misplaced(message, "design", "population_units")
         return self
+
+    def sampling(self, wave: str) -> Sampling:
+        """How the households of a wave were drawn."""
+        general = self.design.model_dump(exclude={"waves"}) | {
+            "weight": self.design.weight or self.sampling_weight
+        }
+        special = self.design.waves.get(wave, Sampling()).model_dump(exclude_unset=True)
+        return Sampling.model_validate(general | special)
 
     def household_files(self, wave: str) -> tuple[SurveyFile, ...]:
         """Files with one row a household that speak of `wave`; the first one says which households exist."""

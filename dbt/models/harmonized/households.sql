@@ -3,7 +3,7 @@
 
 select
     {{ household_keys() }},
-    weight
+    {{ sampling_columns() }}
     {%- for i in indicators() %},
     {% if i.type == 'category' -%}
         cast({{ adapter.quote(i.indicator_id) }} as {{ dbt.type_string() }}) as {{ adapter.quote(i.indicator_id) }}

@@ -19,7 +19,7 @@ with bounds as (
 normalised as (
     select
         {{ household_keys('household_waves.') }},
-        household_waves.weight
+        {{ sampling_columns('household_waves.') }}
         {%- for m in members | unique(attribute='indicator_id') %},
         household_waves.{{ adapter.quote(m.indicator_id ~ '__missing') }},
         {{ normalised(
@@ -36,7 +36,7 @@ normalised as (
 dimensions as (
     select
         {{ household_keys() }},
-        weight
+        {{ sampling_columns() }}
         {%- for dimension in capitals + stabilities %},
         {%- set parts = [] %}
         {%- for m in members if m.dimension == dimension %}
@@ -54,7 +54,7 @@ select
     {{ household_keys() }},
     '{{ (members | first).scheme }}' as scheme,
     '{{ (members | first).bounds }}' as bounds,
-    weight,
+    {{ sampling_columns() }},
     {%- for dimension in capitals %}
     {{ adapter.quote(dimension) }},
     {%- endfor %}

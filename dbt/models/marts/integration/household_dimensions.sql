@@ -7,7 +7,7 @@
 with scored as (
     select
         {{ household_keys() }},
-        weight
+        {{ sampling_columns() }}
         {%- for i in items %},
         {{ adapter.quote(i.indicator_id ~ '__missing') }},
         {{ normalised(adapter.quote(i.indicator_id), i.minimum, i.maximum, i.direction) }}
@@ -19,7 +19,7 @@ with scored as (
 dimensions as (
     select
         {{ household_keys() }},
-        weight
+        {{ sampling_columns() }}
         {%- for dimension in dimensions %},
         {%- set parts = [] %}
         {%- for i in items if i.dimension == dimension %}
@@ -35,7 +35,7 @@ dimensions as (
 
 select
     {{ household_keys() }},
-    weight,
+    {{ sampling_columns() }},
     {%- for dimension in dimensions %}
     {{ dimension }},
     {%- endfor %}
