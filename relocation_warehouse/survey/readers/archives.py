@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from relocation_warehouse.survey.readers.base import UnreadableFile
 from relocation_warehouse.survey.vocabulary import SurveyFile
@@ -93,8 +93,8 @@ def _unpack(path: Path, file: SurveyFile, scratch: Path) -> Path:
     try:
         if head.startswith(b"\x1f\x8b"):
             target = scratch / (path.stem or "unpacked")
-            with gzip.GzipFile(path) as packed:
-                _copy(packed, target, path.stat().st_size)
+            with gzip.GzipFile(path) as packed, target.open("wb") as out:
+                copy_within(packed, out, path.stat().st_size)
             return _unpack(target, file, scratch) if first_bytes(target).startswith(ZIP) else target
         if not head.startswith(ZIP):
             return path
@@ -105,8 +105,8 @@ def _unpack(path: Path, file: SurveyFile, scratch: Path) -> Path:
                 return path
             member = _choose(members, file)
             target = scratch / Path(member.filename).name
-            with archive.open(member) as packed:
-                _copy(packed, target, max(member.compress_size, 1))
+            with archive.open(member) as packed, target.open("wb") as out:
+                copy_within(packed, out, max(member.compress_size, 1))
             return target
     except DAMAGED as error:
         raise UnreadableFile(
@@ -162,14 +162,13 @@ def _choose(members: list[zipfile.ZipInfo], file: SurveyFile) -> zipfile.ZipInfo
     return chosen[0]
 
 
-def _copy(packed: Readable, target: Path, packed_size: int) -> None:
+def copy_within(packed: Readable, out: IO[bytes], packed_size: int) -> None:
     """Unpack while counting, because an archive may lie about its sizes."""
     size = 0
-    with target.open("wb") as out:
-        while block := packed.read(2**20):
-            size += len(block)
-            _check_size(size, packed_size)
-            out.write(block)
+    while block := packed.read(2**20):
+        size += len(block)
+        _check_size(size, packed_size)
+        out.write(block)
 
 
 def _check_size(size: int, packed: int) -> None:
