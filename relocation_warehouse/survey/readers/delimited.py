@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -17,7 +18,6 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from charset_normalizer import from_bytes
 
 from relocation_warehouse.survey.codebook import Entry
 from relocation_warehouse.survey.readers.base import (
@@ -29,16 +29,22 @@ from relocation_warehouse.survey.readers.base import (
     without_footer,
     without_rows,
 )
+from relocation_warehouse.survey.readers.encoding import known_encoding, told_encoding
+from relocation_warehouse.survey.readers.quotes import count_records
 from relocation_warehouse.survey.vocabulary import DelimitedOptions, SurveyFile
 
 BLOCK_BYTES = 16 * 2**20
 DELIMITERS = (",", "\t", ";", "|")
-DETECTABLE = ("gb18030", "big5", "shift_jis", "cp1252")
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+NOT_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+
+csv.field_size_limit(2**31 - 1)  # an answer may be longer than the 131,072 characters that the module allows
 
 
 @contextmanager
@@ -48,21 +54,27 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
     Raises
     ------
     UnreadableFile
-        On opening: undecodable bytes, NUL characters, an unclosed quote, missing header rows. While reading: a row
-        with more or fewer cells than the header.
+        On opening: undecodable bytes, NUL characters, quotation marks that are not closed or swallow rows, missing
+        header rows. While reading: a row with more or fewer cells than the header, or another number of rows than
+        lines and quotation marks say.
     """
     options = file.options if isinstance(file.options, DelimitedOptions) else DelimitedOptions()
     if options.encoding:
-        encoding, how = options.encoding, "declared"
-        _check_text(path, encoding)
+        encoding, how = known_encoding(options.encoding), "declared"
+        text = _check_text(path, encoding)
     else:
-        encoding, how = _detected(path), "detected"
+        (encoding, text), how = _detected(path), "detected"
     delimiter, headers, header_lines = _headers(path, encoding, options)
     schema = landing_schema(headers)
-    first = max(options.header_rows) + 1
+    last = max(options.header_rows)
+    records = text.lines
+    if text.has_quotes:
+        with _lines(path, encoding) as lines:
+            records = count_records(lines, delimiter, len(headers), last)
     notes = (f"encoding {encoding} ({how})", f"delimiter {delimiter!r}")
     with path.open("rb") as handle:
-        batches = _rows(path, handle, schema, encoding, delimiter, header_lines, first)
+        batches = _rows(path, handle, schema, encoding, delimiter, header_lines, last + 1)
+        batches = _counted(batches, records - last)
         batches = without_footer(batches, options.skip_footer_rows)
         batches = map(has_answers, without_rows(batches, options.skip_rows))
         entries = tuple(Entry(h, "text") for h in headers)
@@ -73,7 +85,14 @@ class UndecodableText(UnreadableFile):
     """Text in another encoding than it was read in."""
 
 
-def _detected(path: Path) -> str:
+class _Text:
+    """What a first reading of a text found: the number of its lines, and whether it holds quotation marks."""
+
+    def __init__(self) -> None:
+        self.lines, self.has_quotes = 0, False
+
+
+def _detected(path: Path) -> tuple[str, _Text]:
     """Find the encoding: a byte order mark, else UTF-8 if every byte fits, else a Chinese encoding if it is plain.
 
     The text is checked on the way: to decode a large file twice takes as long as to load it.
@@ -82,19 +101,15 @@ def _detected(path: Path) -> str:
         sample = handle.read(2**18)
     told = next((encoding for mark, encoding in MARKS if sample.startswith(mark)), _unmarked(sample))
     try:
-        _check_text(path, told or "utf-8")
-        return told or "utf-8"
+        return told or "utf-8", _check_text(path, told or "utf-8")
     except UndecodableText:
         if told:
             raise
-    guess = from_bytes(sample, cp_isolation=list(DETECTABLE)).best()
-    if guess is not None and guess.encoding == "gb18030":
-        _check_text(path, guess.encoding)
-        return guess.encoding
-    hint = f" (perhaps {guess.encoding})" if guess is not None else ""
-    raise UnreadableFile(
-        f"is not UTF-8, and its encoding{hint} cannot be told with certainty; set options.encoding in survey.yml"
-    )
+    with path.open("rb") as handle:
+        encoding = told_encoding(
+            line[0] for block in iter(lambda: handle.read(2**20), b"") for line in NOT_ASCII.finditer(block)
+        )
+    return encoding, _check_text(path, encoding)
 
 
 def _unmarked(sample: bytes) -> str | None:
@@ -115,11 +130,10 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-def _check_text(path: Path, encoding: str) -> None:
+def _check_text(path: Path, encoding: str) -> _Text:
     """Read the whole text once: the fast parser would take broken text for answers, or stop without the place."""
-    line, quotes = 1, 0
+    found, line, end = _Text(), 1, "\n"
     try:
-        codecs.lookup(encoding)
         for block in _decoded(path, encoding):
             nul = block.find("\0")
             if nul >= 0:
@@ -128,48 +142,64 @@ def _check_text(path: Path, encoding: str) -> None:
                     f"line {line} holds a NUL character, so the file is damaged or not text; export it again"
                 )
             line += block.count("\n")
-            quotes += block.count('"')
-    except LookupError as error:
-        raise UnreadableFile(f"encoding {encoding!r} is not known; use utf-8, gb18030 or utf-16") from error
+            found.has_quotes = found.has_quotes or '"' in block
+            found.lines += _line_ends(block, end)
+            end = block[-1:] or end
+        found.lines += end not in "\r\n"
     except UnicodeError as error:
         if isinstance(error, UnicodeDecodeError):
             line += error.object[: error.start].decode(encoding, errors="ignore").count("\n")
         raise UndecodableText(
-            f"is not {encoding} in line {line} ({error}); correct options.encoding in survey.yml"
+            f"is not {encoding} in line {line} ({error.reason if isinstance(error, UnicodeDecodeError) else error}); "
+            "correct options.encoding in survey.yml"
         ) from error
-    if quotes % 2:
-        raise UnreadableFile(
-            f"a quotation mark is not closed{_odd_quote(path, encoding)}; close it, or double it inside a quoted cell"
-        )
+    return found
 
 
-def _odd_quote(path: Path, encoding: str) -> str:
+def _line_ends(block: str, before: str) -> int:
+    """Ends of lines in a block of text: a line feed, a carriage return, or both as one."""
+    ends = block.count("\n")
+    if "\r" in block:
+        ends += block.count("\r") - block.count("\r\n")
+    return ends - (before == "\r" and block.startswith("\n"))
+
+
+@contextmanager
+def _lines(path: Path, encoding: str) -> Iterator[Iterator[str]]:
+    """The lines of a text with their ends, without a byte order mark."""
     with path.open(encoding=encoding, newline="") as handle:
-        odd = [number for number, line in enumerate(handle, start=1) if line.count('"') % 2]
-    return f" (look at line {odd[-1]} and before)" if odd else ""
+        yield (line.removeprefix("\ufeff") if number == 0 else line for number, line in enumerate(handle))
 
 
 def _headers(path: Path, encoding: str, options: DelimitedOptions) -> tuple[str, list[str], int]:
     """Delimiter, headers, and the number of physical lines that the header rows take (a header may hold breaks)."""
+    last = max(options.header_rows)
     try:
-        with path.open(encoding=encoding, newline="") as handle:
-            delimiter = options.delimiter or _delimiter(handle.readline())
-            handle.seek(0)
-            reader = csv.reader(handle, delimiter=delimiter)
-            rows = list(islice(reader, max(options.header_rows)))
-            lines = reader.line_num
+        delimiter = options.delimiter or _delimiter(path, encoding, last)
+        if delimiter in '"\r\n':
+            raise UnreadableFile(f"delimiter {delimiter!r} cannot be one; check options.delimiter")
+        with _lines(path, encoding) as lines:
+            reader = csv.reader(lines, delimiter=delimiter)
+            rows = list(islice(reader, last))
+            count = reader.line_num
     except (csv.Error, TypeError) as error:
         raise UnreadableFile(f"header cannot be read: {error}; check options.delimiter") from error
-    if len(rows) < max(options.header_rows) or not any(rows[max(options.header_rows) - 1]):
-        raise UnreadableFile(f"has no header in row {max(options.header_rows)}; check options.header_rows")
+    if len(rows) < last or not any(rows[last - 1]):
+        raise UnreadableFile(f"has no header in row {last}; check options.header_rows")
     chosen = [rows[i - 1] for i in sorted(options.header_rows)]
     width = len(chosen[-1])
     parts = [[row[i].strip() if i < len(row) else "" for row in chosen] for i in range(width)]
-    return delimiter, named(" / ".join(p for p in part if p) for part in parts), lines
+    return delimiter, named(" / ".join(p for p in part if p) for part in parts), count
 
 
-def _delimiter(line: str) -> str:
-    return max(DELIMITERS, key=lambda d: len(next(csv.reader([line], delimiter=d), [])))
+def _delimiter(path: Path, encoding: str, row: int) -> str:
+    """What cuts the header row into the most cells."""
+
+    def cells(delimiter: str) -> int:
+        with _lines(path, encoding) as lines:
+            return len(next(islice(csv.reader(lines, delimiter=delimiter), row - 1, None), []))
+
+    return max(DELIMITERS, key=cells)
 
 
 def _rows(
@@ -208,18 +238,29 @@ def _rows(
         if "Empty CSV" in str(error):
             return
         raise UnreadableFile(
-            _ragged(path, encoding, delimiter, width, first) or f"is no text table: {error}"
+            _ragged(path, encoding, delimiter, width, first) or "is no text table; export it again"
         ) from error
+
+
+def _counted(batches: Iterator[pa.RecordBatch], records: int) -> Iterator[pa.RecordBatch]:
+    """The batches, whose rows must be as many as the records that were counted in another way."""
+    rows = 0
+    for batch in batches:
+        rows += len(batch)
+        yield batch
+    if rows != records:
+        raise UnreadableFile(
+            f"holds {records:,} records, but {rows:,} rows were read; look for quotation marks that do not belong there"
+        )
 
 
 def _ragged(path: Path, encoding: str, delimiter: str, width: int, first: int) -> str | None:
     """Say which row has another number of cells than the header; the fast parser does not count rows."""
-    with path.open(encoding=encoding, newline="") as handle:
-        for number, cells in enumerate(csv.reader(handle, delimiter=delimiter), start=1):
+    with _lines(path, encoding) as lines:
+        for number, cells in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
             if number >= first and cells and len(cells) != width:
-                shown = delimiter.join(cells)[:60]
                 return (
-                    f"row {number} ({shown!r}) has {len(cells)} cells, the header has {width}; "
+                    f"row {number} has {len(cells)} cells, the header has {width}; "
                     "quote cells that hold the delimiter, and check options.delimiter"
                 )
     return None
