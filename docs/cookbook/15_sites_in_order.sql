@@ -5,7 +5,7 @@ select
     d.region, s.label_en as site, s.label_zh, d.n, d.mean_d, d.mean_d - 1.959964 * d.sd_d / sqrt(d.n) as ci_low,
     d.mean_d + 1.959964 * d.sd_d / sqrt(d.n) as ci_high, d.is_synthetic
 from analysis.coupling_summary as d
-inner join reference.sites as s on d.group_id = s.site_id
+inner join reference.sites as s on d.survey_id = s.survey_id and d.group_id = s.site_id
 where d.group_type = 'site' and d.scheme = 'equal' and d.variant = 'standard' and d.band_scheme = 'livelihood_types'
 qualify d.wave_order = max(d.wave_order) over (partition by d.survey_id)
 order by d.mean_d desc, site;

@@ -7,6 +7,7 @@ Heavy imports happen inside a command, so that help answers at once.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -136,20 +137,42 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         _stop(f"no survey folder {survey!r} under data/surveys{hint}", 2)
     failed = False
     for path in chosen:
-        aside = ""
-        problems: tuple[Problem, ...]
+        found = Findings()
         try:
-            folder = load_folder(path, catalog.indicator)
-            problems = (*check_crosswalk(folder, catalog), *_faults_of_expectations(folder))
-            if not problems:
-                problems, aside = _tried(folder)
+            folder = load_folder(path, catalog.indicator, paths.inbox / path.name)
+            found.problems += [*check_crosswalk(folder, catalog), *_faults_of_expectations(folder)]
+            if not found.problems:
+                _try(folder, catalog, paths, found)
         except SurveyFolderError as error:
-            problems = error.problems
-        failed |= bool(problems)
-        _say(f"{path.name}: {f'{len(problems)} mistake(s)' if problems else 'no mistakes'}{aside}")
-        for problem in problems:
+            found.problems += error.problems
+        failed |= bool(found.problems)
+        _say(
+            f"{path.name}: {f'{len(found.problems)} mistake(s)' if found.problems else 'no mistakes'}{found.aside}"
+        )
+        for problem in found.problems:
             _say(f"  {problem}")
+        for note in found.notes:
+            _say(f"  {note}")
     raise typer.Exit(1 if failed else 0)
+
+
+@dataclass
+class Findings:
+    """What `check` says of a survey.
+
+    Attributes
+    ----------
+    problems
+        Why it would be refused.
+    aside
+        How much would be set aside, in words.
+    notes
+        What else would happen to its answers on their way to the publication.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    aside: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def _faults_of_expectations(folder: SurveyFolder) -> tuple[Problem, ...]:
@@ -167,16 +190,34 @@ def _faults_of_expectations(folder: SurveyFolder) -> tuple[Problem, ...]:
     return ()
 
 
-def _tried(folder: SurveyFolder) -> tuple[tuple[Problem, ...], str]:
-    """Load a folder's files for trial: what they would be refused for, and what would be set aside."""
+def _try(folder: SurveyFolder, catalog: Catalog, paths: Paths, found: Findings) -> None:
+    """Load a folder's files for trial, and put them through every gate that they will meet later."""
     import duckdb
 
+    from relocation_warehouse.contract.tables import load_contract
+    from relocation_warehouse.receiving.trial import large_shares, set_aside, trial
     from relocation_warehouse.survey.ingest import ingest
 
+    inspect = None
+    if (folder.path / "expectations.yml").exists():
+        from expectations.declared import declared_expectations
+        from relocation_warehouse.receiving.arrival import Validation
+
+        inspect = Validation(folder, declared_expectations(folder), {}).inspect
     with tempfile.TemporaryDirectory(prefix="warehouse-check-") as scratch, duckdb.connect() as con:
-        load = ingest(folder, Path(scratch), con)
+        load = ingest(folder, Path(scratch), con, catalog.indicator, inspect)
+        found.problems += load.problems
+        if not load.is_accepted:
+            return
+        aside = set_aside(folder, con)
+        contract = load_contract(paths.catalog / "tables.yml", catalog.indicators)
+        found.problems += [
+            *trial(folder, catalog, contract, con),
+            *large_shares(folder, catalog, aside),
+        ]
     rows, cells = load.quarantined_rows, load.quarantined_cells
-    return load.problems, f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
+    found.aside = f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
+    found.notes += map(str, aside)
 
 
 def explain(survey: str, indicator: str) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 
 from relocation_warehouse.contract.anonymity import Linked, standing_out
-from relocation_warehouse.contract.tables import TOLERANCE, Column, Contract, Table
+from relocation_warehouse.contract.rules import rules_of
+from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.contract.views import view_of
 from relocation_warehouse.ground import sql
 
@@ -148,40 +149,6 @@ def _drift(table: Table, found: dict[str, str] | None) -> AuditCheck:
     return _check("columns_as_described", table.full_name, len(problems), "; ".join(problems))
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """What must hold of a column: SQL that is true for a bad value, and for all values if one may be bad."""
-
-    check: str
-    bad: str
-    suspicion: str
-    message: str
-
-
-def _rules(column: Column) -> Iterator[_Rule]:
-    field = sql.identifier(column.name)
-    low, high = f"min({field})", f"max({field})"
-    if not column.nullable:
-        lacking = f"count({field}) < count(*)"
-        yield _Rule("required_is_present", f"{field} IS NULL", lacking, f"{column.name} is empty")
-    if column.type == "DOUBLE":
-        infinite = f"NOT (isfinite({low}) AND isfinite({high}))"  # not-a-number is DuckDB's highest value
-        message = f"{column.name} is infinite or not a number"
-        yield _Rule("number_is_finite", f"NOT isfinite({field})", infinite, message)
-    if column.minimum is not None:
-        under = f"< {column.minimum!r} - {TOLERANCE}"
-        message = f"{column.name} is under {column.minimum:g}"
-        yield _Rule("value_in_range", f"{field} {under}", f"{low} {under}", message)
-    if column.maximum is not None:
-        over = f"> {column.maximum!r} + {TOLERANCE}"
-        message = f"{column.name} is over {column.maximum:g}"
-        yield _Rule("value_in_range", f"{field} {over}", f"{high} {over}", message)
-    if column.values:
-        allowed = ", ".join(map(sql.text, column.values))
-        other = f"{field} NOT IN ({allowed})"
-        yield _Rule("value_is_allowed", other, f"bool_or({other})", f"{column.name} is none of {allowed}")
-
-
 def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditCheck]:
     """Rules of the columns and the key.
 
@@ -189,7 +156,7 @@ def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditChe
     only there.
     """
     relation = sql.identifier(table.schema, table.name)
-    rules = [rule for column in table.columns for rule in _rules(column)]
+    rules = [rule for column in table.columns for rule in rules_of(column)]
     key = ", ".join(map(sql.identifier, table.key))
     suspicions = (f"coalesce({rule.suspicion}, false)" for rule in rules)
     n_rows, *is_suspect = _row(con, f"SELECT {', '.join(['count(*)', *suspicions])} FROM {relation}")

@@ -21,10 +21,12 @@ import pyarrow as pa
 from expectations.arrival import ColumnProfile, arrival_suite, as_received, profile
 from expectations.declared import EXPECTATIONS_FILE, declared_expectations
 from expectations.runner import Expectation, Outcome, check_row, run_suite
+from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import append_rows, quoted, replace_rows, table_exists
 from relocation_warehouse.ground.state import State, survey_inputs, total_digest
 from relocation_warehouse.lake.arrivals import Deposits
 from relocation_warehouse.lake.catalog import Lake
+from relocation_warehouse.receiving.trial import trial
 from relocation_warehouse.receiving.warehouse import Access, Warehouse
 from relocation_warehouse.survey.crosswalk import check_crosswalk
 from relocation_warehouse.survey.folder import (
@@ -162,7 +164,14 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
         return _refused(warehouse, survey_id, problems)
     with warehouse.connect() as con:
         validation = Validation(folder, declared, _profiles(con, survey_id))
-        load = ingest(folder, warehouse.paths.landing, con, warehouse.catalog.indicator, validation.inspect)
+        load = ingest(
+            folder,
+            warehouse.paths.landing,
+            con,
+            warehouse.catalog.indicator,
+            validation.inspect,
+            lambda loaded: trial(folder, warehouse.catalog, contract_of(warehouse.paths), loaded),
+        )
         results = validation.results(load.is_accepted)
         append_rows(con, "raw", "expectation_results", results)
         if load.is_accepted:

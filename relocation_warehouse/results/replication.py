@@ -436,8 +436,8 @@ class Figures:
 
     def _site_households(self, target: ReplicationTarget) -> float | None:
         return self._scalar(
-            "select sum(households) from reference.sites where site_id in "
-            f"(select site_id from {HOUSEHOLDS} where {self._rows(target)})"
+            "select sum(households) from reference.sites where (survey_id, site_id) in "
+            f"(select (survey_id, site_id) from {HOUSEHOLDS} where {self._rows(target)})"
         )
 
     def _of_metric(self, target: ReplicationTarget, source: str, expression: str) -> float | None:

@@ -35,6 +35,7 @@ FILES = (
     "indicators.yml",
     "codes.yml",
     "units.yml",
+    "gates.yml",
     "bands.yml",
     "weights.yml",
     "coupling.yml",
@@ -129,6 +130,17 @@ class UnitConversion(Closed):
     factor: float = Field(gt=0)
     note: str
     year: int | None = None
+
+
+class Gates(Closed):
+    """Limits of what is accepted and published."""
+
+    largest_share_set_aside: Share
+    """Of the rows of a file, or the answers of a column; more that one rule sets aside refuses the survey."""
+    fewest_alike: int = Field(ge=2)
+    """Households of a real survey that share their site and published quasi-identifiers."""
+    largest_magnitude: float = Field(gt=0)
+    """Of a number about a household, in any unit."""
 
 
 class Band(Labelled):
@@ -469,6 +481,7 @@ class Catalog(Closed):
     indicators: tuple[Indicator, ...]
     code_lists: dict[Identifier, tuple[CanonicalCode, ...]]
     units: tuple[UnitConversion, ...]
+    gates: Gates
     band_schemes: tuple[BandScheme, ...]
     weight_schemes: tuple[WeightScheme, ...]
     coupling: Coupling

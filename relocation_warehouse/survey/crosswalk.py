@@ -7,6 +7,7 @@ Does not belong here: cleaning of single cells (`ingest`), running the SQL (dbt 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from relocation_warehouse.survey.vocabulary import (
 )
 
 MISSING_SUFFIX = "__missing"
+FAILED_SUFFIX = "__failed"
+"""Ends the columns of a trial that say where a value cannot be computed."""
 
 KEY_COLUMNS = (
     "survey_id",
@@ -78,6 +81,14 @@ ALLOWED_IN_EXPRESSION = (
 """What an `expression` may hold: arithmetic and cases over its own sources. Anything else is refused."""
 
 
+MAY_FAIL = (Rule.EXPRESSION, Rule.CONSTANT)
+"""Rules whose SQL can end in an error; so can a text that is to be a code of the catalog."""
+
+
+ABSENT_IS_ZERO = "absent=0"
+"""Parameters of a count over a roster that give 0 to a household without a row in it; else its count is missing."""
+
+
 class CrosswalkError(ValueError):
     """A crosswalk row that cannot become SQL; the message says which and why."""
 
@@ -111,6 +122,33 @@ def compile_wave(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str
     """
     compiler = _WaveCompiler(folder, wave, catalog, dialect)
     return compiler.select(compiler.all_columns()).sql(dialect=dialect, pretty=True)
+
+
+def compile_trial(folder: SurveyFolder, wave: str, catalog: Catalog) -> str:
+    """Write the SELECT of the values of a wave in a form that runs to its end whatever the answers are.
+
+    Columns are `KEY_COLUMNS` and the indicators whose rule gives a value. A value that cannot be computed, such as the
+    logarithm of zero, is NULL, and `<id>__failed` is true in its row.
+    """
+    compiler = _WaveCompiler(folder, wave, catalog)
+    columns = compiler.columns({})
+    tried: dict[str, str] = {}
+    for row in folder.rows_of(wave).values():
+        if row.rule in VALUELESS_RULES:
+            continue
+        indicator = catalog.indicator[row.indicator_id]
+        value = compiler.cell(row, indicator).value
+        if row.rule in MAY_FAIL or not indicator.is_numeric:
+            # a list of one, so that what fails is told from what is missing
+            held = exp.Anonymous(this="TRY", expressions=[exp.Array(expressions=[value])])
+            tried[indicator.id] = sql.identifier(indicator.id + FAILED_SUFFIX)
+            columns[indicator.id + FAILED_SUFFIX] = held
+        else:
+            columns[indicator.id] = value
+    selected = compiler.select(columns).sql(dialect="duckdb")
+    values = ", ".join(f"{held}[1] AS {sql.identifier(name)}" for name, held in tried.items())
+    replaced = ", ".join(f"{held} IS NULL AS {held}" for held in tried.values())
+    return f"SELECT * REPLACE ({replaced}), {values} FROM ({selected})" if tried else selected
 
 
 @dataclass(frozen=True)
@@ -294,7 +332,9 @@ class _WaveCompiler:
         name = f"{row.indicator_id}"
         aggregates[name] = _down(row.rule, sources[0])
         value: exp.Expr = exp.column(name, table=file_id, quoted=True)
-        if row.rule is Rule.COUNT:
+        if row.rule is Rule.COUNT and row.parameters:
+            if row.parameters != ABSENT_IS_ZERO:
+                raise CrosswalkError(f"count over a roster takes {ABSENT_IS_ZERO}, not {row.parameters!r}")
             value = exp.func("coalesce", value, exp.Literal.number(0))
         return value, []
 
@@ -517,10 +557,9 @@ def _cast(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
 def _literal(value: str, indicator: Indicator) -> exp.Expr:
     if indicator.type == "category":
         return _string(value)
-    try:
-        return exp.Literal.number(repr(float(value)))
-    except ValueError:
-        raise CrosswalkError(f"{value!r} is not a number") from None
+    if not _is_number(value):
+        raise CrosswalkError(f"{value!r} is not a number")
+    return exp.Literal.number(repr(float(value)))
 
 
 def _recode(raw: exp.Expr, column: Column, codes: Iterable[Code], *, as_text: bool = False) -> exp.Expr:
@@ -681,7 +720,7 @@ def _same_household(left: str, right: str) -> exp.Expr:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?([eE]-?\d+)?", text) is not None
+    return re.fullmatch(r"-?\d+(\.\d+)?([eE]-?\d+)?", text) is not None and math.isfinite(float(text))
 
 
 def _allows(indicator: Indicator, value: float) -> bool:

@@ -49,6 +49,7 @@ ROW_MESSAGES = {
         "is a household without an accepted row in {base} for this wave",
         "在 {base} 中没有该轮次的有效住户记录",
     ),
+    "missing_weight": ("is a household without a sampling weight", "是缺少抽样权重的住户"),
     "duplicate_household": (
         "stands in several rows that differ, and nothing says which is right",
         "有多行且内容不一致，无法判断哪一行正确",
@@ -74,6 +75,7 @@ CREATE TABLE IF NOT EXISTS quality.codebook (
 
 
 Inspection = Callable[[Mapping[str, Path]], Iterable[Problem]]
+Trial = Callable[[duckdb.DuckDBPyConnection], Iterable[Problem]]
 
 
 class Labelled(Protocol):
@@ -190,6 +192,7 @@ def ingest(
     con: duckdb.DuckDBPyConnection,
     indicators: Mapping[str, Labelled] | None = None,
     inspect: Inspection | None = None,
+    trial: Trial | None = None,
 ) -> SurveyLoad:
     """Load a survey into `raw` and `quality`, replacing its former rows; or refuse it and leave them.
 
@@ -205,11 +208,13 @@ def ingest(
         Catalog; messages about a cell then say which indicators it feeds.
     inspect
         Asked about the landed files, by file id, before anything is replaced; what it finds refuses the survey.
+    trial
+        Asked about the new raw and quality tables before they are committed; what it finds refuses the survey.
 
     Returns
     -------
     SurveyLoad
-        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` says so.
+        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` says so.
     """
     con.execute(TABLES)
     problems: list[Problem] = []
@@ -220,15 +225,20 @@ def ingest(
         if not problems and inspect is not None:
             problems += inspect({file.file.file_id: file.part for file in landed})
         if problems:
-            synthetic = folder.survey.is_synthetic
-            return refuse(folder.survey_id, problems, con, is_synthetic=synthetic)
+            return refuse(folder.survey_id, problems, con, is_synthetic=folder.survey.is_synthetic)
         con.begin()
         try:
             load = _replace(folder, landed, con, indicators or {})
-            con.commit()
+            problems += trial(con) if trial is not None else ()
+            if problems:
+                con.rollback()
+            else:
+                con.commit()
         except BaseException:
             con.rollback()
             raise
+        if problems:
+            return refuse(folder.survey_id, problems, con, is_synthetic=folder.survey.is_synthetic)
         for file in landed:
             file.part.replace(landed_path(landing, folder.survey_id, file.file.file_id))
         return load
@@ -532,6 +542,27 @@ def _site(folder: SurveyFolder, file: Landed) -> str:
     return file.text(column) if column in file.columns else "CAST(NULL AS VARCHAR)"
 
 
+def _weights(folder: SurveyFolder, file: Landed) -> tuple[str, str]:
+    """SQL of the landed rows with what their weights stand for, and whether one is missing where that sets aside."""
+    names = {
+        wave: name
+        for wave in _base_waves(folder, file)
+        if (weight := folder.survey.sampling(wave).weight)
+        for file_id, name in [folder.resolve(weight, wave)]
+        if file_id == file.file.file_id
+    }
+    if folder.survey.missing_weight != "set_aside" or not names:
+        return file.scan, "false"
+    cells = _cells(folder, file)
+    parsed = ", ".join(f"{cells[name].parsed} AS {cells[name].alias}" for name in dict.fromkeys(names.values()))
+    is_missing = {wave: f"({cells[name].reason}) IS NOT NULL" for wave, name in names.items()}
+    condition = " OR ".join(dict.fromkeys(is_missing.values()))
+    if isinstance(file.file.wave, WaveColumn):
+        cases = " ".join(f"WHEN {sql.text(wave)} THEN {missing}" for wave, missing in is_missing.items())
+        condition = f"coalesce(CASE {_wave(folder, file)} {cases} END, false)"
+    return f"(SELECT *, {parsed} FROM {file.scan})", condition
+
+
 def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> int:
     """Make the temporary table `set_aside` and add it to the quarantine; give the number of rows."""
     rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id IS NULL", "NULL")]
@@ -540,10 +571,12 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
     if isinstance(file.file.wave, WaveColumn):
         rules.append(("missing_wave", _unsaid(folder, "wave_text", file.file.wave.codes), "wave_text"))
         rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
+    scan, is_unweighted = _weights(folder, file)
     con.execute(
         f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, "
         f"{waves} AS wave_text, {wave} AS wave, {_wave_order(folder, file, wave)} AS wave_order, "
-        f"{_site(folder, file)} AS site_text, {_mapped(folder, _site(folder, file), codes)} AS site_id FROM {file.scan}"
+        f"{_site(folder, file)} AS site_text, {_mapped(folder, _site(folder, file), codes)} AS site_id, "
+        f"{is_unweighted} AS is_unweighted FROM {scan}"
     )
     is_base, joins = _is_base(folder, file), ""
     if _base_waves(folder, file):
@@ -555,6 +588,7 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
     same = "" if file.file.wave is None else " AND i.wave = arrived.wave"
     known = f"EXISTS (SELECT 1 FROM interviewed i WHERE i.household_id = arrived.household_id{same})"
     rules.append(("orphan", f"NOT {is_base} AND NOT is_known", "household_id"))
+    rules.append(("missing_weight", f"{is_base} AND is_unweighted", "household_id"))
     if file.file.grain is Grain.HOUSEHOLD and _find_repeats(file, con):
         rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
         rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))

@@ -292,6 +292,26 @@ class Design(Sampling):
     waves: dict[Identifier, Sampling] = Field(default_factory=dict)
 
 
+class Coarsening(Closed):
+    """How an indicator is made coarser in the published rows of households; results are computed before."""
+
+    indicator: Identifier
+    width: float | None = Field(default=None, gt=0)
+    """Numbers are published as the lower end of their interval of this width, counted from 0."""
+    at_most: float | None = None
+    """Larger numbers are published as this one."""
+    codes: dict[str, str] = Field(default_factory=dict)
+    """Code -> code that is published instead."""
+
+
+class Disclosure(Closed):
+    """What a real survey publishes of its households; where it says nothing, the fewest columns are withheld."""
+
+    withhold: tuple[Identifier, ...] = ()
+    """Indicators whose answers are published of no single household."""
+    coarsen: tuple[Coarsening, ...] = ()
+
+
 class Survey(Closed):
     """`survey.yml`: who was asked what, when, and which files hold the answers."""
 
@@ -311,6 +331,11 @@ class Survey(Closed):
     """Variable with the number of households a questionnaire stands for, in all waves; `design` says more. Absent:
     derived from the sites' `households` where all sites have one, else every questionnaire counts once."""
     design: Design = Design()
+    missing_weight: Literal["refuse", "set_aside"] = "refuse"
+    """A household without a sampling weight refuses the survey, or is set aside by the rule missing_weight."""
+    largest_share_set_aside: float | None = Field(default=None, ge=0, le=1)
+    """Share of rows, or of the answers of a column, that one rule may set aside; the catalog's where absent."""
+    disclosure: Disclosure = Disclosure()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Survey:
@@ -459,7 +484,8 @@ class CrosswalkRow(Closed):
     unit: str | None = None
     """Unit as asked, where it is not the catalog's; the catalog's units say the factor."""
     parameters: str | None = None
-    """`scale`: "slope=-1 intercept=6"; `selected`: the code; `constant`: the value; `expression`: the SQL."""
+    """`scale`: "slope=-1 intercept=6"; `selected`: the code; `constant`: the value; `expression`: the SQL;
+    `count` over a roster: "absent=0" where a household without a row in it has none, and not one that is unknown."""
     status: Status
     evidence: str = ""
     note: str = ""

@@ -255,7 +255,7 @@ ROSTER = [
         ("any", "people.hours", [{"hours": 0.0}], (0.0, None)),
         ("any", "people.hours", [{"hours": None}], (None, "blank")),
         ("count", "people.hours", ROSTER, (3.0, None)),
-        ("count", "people.hours", [], (0.0, None)),
+        ("count", "people.hours", [], (None, "blank")),
         ("sum_available", "people.hours", [], (None, "blank")),
     ],
 )
@@ -266,6 +266,14 @@ def test_a_roster_comes_to_one_value_a_household(
 
 
 numbers = st.one_of(st.none(), st.integers(min_value=0, max_value=1000).map(float))
+
+
+def test_a_count_over_a_roster_is_zero_without_rows_only_where_that_is_declared() -> None:
+    declared = folder("count", "people.hours", parameters="absent=0")
+    assert run(declared, {"a": 1.0}, []) == (0.0, None)
+    assert run(declared, {"a": 1.0}, ROSTER) == (3.0, None)
+    (problem,) = check_crosswalk(folder("count", "people.hours", parameters="absent=1"), catalog())
+    assert "takes absent=0, not 'absent=1'" in problem.message
 
 
 @settings(max_examples=15, deadline=None)

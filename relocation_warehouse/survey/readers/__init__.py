@@ -10,26 +10,32 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
 
 from relocation_warehouse.survey.codebook import codebook_table
-from relocation_warehouse.survey.readers import columnar, delimited, excel, odk, statistical
 from relocation_warehouse.survey.readers.archives import unpacked
 from relocation_warehouse.survey.readers.base import ROW, Received, Stream, UnreadableFile
 from relocation_warehouse.survey.vocabulary import SurveyFile
 
 __all__ = ["ROW", "ReadResult", "Received", "UnreadableFile", "opened", "place_of", "read"]
 
-STREAMS: Mapping[str, Stream] = {
-    "delimited": delimited.stream,
-    "excel": excel.stream,
-    "spss": statistical.stream,
-    "stata": statistical.stream,
-    "odk": odk.stream,
-    "parquet": columnar.stream,
+READERS: Mapping[str, str] = {
+    "delimited": "delimited",
+    "excel": "excel",
+    "spss": "statistical",
+    "stata": "statistical",
+    "odk": "odk",
+    "parquet": "columnar",
 }
+"""Module of each format; imported when a file of it is read, because libraries of formats take a second to load."""
+
+
+def _stream(format_: str) -> Stream:
+    reader: Stream = import_module(f"{__name__}.{READERS[format_]}").stream
+    return reader
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
             )
         if not os.access(path, os.R_OK):
             raise UnreadableFile("file may not be read; give this user the right to read it")
-        with unpacked(path, file) as inner, STREAMS[file.format](inner, file) as received:
+        with unpacked(path, file) as inner, _stream(file.format)(inner, file) as received:
             yield received
     except UnreadableFile as error:
         raise UnreadableFile(f"{place_of(file)}: {error}") from error

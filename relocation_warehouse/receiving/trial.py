@@ -1,0 +1,286 @@
+"""Try a survey against the contract before it is accepted: what could not be published is refused by name.
+
+The survey's own compiled SELECTs run on its own rows, and every value is held to what the contract asks of a row of
+households. Belongs here: what refuses a survey once its rows are loaded, and how much was set aside. Does not belong
+here: the rules of a column (`contract.rules`), or loading (`survey.ingest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from relocation_warehouse.contract.rules import Rule, rules_of
+from relocation_warehouse.contract.tables import Column, Contract
+from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.crosswalk import FAILED_SUFFIX, compile_trial, explain
+from relocation_warehouse.survey.documents import line_of
+from relocation_warehouse.survey.folder import SURVEY_FILE, Problem, SurveyFolder
+from relocation_warehouse.survey.readers import place_of
+from relocation_warehouse.survey.vocabulary import VALUELESS_RULES, CrosswalkRow
+
+HOUSEHOLDS = "harmonized.households"
+WEIGHT = "weight"
+
+REMEDIES = {
+    "value_in_range": "correct the rule, its parameters or unit, or the column's minimum and maximum in columns.csv",
+    "value_is_whole": "the indicator takes codes only; use recode, or an expression that rounds",
+    "value_can_be_computed": "guard the expression with a case, or set such answers aside by the column's minimum",
+}
+"""What to do by rule, where it is the crosswalk that decides."""
+WEIGHT_REMEDIES = {
+    "required_is_present": "fill it in, or let these households be set aside with missing_weight: set_aside",
+    "value_in_range": "correct the file, or set a minimum for the column in columns.csv",
+}
+
+
+def trial(
+    folder: SurveyFolder, catalog: Catalog, contract: Contract, con: duckdb.DuckDBPyConnection
+) -> tuple[Problem, ...]:
+    """Find everything for which a loaded survey could not be published.
+
+    Parameters
+    ----------
+    folder
+        The survey, checked against the catalog.
+    catalog, contract
+        What its rows are held to.
+    con
+        Connection that sees its raw and quality tables, in a transaction or not; nothing is written.
+
+    Returns
+    -------
+    tuple of Problem
+        Each names the line that decides, wave, indicator, number of households, a row, and what to do.
+    """
+    return tuple(
+        problem
+        for wave in folder.survey.waves
+        for problem in _Wave(folder, wave.wave, catalog, contract, con).problems()
+    )
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A rule that some households break, and one of them."""
+
+    column: str
+    rule: Rule
+    n: int
+    household: str
+    file_id: str
+    row: int
+    value: str | None
+
+
+class _Wave:
+    """One wave of a survey on trial."""
+
+    def __init__(
+        self,
+        folder: SurveyFolder,
+        wave: str,
+        catalog: Catalog,
+        contract: Contract,
+        con: duckdb.DuckDBPyConnection,
+    ) -> None:
+        self.folder, self.wave, self.catalog, self.con = folder, wave, catalog, con
+        self.columns = contract[HOUSEHOLDS].columns
+        self.rows = f"({compile_trial(folder, wave, catalog)})"
+
+    def problems(self) -> Iterator[Problem]:
+        try:
+            names = {name for name, *_ in self.con.execute(f"DESCRIBE {self.rows}").fetchall()}
+        except duckdb.Error as error:
+            yield from self._not_sql(error)
+            return
+        try:
+            rules = [
+                (c.name, rule) for c in self.columns if c.name in names for rule in self._rules(c, names)
+            ]
+            suspicions = ", ".join(f"coalesce({rule.suspicion}, false)" for _, rule in rules)
+            n, n_keys, weight, *suspect = self._one(
+                f"SELECT count(*), count(DISTINCT household_id), sum({WEIGHT}), {suspicions} FROM {self.rows}"
+            )
+        except duckdb.Error as error:
+            yield self._of_survey(
+                f"cannot be computed: {_first_line(error)}", "correct its crosswalk rows", "waves"
+            )
+            return
+        if not n:
+            yield self._of_survey("no household is left", self._set_aside(), "waves", self._position)
+            return
+        if n_keys < n:
+            message = f"{n - n_keys} of {n} rows are of a household that stands in another row of the wave"
+            yield self._of_survey(message, "name what identifies a household in household_id", "files")
+        if weight is not None and not weight:
+            yield self._of_survey(
+                "all sampling weights are zero", "name a column with weights", "sampling_weight"
+            )
+        for (column, rule), is_suspect in zip(rules, suspect, strict=True):
+            if is_suspect and (broken := self._broken(column, rule)):
+                yield self._problem(broken, n)
+
+    def _not_sql(self, error: duckdb.Error) -> Iterator[Problem]:
+        """The rows of the crosswalk that the database cannot read as SQL over these columns."""
+        found = False
+        for row in self.folder.rows_of(self.wave).values():
+            if row.rule in VALUELESS_RULES:
+                continue
+            try:
+                self.con.execute(
+                    f"DESCRIBE {explain(self.folder, self.wave, row.indicator_id, self.catalog)}"
+                )
+            except duckdb.Error as own:
+                found = True
+                yield self._of_crosswalk(row, f"cannot be computed: {_first_line(own)}")
+        if not found:
+            yield self._of_survey(
+                f"cannot be computed: {_first_line(error)}", "correct the files of the wave", "files"
+            )
+
+    @property
+    def _position(self) -> int:
+        return next(k for k, w in enumerate(self.folder.survey.waves) if w.wave == self.wave)
+
+    def _rules(self, column: Column, names: set[str]) -> Iterator[Rule]:
+        """What the contract asks of a column, how large a number may be, and that it can be computed at all."""
+        yield from rules_of(column)
+        field, largest = sql.identifier(column.name), self.catalog.gates.largest_magnitude
+        if column.type == "DOUBLE":
+            beyond = f"abs({field}) > {largest!r} AND isfinite({field})"
+            suspicion = f"max({field}) > {largest!r} OR min({field}) < -{largest!r}"
+            message = f"{column.name} is over {largest:g}, the largest number of catalog gates.yml"
+            yield Rule("value_in_range", beyond, suspicion, message)
+        failed = column.name + FAILED_SUFFIX
+        if failed in names:
+            bad = sql.identifier(failed)
+            message = f"{column.name} cannot be computed, or is no code of the catalog"
+            yield Rule("value_can_be_computed", bad, f"bool_or({bad})", message)
+
+    def _broken(self, column: str, rule: Rule) -> _Broken | None:
+        found = self.con.execute(
+            f"SELECT count(*) OVER (), household_id, source_file_id, source_row, "
+            f"CAST({sql.identifier(column)} AS VARCHAR) FROM {self.rows} WHERE {rule.bad} "
+            "ORDER BY source_file_id, source_row LIMIT 1"
+        ).fetchone()
+        return None if found is None else _Broken(column, rule, *found)
+
+    def _problem(self, broken: _Broken, n: int) -> Problem:
+        file = next(f for f in self.folder.survey.files if f.file_id == broken.file_id)
+        value = "" if broken.value is None else f": {broken.value}"
+        message = (
+            f"{broken.n} of {n} households: {broken.rule.message}, such as household {broken.household!r} "
+            f"({place_of(file)}, row {broken.row}){value}"
+        )
+        row = self.folder.rows_of(self.wave).get(broken.column)
+        if row is None:
+            remedy = WEIGHT_REMEDIES.get(broken.rule.check, "correct the file or its declaration")
+            return self._of_survey(message, remedy, "sampling_weight" if broken.column == WEIGHT else "files")
+        remedy = REMEDIES.get(broken.rule.check, "correct the file, the column or the rule")
+        return self._of_crosswalk(row, f"{message}; {remedy}")
+
+    def _of_crosswalk(self, row: CrosswalkRow, message: str) -> Problem:
+        how = " ".join(filter(None, [row.rule, row.parameters, *row.sources, row.unit]))
+        return Problem(
+            "crosswalk.csv",
+            self.folder.crosswalk_lines[row.wave, row.indicator_id],
+            f"wave {self.wave}, {row.indicator_id} ({how}): {message}",
+        )
+
+    def _of_survey(self, message: str, remedy: str, *place: str | int) -> Problem:
+        line = line_of(self.folder.path / SURVEY_FILE, place)
+        return Problem(SURVEY_FILE, line, f"wave {self.wave}: {message}; {remedy}")
+
+    def _set_aside(self) -> str:
+        """What became of the rows of the files of the wave, in words."""
+        files = [f.file_id for f in self.folder.survey.household_files(self.wave)]
+        said = [
+            f"rule {s.rule} sets aside {s.n} of {s.of} rows ({s.example})"
+            for s in set_aside(self.folder, self.con)
+            if s.file_id in files and not s.column
+        ]
+        return "; ".join(said) or "no row of its files says that it is of this wave"
+
+    def _one(self, query: str) -> Sequence[int]:
+        row = self.con.execute(query).fetchone()
+        assert row is not None
+        return row
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
+
+
+# ---- what was set aside --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Rows of a file, or answers of a column, that one rule sets aside.
+
+    Attributes
+    ----------
+    column
+        Header; empty where whole rows are set aside.
+    n, of
+        How many, of how many rows.
+    example
+        The first, in words.
+    """
+
+    file_id: str
+    file: str
+    column: str
+    rule: str
+    n: int
+    of: int
+    example: str
+
+    @property
+    def share(self) -> float:
+        """Share of the rows."""
+        return self.n / self.of
+
+    def __str__(self) -> str:
+        what = f"answers of {self.column!r}" if self.column else "rows"
+        return f"rule {self.rule} sets aside {self.n} of {self.of} {what} ({self.share:.1%}), such as {self.example}"
+
+
+def set_aside(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> tuple[SetAside, ...]:
+    """What each rule sets aside of a loaded survey, the most first."""
+    found = con.execute(
+        """
+        SELECT file_id, any_value(q.file), "column", rule, count(*),
+            CASE WHEN grain = 'row' THEN any_value(received) ELSE any_value(accepted) END,
+            arg_min(message_en, "row")
+        FROM quality.quarantine AS q JOIN quality.loads AS l USING (survey_id, file_id)
+        WHERE survey_id = ? GROUP BY file_id, "column", rule, grain
+        ORDER BY count(*) DESC, file_id, "column", rule
+        """,
+        [folder.survey_id],
+    ).fetchall()
+    return tuple(SetAside(*row) for row in found)
+
+
+def large_shares(folder: SurveyFolder, catalog: Catalog, found: Sequence[SetAside]) -> Iterator[Problem]:
+    """Rules that set aside so much that the declaration or the file must be wrong; a single row or answer never is."""
+    limit = folder.survey.largest_share_set_aside
+    if limit is None:
+        limit = catalog.gates.largest_share_set_aside
+    lines = dict(
+        zip(((c.file_id, c.column) for c in folder.columns), folder.lines["columns.csv"], strict=True)
+    )
+    for part in found:
+        if part.n > 1 and part.share > limit:
+            message = (
+                f"{part}; more than {limit:.3g} are taken for a mistake: correct the declaration or the file, or "
+                "allow it with largest_share_set_aside in survey.yml"
+            )
+            if part.column:
+                yield Problem("columns.csv", lines[part.file_id, part.column], message)
+            else:
+                yield Problem(part.file, None, message)

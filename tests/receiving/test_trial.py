@@ -1,0 +1,201 @@
+"""A survey that could not be published is refused on arrival, alone and by name; the rest is not touched."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from folders import Folder
+
+from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.receiving.trial import large_shares, set_aside, trial
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.crosswalk import check_crosswalk
+from relocation_warehouse.survey.folder import Problem, load_folder
+from relocation_warehouse.survey.ingest import ingest
+
+Survey = Callable[[str], Folder]
+
+
+@pytest.fixture
+def found(tmp_path: Path, catalog: Catalog, contract: Contract) -> Callable[[Folder], tuple[Problem, ...]]:
+    """What a changed folder is refused for, in the trial and before it."""
+
+    def problems(changed: Folder) -> tuple[Problem, ...]:
+        folder = load_folder(changed.save(tmp_path / "changed").path, catalog.indicator)
+        assert check_crosswalk(folder, catalog) == ()
+        with duckdb.connect() as con:
+            return ingest(
+                folder, tmp_path, con, catalog.indicator, trial=lambda c: trial(folder, catalog, contract, c)
+            ).problems
+
+    return problems
+
+
+def weighted(folder: Folder, weights: list[str], **declared: object) -> Folder:
+    """Add a column of weights to the first file."""
+    file = folder.survey["files"][0]
+    rows = folder.files[file["file_id"]]
+    rows[0].append("w")
+    for k, row in enumerate(rows[1:]):
+        row.append(weights[k] if k < len(weights) else "1")
+    header = folder.tables["columns.csv"][0]
+    column = {
+        "file_id": file["file_id"],
+        "column": "w",
+        "variable": "w",
+        "type": "number",
+        "is_personal": "false",
+    }
+    folder.tables["columns.csv"].append([column.get(name, "") for name in header])
+    folder.survey |= {"sampling_weight": "w", **declared}
+    return folder
+
+
+def scaled(folder: Folder, parameters: str) -> tuple[Folder, int]:
+    """Change the parameters of a row of rule scale; gives its line."""
+    return folder, folder.change("crosswalk.csv", {"rule": "scale"}, parameters=parameters)
+
+
+def test_what_is_shipped_passes(found: Callable[..., tuple[Problem, ...]], plain_survey: Survey) -> None:
+    assert found(plain_survey("gz_anshun_2020")) == ()
+
+
+def test_a_wrong_parameter_is_named_with_line_wave_indicator_households_and_a_row(
+    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+) -> None:
+    folder, line = scaled(plain_survey("gz_anshun_2020"), "slope=-1 intercept=60")
+    (problem,) = found(folder)
+    assert (problem.file, problem.line) == ("crosswalk.csv", line)
+    for part in (
+        "wave single, customs_difference",
+        "322 of 323 households",
+        "is over 5",
+        "answers.csv, row 2)",
+        "correct the rule",
+    ):
+        assert part in problem.message
+    assert "intercept=60" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([""], "1 of 323 households: weight is empty"),
+        (["1", "-2"], "1 of 323 households: weight is under 0"),
+        (["0"] * 323, "all sampling weights are zero"),
+        (["1e13"], "weight is over 1e+12"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_named(
+    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey, weights: list[str], message: str
+) -> None:
+    (problem,) = found(weighted(plain_survey("gz_anshun_2020"), weights))
+    assert problem.file == "survey.yml"
+    assert problem.line
+    assert message in problem.message
+
+
+def test_households_without_a_weight_are_set_aside_where_that_is_declared(
+    tmp_path: Path, catalog: Catalog, contract: Contract, plain_survey: Survey
+) -> None:
+    changed = weighted(plain_survey("gz_anshun_2020"), ["", "2", "no"], missing_weight="set_aside")
+    folder = load_folder(changed.save(tmp_path / "changed").path, catalog.indicator)
+    with duckdb.connect() as con:
+        load = ingest(folder, tmp_path, con, trial=lambda c: trial(folder, catalog, contract, c))
+        assert load.is_accepted
+        (file,) = load.files
+        assert (file.received, file.accepted, file.quarantined) == (323, 321, 2)
+        aside = con.execute(
+            "SELECT \"row\", rule FROM quality.quarantine WHERE grain = 'row' ORDER BY 1"
+        ).fetchall()
+    assert aside == [(2, "missing_weight"), (4, "missing_weight")]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("ln(customs_similarity - 1)", "cannot be computed"),
+        ("customs_similarity / 2", "is no whole number"),
+        ("customs_similarity * 100", "is over 5"),
+    ],
+)
+def test_an_expression_that_fails_on_an_answer_is_named(
+    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey, expression: str, message: str
+) -> None:
+    folder = plain_survey("gz_anshun_2020")
+    line = folder.change("crosswalk.csv", {"rule": "scale"}, rule="expression", parameters=expression)
+    (problem,) = (p for p in found(folder) if message in p.message)
+    assert (problem.file, problem.line) == ("crosswalk.csv", line)
+    assert "such as household" in problem.message
+
+
+def test_a_constant_outside_the_catalog_is_named(
+    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+) -> None:
+    folder = plain_survey("gz_anshun_2020")
+    line = folder.change("crosswalk.csv", {"rule": "scale"}, rule="constant", parameters="17", sources="")
+    folder.change(
+        "columns.csv",
+        {"variable": "customs_similarity"},
+        variable="",
+        ignore_reason="not used",
+        type="",
+        codes="",
+    )
+    (problem,) = found(folder)
+    assert (problem.file, problem.line) == ("crosswalk.csv", line)
+    assert "323 of 323 households" in problem.message
+
+
+def test_a_wave_without_households_says_which_rule_took_them(
+    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+) -> None:
+    folder = plain_survey("gz_anshun_2020")
+    file_id, at = folder.column(folder.survey["site"]["column"])
+    for row in folder.files[file_id][1:]:
+        row[at] = "elsewhere"
+    (problem,) = found(folder)
+    assert problem.file == "survey.yml"
+    assert "wave single: no household is left" in problem.message
+    assert "rule unknown_site sets aside 323 of 323 rows" in problem.message
+
+
+def test_a_refused_survey_keeps_what_was_accepted_before(
+    tmp_path: Path, catalog: Catalog, contract: Contract, plain_survey: Survey
+) -> None:
+    good = load_folder(plain_survey("gz_anshun_2020").save(tmp_path / "s").path, catalog.indicator)
+    with duckdb.connect() as con:
+        assert ingest(good, tmp_path, con).is_accepted
+        before = con.execute("FROM raw.s__answers").fetchall()
+        folder, _ = scaled(plain_survey("gz_anshun_2020"), "slope=-1 intercept=60")
+        bad = load_folder(folder.save(tmp_path / "s").path, catalog.indicator)
+        load = ingest(bad, tmp_path, con, trial=lambda c: trial(bad, catalog, contract, c))
+        assert not load.is_accepted
+        assert con.execute("FROM raw.s__answers").fetchall() == before
+        assert con.execute("SELECT DISTINCT status, received FROM quality.loads").fetchall() == [
+            ("refused", 323)
+        ]
+    assert not list((tmp_path / "s").glob("*.part"))
+
+
+def test_a_large_share_set_aside_is_a_mistake_unless_allowed(
+    tmp_path: Path, catalog: Catalog, plain_survey: Survey
+) -> None:
+    folder = plain_survey("gz_anshun_2020")
+    site_file, site = folder.column(folder.survey["site"]["column"])
+    answers = folder.files[site_file][1:]
+    for row in answers[:20]:
+        row[site] = "elsewhere"
+    _, at = folder.column("customs_similarity")
+    for row in answers[100:118]:
+        row[at] = "99"
+    for allowed, wanted in ((None, ["answers.csv", "columns.csv"]), (0.06, ["answers.csv"]), (0.1, [])):
+        if allowed is not None:
+            folder.survey["largest_share_set_aside"] = allowed
+        loaded = load_folder(folder.save(tmp_path / "s").path, catalog.indicator)
+        with duckdb.connect() as con:
+            ingest(loaded, tmp_path, con)
+            found = list(large_shares(loaded, catalog, set_aside(loaded, con)))
+        assert [p.file for p in found] == wanted
+        assert all("largest_share_set_aside" in p.message and "such as" in p.message for p in found)
