@@ -54,9 +54,6 @@ def rules_of(column: Column) -> Iterator[Rule]:
         over = f"> {column.maximum!r} + {TOLERANCE}"
         message = f"{column.name} is over {column.maximum:g}"
         yield Rule("value_in_range", f"{field} {over}", f"{high} {over}", message)
-    if column.is_whole:
-        broken = f"abs({field} - round({field})) > {TOLERANCE}"
-        yield Rule("value_is_whole", broken, f"bool_or({broken})", f"{column.name} is no whole number")
     if column.values:
         allowed = ", ".join(map(sql.text, column.values))
         other = f"{field} NOT IN ({allowed})"

@@ -43,7 +43,7 @@ Words = dict[str, Word]
 
 
 class Column(Closed):
-    """A published column. `minimum`, `maximum`, `is_whole` and the codes of `values` are enforced by the audit.
+    """A published column. `minimum`, `maximum` and the codes of `values` are enforced by the audit.
 
     A column with `words` may hold other values too.
     """
@@ -56,7 +56,6 @@ class Column(Closed):
     nullable: bool = False
     minimum: float | None = None
     maximum: float | None = None
-    is_whole: bool = False
     values: Words = Field(default_factory=dict)
     words: Words = Field(default_factory=dict)
     volatile: bool = False
@@ -290,5 +289,4 @@ def _indicator_column(indicator: Indicator) -> Column:
         nullable=True,
         minimum=None if is_text else indicator.minimum,
         maximum=None if is_text else indicator.maximum,
-        is_whole=not is_text and indicator.code_list is not None,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import duckdb
 
 from relocation_warehouse.contract.rules import Rule, rules_of
-from relocation_warehouse.contract.tables import Column, Contract
+from relocation_warehouse.contract.tables import TOLERANCE, Column, Contract
 from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import FAILED_SUFFIX, compile_trial, explain
@@ -27,7 +27,7 @@ WEIGHT = "weight"
 
 REMEDIES = {
     "value_in_range": "correct the rule, its parameters or unit, or the column's minimum and maximum in columns.csv",
-    "value_is_whole": "the indicator takes codes only; use recode, or an expression that rounds",
+    "value_is_code": "the indicator takes codes only; use recode, or an expression that rounds",
     "value_can_be_computed": "guard the expression with a case, or set such answers aside by the column's minimum",
 }
 """What to do by rule, where it is the crosswalk that decides."""
@@ -118,7 +118,7 @@ class _Wave:
             yield self._of_survey(message, "name what identifies a household in household_id", "files")
         if weight is not None and not weight:
             yield self._of_survey(
-                "all sampling weights are zero", "name a column with weights", "sampling_weight"
+                "all sampling weights are zero", "name a column with weights", *self._design()
             )
         for (column, rule), is_suspect in zip(rules, suspect, strict=True):
             if is_suspect and (broken := self._broken(column, rule)):
@@ -142,12 +142,16 @@ class _Wave:
                 f"cannot be computed: {_first_line(error)}", "correct the files of the wave", "files"
             )
 
+    def _design(self) -> tuple[str, ...]:
+        """Where survey.yml says how households were drawn."""
+        return ("sampling_weight",) if self.folder.survey.sampling_weight else ("design",)
+
     @property
     def _position(self) -> int:
         return next(k for k, w in enumerate(self.folder.survey.waves) if w.wave == self.wave)
 
     def _rules(self, column: Column, names: set[str]) -> Iterator[Rule]:
-        """What the contract asks of a column, how large a number may be, and that it can be computed at all."""
+        """What contract and catalog ask of a column, and that it can be computed at all."""
         yield from rules_of(column)
         field, largest = sql.identifier(column.name), self.catalog.gates.largest_magnitude
         if column.type == "DOUBLE":
@@ -155,6 +159,12 @@ class _Wave:
             suspicion = f"max({field}) > {largest!r} OR min({field}) < -{largest!r}"
             message = f"{column.name} is over {largest:g}, the largest number of catalog gates.yml"
             yield Rule("value_in_range", beyond, suspicion, message)
+        codes = self.catalog.codes_of(column.name) if column.name in self.catalog.indicator else ()
+        if codes and column.type == "DOUBLE":
+            # a scale of codes has all whole numbers between its ends, which were held to above
+            between = f"abs({field} - round({field})) > {TOLERANCE}"
+            message = f"{column.name} is none of the codes {', '.join(codes)}"
+            yield Rule("value_is_code", between, f"bool_or({between})", message)
         failed = column.name + FAILED_SUFFIX
         if failed in names:
             bad = sql.identifier(failed)
@@ -179,7 +189,7 @@ class _Wave:
         row = self.folder.rows_of(self.wave).get(broken.column)
         if row is None:
             remedy = WEIGHT_REMEDIES.get(broken.rule.check, "correct the file or its declaration")
-            return self._of_survey(message, remedy, "sampling_weight" if broken.column == WEIGHT else "files")
+            return self._of_survey(message, remedy, *self._design())
         remedy = REMEDIES.get(broken.rule.check, "correct the file, the column or the rule")
         return self._of_crosswalk(row, f"{message}; {remedy}")
 

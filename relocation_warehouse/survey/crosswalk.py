@@ -53,6 +53,9 @@ KEY_COLUMNS = (
     "source_row",
 )
 
+DESIGN_COLUMNS = KEY_COLUMNS[KEY_COLUMNS.index("weight") : KEY_COLUMNS.index("is_synthetic")]
+"""Columns that say how a household was drawn."""
+
 REASON_OF_RULE = {
     Rule.NOT_ASKED: MissingReason.NOT_ASKED,
     Rule.ASKED_NOT_SHARED: MissingReason.NOT_SHARED,
@@ -132,23 +135,25 @@ def compile_trial(folder: SurveyFolder, wave: str, catalog: Catalog) -> str:
     """
     compiler = _WaveCompiler(folder, wave, catalog)
     columns = compiler.columns({})
-    tried: dict[str, str] = {}
+    may_fail = {name for name in DESIGN_COLUMNS if columns[name].find(exp.Window) is None}
     for row in folder.rows_of(wave).values():
-        if row.rule in VALUELESS_RULES:
-            continue
-        indicator = catalog.indicator[row.indicator_id]
-        value = compiler.cell(row, indicator).value
-        if row.rule in MAY_FAIL or not indicator.is_numeric:
-            # a list of one, so that what fails is told from what is missing
-            held = exp.Anonymous(this="TRY", expressions=[exp.Array(expressions=[value])])
-            tried[indicator.id] = sql.identifier(indicator.id + FAILED_SUFFIX)
-            columns[indicator.id + FAILED_SUFFIX] = held
-        else:
-            columns[indicator.id] = value
-    selected = compiler.select(columns).sql(dialect="duckdb")
-    values = ", ".join(f"{held}[1] AS {sql.identifier(name)}" for name, held in tried.items())
-    replaced = ", ".join(f"{held} IS NULL AS {held}" for held in tried.values())
-    return f"SELECT * REPLACE ({replaced}), {values} FROM ({selected})" if tried else selected
+        if row.rule not in VALUELESS_RULES:
+            indicator = catalog.indicator[row.indicator_id]
+            columns[indicator.id] = compiler.cell(row, indicator).value
+            if row.rule in MAY_FAIL or not indicator.is_numeric:
+                may_fail.add(indicator.id)
+    # a list of one, so that what fails is told from what is missing
+    held = {
+        name: exp.Anonymous(this="TRY", expressions=[exp.Array(expressions=[value])])
+        if name in may_fail
+        else value
+        for name, value in columns.items()
+    }
+    quoted = {name: (sql.identifier(name), sql.identifier(name + FAILED_SUFFIX)) for name in sorted(may_fail)}
+    values = ", ".join(f"{name}[1] AS {name}" for name, _ in quoted.values())
+    failures = ", ".join(f"{name} IS NULL AS {failed}" for name, failed in quoted.values())
+    selected = compiler.select(held).sql(dialect="duckdb")
+    return f"SELECT * REPLACE ({values}), {failures} FROM ({selected})"
 
 
 @dataclass(frozen=True)

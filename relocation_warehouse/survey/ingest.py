@@ -554,7 +554,9 @@ def _weights(folder: SurveyFolder, file: Landed) -> tuple[str, str]:
     if folder.survey.missing_weight != "set_aside" or not names:
         return file.scan, "false"
     cells = _cells(folder, file)
-    parsed = ", ".join(f"{cells[name].parsed} AS {cells[name].alias}" for name in dict.fromkeys(names.values()))
+    parsed = ", ".join(
+        f"{cells[name].parsed} AS {cells[name].alias}" for name in dict.fromkeys(names.values())
+    )
     is_missing = {wave: f"({cells[name].reason}) IS NOT NULL" for wave, name in names.items()}
     condition = " OR ".join(dict.fromkeys(is_missing.values()))
     if isinstance(file.file.wave, WaveColumn):

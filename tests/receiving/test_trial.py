@@ -116,7 +116,7 @@ def test_households_without_a_weight_are_set_aside_where_that_is_declared(
     ("expression", "message"),
     [
         ("ln(customs_similarity - 1)", "cannot be computed"),
-        ("customs_similarity / 2", "is no whole number"),
+        ("customs_similarity / 2", "is none of the codes 1, 2, 3, 4, 5"),
         ("customs_similarity * 100", "is over 5"),
     ],
 )
