@@ -3,7 +3,7 @@
 What belongs here: the array types and their checks. What does not: any statistic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError, InfiniteValueError, InvalidOptionError, InvalidWeightError
+
+# Doubles, their sums and differences carry an error of a few units in the last place of the largest number in them.
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -61,15 +64,64 @@ def as_weights(weights: npt.ArrayLike, size: int, what: str) -> FloatArray:
     vector = np.asarray(weights, dtype=np.float64)
     if vector.shape != (size,):
         raise AnalysisError(f"{what}: {size} weights needed, got an array of shape {vector.shape}.")
-    if not np.isfinite(vector).all() or (vector < 0).any() or vector.sum() == 0:
+    if not np.isfinite(vector).all() or (vector < 0).any() or not (vector > 0).any():
         raise InvalidWeightError(f"{what}: weights must be finite, not negative and not all zero: {vector}.")
+    # The largest becomes 1 first: the sum of huge weights is no number.
+    vector = vector / vector.max()
     return np.asarray(vector / vector.sum(), dtype=np.float64)
+
+
+def without_spread(values: FloatArray) -> BoolArray:
+    """Whether each column has one value only, up to rounding, shape (p,); NaN is left out.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, p)
+    """
+    low, high = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+    flat: BoolArray = high - low <= ROUNDING * np.fmax(np.abs(low), np.abs(high))
+    return flat
 
 
 def names_of(columns: Sequence[str] | None, mask: BoolArray) -> str:
     """Name the columns of a mask for a message: their names, or their positions when they have none."""
     positions = [int(i) for i in np.flatnonzero(mask)]
     return ", ".join(f"column {i}" if columns is None else columns[i] for i in positions)
+
+
+def one_of(value: str, allowed: Collection[str], what: str) -> None:
+    """Refuse a value that is none of the options.
+
+    Raises
+    ------
+    InvalidOptionError
+        The message lists those there are.
+    """
+    if value not in allowed:
+        raise InvalidOptionError(f"{what} {value!r} is unknown; choose from {', '.join(allowed)}.")
+
+
+def check_level(level: float) -> float:
+    """Return the coverage of an interval, which lies between 0 and 1.
+
+    Raises
+    ------
+    InvalidOptionError
+    """
+    if not 0.0 < level < 1.0:
+        raise InvalidOptionError(f"level is the coverage of an interval, between 0 and 1, not {level}.")
+    return level
+
+
+def at_least_one(count: int, what: str) -> None:
+    """Refuse a number of draws below one.
+
+    Raises
+    ------
+    InvalidOptionError
+    """
+    if count < 1:
+        raise InvalidOptionError(f"{what} must be at least 1, not {count}.")
 
 
 def as_option(kind: type[Option], value: Option | str) -> Option:

@@ -17,8 +17,8 @@ import numpy as np
 from scipy import stats
 from scipy.linalg import block_diag, solve_triangular
 
-from analysis.arrays import FloatArray
-from analysis.errors import AnalysisError, InvalidOptionError, TooFewGroupsError
+from analysis.arrays import FloatArray, one_of
+from analysis.errors import AnalysisError, BelowRoundingError, InvalidOptionError, TooFewGroupsError
 from analysis.regression import Regression, fit_ols, wald_statistic
 from analysis.summary import Summary
 
@@ -130,10 +130,14 @@ def chow_test(
     Raises
     ------
     TooFewGroupsError
+    BelowRoundingError
+        If the model fits perfectly in every group: what is left is rounding noise.
     AnalysisError
         If the model cannot be fitted in a group; the message names the group.
     """
+    one_of(free, ("none", "intercepts"), "free")
     models = _fit_groups(groups, dependent, regressors)
+    _require_residuals(models)
     indicators = [f"(group {number})" for number in range(1, len(models))] if free == "intercepts" else []
     summaries = list(groups.values())
     for number, indicator in enumerate(indicators, start=1):
@@ -145,7 +149,8 @@ def chow_test(
     rss = sum(model.rss for model in models.values())
     df = sum(model.df_residual for model in models.values())
     q = pooled.df_residual - df
-    statistic = ((pooled.rss - rss) / q) / (rss / df)
+    # One model for all cannot fit better than one for each but by rounding.
+    statistic = (max(pooled.rss - rss, 0.0) / q) / (rss / df)
     return EqualityTest(
         test="chow_slopes" if indicators else "chow",
         statistic=statistic,
@@ -174,12 +179,17 @@ def wald_equality(models: Mapping[Any, Regression], terms: Sequence[str]) -> Equ
     TooFewGroupsError
     InvalidOptionError
         If a model lacks a term.
+    BelowRoundingError
+        If a model has no inference of a term: it fits perfectly, or one row or cluster determines the term alone.
     """
     _require_two(models)
     for group, model in models.items():
         lacking = [term for term in terms if term not in model.terms]
         if lacking or not terms:
             raise InvalidOptionError(f"Group {group!r}: no coefficient of {lacking} in {list(model.terms)}.")
+        unknown = [term for term in terms if model.is_perfect or term in model.lone]
+        if unknown:
+            raise BelowRoundingError(f"Group {group!r}: the error of {unknown} is not known.")
     places = [[model.terms.index(term) for term in terms] for model in models.values()]
     b = [model.b[place] for model, place in zip(models.values(), places, strict=True)]
     v = [model.covariance[np.ix_(place, place)] for model, place in zip(models.values(), places, strict=True)]
@@ -215,9 +225,10 @@ def interactions(
 
     Raises
     ------
-    TooFewGroupsError, InvalidOptionError, AnalysisError
+    TooFewGroupsError, InvalidOptionError, BelowRoundingError, AnalysisError
     """
     models = _fit_groups(groups, dependent, regressors)
+    _require_residuals(models)
     if reference not in models:
         raise InvalidOptionError(f"Reference group {reference!r} is not among {list(models)}.")
     df = sum(model.df_residual for model in models.values())
@@ -286,6 +297,11 @@ def oaxaca_blinder(a: Summary, b: Summary, dependent: str, regressors: Sequence[
 def _require_two(groups: Mapping[Any, Any]) -> None:
     if len(groups) < 2:
         raise TooFewGroupsError(f"A comparison needs at least two groups; given: {list(groups)}.")
+
+
+def _require_residuals(models: Mapping[Any, Regression]) -> None:
+    if all(model.is_perfect for model in models.values()):
+        raise BelowRoundingError("The model fits perfectly in every group: its residuals are rounding noise.")
 
 
 def _fit_groups(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from analysis.errors import InvalidOptionError
+from analysis.errors import BelowRoundingError, InvalidOptionError
 from analysis.inference import residual_batches
 from analysis.regression import Regression, fit_ols
 from analysis.summary import Batch, summarise
@@ -66,9 +66,15 @@ def specification_tests(
     ------
     InvalidOptionError
         If the model has no intercept or no regressor.
+    BelowRoundingError
+        If the residuals are rounding noise, or the fitted values are one number.
     """
     if not model.has_intercept or not model.regressors:
         raise InvalidOptionError(f"The model of {model.dependent!r} needs an intercept and a regressor.")
+    if model.is_perfect:
+        raise BelowRoundingError(
+            f"{model.dependent!r} is a combination of its regressors: the residuals are rounding noise."
+        )
     columns = [*model.regressors, *_POWERS, _SQUARED_RESIDUAL, model.dependent]
     summary = summarise(
         _auxiliary_batches(batches, model, weights),
@@ -83,7 +89,9 @@ def specification_tests(
     added = curved.df_model - model.df_model
     reset = np.nan
     if added:
-        reset = (model.rss - curved.rss) / added / (curved.rss / curved.df_residual)
+        # The curved model cannot fit worse but by rounding, and may fit perfectly.
+        gain = max(model.rss - curved.rss, 0.0) / added
+        reset = np.inf if curved.is_perfect else gain / (curved.rss / curved.df_residual)
     return SpecificationTests(
         breusch_pagan=model.n * variance.r2,
         breusch_pagan_df=model.df_model,

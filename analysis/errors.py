@@ -61,5 +61,9 @@ class TooFewGroupsError(AnalysisError):
     """A comparison needs at least two groups or studies."""
 
 
+class BelowRoundingError(AnalysisError):
+    """What a test measures is smaller than the rounding of the numbers it is computed from."""
+
+
 class InvalidOptionError(AnalysisError):
     """An option, specification or parameter is outside what the method defines."""

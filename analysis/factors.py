@@ -14,7 +14,18 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
-from analysis.arrays import BoolArray, FloatArray, IntArray, as_matrix, as_option, as_weights, names_of
+from analysis.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    as_matrix,
+    as_option,
+    as_weights,
+    at_least_one,
+    check_level,
+    names_of,
+    without_spread,
+)
 from analysis.errors import (
     AnalysisError,
     CollinearColumnsError,
@@ -244,7 +255,7 @@ def correlate(
         raise TooFewRowsError(
             f"{n} rows for {p} items under policy {missing}; more rows than items are needed."
         )
-    if (constant := np.ptp(used, axis=0) == 0).any():
+    if (constant := without_spread(used)).any():
         raise ConstantColumnError(f"The same answer everywhere: {names_of(names, constant)}.")
     mean, sd = used.mean(axis=0), used.std(axis=0, ddof=1)
     z = (used - mean) / sd
@@ -486,6 +497,8 @@ def parallel_analysis(
     """
     observed = np.asarray(eigenvalues, dtype=np.float64)
     p = len(observed)
+    check_level(level)
+    at_least_one(n_draws, "n_draws")
     if n <= p:
         raise TooFewRowsError(f"{n} rows for {p} items; more rows than items are needed.")
     rng = np.random.default_rng(seed)

@@ -3,35 +3,40 @@
 Everything is computed for the orthonormal regressors ``Q = X R^-1``, so a cluster is known by one k-vector
 (its score ``Q_g'e_g``) and one k x k matrix (its leverage ``Q_g'Q_g``), however many rows it has.
 
-Belongs here: HC1, HC3, CR1, CR2 with Satterthwaite degrees of freedom, and the wild cluster bootstrap.
+Belongs here: HC1, HC3, CR1, CR2 with Satterthwaite degrees of freedom and joint tests of it, and the wild cluster
+bootstrap.
 Does not belong here: the fit (``regression``), specification tests (``diagnostics``), survey designs
 (``survey_design``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy import stats
 from scipy.linalg import solve_triangular
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray, at_least_one, one_of
 from analysis.errors import (
+    BelowRoundingError,
     InfiniteValueError,
     InvalidOptionError,
     MissingValueError,
     SummaryMismatchError,
     TooFewClustersError,
 )
-from analysis.regression import Regression
+from analysis.regression import Regression, wald_statistic
 from analysis.summary import Batch, floats, partition, record_batches, row_weights
 
 # Eigenvalues of I - H_gg below this are directions in which a cluster determines the fit alone.
 FULL_LEVERAGE_TOLERANCE = 1e-12
+# Share of a coefficient's direction that such a row or cluster takes, above which it determines the coefficient.
+LONE_SHARE = 1e-6
 # Webb (2023), six points with mean 0 and variance 1.
 WEBB_POINTS = np.concatenate([-np.sqrt([1.5, 1.0, 0.5]), np.sqrt([0.5, 1.0, 1.5])])
 # A draw whose statistic is the sample's own but for the order of a sum (all weights of one size) is as extreme as it.
@@ -72,6 +77,8 @@ class SecondPass:
         Sum of ``q q' e^2``, with each residual divided by 1 - h for HC3.
     has_full_leverage : bool
         A row alone determines a coefficient, so that HC3 does not exist.
+    lone_rows : ndarray, shape (m, k)
+        These rows of ``Q``, each once.
     clusters : ClusterScores or MissingValueError, optional
         None where no cluster was named; the error where a row has none.
     """
@@ -80,6 +87,7 @@ class SecondPass:
     meat_hc3: FloatArray = field(repr=False)
     has_full_leverage: bool
     clusters: ClusterScores | MissingValueError | None = None
+    lone_rows: FloatArray = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,8 @@ class WildBootstrap:
     t : ndarray, shape (k,)
         Cluster-robust t statistics of the data (CR1).
     p : ndarray, shape (k,)
-        Share of the draws, the data included, with a t statistic at least as large in absolute value.
+        Share of the draws, the data included, with a t statistic at least as large in absolute value; NaN for a
+        coefficient that one cluster determines alone.
     n_clusters, draws, seed : int
     """
 
@@ -102,6 +111,24 @@ class WildBootstrap:
     n_clusters: int
     draws: int
     seed: int
+
+
+@dataclass(frozen=True)
+class JointTest:
+    """Approximate Hotelling test that q combinations of coefficients are zero, under CR2.
+
+    Parameters
+    ----------
+    f, df_numerator, df_denominator, p : float
+    q_statistic : float
+        The Wald statistic behind it.
+    """
+
+    f: float
+    df_numerator: int
+    df_denominator: float
+    p: float
+    q_statistic: float
 
 
 def second_pass(
@@ -133,9 +160,13 @@ def second_pass(
     leverages: dict[Any, FloatArray] = {}
     scores: dict[Any, FloatArray] = {}
     without_cluster = False
+    lone_rows: list[FloatArray] = []
     for batch, q, e, count in _orthonormal_rows(batches, model, weights):
         left = 1.0 - np.einsum("ij,ij->i", q, q)
-        has_full_leverage |= bool((left < FULL_LEVERAGE_TOLERANCE).any())
+        full = left < FULL_LEVERAGE_TOLERANCE
+        has_full_leverage |= bool(full.any())
+        # Such rows are orthogonal to all others, so there are at most k of them.
+        lone_rows += list(q[full])
         meat_hc1 += (q * (count * e**2)[:, None]).T @ q
         meat_hc3 += (q * (count * (e / np.maximum(left, FULL_LEVERAGE_TOLERANCE)) ** 2)[:, None]).T @ q
         weighted = q * count[:, None]
@@ -153,7 +184,7 @@ def second_pass(
         # Scores add up to zero but for the rounding of b, which is taken out. A cluster that has a dummy to itself
         # has a score of nearly zero, and would show little else.
         clusters = ClusterScores(cluster, tuple(order), shares, found - shares @ found.sum(axis=0))
-    return SecondPass(meat_hc1, meat_hc3, has_full_leverage, clusters)
+    return SecondPass(meat_hc1, meat_hc3, has_full_leverage, clusters, np.array(lone_rows).reshape(-1, k))
 
 
 def heteroskedastic(
@@ -166,7 +197,9 @@ def heteroskedastic(
     """Replace the covariance of a model by one that allows unequal variances; t with n - k df.
 
     HC1 scales White's estimator by n / (n - k); HC3 divides each residual by 1 - h (MacKinnon and White 1985,
-    doi 10.1016/0304-4076(85)90158-7).
+    doi 10.1016/0304-4076(85)90158-7). A row that alone determines a coefficient (a dummy that one household has)
+    fits itself: its residual is zero whatever its error was. HC3 does not exist then, and HC1 gives no inference
+    of that coefficient (``Regression.lone``).
 
     Parameters
     ----------
@@ -184,8 +217,7 @@ def heteroskedastic(
     InvalidOptionError
         If a row alone determines a coefficient, so that HC3 does not exist.
     """
-    if kind not in ("HC1", "HC3"):
-        raise InvalidOptionError(f"Covariance {kind!r} is not known here: HC1 or HC3.")
+    one_of(kind, ("HC1", "HC3"), "Covariance")
     rows = batches if isinstance(batches, SecondPass) else second_pass(batches, model, weights=weights)
     if kind == "HC3" and rows.has_full_leverage:
         raise InvalidOptionError(
@@ -193,7 +225,10 @@ def heteroskedastic(
             "household?), so HC3 does not exist. Merge levels or use HC1."
         )
     meat = rows.meat_hc3 if kind == "HC3" else rows.meat_hc1 * (model.n / model.df_residual)
-    return model.with_covariance(_sandwich(model, meat), kind, model.df_residual, model.df_residual)
+    result = model.with_covariance(_sandwich(model, meat), kind, model.df_residual, model.df_residual)
+    if not len(rows.lone_rows):
+        return result
+    return result.without_inference_of(_determined(model, rows.lone_rows.T))
 
 
 def cluster_scores(
@@ -240,7 +275,8 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
     CR2 is independent errors of equal variance, after weighting (Bell and McCaffrey 2002; Pustejovsky and
     Tipton 2018, doi 10.1080/07350015.2016.1247004). F is the naive Wald F with G - 1 df. It is NaN where the scores
     leave the covariance of CR1 singular, also for CR2: its adjusted residuals hide that there are too few clusters,
-    as in each part of a model whose every term is interacted.
+    as in each part of a model whose every term is interacted. A coefficient that one cluster determines alone has
+    no inference (``Regression.lone``).
 
     Raises
     ------
@@ -253,8 +289,7 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
             f"{scores.column!r} has {n_clusters} cluster(s): between-cluster variation needs at least 2. "
             "Use HC3, or cluster by something finer."
         )
-    if kind not in ("CR1", "CR2"):
-        raise InvalidOptionError(f"Covariance {kind!r} is not known here: CR1 or CR2.")
+    one_of(kind, ("CR1", "CR2"), "Covariance")
     factor = n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual
     covariance = _sandwich(model, factor * scores.scores.T @ scores.scores)
     result = model.with_covariance(covariance, "CR1", n_clusters - 1, n_clusters - 1)
@@ -267,7 +302,78 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
         result = model.with_covariance(covariance, "CR2", df, n_clusters - 1)
         if not has_f:
             result = replace(result, f=np.nan, f_p=np.nan)
-    return replace(result, n_clusters=n_clusters)
+    return replace(result, n_clusters=n_clusters).without_inference_of(_lone_clusters(model, scores))
+
+
+def joint_test(parts: Sequence[tuple[Regression, ClusterScores, FloatArray]]) -> JointTest:
+    """Test that ``sum L_r b_r = 0`` for models of separate groups of clusters, by CR2 and Hotelling's T2 (AHT).
+
+    One model with ``L`` tests its own coefficients; models of several regions, each with its own part of ``L``, are
+    the fully interacted model of the regions together. The degrees of freedom match the first two moments of the
+    CR2 covariance under independent errors of equal variance to those of a Wishart matrix (Pustejovsky and Tipton
+    2018, doi 10.1080/07350015.2016.1247004; HTZ in R's clubSandwich). For one combination it is the t test with
+    Satterthwaite's degrees of freedom, squared.
+
+    Parameters
+    ----------
+    parts : sequence of (Regression, ClusterScores, ndarray of shape (q, k))
+        Models that share no cluster.
+
+    Raises
+    ------
+    TooFewClustersError
+        If a group has fewer than two clusters, or there are too few for a test of q combinations.
+    BelowRoundingError
+        If a combination takes a coefficient that one cluster determines alone, or a model fits perfectly.
+    CollinearColumnsError
+        If the covariance of the combinations is singular.
+    """
+    q = len(parts[0][2])
+    estimate, covariance, expected = np.zeros(q), np.zeros((q, q)), np.zeros((q, q))
+    moments: list[tuple[FloatArray, FloatArray]] = []
+    for model, scores, combinations in parts:
+        if len(scores.clusters) < 2:
+            raise TooFewClustersError(
+                f"{scores.column!r} has {len(scores.clusters)} cluster(s), at least 2 needed."
+            )
+        taken = (np.abs(combinations) > 0).any(axis=0)
+        lone = _lone_clusters(model, scores) & taken
+        if model.is_perfect or lone.any():
+            names = list(np.array(model.terms)[lone]) or [model.dependent]
+            raise BelowRoundingError(
+                f"The error of {names} is not known: one cluster determines it, or all fit."
+            )
+        adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
+        directions = solve_triangular(model.factor, combinations.T, trans="T")
+        # (G, k, q): what a combination takes of each cluster, and what the fit takes back from the others.
+        v = adjustment @ directions
+        u = scores.leverages @ v
+        estimate += combinations @ model.b
+        by_cluster = np.einsum("gks,gk->gs", v, scores.scores)
+        covariance += by_cluster.T @ by_cluster
+        own = np.einsum("gks,gkt->gst", v, u)
+        expected += own.sum(axis=0) - np.einsum("gks,gkt->st", u, u)
+        moments.append((own, u))
+    root = np.linalg.inv(np.linalg.cholesky(expected))
+    total = 0.0
+    for own, u in moments:
+        # Cross products of clusters g and h in orthonormal combinations s and t: P_st[g, h].
+        scaled = u @ root.T
+        products = -np.einsum("gks,hkt->stgh", scaled, scaled, optimize=True)
+        diagonal = np.arange(len(own))
+        products[:, :, diagonal, diagonal] += np.moveaxis(root @ own @ root.T, 0, -1)
+        same = np.einsum("ssgh->sgh", products)
+        total += float(np.einsum("sgh,tgh->", same, same, optimize=True))
+        total += float(np.einsum("stgh,tsgh->", products, products, optimize=True))
+    eta = q * (q + 1) / total
+    freedom = eta - q + 1
+    if freedom <= 0:
+        raise TooFewClustersError(
+            f"{sum(len(s.clusters) for _, s, _ in parts)} clusters are too few to test {q} combinations together."
+        )
+    wald = wald_statistic(estimate, covariance)
+    f = freedom / (eta * q) * wald
+    return JointTest(f, q, freedom, float(stats.f.sf(f, q, freedom)), wald)
 
 
 def wild_cluster_bootstrap(
@@ -300,8 +406,7 @@ def wild_cluster_bootstrap(
             f"{scores.column!r} has {n_clusters} cluster(s): the wild cluster bootstrap is refused below 3, "
             "because its few distinct samples cannot form a reference distribution."
         )
-    if draws < 1:
-        raise InvalidOptionError(f"draws must be at least 1, not {draws}.")
+    at_least_one(draws, "draws")
     v = np.random.default_rng(seed).choice(WEBB_POINTS, size=(draws, n_clusters))
     inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
     t, p = np.empty(len(model.terms)), np.empty(len(model.terms))
@@ -319,6 +424,7 @@ def wild_cluster_bootstrap(
         factor = np.sqrt(n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual)
         extreme = np.count_nonzero(np.abs(t_draws) >= np.abs(t_plain) * (1 - TIED))
         t[j], p[j] = t_plain / factor, (extreme + 1) / (draws + 1)
+    p[_lone_clusters(model, scores)] = np.nan
     return WildBootstrap(model.terms, t, p, n_clusters, draws, seed)
 
 
@@ -391,6 +497,21 @@ def _sandwich(model: Regression, meat: FloatArray) -> FloatArray:
     half = solve_triangular(model.factor, meat)
     covariance: FloatArray = solve_triangular(model.factor, half.T).T
     return (covariance + covariance.T) / 2
+
+
+def _determined(model: Regression, directions: FloatArray) -> BoolArray:
+    """Coefficients that load on a unit direction of ``Q``, shape (k,); directions have shape (k, m)."""
+    inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
+    loads = np.abs(inverse @ directions) / np.linalg.norm(inverse, axis=1)[:, None]
+    found: BoolArray = (loads > LONE_SHARE).any(axis=1)
+    return found
+
+
+def _lone_clusters(model: Regression, scores: ClusterScores) -> BoolArray:
+    """Coefficients that one cluster determines alone, shape (k,)."""
+    values, vectors = np.linalg.eigh(np.eye(len(model.terms)) - scores.leverages)
+    cluster, direction = np.nonzero(values <= FULL_LEVERAGE_TOLERANCE)
+    return _determined(model, vectors[cluster, :, direction].T.reshape(len(model.terms), -1))
 
 
 def _inverse_square_root(matrices: FloatArray) -> FloatArray:

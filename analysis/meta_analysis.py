@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis.arrays import FloatArray
-from analysis.errors import InfiniteValueError, InvalidOptionError, TooFewGroupsError
+from analysis.arrays import FloatArray, check_level
+from analysis.errors import BelowRoundingError, InfiniteValueError, InvalidOptionError, TooFewGroupsError
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MetaAnalysis:
     estimate, se, ci_low, ci_high, p : float
         Random effects, normal distribution (DerSimonian-Laird).
     hksj_se, hksj_ci_low, hksj_ci_high, hksj_p : float
-        The same estimate with the Hartung-Knapp-Sidik-Jonkman standard error and t with k - 1 df.
+        The same estimate with the Hartung-Knapp-Sidik-Jonkman standard error, not below ``se``, and t with k - 1 df.
     tau2 : float
         Variance between studies, squared units of the estimate.
     q, q_p : float
@@ -66,9 +66,13 @@ def random_effects(
 ) -> MetaAnalysis:
     """Pool independent estimates (DerSimonian and Laird 1986, doi 10.1016/0197-2456(86)90046-2).
 
-    HKSJ after Hartung and Knapp (2001), doi 10.1002/sim.1009, without its lower bound; prediction interval
-    after Higgins, Thompson and Spiegelhalter (2009), doi 10.1111/j.1467-985X.2008.00552.x.
+    HKSJ after Hartung and Knapp (2001), doi 10.1002/sim.1009, never below the error of fixed effects: estimates that
+    agree by chance would have none (Roever, Knapp and Friede 2015, doi 10.1186/s12874-015-0091-1). Prediction
+    interval after Higgins, Thompson and Spiegelhalter (2009), doi 10.1111/j.1467-985X.2008.00552.x.
     The variance between studies is cut at 0 (``statsmodels`` lets it become negative).
+
+    Sums of squares are taken over pairs of studies and weights relative to the largest, so that one very precise
+    study cancels nothing.
 
     Parameters
     ----------
@@ -81,7 +85,10 @@ def random_effects(
         With fewer than two studies.
     InvalidOptionError, InfiniteValueError
         If a standard error is not positive, or a value is missing or infinite.
+    BelowRoundingError
+        If a standard error is smaller than the rounding of its estimate.
     """
+    check_level(level)
     y, s = np.asarray(estimates, dtype=np.float64), np.asarray(se, dtype=np.float64)
     k = len(y)
     if y.shape != s.shape or y.ndim != 1:
@@ -94,21 +101,22 @@ def random_effects(
         )
     if (s <= 0).any():
         raise InvalidOptionError(f"Standard errors must be positive; given: {s.tolist()}.")
-    fixed = s**-2
-    mean_fixed = fixed @ y / fixed.sum()
-    q = float(fixed @ (y - mean_fixed) ** 2)
-    tau2 = max(0.0, (q - (k - 1)) / float(fixed.sum() - (fixed @ fixed) / fixed.sum()))
-    precision = 1 / (s**2 + tau2)
-    weights = precision / precision.sum()
-    estimate = float(weights @ y)
-    se_pooled = float(precision.sum() ** -0.5)
-    se_hksj = float(np.sqrt(weights @ (y - estimate) ** 2 / (k - 1)))
+    if (s < np.finfo(np.float64).eps * np.abs(y)).any():
+        raise BelowRoundingError("A standard error is smaller than the rounding of its estimate.")
+    smallest = float(s.min())
+    share, _ = _weights(s / smallest)
+    others = share.sum() - share if k == 2 else np.array([np.delete(share, i).sum() for i in range(k)])
+    # In units of the smallest standard error.
+    q = _spread(share, y / smallest) * float(((smallest / s) ** 2).sum())
+    excess = (q - (k - 1)) / float(((smallest / s) ** 2) @ others)
+    tau2 = max(0.0, excess) * smallest**2
+    weights, total = _weights(np.hypot(s, tau2**0.5))
+    estimate = float(y[0] + weights @ (y - y[0]))
+    se_pooled = total**-0.5
+    se_hksj = max(float(np.sqrt(_spread(weights, y) / (k - 1))), se_pooled)
     normal = stats.norm.ppf(0.5 + level / 2) * se_pooled
     hksj = stats.t.ppf(0.5 + level / 2, k - 1) * se_hksj
     spread = stats.t.ppf(0.5 + level / 2, k - 2) * np.hypot(se_pooled, tau2**0.5) if k > 2 else np.nan
-    # Identical estimates have a HKSJ error of 0; the ratio is then infinite, or undefined at 0.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t_hksj = np.abs(np.float64(estimate) / se_hksj)
     return MetaAnalysis(
         k=k,
         estimate=estimate,
@@ -119,7 +127,7 @@ def random_effects(
         hksj_se=se_hksj,
         hksj_ci_low=estimate - hksj,
         hksj_ci_high=estimate + hksj,
-        hksj_p=float(2 * stats.t.sf(t_hksj, k - 1)),
+        hksj_p=float(2 * stats.t.sf(abs(estimate) / se_hksj, k - 1)),
         tau2=tau2,
         q=q,
         q_p=float(stats.chi2.sf(q, k - 1)),
@@ -129,3 +137,15 @@ def random_effects(
         weights=weights,
         level=level,
     )
+
+
+def _weights(s: FloatArray) -> tuple[FloatArray, float]:
+    """Weights ``s^-2`` scaled to sum 1, and their sum."""
+    smallest = s.min()
+    relative = (smallest / s) ** 2
+    return relative / relative.sum(), float(relative.sum() / smallest**2)
+
+
+def _spread(weights: FloatArray, y: FloatArray) -> float:
+    """``sum w (y - mean)^2`` for weights of sum 1, over pairs: the mean is never formed."""
+    return float(weights @ (y[:, None] - y) ** 2 @ weights / 2)

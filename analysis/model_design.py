@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.arrays import FloatArray
+from analysis.arrays import FloatArray, one_of
 from analysis.errors import EmptyGroupError, InvalidOptionError, UnknownLevelError
 from analysis.summary import Batch, column, floats, record_batches, row_weights
 
@@ -70,6 +70,9 @@ class ModelDesign:
     numeric: tuple[str, ...]
     categories: tuple[Category, ...] = ()
     missing: MissingPolicy = "listwise"
+
+    def __post_init__(self) -> None:
+        one_of(self.missing, get_args(MissingPolicy), "Missing policy")
 
     @property
     def regressors(self) -> tuple[str, ...]:

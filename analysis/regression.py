@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ import pandas as pd
 from scipy import stats
 from scipy.linalg import solve_triangular
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray, check_level, one_of
 from analysis.errors import (
+    BelowRoundingError,
     CollinearColumnsError,
     ConstantColumnError,
     EmptyGroupError,
@@ -78,6 +79,12 @@ class Regression:
         Coverage of the confidence intervals.
     omitted : tuple of Omission
         Regressors that the data cannot identify, when the caller allowed leaving them out.
+    is_perfect : bool
+        The residuals are rounding noise, as where the dependent is an average of the regressors. No test of such a
+        model exists: t, p and F are NaN.
+    lone : tuple of str
+        Terms that one row (one cluster, for a clustered covariance) determines alone. Its residual says nothing of
+        their error, so their inference is NaN.
     """
 
     dependent: str
@@ -108,6 +115,8 @@ class Regression:
     level: float = 0.95
     n_dropped: int = 0
     omitted: tuple[Omission, ...] = ()
+    is_perfect: bool = False
+    lone: tuple[str, ...] = ()
 
     @property
     def regressors(self) -> tuple[str, ...]:
@@ -163,19 +172,20 @@ class Regression:
         """
         se = np.sqrt(np.diag(covariance))
         freedom = np.broadcast_to(np.asarray(df, dtype=np.float64), se.shape).copy()
-        # A perfect fit has standard errors of 0; its t is infinite, which is what the division says.
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = self.b / se
+            t = np.full_like(se, np.nan) if self.is_perfect else self.b / se
         half = stats.t.ppf(0.5 + self.level / 2, freedom) * se
         slopes = slice(1, None) if self.has_intercept else slice(None)
         f = np.nan
-        if kind == "classical":
+        if self.is_perfect:
+            f = np.nan
+        elif kind == "classical":
             explained = self.r2 / (1 - self.r2) if self.r2 < 1 else np.inf
             f = explained * self.df_residual / self.df_model if self.df_model else np.nan
         elif 0 < self.df_model <= f_df:
             try:
                 f = wald_statistic(self.b[slopes], covariance[slopes, slopes]) / self.df_model
-            except CollinearColumnsError:
+            except (BelowRoundingError, CollinearColumnsError):
                 f = np.nan
         return replace(
             self,
@@ -189,7 +199,23 @@ class Regression:
             f_p=float(stats.f.sf(f, self.df_model, f_df)) if not np.isnan(f) else np.nan,
             covariance=covariance,
             covariance_kind=kind,
+            lone=(),
         )
+
+    def without_inference_of(self, lone: BoolArray) -> Regression:
+        """Return the same model without standard errors and tests of the terms that one row or cluster determines.
+
+        Parameters
+        ----------
+        lone : ndarray of bool, shape (k,)
+        """
+        if not lone.any():
+            return self
+        names = ("se", "t", "p", "ci_low", "ci_high")
+        blank: dict[str, Any] = {name: np.where(lone, np.nan, getattr(self, name)) for name in names}
+        if lone[int(self.has_intercept) :].any():
+            blank |= {"f": np.nan, "f_p": np.nan}
+        return replace(self, **blank, lone=tuple(np.array(self.terms)[lone].tolist()))
 
 
 def fit_ols(
@@ -223,6 +249,8 @@ def fit_ols(
     ------
     MissingColumnError, EmptyGroupError, TooFewRowsError, ConstantColumnError, CollinearColumnsError
     """
+    one_of(unidentified, ("error", "omit"), "unidentified")
+    check_level(level)
     names = tuple(regressors)
     if len(set(names)) != len(names) or dependent in names:
         raise InvalidOptionError(
@@ -252,6 +280,52 @@ def fit_ols(
     return replace(_fit(narrowed.subset((*kept, dependent)), intercept, level), omitted=omitted)
 
 
+def generalised_vif(model: Regression, groups: Sequence[Sequence[str]]) -> FloatArray:
+    """Variance inflation of sets of regressors, such as all dummies of one category.
+
+    ``(det R_own det R_others / det R)^(1 / (2 df))`` with R the correlations of the regressors (Fox and Monette 1992,
+    doi 10.1080/01621459.1992.10475190): for one regressor the root of its VIF. Unlike the VIF of each dummy it does
+    not depend on the reference level.
+
+    Parameters
+    ----------
+    model : Regression
+        With intercept.
+    groups : sequence of sequences of str
+        Terms that belong together.
+
+    Returns
+    -------
+    ndarray, shape (len(groups),)
+
+    Raises
+    ------
+    InvalidOptionError
+        If the model has no intercept, or a term is not a regressor of it.
+    """
+    if not model.has_intercept:
+        raise InvalidOptionError(
+            f"The model of {model.dependent!r} has no intercept to centre its regressors."
+        )
+    unknown = [term for group in groups for term in group if term not in model.regressors]
+    if unknown:
+        raise InvalidOptionError(f"No regressors of the model of {model.dependent!r}: {unknown}.")
+    centred = model.factor[1:, 1:] / np.linalg.norm(model.factor[1:, 1:], axis=0)
+
+    def log_volume(places: Sequence[int]) -> float:
+        diagonal = np.abs(np.diag(triangular_factor(centred[:, list(places)])))
+        return float(np.log(diagonal).sum())
+
+    everything = range(len(model.regressors))
+    found = np.empty(len(groups))
+    for number, group in enumerate(groups):
+        own = [model.regressors.index(term) for term in group]
+        others = [place for place in everything if place not in own]
+        # Log volumes are half log determinants, so the exponent 1 / (2 df) of the ratio becomes 1 / df.
+        found[number] = np.exp((log_volume(own) + log_volume(others) - log_volume(everything)) / len(own))
+    return found
+
+
 def wald_statistic(estimates: FloatArray, covariance: FloatArray) -> float:
     """``b' V^-1 b``: chi-squared with as many degrees of freedom as estimates, if all are truly zero.
 
@@ -264,10 +338,12 @@ def wald_statistic(estimates: FloatArray, covariance: FloatArray) -> float:
     ------
     CollinearColumnsError
         If the covariance is singular.
+    BelowRoundingError
+        If a variance is zero or unknown.
     """
     scale = np.sqrt(np.diag(covariance))
     if not (scale > 0).all():
-        return float("inf")
+        raise BelowRoundingError("A coefficient without any variance cannot be tested.")
     together = CollinearColumnsError(
         "These coefficients cannot be tested together: their covariance is singular."
     )
@@ -324,6 +400,7 @@ def _fit(summary: Summary, intercept: bool, level: float) -> Regression:
         weight_kind=summary.weight_kind,
         level=level,
         n_dropped=summary.n_dropped,
+        is_perfect=bool(r[-1, -1] <= DEPENDENCE_TOLERANCE * np.linalg.norm(r[:, -1])),
     )
     classical = (rss / df_residual) * (inverse @ inverse.T)
     return model.with_covariance(classical, "classical", df_residual, df_residual)

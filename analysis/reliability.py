@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.arrays import FloatArray, as_matrix, names_of
+from analysis.arrays import FloatArray, as_matrix, at_least_one, check_level, names_of
 from analysis.errors import AnalysisError, ConstantColumnError, TooFewRowsError
 
 
@@ -116,6 +116,8 @@ def alpha_interval(
         If an item has no variance. A resample in which one has none is left out; `n_resamples` of the result
         counts those that were used.
     """
+    check_level(level)
+    at_least_one(n_resamples, "n_resamples")
     matrix = as_matrix(items, "items")
     complete = matrix[~np.isnan(matrix).any(axis=1)]
     n, k = complete.shape

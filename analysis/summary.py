@@ -17,15 +17,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from analysis.arrays import BoolArray, FloatArray, IntArray
+from analysis.arrays import BoolArray, FloatArray, IntArray, one_of
 from analysis.errors import (
     ConstantColumnError,
     EmptyGroupError,
@@ -259,6 +258,8 @@ def summarise(
     names = tuple(columns)
     if len(set(names)) != len(names) or not names:
         raise InvalidOptionError(f"Columns to summarise must be distinct and at least one: {list(names)}.")
+    one_of(weight_kind, get_args(WeightKind), "weight_kind")
+    one_of(missing, get_args(MissingRows), "missing")
     if weights is not None and weight_kind == "none":
         raise InvalidOptionError(f"Say whether {weights!r} holds frequency or sampling weights.")
     kind: WeightKind = weight_kind if weights is not None else "none"
@@ -320,8 +321,11 @@ def record_batches(batches: Batch | Iterable[Batch]) -> Iterator[pa.RecordBatch]
         yield from chain.from_iterable(record_batches(batch) for batch in batches)
 
 
-def floats(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
-    """Values of one numeric column, shape (rows,), with NaN for null.
+def floats(batch: pa.RecordBatch, name: str) -> FloatArray:
+    """Values of one numeric column in double precision, shape (rows,), with NaN for null.
+
+    Integers and narrow numbers are widened here, before any arithmetic: a root or a sum of them would otherwise
+    keep their few digits, or overflow.
 
     Raises
     ------
@@ -330,8 +334,7 @@ def floats(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
     values = column(batch, name)
     kind = values.type
     if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and not values.null_count:
-        plain: npt.NDArray[Any] = values.to_numpy()
-        return plain
+        return np.asarray(values.to_numpy(), dtype=np.float64)
     if not (
         pa.types.is_floating(kind)
         or pa.types.is_integer(kind)
@@ -361,7 +364,7 @@ def column(batch: pa.RecordBatch, name: str) -> pa.Array:
     return batch.column(index)
 
 
-def row_weights(batch: pa.RecordBatch, name: str | None, kind: WeightKind) -> npt.NDArray[Any] | None:
+def row_weights(batch: pa.RecordBatch, name: str | None, kind: WeightKind) -> FloatArray | None:
     """Weights of the rows, shape (rows,), with NaN where missing; None without weights.
 
     Raises
@@ -465,7 +468,7 @@ def _summarise_batch(
 
 
 def _summarise_rows(
-    values: list[npt.NDArray[Any]], weight: npt.NDArray[Any] | None, empty: Summary, missing: MissingRows
+    values: list[FloatArray], weight: FloatArray | None, empty: Summary, missing: MissingRows
 ) -> Summary:
     r, n, weight_sum, dropped = empty.r, 0.0, 0.0, 0
     n_rows = len(values[0])
@@ -493,12 +496,16 @@ def _summarise_rows(
             weight_sum += w.sum()
             block *= np.sqrt(w)[:, None]
         r = absorb(r, block)
+    if not np.isfinite(weight_sum):
+        raise InvalidWeightError(
+            "The sum of the weights is no number any more: divide all weights by one number."
+        )
     return replace(empty, n=int(n), weight_sum=float(weight_sum), r=_signed(r), n_dropped=dropped)
 
 
 def _complete_rows(
     block: FloatArray,
-    weight: npt.NDArray[Any] | None,
+    weight: FloatArray | None,
     columns: tuple[str, ...],
     missing: MissingRows,
     first_row: int,

@@ -10,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.arrays import FloatArray, IntArray
+from analysis.arrays import ROUNDING, FloatArray, IntArray, check_level
 from analysis.errors import AnalysisError
+
+# Nonzero changes up to which the signed ranks are enumerated.
+EXACT_PAIRS = 50
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class PairedChange:
     t, df, p_t, ci_low, ci_high : float
         Paired t test with its interval; NaN where `reason` says why.
     wilcoxon, p_wilcoxon : float
-        Smaller signed-rank sum: pairs without change left out, ties averaged, and the normal approximation
-        above 50 pairs.
+        Smaller signed-rank sum: pairs without change left out, ties averaged. Exact with its ties up to 50 changes,
+        the normal approximation corrected for ties above. Changes closer than rounding are equal.
     dz : float
         Mean change over its standard deviation.
     level : float
@@ -92,8 +95,8 @@ def transition(before: npt.ArrayLike, after: npt.ArrayLike, n_bands: int) -> Tra
 
     Parameters
     ----------
-    before, after : array_like of int, shape (n,)
-        Position of the band, negative for missing, as `coupling.classify` returns.
+    before, after : array_like of whole numbers, shape (n,)
+        Position of the band, negative or NaN for missing, as `coupling.classify` returns.
     n_bands : int
         Bands of the scheme.
 
@@ -102,7 +105,7 @@ def transition(before: npt.ArrayLike, after: npt.ArrayLike, n_bands: int) -> Tra
     AnalysisError
         If the two waves do not line up or a code is not a band.
     """
-    first, second = np.asarray(before, dtype=np.int64), np.asarray(after, dtype=np.int64)
+    first, second = _codes(before), _codes(after)
     if first.shape != second.shape or first.ndim != 1:
         raise AnalysisError(f"Waves of {first.shape} and {second.shape} households cannot be paired.")
     if n_bands < 2 or max(first.max(initial=0), second.max(initial=0)) >= n_bands:
@@ -125,6 +128,15 @@ def transition(before: npt.ArrayLike, after: npt.ArrayLike, n_bands: int) -> Tra
     return Transition(counts, n, len(first) - n, int(up.sum()), int(down.sum()), chi2, df, p, p_exact)
 
 
+def _codes(bands: npt.ArrayLike) -> IntArray:
+    """Band codes as whole numbers, -1 for missing."""
+    codes = np.asarray(bands, dtype=np.float64)
+    whole = np.where(np.isnan(codes), -1.0, codes)
+    if (whole != np.floor(whole)).any() or np.isinf(whole).any():
+        raise AnalysisError("Band codes are whole numbers, the positions of the bands.")
+    return whole.astype(np.int64)
+
+
 def paired_change(before: npt.ArrayLike, after: npt.ArrayLike, *, level: float = 0.95) -> PairedChange:
     """Test the change of the same households: paired t (Student 1908) and signed ranks (Wilcoxon 1945).
 
@@ -140,24 +152,27 @@ def paired_change(before: npt.ArrayLike, after: npt.ArrayLike, *, level: float =
     AnalysisError
         If the waves do not line up, or a value is infinite.
     """
+    check_level(level)
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1:
         raise AnalysisError(f"Waves of {first.shape} and {second.shape} households cannot be paired.")
     if np.isinf(first).any() or np.isinf(second).any():
         raise AnalysisError("A paired test cannot take infinite values.")
     change: FloatArray = second - first
-    change = change[~np.isnan(change)]
+    paired = ~np.isnan(change)
+    change = change[paired]
+    rounding = ROUNDING * float(np.maximum(np.abs(first[paired]), np.abs(second[paired])).max(initial=0.0))
     n, n_missing, nan = len(change), int(len(first) - len(change)), float("nan")
     mean = float(change.mean()) if n else nan
     sd = float(change.std(ddof=1)) if n > 1 else nan
-    if n < 2 or sd <= abs(mean) * 1e-14:
+    if n < 2 or sd <= rounding:
         reason = f"{n} pairs, 2 needed" if n < 2 else "every pair changed by the same amount"
         nothing = (nan, max(n - 1, 0), nan, nan, nan, nan, nan, nan)
         return PairedChange(n, n_missing, mean, sd, *nothing, level, reason)
     error = sd / np.sqrt(n)
     t = mean / error
     half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
-    ranks = stats.wilcoxon(change)
+    wilcoxon, p_wilcoxon = _signed_ranks(change, rounding)
     return PairedChange(
         n,
         n_missing,
@@ -168,9 +183,38 @@ def paired_change(before: npt.ArrayLike, after: npt.ArrayLike, *, level: float =
         float(2 * stats.t.sf(abs(t), n - 1)),
         float(mean - half),
         float(mean + half),
-        float(ranks.statistic),
-        float(ranks.pvalue),
+        wilcoxon,
+        p_wilcoxon,
         mean / sd,
         level,
         "",
     )
+
+
+def _signed_ranks(change: FloatArray, rounding: float) -> tuple[float, float]:
+    """Smaller sum of signed ranks and its two-sided probability."""
+    change = change[np.abs(change) > rounding]
+    n = len(change)
+    if not n:
+        return 0.0, 1.0
+    size = np.sort(np.abs(change))
+    # A new rank begins where the next size is further away than rounding.
+    step = np.concatenate([[0], np.cumsum(np.diff(size) > rounding)])
+    tied = np.bincount(step)
+    mean_rank = (np.cumsum(tied) - (tied - 1) / 2)[step]
+    ranks = np.empty(n)
+    ranks[np.argsort(np.abs(change), kind="stable")] = mean_rank
+    up = float(ranks[change > 0].sum())
+    smaller = min(up, float(ranks.sum()) - up)
+    if n <= EXACT_PAIRS:
+        # Doubled ranks are whole; each sign is as likely, so the distribution is a product of (1 + x^rank)/2.
+        doubled = np.rint(2 * ranks).astype(np.int64)
+        share = np.zeros(doubled.sum() + 1)
+        share[0] = 1.0
+        for rank in doubled:
+            share[rank:] += share[: len(share) - rank].copy()
+            share /= 2
+        return smaller, min(1.0, 2 * float(share[: round(2 * smaller) + 1].sum()))
+    variance = n * (n + 1) * (2 * n + 1) / 24 - float((tied**3 - tied).sum()) / 48
+    z = (smaller - n * (n + 1) / 4) / np.sqrt(variance)
+    return smaller, float(2 * stats.norm.cdf(z))

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from analysis.arrays import FloatArray, IntArray, as_matrix, as_option, as_weights
+from analysis.arrays import ROUNDING, FloatArray, IntArray, as_matrix, as_option, as_weights, without_spread
 from analysis.errors import AnalysisError, TooFewRowsError
 
 RANDOM_INDEX = (0.0, 0.0, 0.58, 0.90, 1.12, 1.24, 1.32, 1.41, 1.45, 1.49, 1.51, 1.48, 1.56, 1.57, 1.59)
@@ -51,6 +51,10 @@ class Weights:
     method: WeightMethod
     values: FloatArray
     n: int
+
+
+# Information gain (half the squared coefficient of variation) below which its logarithm has lost half the digits.
+FLAT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -198,17 +202,19 @@ def weigh_moments(
     if (moments.mean < 0).any() or (moments.mean > 1).any():
         raise AnalysisError("Weights need indicators on 0-1: normalise first.")
     variance = np.diag(moments.covariance)
-    varies = variance > 0
+    varies = variance > (ROUNDING * moments.mean) ** 2
     if not varies.any():
         raise AnalysisError(f"Weights by {method}: no indicator varies between the complete rows.")
     sd = np.sqrt(variance[varies])
     r = moments.covariance[np.ix_(varies, varies)] / np.outer(sd, sd)
     if as_option(WeightMethod, method) is WeightMethod.ENTROPY:
-        raw = _entropy(moments.n, moments.mean[varies], moments.mean_log[varies])
+        raw = _entropy(moments.n, moments.mean[varies], moments.mean_log[varies], variance[varies])
     elif method == WeightMethod.CRITIC:
         raw = _critic(sd, r)
-    else:
+    elif method == WeightMethod.PCA:
         raw = _pca(r, n_components)
+    else:
+        raise AnalysisError(f"Weights by {method} are not estimated.")
     weights = np.zeros(len(varies))
     weights[varies] = raw / raw.sum()
     return weights
@@ -219,13 +225,17 @@ def _moments(z: FloatArray) -> Moments:
         raise AnalysisError("Weights need indicators on 0-1: normalise first.")
     logs = z * np.log(np.where(z > 0, z, 1.0))
     covariance = np.atleast_2d(np.cov(z, rowvar=False))
-    covariance[:, np.ptp(z, axis=0) == 0] = 0.0
+    flat = without_spread(z)
+    covariance[flat], covariance[:, flat] = 0.0, 0.0
     return Moments(len(z), z.mean(axis=0), logs.mean(axis=0), covariance)
 
 
-def _entropy(n: int, mean: FloatArray, mean_log: FloatArray) -> FloatArray:
-    # With p = z / S and S = n mean: sum p ln p = sum(z ln z) / S - ln S.
-    return np.asarray(1.0 + (mean_log / mean - np.log(n * mean)) / np.log(n))
+def _entropy(n: int, mean: FloatArray, mean_log: FloatArray, variance: FloatArray) -> FloatArray:
+    # With p = z / S and S = n mean: 1 - e = (sum p ln p + ln n) / ln n = (mean(z ln z) / mean - ln mean) / ln n.
+    gain = mean_log / mean - np.log(mean)
+    # The difference of two logarithms loses all digits where z hardly varies; there it is its own second-order term.
+    flat = variance * (n - 1) / n / (2 * mean**2)
+    return np.asarray(np.where(flat < FLAT, flat, gain) / np.log(n))
 
 
 def _critic(sd: FloatArray, r: FloatArray) -> FloatArray:
@@ -244,7 +254,7 @@ def _pca(r: FloatArray, n_components: int | None) -> FloatArray:
         return np.ones(1)
     eigenvalues, vectors = np.linalg.eigh(r)
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
-    keep = n_components if n_components is not None else max(1, int((eigenvalues > 1.0).sum()))
+    keep = n_components if n_components is not None else max(1, int((eigenvalues > 1.0 + 1e-12).sum()))
     if not 1 <= keep <= len(r):
         raise AnalysisError(f"Weights by pca: {keep} components asked for, 1 to {len(r)} possible.")
     return np.asarray(np.abs(vectors[:, :keep]) @ eigenvalues[:keep])

@@ -4,7 +4,8 @@ Belongs here: the items that both programs get, and running them. Does not belon
 figures in tests/reference/oracle_*.csv come from these programs alone.
 
 Two sets of items: those of the demonstration (made-up answers, complete rows, already oriented; the site is the
-cluster) and 600 complete rows of psych::bfi (education and sex together are the cluster).
+cluster) and 600 complete rows of psych::bfi (education and sex together are the cluster). Design-based inference is
+checked on the samples that R's survey package brings, which are written beside the figures.
 """
 
 import subprocess
@@ -49,6 +50,7 @@ def main() -> None:
             out = REFERENCE / f"oracle_{label}_r.csv"
             subprocess.run(["Rscript", "--vanilla", HERE / "oracle.R", items, out], check=True)
             pspp(items, folder, REFERENCE / f"oracle_{label}_pspp.csv")
+    subprocess.run(["Rscript", "--vanilla", HERE / "design.R", REFERENCE], check=True)
 
 
 if __name__ == "__main__":
