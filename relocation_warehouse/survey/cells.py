@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.conventions import ISO_DATES, dates_sql, number_sql
 from relocation_warehouse.survey.readers.base import EXACT, cell_text
-from relocation_warehouse.survey.vocabulary import Code, Column, ColumnType, MissingReason
+from relocation_warehouse.survey.vocabulary import Code, Column, ColumnType, Convention, MissingReason
 
 FAILED = "!"
 """Starts a verdict that sets the cell aside."""
@@ -29,10 +30,13 @@ EDGES = f"^[{BLANKS}]+|[{BLANKS}]+$"
 REASONS = f"ENUM({', '.join(map(sql.text, MissingReason))})"
 """SQL type of a missing reason: a text column costs several times more to compress and store than the checks cost."""
 
-DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
-
 MESSAGES = {
-    "not_a_number": ("is not a number", "不是数字"),
+    "not_a_number": ("is not a number{proposal_en}", "不是数字{proposal_zh}"),
+    "ambiguous_number": (
+        "may have a decimal point or one between thousands: other cells of the column show that its point need not be "
+        "a decimal one{proposal_en}",
+        "中的点可能是小数点，也可能是千位分隔符：该列其他单元格表明点未必是小数点{proposal_zh}",
+    ),
     "not_finite": ("is not a finite number", "不是有限数值"),
     "not_whole": ("is not a whole number", "不是整数"),
     "below_minimum": ("is below the minimum {minimum}", "小于下限 {minimum}"),
@@ -43,8 +47,12 @@ MESSAGES = {
     ),
     "unknown_code": ("is not in the code lists {codes} of codes.csv", "不在 codes.csv 的代码表 {codes} 中"),
     "not_a_date": (
-        "is not a date (year, month, day; a bare number is not one)",
-        "不是日期（须为年、月、日；单独的数字不是日期）",
+        "is not a date (year, month, day; a bare number is not one){proposal_en}",
+        "不是日期（须为年、月、日；单独的数字不是日期）{proposal_zh}",
+    ),
+    "ambiguous_date": (
+        "is a different day in two of the formats that its convention declares",
+        "按所声明的两种日期格式会得到不同日期",
     ),
 }
 """What is wrong with a cell, by rule, in English and Chinese."""
@@ -96,6 +104,8 @@ class LandedColumn:
     name: str
     kind: pa.DataType
     corrections: Mapping[int, str] = field(default_factory=dict)
+    holds_numbers: bool = False
+    """Whether cells that land as text may have been numbers in the file."""
 
     @property
     def is_text(self) -> bool:
@@ -130,6 +140,9 @@ def cell_sql(
     landed: LandedColumn,
     alias: str,
     declared: Iterable[str | tuple[float, float]] = (),
+    convention: Convention | None = None,
+    *,
+    is_point_doubtful: bool = False,
 ) -> CellSql:
     """SQL that judges the cells of a column.
 
@@ -143,13 +156,17 @@ def cell_sql(
         Name that `parsed` will have.
     declared
         What the file itself declares as missing.
+    convention
+        How the numbers or days of the column are written; None: plainly.
+    is_point_doubtful
+        Whether other cells of the column show that a point need not be a decimal point.
     """
     n, t = alias, landed.text
     blank = ("blank", f"{n} IS NULL")
     value = n
     match column.type:
         case ColumnType.NUMBER | ColumnType.INTEGER:
-            return _number(column, codes, landed, n, declared)
+            return _number(column, codes, landed, n, declared, convention, is_point_doubtful)
         case ColumnType.CODE:
             if all(c.bounds is None for c in codes):
                 return _listed(codes, landed, n)
@@ -172,10 +189,14 @@ def cell_sql(
             )
         case ColumnType.DATE:
             day = f"split_part(replace({t}, 'T', ' '), ' ', 1)"
-            parsed = f"CAST(try_strptime({day}, [{sql.texts(DATE_FORMATS)}]) AS DATE)"
+            formats: tuple[str, ...] = ISO_DATES
+            if convention is not None and convention.dates:
+                day, formats = t, (*convention.dates, ISO_DATES[0])
+            parsed, several = dates_sql(day, formats)
             outcomes = _outcomes(
                 [("blank", f"{t} IS NULL")],
                 _matches(codes, t, None),
+                [(FAILED + "ambiguous_date", several)],
                 [("", f"{n} IS NOT NULL")],
                 otherwise="not_a_date",
             )
@@ -226,6 +247,8 @@ def _number(
     landed: LandedColumn,
     n: str,
     declared: Iterable[str | tuple[float, float]],
+    convention: Convention | None,
+    is_point_doubtful: bool,
 ) -> CellSql:
     words = {
         c.code: float(c.value) for c in codes if c.value and _is_word(c) and _as_number(c.value) is not None
@@ -236,6 +259,10 @@ def _number(
         # Trimmed only where the cell as it stands does not parse; the cast alone would take 1_000 for a thousand.
         as_it_stands = t if landed.corrections else landed.name
         parsed = f"coalesce({_parsed_number(as_it_stands)}, {_parsed_number(t)})"
+        if convention is not None:
+            parsed = number_sql(t, convention, holds_numbers=landed.holds_numbers)
+        elif is_point_doubtful:
+            parsed = f"CASE WHEN NOT contains({t}, '.') THEN {parsed} END"
         if words:
             cases = " ".join(f"WHEN {sql.text(word)} THEN {sql.number(v)}" for word, v in words.items())
             value = f"CASE WHEN {n} IS NULL THEN CASE {t} {cases} END ELSE {n} END"
@@ -265,6 +292,9 @@ def _number(
             (verdict, f"{n} IS NULL AND {condition}")
             for verdict, condition in [("blank", f"{t} IS NULL"), *told]
         ],
+        [(FAILED + "ambiguous_number", f"{n} IS NULL AND {_parsed_number(t)} IS NOT NULL")]
+        if is_point_doubtful
+        else [],
         [(FAILED + "not_a_number", f"{n} IS NULL")],
         _matches([c for c in missing if not _is_word(c)], None, n),
         [(FAILED + rule, condition) for rule, condition in limits],

@@ -26,6 +26,7 @@ from relocation_warehouse.survey.vocabulary import (
     Code,
     Column,
     ColumnType,
+    Convention,
     Correction,
     CrosswalkRow,
     Design,
@@ -315,8 +316,9 @@ def _salvaged(data: Any) -> Survey | None:
             "site": _lenient(SiteColumn, data["site"]),
             "sampling_weight": data.get("sampling_weight"),
         }
-        with suppress(ValidationError):
-            parts["design"] = Design.model_validate(data.get("design", {}))
+        for name, kind in (("design", Design), ("conventions", dict[str, Convention])):
+            with suppress(ValidationError):
+                parts[name] = TypeAdapter(kind).validate_python(data.get(name, {}))
     except (ValidationError, KeyError, TypeError, AttributeError):
         return None
     return Survey.model_construct(**parts) if files and parts["waves"] else None
@@ -485,6 +487,18 @@ def _check_columns(folder: SurveyFolder) -> list[Problem]:
             problems.append(Problem("columns.csv", line, f"column {column.column!r} is declared twice"))
         if column.variable and names[column.file_id, column.variable] > 1:
             problems.append(Problem("columns.csv", line, f"variable {column.variable!r} is declared twice"))
+        how = folder.survey.conventions.get(column.convention or "")
+        if column.convention and how is None:
+            hint = suggestion(column.convention, folder.survey.conventions)
+            problems.append(
+                Problem("columns.csv", line, f"convention {column.convention!r} is not in survey.yml{hint}")
+            )
+        elif how is not None and bool(how.dates) != (column.type is ColumnType.DATE):
+            kind = "days" if how.dates else "numbers"
+            message = (
+                f"convention {column.convention!r} is for {kind}, but the column is of type {column.type}"
+            )
+            problems.append(Problem("columns.csv", line, message))
         problems += [
             Problem(
                 "columns.csv",

@@ -23,18 +23,26 @@ import pyarrow as pa
 from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
 from relocation_warehouse.survey.codebook import codebook_table
+from relocation_warehouse.survey.conventions import Shown, judged
 from relocation_warehouse.survey.folder import Problem, SurveyFolder, sha256_of
 from relocation_warehouse.survey.landing import land, landed_path
 from relocation_warehouse.survey.readers import ROW, Received, UnreadableFile, opened, place_of
 from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.vocabulary import (
     Column,
+    ColumnType,
     FixedWave,
     Grain,
     MissingReason,
     SurveyFile,
     WaveColumn,
 )
+
+WRITTEN = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.DATE)
+"""Types whose cells may be written in several ways."""
+
+JUDGED = 1000
+"""Different cells by which a column is judged."""
 
 NAMED = 10
 """Columns named in one message; the rest are counted."""
@@ -166,7 +174,10 @@ class Landed:
     def landed(self, variable: str) -> LandedColumn:
         """The column of a variable, with its corrections."""
         header = self.columns[variable].column
-        return LandedColumn(self.names[header], self.kinds[header], self.corrections.get(variable, {}))
+        corrections = self.corrections.get(variable, {})
+        return LandedColumn(
+            self.names[header], self.kinds[header], corrections, holds_numbers=self.file.format == "excel"
+        )
 
     def text(self, variable: str) -> str:
         """SQL for a variable as received, corrected."""
@@ -658,11 +669,19 @@ def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
     return True
 
 
-def _cells(folder: SurveyFolder, file: Landed) -> dict[str, CellSql]:
-    """How the cells of each variable are judged, by the variable's name."""
+def _cells(
+    folder: SurveyFolder, file: Landed, shown: Mapping[str, Shown] | None = None
+) -> dict[str, CellSql]:
+    """How the cells of each variable are judged, by the variable's name; `shown` is what its other cells show."""
     return {
         variable: cell_sql(
-            column, folder.codes_of(column), file.landed(variable), f"n{i}", file.declared[column.column]
+            column,
+            folder.codes_of(column),
+            file.landed(variable),
+            f"n{i}",
+            file.declared[column.column],
+            folder.survey.conventions.get(column.convention or ""),
+            is_point_doubtful=(shown or {}).get(variable, Shown()).is_point_doubtful,
         )
         for i, (variable, column) in enumerate(file.columns.items())
     }
@@ -727,9 +746,11 @@ def _set_cells_aside(
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
     failing = f"{sql.text(MissingReason.OUT_OF_RANGE)}::{REASONS}"
     counts = ", ".join(f"count_if({sql.identifier(v + '__missing')} = {failing})" for v in file.columns)
-    cells = _cells(folder, file)
     failed = con.execute(f"SELECT {counts} FROM {name}").fetchone() or ()
-    for variable in [v for v, count in zip(file.columns, failed, strict=True) if count]:
+    failed_variables = [v for v, count in zip(file.columns, failed, strict=True) if count]
+    shown = _shown(folder, file, failed_variables, con)
+    cells = _cells(folder, file, shown)
+    for variable in failed_variables:
         column = file.columns[variable]
         cell = cells[variable]
         source = (
@@ -743,10 +764,52 @@ def _set_cells_aside(
             "minimum": cell_text(column.minimum),
             "maximum": cell_text(column.maximum),
             "codes": " ".join(column.codes),
+            "proposal_en": "",
+            "proposal_zh": "",
         }
+        if proposal := shown.get(variable, Shown()).proposal:
+            limits["proposal_en"] = (
+                f"; the column seems to be written {proposal}: declare that under conventions in survey.yml and name "
+                "it in the column's row of columns.csv"
+            )
+            limits["proposal_zh"] = (
+                f"；该列似乎按 {proposal} 书写：请在 survey.yml 的 conventions 中声明，并在 columns.csv 该列中引用"
+            )
         messages = {rule: (en.format(**limits), zh.format(**limits)) for rule, (en, zh) in MESSAGES.items()}
         concerned = _concerned(folder, file.file.file_id, variable, indicators)
         _quarantine(folder, file, con, "cell", source, messages, column.column, concerned)
+
+
+def _shown(
+    folder: SurveyFolder, file: Landed, variables: Iterable[str], con: duckdb.DuckDBPyConnection
+) -> dict[str, Shown]:
+    """What columns of text with cells that failed show about the way they are written.
+
+    A number with a point is taken back where its column shows that a point need not be a decimal one.
+    """
+    name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
+    failing = f"{sql.text(MissingReason.OUT_OF_RANGE)}::{REASONS}"
+    found = {}
+    for variable in variables:
+        column, reason, text = (
+            file.columns[variable],
+            sql.identifier(variable + "__missing"),
+            file.text(variable),
+        )
+        if not file.landed(variable).is_text or column.type not in WRITTEN or column.convention is not None:
+            continue
+        cells = con.execute(
+            f"SELECT DISTINCT {text} FROM {file.scan} WHERE _row IN (SELECT _row FROM {name} "
+            f"WHERE {reason} = {failing}) LIMIT {JUDGED}"
+        ).fetchall()
+        found[variable] = judged([cell for (cell,) in cells], is_date=column.type is ColumnType.DATE)
+        if found[variable].is_point_doubtful:
+            con.execute(
+                f"UPDATE {name} SET {sql.identifier(variable)} = NULL, {reason} = {failing} "
+                f"WHERE {sql.identifier(variable)} IS NOT NULL AND _row IN "
+                f"(SELECT _row FROM {file.scan} WHERE contains({text}, '.'))"
+            )
+    return found
 
 
 def _quarantine(

@@ -263,6 +263,71 @@ class SiteColumn(Closed):
     codes: Identifier
 
 
+Numerals = Literal[
+    "fullwidth",
+    "zh",
+    "arabic",
+    "persian",
+    "devanagari",
+    "bengali",
+    "tibetan",
+    "thai",
+    "lao",
+    "khmer",
+    "burmese",
+    "mongolian",
+]
+"""Digits of other scripts, and `zh` for numbers in Chinese words."""
+
+
+class Convention(Closed):
+    """How the numbers, or with `dates` the days, of a column are written; `columns.csv` names it.
+
+    A cell that is not written so is set aside, whatever else it could mean.
+    """
+
+    decimal: Literal[".", ",", "٫"] = "."
+    """Sign before the decimals."""
+    thousands: Literal[",", ".", " ", "'", "_", "٬"] | None = None
+    """Sign between groups of three digits; a blank stands for blanks of every width."""
+    grouping: Literal["western", "indian"] = "western"
+    """`indian`: groups of two digits above the last three, 12,34,567."""
+    prefixes: tuple[str, ...] = ()
+    """Words that may stand before a number and say nothing about its size, such as 约."""
+    suffixes: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Word behind a number -> factor to the unit of the column: {亩: 1, 公顷: 15, 万: 10000}. A power of ten may stand
+    before another word."""
+    bare: bool = True
+    """Whether a number without a suffix is one in the unit of the column."""
+    numerals: Numerals | tuple[Numerals, ...] = ()
+    """Scripts in which numbers may be written besides 0 to 9; `zh` also reads 1.2万."""
+    dates: tuple[str, ...] = ()
+    """Formats of days as in `strptime`, such as "%d/%m/%Y"; a day that two of them read differently is set aside."""
+
+    @field_validator("numerals")
+    @classmethod
+    def _several(cls, numerals: Numerals | tuple[Numerals, ...]) -> tuple[Numerals, ...]:
+        return (numerals,) if isinstance(numerals, str) else numerals
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Convention:
+        if self.decimal == self.thousands:
+            raise ValueError(f"{self.decimal!r} cannot stand both before decimals and between thousands")
+        if self.dates and self.model_fields_set - {"dates"}:
+            raise ValueError("a convention is one for numbers or, with dates, one for days")
+        for word in (*self.prefixes, *self.suffixes):
+            if not word or word[0].isdigit() or word[-1].isdigit():
+                raise ValueError(f"{word!r} can be no word before or behind a number")
+            if "zh" in self.numerals and set(word) <= set("零〇一二三四五六七八九十两兩半"):
+                raise ValueError(f"{word!r} is a number in Chinese; it cannot stand behind one as well")
+        for how in self.dates:
+            if not {"%d", "%m", "%b", "%B", "%j"} & set(re.findall("%-?.", how)):
+                raise ValueError(f"{how!r} names no day and month; write it like %d/%m/%Y")
+        if not self.bare and not self.suffixes:
+            raise ValueError("bare: false needs suffixes")
+        return self
+
+
 class Sampling(Closed):
     """How the households of a wave were drawn. A name is a variable; answers of several are joined with "-"."""
 
@@ -336,6 +401,8 @@ class Survey(Closed):
     largest_share_set_aside: float | None = Field(default=None, ge=0, le=1)
     """Share of rows, or of the answers of a column, that one rule may set aside; the catalog's where absent."""
     disclosure: Disclosure = Disclosure()
+    conventions: dict[Identifier, Convention] = Field(default_factory=dict)
+    """Ways of writing numbers and days that columns of this survey follow."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> Survey:
@@ -405,6 +472,8 @@ class Column(Closed):
     maximum: float | None = None
     codes: tuple[Identifier, ...] = ()
     """Code lists that together name every answer allowed, missing codes included."""
+    convention: Identifier | None = None
+    """How its numbers or days are written, from `conventions` of `survey.yml`. Absent: 1234.5, and days year first."""
     is_personal: bool = False
     """A direct identifier: stays in landing and never goes further."""
     ignore_reason: str | None = None
@@ -422,6 +491,10 @@ class Column(Closed):
             raise ValueError(f"column {self.column!r} is personal: give an ignore_reason, not a variable")
         if self.type in (ColumnType.CODE, ColumnType.MULTI) and not self.codes:
             raise ValueError(f"column {self.column!r} is of type {self.type}: name its list in `codes`")
+        if self.convention and self.type not in (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.DATE):
+            raise ValueError(
+                f"column {self.column!r} is of type {self.type}; a convention is for numbers and days"
+            )
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"column {self.column!r}: minimum {self.minimum} > maximum {self.maximum}")
         return self
