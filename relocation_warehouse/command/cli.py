@@ -85,6 +85,8 @@ def status() -> None:
     for survey_id, row in summary(paths).items():
         table.add_row(survey_id, row["status"], row["since"], row["why"])
     out.print(table)
+    for survey_id, said in survey_commands.not_mapped(paths).items():
+        out.print(f"{survey_id}: {said}", markup=False)
     state = State.load(paths)
     out.print(f"published: {state.published_at or 'never'}")
     if state.failure:

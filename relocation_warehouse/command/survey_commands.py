@@ -143,6 +143,8 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
             found.problems += [*check_crosswalk(folder, catalog), *_faults_of_expectations(folder)]
             if not found.problems:
                 _try(folder, catalog, paths, found)
+            if folder.not_mapped:
+                found.notes.append(_said_not_mapped(folder))
         except SurveyFolderError as error:
             found.problems += error.problems
         failed |= bool(found.problems)
@@ -154,6 +156,29 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         for note in found.notes:
             _say(f"  {note}")
     raise typer.Exit(1 if failed else 0)
+
+
+def _said_not_mapped(folder: SurveyFolder) -> str:
+    named = folder.not_mapped
+    return (
+        f"{len(named)} indicator(s) were added to the catalog after this survey was mapped and count as not asked "
+        f"until crosswalk.csv has a row for each: {', '.join(named)}"
+    )
+
+
+def not_mapped(paths: Paths) -> dict[str, str]:
+    """By survey, what to say of the indicators that its crosswalk does not speak of, where there are any."""
+    from relocation_warehouse.survey.folder import SurveyFolderError, list_survey_folders, load_folder
+
+    catalog, said = _catalog(paths), {}
+    for path in list_survey_folders(paths.surveys):
+        try:
+            folder = load_folder(path, catalog.indicator)
+        except SurveyFolderError:
+            continue  # its status says so
+        if folder.not_mapped:
+            said[path.name] = _said_not_mapped(folder)
+    return said
 
 
 @dataclass
@@ -229,8 +254,10 @@ def explain(survey: str, indicator: str) -> None:
     folder = _folder(paths, catalog, survey, indicator)
     for wave in folder.survey.waves:
         row = folder.rows_of(wave.wave)[indicator]
+        line = folder.crosswalk_lines[row.wave, indicator]
         _say(
-            f"-- {survey}, wave {wave.wave}: crosswalk.csv, line {folder.crosswalk_lines[row.wave, indicator]}"
+            f"-- {survey}, wave {wave.wave}: "
+            + (f"crosswalk.csv, line {line}" if line else "not in crosswalk.csv")
         )
         _say(f"-- rule {row.rule}, status {row.status}; {row.evidence}")
         for source in row.sources:
@@ -315,7 +342,8 @@ def _tell(wave: WaveTrace, published: dict[str, str | None] | None) -> None:
     _say(f"wave {wave.wave}: {built}  [{state}]")
     rule = " ".join(filter(None, [wave.rule.rule, wave.rule.parameters, *wave.rule.sources]))
     unit = f", asked in {wave.rule.unit}" if wave.rule.unit else ""
-    _say(f"  crosswalk.csv, line {wave.line}: {rule}{unit}; {wave.rule.status}: {wave.rule.evidence}")
+    place = f"crosswalk.csv, line {wave.line}" if wave.line else "not in crosswalk.csv"
+    _say(f"  {place}: {rule}{unit}; {wave.rule.status}: {wave.rule.evidence}")
     for cell in wave.cells:
         received = "empty" if cell.received is None else repr(cell.received)
         kept = cell.kept if cell.kept is not None else f"missing ({cell.missing_reason})"

@@ -73,7 +73,7 @@ class _ColumnsFrom(Closed):
 
 class _TableEntry(Closed):
     table: TableName
-    description: Label
+    description: Word
     key: tuple[Identifier, ...] = Field(min_length=1)
     edition: Literal["analyst", "public"]
     view: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlglot
@@ -18,7 +18,7 @@ from sqlglot.errors import SqlglotError
 
 from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.catalog import Catalog, Indicator
-from relocation_warehouse.survey.folder import Problem, SurveyFolder
+from relocation_warehouse.survey.folder import Problem, SurveyFolder, suggestion
 from relocation_warehouse.survey.vocabulary import (
     VALUELESS_RULES,
     Code,
@@ -33,6 +33,11 @@ from relocation_warehouse.survey.vocabulary import (
 )
 
 MISSING_SUFFIX = "__missing"
+
+CHOSEN_SUFFIX = "__chosen"
+"""Ends the number of a household's roster rows that `where` chooses."""
+
+ORDERED = (Rule.FIRST, Rule.LAST)
 FAILED_SUFFIX = "__failed"
 """Ends the columns of a trial that say where a value cannot be computed."""
 
@@ -64,7 +69,8 @@ REASON_OF_RULE = {
 
 ALLOWED_IN_EXPRESSION = (
     *(exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren),
-    *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Abs, exp.Round, exp.Ln, exp.Sqrt),
+    *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Abs, exp.Round, exp.Floor, exp.Ceil),
+    *(exp.Ln, exp.Sqrt, exp.Exp, exp.Pow),
     *(
         exp.Not,
         exp.And,
@@ -90,6 +96,10 @@ MAY_FAIL = (Rule.EXPRESSION, Rule.CONSTANT)
 
 ABSENT_IS_ZERO = "absent=0"
 """Parameters of a count over a roster that give 0 to a household without a row in it; else its count is missing."""
+
+
+LARGEST_EXPONENT = 709.0
+"""e to a larger power is no number of 64 bits."""
 
 
 class CrosswalkError(ValueError):
@@ -268,6 +278,8 @@ class _WaveCompiler:
             return _literal(row.parameters or "", indicator), []
         resolved = [self.folder.resolve(source, self.wave) for source in row.sources]
         files = {file_id for file_id, _ in resolved}
+        if row.where and not all(self._file_grain(f) is Grain.MEMBER for f in files):
+            raise CrosswalkError("where is for the rows of a roster; use rule expression with a case instead")
         if any(self._file_grain(f) is Grain.MEMBER for f in files):
             if len(files) > 1:
                 raise CrosswalkError("a roster and another file cannot be combined in one row")
@@ -297,12 +309,18 @@ class _WaveCompiler:
         asked_in = row.unit
         if asked_in is None or asked_in == indicator.unit:
             return value
-        year = int(self.folder.survey.fieldwork[:4])
+        survey = self.folder.survey
+        wave = next(w for w in survey.waves if w.wave == self.wave)
+        own = {u.wave: u.factor for u in survey.units if (u.from_, u.to) == (asked_in, indicator.unit)}
+        if self.wave in own or None in own:
+            return _times(value, own.get(self.wave) or own[None])
+        year = int((wave.fieldwork or survey.fieldwork)[:4])
         try:
             factor = self.catalog.factor_of(indicator.id, indicator.unit or "", asked_in, year)
         except KeyError as error:
-            raise CrosswalkError(f"wave {self.wave}, {error.args[0]}") from None
-        return exp.Mul(this=exp.Paren(this=value), expression=exp.Literal.number(repr(factor)))
+            message = f"wave {self.wave}, {error.args[0]}; add it there, or under units in survey.yml"
+            raise CrosswalkError(message) from None
+        return _times(value, factor)
 
     # ---- sources ------------------------------------------------------------------------------------------
 
@@ -334,14 +352,61 @@ class _WaveCompiler:
         if len(sources) > 1:
             raise CrosswalkError(f"rule {row.rule} over a roster takes one source")
         aggregates = self.roster_aggregates.setdefault(file_id, {})
-        name = f"{row.indicator_id}"
-        aggregates[name] = _down(row.rule, sources[0])
+        name, reasons = row.indicator_id, list[exp.Expr]()
+        aggregate = (
+            self._in_order(row, file_id, sources[0]) if row.rule in ORDERED else _down(row.rule, sources[0])
+        )
+        if row.where:
+            condition = self._condition(row.where, file_id)
+            aggregate = _only(aggregate, condition)
+            aggregates[name + CHOSEN_SUFFIX] = _only(exp.Count(this=exp.Star()), condition)
+            chosen = exp.column(name + CHOSEN_SUFFIX, table=file_id, quoted=True)
+            none = chosen.eq(exp.Literal.number(0))
+            reasons.append(exp.case().when(none, self._reason(MissingReason.NOT_APPLICABLE)))
+        aggregates[name] = aggregate
         value: exp.Expr = exp.column(name, table=file_id, quoted=True)
         if row.rule is Rule.COUNT and row.parameters:
             if row.parameters != ABSENT_IS_ZERO:
                 raise CrosswalkError(f"count over a roster takes {ABSENT_IS_ZERO}, not {row.parameters!r}")
             value = exp.func("coalesce", value, exp.Literal.number(0))
-        return value, []
+        return value, reasons
+
+    def _roster_variable(self, name: str, file_id: str, where: str) -> exp.Expr:
+        if (file_id, name) not in self.folder.variables:
+            known = [v for f, v in self.folder.variables if f == file_id]
+            raise CrosswalkError(
+                f"{where} uses {name!r}, no variable of roster {file_id}{suggestion(name, known)}"
+            )
+        return self._source(file_id, name)
+
+    def _condition(self, text: str, file_id: str) -> exp.Expr:
+        """Which rows of a roster count."""
+        what = f"where {text!r}"
+
+        def variable(name: str) -> exp.Expr:
+            return self._roster_variable(name.removeprefix(f"{file_id}."), file_id, what)
+
+        return _parsed(text, variable, what)
+
+    def _in_order(self, row: CrosswalkRow, file_id: str, source: exp.Expr) -> exp.Expr:
+        """The answer of the first or last row of a household; none where that row has none."""
+        if row.parameters and not re.fullmatch(r"order=\s*\w+", row.parameters):
+            raise CrosswalkError(
+                f"rule {row.rule} over a roster takes order=<variable>, not {row.parameters!r}"
+            )
+        place: exp.Expr = exp.column("_row", table=file_id, quoted=True)
+        condition: exp.Expr | None = None
+        if row.order:
+            order = self._roster_variable(row.order, file_id, f"order={row.order}")
+            condition = exp.not_(order.copy().is_(exp.null()))
+            place = exp.Tuple(expressions=[order, place])
+        best, pick = (exp.Min, exp.ArgMin) if row.rule is Rule.FIRST else (exp.Max, exp.ArgMax)
+        answered = exp.not_(source.copy().is_(exp.null()))
+        is_answered = _only(best(this=place.copy()), exp.and_(answered, condition)).eq(
+            _only(best(this=place.copy()), condition)
+        )
+        chosen = _only(pick(this=source.copy(), expression=place.copy()), condition)
+        return exp.case().when(is_answered, chosen)
 
     # ---- the statement ------------------------------------------------------------------------------------
 
@@ -597,6 +662,26 @@ def _matches(raw: exp.Expr, code: Code, number_column: bool) -> exp.Expr:
     return exp.and_(*conditions)
 
 
+def _times(value: exp.Expr, factor: float) -> exp.Expr:
+    return exp.Mul(this=exp.Paren(this=value), expression=exp.Literal.number(repr(factor)))
+
+
+def _only(value: exp.Expr, condition: exp.Expr | None) -> exp.Expr:
+    """Aggregates over the rows that fulfil a condition, besides those that they have already."""
+
+    def filtered(node: exp.Expr) -> exp.Expr:
+        if condition is None:
+            return node
+        if isinstance(node, exp.Filter):
+            both = exp.and_(node.expression.this.copy(), condition.copy())
+            return exp.Filter(this=node.this.copy(), expression=exp.Where(this=both))
+        if isinstance(node, exp.AggFunc):
+            return exp.Filter(this=node.copy(), expression=exp.Where(this=condition.copy()))
+        return node
+
+    return value.transform(filtered)
+
+
 def _linear(value: exp.Expr, parameters: str | None) -> exp.Expr:
     given = dict(part.split("=", 1) for part in (parameters or "").split() if "=" in part)
     if set(given) - {"slope", "intercept"} or not all(_is_number(v) for v in given.values()):
@@ -654,6 +739,10 @@ def _across(rule: Rule, sources: Sequence[exp.Expr]) -> exp.Expr:
             positive = exp.or_(*[exp.GT(this=f, expression=zero.copy()) for f in filled])
             one = exp.Literal.number("1.0")
             return exp.case().when(positive, one).when(exp.not_(nothing), zero.copy())
+        case Rule.FIRST:
+            return exp.func("coalesce", *[s.copy() for s in sources])
+        case Rule.LAST:
+            return exp.func("coalesce", *[s.copy() for s in reversed(sources)])
         case Rule.COUNT:
             return _sum(present)
         case _:
@@ -697,25 +786,75 @@ def _sum(parts: Sequence[exp.Expr]) -> exp.Expr:
 
 
 def _expression(row: CrosswalkRow, sources: Mapping[str, exp.Expr]) -> exp.Expr:
-    """Parse the escape hatch and refuse everything but arithmetic and cases over the row's sources."""
+    """The escape hatch: arithmetic and cases over the row's sources."""
     text = row.parameters or ""
+    what = f"expression {text!r}"
+
+    def source(name: str) -> exp.Expr:
+        if name not in sources:
+            raise CrosswalkError(f"{what} uses {name!r}, which is not among its sources")
+        return sources[name]
+
+    return _parsed(text, source, what)
+
+
+def _parsed(text: str, variable: Callable[[str], exp.Expr], what: str) -> exp.Expr:
+    """SQL that a folder gives, with its variables put in; anything but arithmetic, conditions and cases is refused.
+
+    Functions give NULL outside the numbers for which they have a value.
+    """
     try:
         parsed = sqlglot.parse_one(text, into=exp.Condition, dialect="duckdb")
     except (SqlglotError, ValueError):
-        raise CrosswalkError(f"expression {text!r} is not one SQL scalar expression") from None
+        raise CrosswalkError(f"{what} is not one SQL scalar expression") from None
     for node in parsed.walk():
         if not isinstance(node, ALLOWED_IN_EXPRESSION):
-            raise CrosswalkError(f"expression {text!r} uses {node.sql()!r}, which is not allowed")
+            raise CrosswalkError(f"{what} uses {node.sql()!r}, which is not allowed")
 
     def replace(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Column):
             return node
-        name = ".".join(part.name for part in node.parts)
-        if name not in sources:
-            raise CrosswalkError(f"expression {text!r} uses {name!r}, which is not among its sources")
-        return exp.Paren(this=sources[name].copy())
+        return exp.Paren(this=variable(".".join(part.name for part in node.parts)).copy())
 
-    return exp.Paren(this=parsed.transform(replace))
+    return exp.Paren(this=_guarded(parsed.transform(replace)))
+
+
+def _guarded(value: exp.Expr) -> exp.Expr:
+    """The same, NULL instead of an error or no number: the logarithm of 0, the root of -1, e to the power of 1000."""
+    for child in list(value.iter_expressions()):
+        guarded = _guarded(child)
+        if guarded is not child:
+            child.replace(guarded)
+    zero = exp.Literal.number("0.0")
+    condition: exp.Expr
+    match value:
+        case exp.Ln():
+            condition = exp.GT(this=value.this.copy(), expression=zero)
+        case exp.Sqrt():
+            condition = exp.GTE(this=value.this.copy(), expression=zero)
+        case exp.Exp():
+            condition = exp.LTE(this=value.this.copy(), expression=exp.Literal.number(LARGEST_EXPONENT))
+        case exp.Pow():
+            base, power = value.this, value.expression
+            log = exp.Mul(
+                this=exp.Ln(this=exp.func("nullif", exp.Abs(this=base.copy()), zero.copy())),
+                expression=exp.Paren(this=power.copy()),
+            )
+            is_small = exp.LTE(this=log, expression=exp.Literal.number(LARGEST_EXPONENT))
+            positive = exp.GT(this=base.copy(), expression=zero.copy())
+            whole = exp.func("floor", power.copy()).eq(power.copy())
+            negative = exp.LT(this=base.copy(), expression=zero.copy())
+            nothing = base.copy().eq(zero.copy())
+            no_pole = exp.GTE(this=power.copy(), expression=zero.copy())
+            return (
+                exp.case()
+                .when(exp.and_(nothing, no_pole), value)
+                .when(nothing.copy(), exp.null())
+                .when(exp.and_(exp.or_(positive, exp.and_(negative, whole)), is_small), value.copy())
+            )
+        case _:
+            return value
+    return exp.case().when(condition, value)
 
 
 def _same_household(left: str, right: str) -> exp.Expr:

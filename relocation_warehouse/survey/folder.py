@@ -23,6 +23,7 @@ from rapidfuzz import fuzz, process
 from relocation_warehouse.survey.documents import YAMLError, line_of, read_yaml
 from relocation_warehouse.survey.vocabulary import (
     ROSTER_RULES,
+    WAVE_NAME,
     Code,
     Column,
     ColumnType,
@@ -30,11 +31,13 @@ from relocation_warehouse.survey.vocabulary import (
     Correction,
     CrosswalkRow,
     Design,
+    FixedSite,
     Grain,
     Misplaced,
     Rule,
     Site,
     SiteColumn,
+    Status,
     Survey,
     SurveyFile,
     Wave,
@@ -52,6 +55,9 @@ COUNTED = ("sampling_weight", "weight", "population_units", "unit_households")
 
 ALIKE = 60
 """Likeness (0 to 100) from which a name is offered in place of a misspelt one."""
+
+ADDED_LATER = "added after this survey was mapped"
+"""Evidence of `not_asked` where the crosswalk has no row of an indicator, until somebody gives one."""
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -107,6 +113,11 @@ class SurveyFolder:
     inbox: Path | None = None
 
     @property
+    def not_mapped(self) -> tuple[str, ...]:
+        """Indicators that the crosswalk does not speak of: the catalog got them after the survey was mapped."""
+        return tuple(row.indicator_id for row in self.crosswalk if row.evidence == ADDED_LATER)
+
+    @property
     def survey_id(self) -> str:
         """Id of the survey, which is also the folder's name."""
         return self.survey.survey_id
@@ -142,7 +153,7 @@ class SurveyFolder:
         """Crosswalk rows of a wave by indicator; a row for the wave goes before one for all waves."""
         rows = {r.indicator_id: r for r in self.crosswalk if r.wave == "*"}
         rows |= {r.indicator_id: r for r in self.crosswalk if r.wave == wave}
-        return rows
+        return {indicator_id: row.in_wave(wave) for indicator_id, row in rows.items()}
 
     def resolve(self, source: str, wave: str) -> tuple[str, str]:
         """(file_id, variable) of a crosswalk source in a wave.
@@ -152,6 +163,7 @@ class SurveyFolder:
         KeyError
             No such variable; the message says which are there.
         """
+        source = source.replace(WAVE_NAME, wave)
         if "." in source:
             file_id, variable = source.split(".", 1)
         else:
@@ -210,7 +222,8 @@ def load_folder(
     path
         The folder.
     indicator_ids
-        Ids of the catalog; where given, the crosswalk must speak of each of them in each wave.
+        Ids of the catalog; where given, the crosswalk must speak of each of them in each wave, or not at all: then it
+        is `not_asked`, as one that was added later.
     inbox
         Where newer files of the survey arrive; one of the same path goes before the folder's own.
 
@@ -220,6 +233,7 @@ def load_folder(
         With every problem, each with file and line.
     """
     problems: list[Problem] = []
+    wanted = None if indicator_ids is None else tuple(indicator_ids)
     survey = _load_survey(path, problems)
     columns = _load_rows(path, "columns.csv", Column, problems, lists=("codes",))
     codes = _load_rows(path, "codes.csv", Code, problems)
@@ -227,6 +241,8 @@ def load_folder(
     corrections = _load_rows(path, "corrections.csv", Correction, problems)
     if survey is None or columns is None or codes is None or crosswalk is None or corrections is None:
         raise SurveyFolderError(path, problems)
+    mapped = {row.indicator_id for _, row in crosswalk}
+    crosswalk += [(0, _not_mapped(i)) for i in wanted or () if mapped and i not in mapped]
     folder = SurveyFolder(
         path=path,
         survey=survey,
@@ -247,12 +263,23 @@ def load_folder(
         *_check_columns(folder),
         *_check_codes(folder),
         *_check_corrections(folder),
-        *_check_crosswalk(folder, indicator_ids),
+        *_check_crosswalk(folder, wanted),
     ]
     problems += [p for p in found if repr(BLANK) not in p.message]
     if problems:
         raise SurveyFolderError(path, problems)
     return folder
+
+
+def _not_mapped(indicator_id: str) -> CrosswalkRow:
+    """What holds for an indicator that the crosswalk does not speak of in any wave."""
+    return CrosswalkRow(
+        wave="*",
+        indicator_id=indicator_id,
+        rule=Rule.NOT_ASKED,
+        status=Status.NOT_ASKED,
+        evidence=ADDED_LATER,
+    )
 
 
 def _load_survey(path: Path, problems: list[Problem]) -> Survey | None:
@@ -313,7 +340,7 @@ def _salvaged(data: Any) -> Survey | None:
             "files": files,
             "waves": tuple(_lenient(Wave, item) for item in data["waves"]),
             "sites": tuple(_lenient(Site, item) for item in data["sites"]),
-            "site": _lenient(SiteColumn, data["site"]),
+            "site": _lenient(FixedSite if "fixed" in data["site"] else SiteColumn, data["site"]),
             "sampling_weight": data.get("sampling_weight"),
         }
         for name, kind in (("design", Design), ("conventions", dict[str, Convention])):
@@ -413,7 +440,7 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
     first = min(asked, key=lambda w: w.order if isinstance(w.order, int) else 0, default=None)
     base = (survey.base_file(first.wave) if first else survey.files[0]).file_id
     needed: list[tuple[str, str, str, tuple[str | int, ...]]]
-    needed = [(base, "site column", survey.site.column, ("site", "column"))]
+    needed = []
     for what, name, wave_name, place in _sampling_variables(survey):
         try:
             file_id, variable = folder.resolve(name, wave_name)
@@ -426,7 +453,10 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
         elif what in COUNTED and column.type not in (ColumnType.NUMBER, ColumnType.INTEGER):
             mistake(place, f"{what} {name!r} is of type {column.type}; it must be a number")
     mapped: list[tuple[str, str, list[str], tuple[str | int, ...]]]
-    mapped = [("site", survey.site.codes, [s.site_id for s in survey.sites], ("site", "codes"))]
+    mapped = []
+    if isinstance(survey.site, SiteColumn):
+        needed.append((base, "site column", survey.site.column, ("site", "column")))
+        mapped.append(("site", survey.site.codes, [s.site_id for s in survey.sites], ("site", "codes")))
     for i, file in enumerate(survey.files):
         needed += [
             (file.file_id, "household_id", variable, ("files", i, "household_id", k))
@@ -571,6 +601,7 @@ def _check_crosswalk(folder: SurveyFolder, indicator_ids: Iterable[str] | None) 
                     problems.append(Problem("crosswalk.csv", line, str(error.args[0])))
                     continue
                 used.add((file_id, variable))
+                used |= {(file_id, word.replace(WAVE_NAME, wave)) for word in row.conditions}
                 grain = next((f.grain for f in folder.survey.files if f.file_id == file_id), None)
                 if grain is Grain.MEMBER and row.rule not in ROSTER_RULES:
                     problems.append(
@@ -601,7 +632,8 @@ def _unused_variables(folder: SurveyFolder, used: set[tuple[str, str]]) -> list[
         used |= {(file.file_id, v) for v in (*file.household_id, *file.split_from)}
         if isinstance(file.wave, WaveColumn):
             used.add((file.file_id, file.wave.column))
-        used.add((file.file_id, survey.site.column))
+        if isinstance(survey.site, SiteColumn):
+            used.add((file.file_id, survey.site.column))
     for _, name, wave, _ in _sampling_variables(survey):
         with suppress(KeyError):
             used.add(folder.resolve(name, wave))

@@ -31,6 +31,7 @@ from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.vocabulary import (
     Column,
     ColumnType,
+    FixedSite,
     FixedWave,
     Grain,
     MissingReason,
@@ -549,8 +550,16 @@ def _wave_order(folder: SurveyFolder, file: Landed, wave: str) -> str:
 
 def _site(folder: SurveyFolder, file: Landed) -> str:
     """SQL for the site as received; NULL where the file has no such column."""
+    if isinstance(folder.survey.site, FixedSite):
+        return sql.text(folder.survey.site.fixed)
     column = folder.survey.site.column
     return file.text(column) if column in file.columns else "CAST(NULL AS VARCHAR)"
+
+
+def _site_id(folder: SurveyFolder, file: Landed) -> str:
+    """SQL for the site that the answer means; NULL where it means none."""
+    text, site = _site(folder, file), folder.survey.site
+    return text if isinstance(site, FixedSite) else _mapped(folder, text, site.codes)
 
 
 def _weights(folder: SurveyFolder, file: Landed) -> tuple[str, str]:
@@ -580,7 +589,7 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
     """Make the temporary table `set_aside` and add it to the quarantine; give the number of rows."""
     rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id IS NULL", "NULL")]
     waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "NULL"
-    wave, codes = _wave(folder, file), folder.survey.site.codes
+    wave = _wave(folder, file)
     if isinstance(file.file.wave, WaveColumn):
         rules.append(("missing_wave", _unsaid(folder, "wave_text", file.file.wave.codes), "wave_text"))
         rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
@@ -588,12 +597,13 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
     con.execute(
         f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, "
         f"{waves} AS wave_text, {wave} AS wave, {_wave_order(folder, file, wave)} AS wave_order, "
-        f"{_site(folder, file)} AS site_text, {_mapped(folder, _site(folder, file), codes)} AS site_id, "
+        f"{_site(folder, file)} AS site_text, {_site_id(folder, file)} AS site_id, "
         f"{is_unweighted} AS is_unweighted FROM {scan}"
     )
     is_base, joins = _is_base(folder, file), ""
     if _base_waves(folder, file):
-        unsaid = _unsaid(folder, "site_text", codes)
+        site = folder.survey.site
+        unsaid = "false" if isinstance(site, FixedSite) else _unsaid(folder, "site_text", site.codes)
         _keep_sites(f"{is_base} AND {unsaid}", con)
         rules.append(("missing_site", f"{is_base} AND {unsaid} AND kept_site IS NULL", "site_text"))
         rules.append(("unknown_site", f"{is_base} AND NOT {unsaid} AND site_id IS NULL", "site_text"))
@@ -696,7 +706,7 @@ def _build_raw(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnectio
     cells = _cells(folder, file)
     keys = ["_row", f"{file.household_id} AS _household_id", f"{_wave(folder, file)} AS _wave"]
     source = file.scan if is_whole else f"{file.scan} ANTI JOIN set_aside USING (_row)"
-    own = _mapped(folder, _site(folder, file), folder.survey.site.codes)
+    own = _site_id(folder, file)
     if base_waves:
         keys.append(f"coalesce({own}, kept_site) AS _site_id")
         source, sites = f"{source} LEFT JOIN kept_sites USING (_row)", ""

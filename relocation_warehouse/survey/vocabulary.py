@@ -63,10 +63,16 @@ class Closed(BaseModel):
 
 
 class Label(Closed):
-    """One text in the two languages of the warehouse."""
+    """One text in the two languages of the warehouse; the English one stands for a Chinese one that is not given."""
 
     en: str
-    zh: str
+    zh: str = ""
+
+    @model_validator(mode="after")
+    def _in_english_at_least(self) -> Label:
+        if not self.zh:
+            object.__setattr__(self, "zh", self.en)
+        return self
 
 
 class MissingReason(StrEnum):
@@ -101,6 +107,8 @@ class Rule(StrEnum):
     SUM_AVAILABLE = "sum_available"
     MEAN = "mean"
     MAX = "max"
+    FIRST = "first"
+    LAST = "last"
     ANY = "any"
     COUNT = "count"
     SELECTED = "selected"
@@ -115,7 +123,10 @@ VALUELESS_RULES = frozenset({Rule.NOT_ASKED, Rule.ASKED_NOT_SHARED, Rule.UNDETER
 """Rules that give no value: every household gets a missing reason instead."""
 
 ROSTER_RULES = frozenset(
-    {Rule.SUM_COMPLETE, Rule.SUM_AVAILABLE, Rule.MEAN, Rule.MAX, Rule.ANY, Rule.COUNT, Rule.EXPRESSION}
+    {
+        *(Rule.SUM_COMPLETE, Rule.SUM_AVAILABLE, Rule.MEAN, Rule.MAX, Rule.ANY, Rule.COUNT),
+        *(Rule.FIRST, Rule.LAST, Rule.EXPRESSION),
+    }
 )
 """Rules that can bring a roster (several rows a household) to one value a household."""
 
@@ -138,12 +149,18 @@ class Grain(StrEnum):
     MEMBER = "member"
 
 
+FieldworkDate = Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
+"""A year, a month or a day."""
+
+
 class Wave(Closed):
     """A round of the survey."""
 
     wave: Identifier
     order: int = Field(ge=0)
     label: Label
+    fieldwork: FieldworkDate | None = None
+    """When this round was asked. Absent: the `fieldwork` of the survey."""
 
 
 class Site(Closed):
@@ -256,6 +273,12 @@ class SurveyFile(Closed):
         return {**data, "options": kind.model_validate(data.get("options", {}))}
 
 
+class FixedSite(Closed):
+    """All households are of one site: the survey was made at one place, or knows no sites."""
+
+    fixed: SiteId
+
+
 class SiteColumn(Closed):
     """Which variable names the resettlement site, and the code list that turns answers into site ids."""
 
@@ -328,6 +351,17 @@ class Convention(Closed):
         return self
 
 
+class UnitFactor(Closed):
+    """Value in `to` = value in `from` * factor, in one wave or in all."""
+
+    from_: str = Field(alias="from", min_length=1)
+    to: str = Field(min_length=1)
+    factor: float = Field(gt=0, allow_inf_nan=False)
+    wave: Identifier | None = None
+    note: str = Field(min_length=1)
+    """Where the factor is from: a definition, or the source and date of a rate."""
+
+
 class Sampling(Closed):
     """How the households of a wave were drawn. A name is a variable; answers of several are joined with "-"."""
 
@@ -385,11 +419,11 @@ class Survey(Closed):
     region_label: Label
     title: Label
     place: Label
-    fieldwork: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
+    fieldwork: FieldworkDate
     is_synthetic: bool
     source: Source
     waves: tuple[Wave, ...] = Field(min_length=1)
-    site: SiteColumn
+    site: SiteColumn | FixedSite
     sites: tuple[Site, ...] = Field(min_length=1)
     files: tuple[SurveyFile, ...] = Field(min_length=1)
     sampling_weight: Identifier | None = None
@@ -401,6 +435,9 @@ class Survey(Closed):
     largest_share_set_aside: float | None = Field(default=None, ge=0, le=1)
     """Share of rows, or of the answers of a column, that one rule may set aside; the catalog's where absent."""
     disclosure: Disclosure = Disclosure()
+    units: tuple[UnitFactor, ...] = ()
+    """Conversions that hold for this survey: local units, and currencies at the rate of a wave. They go before those
+    of the catalog."""
     conventions: dict[Identifier, Convention] = Field(default_factory=dict)
     """Ways of writing numbers and days that columns of this survey follow."""
 
@@ -423,6 +460,13 @@ class Survey(Closed):
                 raise Misplaced(message, "files", i, "wave", "fixed")
         if not any(f.grain is Grain.HOUSEHOLD for f in self.files):
             raise Misplaced("no file has grain: household", "files")
+        if isinstance(self.site, FixedSite) and self.site.fixed not in {s.site_id for s in self.sites}:
+            raise Misplaced(f"site {self.site.fixed!r} is not one of the sites", "site", "fixed")
+        for i, unit in enumerate(self.units):
+            if unit.wave is not None and unit.wave not in waves:
+                raise Misplaced(f"wave {unit.wave!r} is not one of {sorted(waves)}", "units", i, "wave")
+            if (unit.from_, unit.to, unit.wave) in {(u.from_, u.to, u.wave) for u in self.units[:i]}:
+                raise Misplaced(f"{unit.from_} to {unit.to} is given twice", "units", i)
         if self.sampling_weight and self.design.weight:
             raise Misplaced("the weight is given twice; leave sampling_weight out", "design", "weight")
         for wave in self.design.waves:
@@ -543,6 +587,10 @@ class Correction(Closed):
     status: Literal["confirmed", "reported", "assumed"]
 
 
+WAVE_NAME = "{wave}"
+"""Stands in a crosswalk for the name of the wave."""
+
+
 class CrosswalkRow(Closed):
     """A row of `crosswalk.csv`: how one indicator of the catalog is answered in one wave of this survey."""
 
@@ -551,14 +599,18 @@ class CrosswalkRow(Closed):
     indicator_id: Identifier
     rule: Rule
     sources: tuple[str, ...] = ()
-    """Variables; `file_id.variable` where the file is not the household file of the wave."""
+    """Variables; `file_id.variable` where the file is not the household file of the wave. {wave} stands for the name
+    of the wave: `income_{wave}` in a row for all waves."""
     codes: Identifier | None = None
     """Code list for `recode`."""
     unit: str | None = None
     """Unit as asked, where it is not the catalog's; the catalog's units say the factor."""
     parameters: str | None = None
-    """`scale`: "slope=-1 intercept=6"; `selected`: the code; `constant`: the value; `expression`: the SQL;
-    `count` over a roster: "absent=0" where a household without a row in it has none, and not one that is unknown."""
+    """`scale`: "slope=-1 intercept=6"; `selected`: the code; `constant`: the value; `expression`: the SQL; `count` over
+    a roster: "absent=0" where a household without a row has none, not an unknown number; `first` and `last` of a
+    roster: "order=" and a variable."""
+    where: str | None = None
+    """Which rows of a roster count: a condition on its variables, such as "relation = 1 and age >= 15"."""
     status: Status
     evidence: str = ""
     note: str = ""
@@ -567,15 +619,16 @@ class CrosswalkRow(Closed):
     @classmethod
     def _source_names(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
         for source in sources:
-            if not re.fullmatch(r"([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*", source):
+            plain = source.replace(WAVE_NAME, "w")
+            if not re.fullmatch(r"([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*", plain):
                 raise ValueError(f"source {source!r} is not a variable name or file_id.variable")
         return sources
 
     @model_validator(mode="after")
     def _rule_is_complete(self) -> CrosswalkRow:
         if self.rule in VALUELESS_RULES:
-            if self.sources or self.codes or self.unit or self.parameters:
-                raise ValueError(f"rule {self.rule} takes no sources, codes, unit or parameters")
+            if self.sources or self.codes or self.unit or self.parameters or self.where:
+                raise ValueError(f"rule {self.rule} takes no sources, codes, unit, parameters or where")
         elif self.rule is not Rule.CONSTANT and not self.sources:
             raise ValueError(f"rule {self.rule} needs sources")
         if self.rule in (Rule.DIRECT, Rule.RECODE, Rule.SCALE, Rule.SELECTED) and len(self.sources) > 1:
@@ -593,3 +646,25 @@ class CrosswalkRow(Closed):
         if self.status is not Status.UNDETERMINED and not self.evidence:
             raise ValueError(f"status {self.status} needs evidence: question, page or section that shows it")
         return self
+
+    def in_wave(self, wave: str) -> CrosswalkRow:
+        """The row with the name of a wave where it says {wave}."""
+        fields: dict[str, object] = {"sources": tuple(s.replace(WAVE_NAME, wave) for s in self.sources)}
+        for name in ("parameters", "where"):
+            if text := getattr(self, name):
+                fields[name] = text.replace(WAVE_NAME, wave)
+        return self.model_copy(update=fields)
+
+    @property
+    def order(self) -> str | None:
+        """Variable by which the rows of a roster are ordered; None: as they stand in the file."""
+        if self.rule in (Rule.FIRST, Rule.LAST) and self.parameters:
+            return self.parameters.removeprefix("order=").strip()
+        return None
+
+    @property
+    def conditions(self) -> frozenset[str]:
+        """Words of `where`, among them its variables, and the variable of the order."""
+        unquoted = re.sub(r"'(?:[^']|'')*'", " ", self.where or "")
+        words = set(re.findall(r"[a-z_][a-z0-9_]*", unquoted))
+        return frozenset(words | ({self.order} if self.order else set()))

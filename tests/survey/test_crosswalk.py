@@ -188,6 +188,10 @@ def run(
         ("mean", "a b", {}, {}, (None, "blank")),
         ("max", "a b", {}, {"a": 1.0, "b": 2.0}, (2.0, None)),
         ("max", "a", {}, {"a": 1.0}, (1.0, None)),
+        ("first", "a b", {}, {"a": 1.0, "b": 2.0}, (1.0, None)),
+        ("first", "a b", {}, {"b": 2.0}, (2.0, None)),
+        ("last", "a b", {}, {"a": 1.0, "b": 2.0}, (2.0, None)),
+        ("last", "a b", {}, {"a": "!refused"}, (None, "refused")),
         ("any", "a b", {}, {"a": 0.0, "b": 2.0}, (1.0, None)),
         ("any", "a b", {}, {"a": 0.0}, (0.0, None)),
         ("any", "a b", {}, {}, (None, "blank")),
@@ -266,6 +270,137 @@ def test_a_roster_comes_to_one_value_a_household(
 
 
 numbers = st.one_of(st.none(), st.integers(min_value=0, max_value=1000).map(float))
+
+
+PEOPLE = [
+    {"hours": 8.0, "view": "同意"},
+    {"hours": 2.0, "view": "不同意"},
+    {"hours": "!refused", "view": "同意"},
+    {"hours": 5.0, "view": "!refused"},
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "extra", "roster", "expected"),
+    [
+        ("sum_available", {"where": "view = 4"}, PEOPLE, (8.0, None)),
+        ("sum_complete", {"where": "view = 4"}, PEOPLE, (None, "blank")),
+        ("sum_complete", {"where": "view = 2 or hours >= 8"}, PEOPLE, (10.0, None)),
+        ("mean", {"where": "people.hours < 8"}, PEOPLE, (3.5, None)),
+        ("max", {"where": "hours between 1 and 6"}, PEOPLE, (5.0, None)),
+        ("any", {"where": "view in (2, 4)"}, PEOPLE, (1.0, None)),
+        ("count", {"where": "view = 4"}, PEOPLE, (2.0, None)),
+        ("count", {"where": "hours > 100"}, PEOPLE, (0.0, None)),
+        ("sum_available", {"where": "hours > 100"}, PEOPLE, (None, "not_applicable")),
+        ("sum_available", {"where": "hours > 100"}, [], (None, "blank")),
+        ("count", {"where": "view = 4"}, [], (None, "blank")),
+        ("first", {}, PEOPLE, (8.0, None)),
+        ("last", {}, PEOPLE, (5.0, None)),
+        ("last", {"where": "view = 4"}, PEOPLE, (None, "blank")),
+        ("first", {"where": "view = 2"}, PEOPLE, (2.0, None)),
+        ("first", {"parameters": "order=view"}, PEOPLE, (2.0, None)),
+        ("last", {"parameters": "order=view"}, PEOPLE, (None, "blank")),
+        ("first", {"where": "hours > 100"}, PEOPLE, (None, "not_applicable")),
+        ("first", {}, [], (None, "blank")),
+    ],
+)
+def test_a_roster_may_be_filtered_and_ordered(
+    rule: str, extra: dict[str, str], roster: list[dict[str, Any]], expected: tuple[Any, Any]
+) -> None:
+    made = folder(rule, "people.hours", **extra)
+    assert check_crosswalk(made, catalog()) == ()
+    assert run(made, {"a": 1.0}, roster) == expected
+    # the same statement for the other engine
+    spark = compile_wave(made, "single", catalog(), "spark")
+    assert sqlglot.parse_one(spark, dialect="spark").sql(dialect="spark", pretty=True) == spark
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "extra", "message"),
+    [
+        (
+            "mean",
+            "people.hours",
+            {"where": "houres > 2"},
+            "'houres', no variable of roster people; did you mean",
+        ),
+        ("mean", "people.hours", {"where": "(select 1)"}, "which is not allowed"),
+        ("mean", "people.hours", {"where": "hours >"}, "is not one SQL scalar expression"),
+        ("mean", "a", {"where": "hours > 2"}, "where is for the rows of a roster"),
+        ("first", "people.hours", {"parameters": "view"}, "takes order=<variable>, not 'view'"),
+        ("first", "people.hours", {"parameters": "order=line"}, "'line', no variable of roster people"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_refused(
+    rule: str, source: str, extra: dict[str, str], message: str
+) -> None:
+    (problem,) = check_crosswalk(folder(rule, source, **extra), catalog())
+    assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "a", "value"),
+    [
+        ("exp(a)", 1.0, math.e),
+        ("exp(a)", 0.0, 1.0),
+        ("exp(a)", 1000.0, None),
+        ("power(a, 2)", 3.0, 9.0),
+        ("power(a, 0.5)", 2.0, 2**0.5),
+        ("power(a, -1)", 0.0, None),
+        ("power(a, 2)", 0.0, 0.0),
+        ("power(-a, 3)", 2.0, -8.0),
+        ("power(-a, 0.5)", 2.0, None),
+        ("power(a, 400)", 10.0, None),
+        ("ln(a)", 0.0, None),
+        ("ln(a)", math.e, 1.0),
+        ("sqrt(-a)", 4.0, None),
+        ("exp(ln(a) / 2)", 9.0, 3.0),
+        ("floor(a)", 2.7, 2.0),
+    ],
+)
+def test_functions_give_a_number_or_nothing(text: str, a: float, value: float | None) -> None:
+    found, reason = run(folder("expression", "a", parameters=text), {"a": a})
+    assert found == (pytest.approx(value, rel=1e-14) if value is not None else None)
+    assert reason == (None if value is not None else "blank")
+
+
+def test_a_row_for_all_waves_may_name_the_wave() -> None:
+    waves = [{"wave": w, "order": k, "label": {"en": w}} for k, w in enumerate("ab")]
+    made = folder("direct", "{wave}", {"waves": waves})
+    assert [made.rows_of(w)["i"].sources for w in "ab"] == [("a",), ("b",)]
+    assert [made.resolve("{wave}", w) for w in "ab"] == [("hh", "a"), ("hh", "b")]
+    made = folder("expression", "{wave}", {"waves": waves}, parameters="{wave} * 2")
+    assert check_crosswalk(made, catalog()) == ()
+    for wave in "ab":
+        assert f'"hh"."{wave}"' in compile_wave(made, wave, catalog())
+
+
+def test_a_survey_may_have_units_of_its_own_by_wave() -> None:
+    waves = [
+        {"wave": w, "order": k, "label": {"en": w}, "fieldwork": year}
+        for k, (w, year) in enumerate((("a", "1991"), ("b", "2019")))
+    ]
+    units = [
+        {"from": "bigha", "to": "mu", "factor": 2.0, "wave": "a", "note": "made up"},
+        {"from": "bigha", "to": "mu", "factor": 2.5, "note": "made up"},
+        {"from": "old", "to": "mu", "factor": 7.0, "wave": "b", "note": "made up"},
+    ]
+    survey = {"waves": waves, "units": units}
+
+    def factor(unit: str, wave: str) -> float:
+        query = compile_wave(folder("direct", "a", survey, unit=unit), wave, catalog())
+        (number,) = {
+            float(m.this) for m in sqlglot.parse_one(query).find_all(exp.Literal) if "." in str(m.this)
+        }
+        return number
+
+    assert factor("bigha", "a") == 2.0
+    assert factor("bigha", "b") == 2.5
+    # the catalog has a factor of any year and one of 2019; the survey's own goes first
+    assert factor("old", "a") == 2.0
+    assert factor("old", "b") == 7.0
+    (problem,) = check_crosswalk(folder("direct", "a", survey, unit="acre"), catalog())[:1]
+    assert "add it there, or under units in survey.yml" in problem.message
 
 
 def test_a_count_over_a_roster_is_zero_without_rows_only_where_that_is_declared() -> None:
