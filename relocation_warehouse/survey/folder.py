@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -262,6 +263,7 @@ def load_folder(
         *_check_survey(folder),
         *_check_columns(folder),
         *_check_codes(folder),
+        *_check_contradictions(folder),
         *_check_corrections(folder),
         *_check_crosswalk(folder, wanted),
     ]
@@ -478,6 +480,11 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
         if name not in folder.code_lists:
             mistake(place, f"{what} codes {name!r} are not in codes.csv{suggestion(name, folder.code_lists)}")
         for line, code in zip(folder.lines["codes.csv"], folder.codes, strict=True):
+            if code.list == name and code.bounds is not None:
+                message = (
+                    f"list {name}: {code.code!r} is a range, but a {what} is named by single codes; list each"
+                )
+                found.append(Problem("codes.csv", line, message))
             if code.list == name and code.value is not None and code.value not in names:
                 message = (
                     f"list {name}: {code.value!r} is no {what} of survey.yml{suggestion(code.value, names)}"
@@ -548,6 +555,43 @@ def _check_codes(folder: SurveyFolder) -> list[Problem]:
         for line, code in zip(folder.lines["codes.csv"], folder.codes, strict=True)
         if counts[code.list, code.code] > 1
     ]
+
+
+def _check_contradictions(folder: SurveyFolder) -> list[Problem]:
+    """Codes of one column that mean two things: whichever stood first would win.
+
+    A single missing code inside a range of answers is none of them: 99 may be "refused" beside "60..".
+    """
+    lines = dict(zip(map(id, folder.codes), folder.lines["codes.csv"], strict=True))
+    found: dict[tuple[str, int], Problem] = {}
+    for column in folder.columns:
+        if column.variable is None or any(name not in folder.code_lists for name in column.codes):
+            continue
+        codes = sorted(folder.codes_of(column), key=lambda c: lines[id(c)])
+        exact: dict[str, list[Code]] = {}
+        for code in codes:
+            if code.bounds is None:
+                exact.setdefault(code.code, []).append(code)
+        ranges = [c for c in codes if c.bounds is not None]
+        pairs = [(first, second) for same in exact.values() for first, second in pairwise(same)]
+        pairs += [
+            (first, second)
+            for second in ranges
+            for first in codes
+            if first is not second
+            and (first.missing_reason is None or first.bounds is not None)
+            and second.overlaps(first.bounds_or_code)
+            and (first.bounds is None or lines[id(first)] < lines[id(second)])
+        ]
+        for first, second in pairs:
+            if first.missing_reason != second.missing_reason:
+                line = lines[id(second)]
+                message = (
+                    f"column {column.column!r}: {second.code!r} (list {second.list}) is {second.meaning}, but "
+                    f"{first.code!r} (list {first.list}, line {lines[id(first)]}) is {first.meaning}; keep one"
+                )
+                found.setdefault((message, line), Problem("codes.csv", line, message))
+    return list(found.values())
 
 
 def _check_corrections(folder: SurveyFolder) -> list[Problem]:

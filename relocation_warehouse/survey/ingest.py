@@ -21,14 +21,17 @@ import duckdb
 import pyarrow as pa
 
 from relocation_warehouse.ground import sql
+from relocation_warehouse.survey import household_ids
 from relocation_warehouse.survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
 from relocation_warehouse.survey.codebook import codebook_table
 from relocation_warehouse.survey.conventions import Shown, judged
 from relocation_warehouse.survey.folder import Problem, SurveyFolder, sha256_of
+from relocation_warehouse.survey.household_ids import id_sql
 from relocation_warehouse.survey.landing import land, landed_path
 from relocation_warehouse.survey.readers import ROW, Received, UnreadableFile, opened, place_of
-from relocation_warehouse.survey.readers.base import cell_text
+from relocation_warehouse.survey.readers.base import SUBMISSION_ROW, cell_text
 from relocation_warehouse.survey.vocabulary import (
+    Code,
     Column,
     ColumnType,
     FixedSite,
@@ -50,6 +53,14 @@ NAMED = 10
 
 ROW_MESSAGES = {
     "missing_household_id": ("has no household id", "缺少住户编号"),
+    "ambiguous_household_id": (
+        "is the id of two households, whose parts are cut at different places",
+        "是两个住户的编号（各部分的分界不同）",
+    ),
+    "lookalike_household": (
+        "cannot be told by eye from another id: letters of another alphabet stand in it",
+        "与另一编号肉眼无法区分（含有其他字母表的字母）",
+    ),
     "missing_wave": ("does not say its wave", "缺少调查轮次"),
     "unknown_wave": ("is a wave that the code list does not name", "不是代码表中的调查轮次"),
     "missing_site": ("does not say its site, and no earlier wave does", "缺少安置点，且此前轮次亦无记录"),
@@ -63,7 +74,14 @@ ROW_MESSAGES = {
         "stands in several rows that differ, and nothing says which is right",
         "有多行且内容不一致，无法判断哪一行正确",
     ),
-    "duplicate_row": ("stands in an earlier row that is the same in every cell", "与前面某行完全相同"),
+    "duplicate_row": (
+        "stands in an earlier row that is the same in every cell that is used",
+        "与前面某行所用的全部答案相同",
+    ),
+    "duplicate_submission": (
+        "belongs to a submission that was set aside because it was sent twice",
+        "所属的问卷因重复提交已被搁置",
+    ),
 }
 """Why a row is set aside, in the order in which the rules are tried, in English and Chinese."""
 
@@ -158,6 +176,8 @@ class Landed:
     codebook: pa.Table
     declared: Mapping[str, Sequence[str | tuple[float, float]]]
     """What the file declares as missing, by header."""
+    codes: Mapping[str, Sequence[Code]] = field(default_factory=dict)
+    """Every answer that a variable allows."""
     corrections: dict[str, dict[int, str]] = field(default_factory=dict)
     """Replacement by variable and row."""
 
@@ -186,7 +206,7 @@ class Landed:
 
     @property
     def household_id(self) -> str:
-        """SQL for the household id; NULL where a part of it is blank."""
+        """SQL for the household id in the one way of writing; NULL where a part of it is blank or missing."""
         return self._joined(self.file.household_id)
 
     @property
@@ -195,7 +215,12 @@ class Landed:
         return self._joined(self.file.split_from) or "NULL"
 
     def _joined(self, variables: Sequence[str]) -> str:
-        return " || '-' || ".join(map(self.text, variables))
+        return " || '-' || ".join(map(self.part_of_id, variables))
+
+    def part_of_id(self, variable: str) -> str:
+        """SQL for a part of the household id."""
+        header = self.columns[variable].column
+        return id_sql(self.text(variable), self.codes.get(variable, ()), self.declared.get(header, ()))
 
 
 def ingest(
@@ -229,6 +254,7 @@ def ingest(
         Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` says so.
     """
     con.execute(TABLES)
+    household_ids.register(con)
     problems: list[Problem] = []
     try:
         landed = [found for file in folder.survey.files if (found := _land(folder, file, landing, problems))]
@@ -326,9 +352,10 @@ def _land(folder: SurveyFolder, file: SurveyFile, landing: Path, problems: list[
             return None
         with opened(file, root) as received:
             problems += [Problem(file.path, None, m) for m in _structure(file, declared, received)]
+            problems += [Problem(file.path, None, m) for m in _contradictions(folder, declared, received)]
             if len(problems) > before:
                 return None
-            wanted = {c.column for c in declared}
+            wanted = {c.column for c in declared} | {SUBMISSION_ROW}
             headers = [n for n in received.schema.names if n in wanted or n not in received.borrowed]
             rows = land(received, headers, part)
     except UnreadableFile as error:
@@ -351,6 +378,7 @@ def _land(folder: SurveyFolder, file: SurveyFile, landing: Path, problems: list[
         encoding=received.encoding,
         codebook=codebook_table(file.file_id, entries, "; ".join(received.notes)),
         declared={e.column: e.missing_declared for e in entries},
+        codes={c.variable: folder.codes_of(c) for c in declared if c.variable is not None},
     )
 
 
@@ -374,6 +402,21 @@ def _structure(file: SurveyFile, declared: Sequence[Column], received: Received)
         )
 
 
+def _contradictions(folder: SurveyFolder, declared: Sequence[Column], received: Received) -> Iterable[str]:
+    """What the file declares missing while codes.csv counts it as an answer."""
+    columns = {c.column: c for c in declared if c.variable is not None and c.codes}
+    for entry in received.entries:
+        codes = folder.codes_of(columns[entry.column]) if entry.column in columns else ()
+        told = {c.code for c in codes if c.missing_reason is not None}
+        for item in entry.missing_declared:
+            for code in (c for c in codes if c.value is not None and item not in told and c.overlaps(item)):
+                shown = item if isinstance(item, str) else f"{item[0]} to {item[1]}"
+                yield (
+                    f"column {entry.column!r}: the file declares {shown} missing, but codes.csv (list {code.list}) "
+                    f"counts {code.code!r} as an answer; correct the one that is wrong"
+                )
+
+
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(n) for n in names[:NAMED])
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED:,} more"
@@ -390,7 +433,7 @@ def _find_corrections(
         file = files[correction.file_id]
         found = con.execute(
             f"SELECT _row, {file.text(correction.variable)} FROM {file.scan} WHERE {file.household_id} = ?",
-            [correction.household_id],
+            [household_ids.canonical_text(correction.household_id)],
         ).fetchall()
         rows = [row for row, value in found if (value or "") == correction.expect.strip()]
         if not rows:
@@ -433,6 +476,8 @@ def _replace(
         "CREATE OR REPLACE TEMP TABLE interviewed "
         "(household_id VARCHAR, wave VARCHAR, wave_order BIGINT, site_id VARCHAR)"
     )
+    con.execute("CREATE OR REPLACE TEMP TABLE spelled (household_id VARCHAR, parts VARCHAR[])")
+    con.execute("CREATE OR REPLACE TEMP TABLE sent_twice (path VARCHAR, _row BIGINT)")
     for file in sorted(landed, key=lambda f: _first_order(folder, f)):
         quarantined = _set_rows_aside(folder, file, con)
         accepted = _build_raw(folder, file, con, is_whole=quarantined == 0)
@@ -479,7 +524,8 @@ def _replace(
         loads[load.file_id] = load
     con.execute(
         "DROP VIEW arrived; DROP TABLE set_aside; DROP TABLE interviewed; DROP TABLE IF EXISTS twice; "
-        "DROP TABLE IF EXISTS repeats; DROP TABLE IF EXISTS kept_sites"
+        "DROP TABLE IF EXISTS repeats; DROP TABLE IF EXISTS kept_sites; DROP TABLE spelled; DROP TABLE sent_twice; "
+        "DROP TABLE IF EXISTS ambiguous; DROP TABLE IF EXISTS lookalikes"
     )
     cells = _count(
         con, "quality.quarantine WHERE grain = 'cell' AND survey_id = " + sql.text(survey.survey_id)
@@ -588,6 +634,10 @@ def _weights(folder: SurveyFolder, file: Landed) -> tuple[str, str]:
 def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> int:
     """Make the temporary table `set_aside` and add it to the quarantine; give the number of rows."""
     rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id IS NULL", "NULL")]
+    parts = ", ".join(map(file.part_of_id, file.file.household_id))
+    sent = "NULL"
+    if SUBMISSION_ROW in file.names:
+        sent = f"CAST({file.names[SUBMISSION_ROW]} AS BIGINT)"
     waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "NULL"
     wave = _wave(folder, file)
     if isinstance(file.file.wave, WaveColumn):
@@ -595,12 +645,17 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
         rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
     scan, is_unweighted = _weights(folder, file)
     con.execute(
-        f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, "
+        f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, [{parts}] AS parts, "
+        f"{sent} AS submission, "
         f"{waves} AS wave_text, {wave} AS wave, {_wave_order(folder, file, wave)} AS wave_order, "
         f"{_site(folder, file)} AS site_text, {_site_id(folder, file)} AS site_id, "
         f"{is_unweighted} AS is_unweighted FROM {scan}"
     )
     is_base, joins = _is_base(folder, file), ""
+    if len(file.file.household_id) > 1 and _find_ambiguous(con):
+        rules.append(("ambiguous_household_id", "household_id IN (FROM ambiguous)", "household_id"))
+    if _base_waves(folder, file) and _find_lookalikes(con):
+        rules.append(("lookalike_household", "household_id IN (FROM lookalikes)", "household_id"))
     if _base_waves(folder, file):
         site = folder.survey.site
         unsaid = "false" if isinstance(site, FixedSite) else _unsaid(folder, "site_text", site.codes)
@@ -612,6 +667,9 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
     known = f"EXISTS (SELECT 1 FROM interviewed i WHERE i.household_id = arrived.household_id{same})"
     rules.append(("orphan", f"NOT {is_base} AND NOT is_known", "household_id"))
     rules.append(("missing_weight", f"{is_base} AND is_unweighted", "household_id"))
+    if SUBMISSION_ROW in file.names:
+        again = f"SELECT _row FROM sent_twice WHERE path = {sql.text(file.file.path)}"
+        rules.append(("duplicate_submission", f"submission IN ({again})", "household_id"))
     if file.file.grain is Grain.HOUSEHOLD and _find_repeats(file, con):
         rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
         rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))
@@ -624,7 +682,39 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
         f"FROM (SELECT *, {known} AS is_known FROM arrived) AS arrived {joins}) WHERE rule IS NOT NULL"
     )
     _quarantine(folder, file, con, "row", "set_aside", _row_messages(folder, file))
+    if file.file.format == "odk" and place_of(file.file) == file.file.path:
+        con.execute(
+            f"INSERT INTO sent_twice SELECT {sql.text(file.file.path)}, _row FROM set_aside "
+            "WHERE rule = 'duplicate_row'"
+        )
     return _count(con, "set_aside")
+
+
+def _find_ambiguous(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether two different lists of parts are joined to one id, here or in a file before; if so, make `ambiguous`."""
+    con.execute(
+        "INSERT INTO spelled SELECT DISTINCT household_id, parts FROM arrived WHERE household_id IS NOT NULL"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE ambiguous AS SELECT household_id FROM spelled "
+        "GROUP BY household_id HAVING count(DISTINCT parts) > 1"
+    )
+    return _count(con, "ambiguous") > 0
+
+
+def _find_lookalikes(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether ids differ only in letters that look the same; if so, make the temporary table `lookalikes`."""
+    foreign = f"regexp_matches(household_id, {sql.text(household_ids.FOREIGN)})"
+    if not _count(
+        con, f"(SELECT 1 FROM arrived WHERE {foreign} UNION ALL SELECT 1 FROM interviewed WHERE {foreign})"
+    ):
+        return False
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE lookalikes AS SELECT household_id FROM "
+        "(SELECT household_id FROM arrived WHERE household_id IS NOT NULL UNION SELECT household_id FROM interviewed) "
+        f"QUALIFY count(*) OVER (PARTITION BY {household_ids.skeleton('household_id')}) > 1"
+    )
+    return _count(con, "lookalikes") > 0
 
 
 def _keep_sites(unsaid: str, con: duckdb.DuckDBPyConnection) -> None:
@@ -663,13 +753,15 @@ def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
     )
     if not _count(con, "twice"):
         return False
-    received = ", ".join(file.names.values())
+    # What is not used does not speak: a form that is sent again has another number and time of submission.
+    ids = {*file.file.household_id, *file.file.split_from}
+    used = ", ".join(file.text(v) for v in file.columns if v not in ids) or "NULL"
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE repeats AS
         WITH rows AS (
             SELECT arrived._row, household_id, arrived.wave FROM arrived JOIN twice
             USING (household_id) WHERE arrived.wave IS NOT DISTINCT FROM twice.wave),
-        contents AS (SELECT _row, hash({received}) AS content FROM {file.scan} SEMI JOIN rows USING (_row))
+        contents AS (SELECT _row, hash({used}) AS content FROM {file.scan} SEMI JOIN rows USING (_row))
         SELECT _row,
             row_number() OVER (PARTITION BY household_id, wave ORDER BY _row) AS nth,
             min(content) OVER (PARTITION BY household_id, wave)

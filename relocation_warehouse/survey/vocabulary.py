@@ -7,6 +7,7 @@ into SQL (`crosswalk`), or any knowledge of a particular survey.
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -572,6 +573,39 @@ class Code(Closed):
             return None
         low, high = match.groups()
         return (float(low) if low else None, float(high) if high else None)
+
+    @property
+    def bounds_or_code(self) -> str | tuple[float, float]:
+        """A range with infinite open ends, or the code."""
+        if self.bounds is None:
+            return self.code
+        low, high = self.bounds
+        return (-math.inf if low is None else low, math.inf if high is None else high)
+
+    @property
+    def meaning(self) -> str:
+        """What it stands for, in words."""
+        return "an answer" if self.missing_reason is None else f"missing ({self.missing_reason})"
+
+    def overlaps(self, declared: str | tuple[float, float]) -> bool:
+        """Whether an answer or range that a file declares is, or shares numbers with, this code."""
+        if declared == self.code:
+            return True
+        mine, other = _ends(self.bounds_or_code), _ends(declared)
+        return mine is not None and other is not None and mine[0] <= other[1] and other[0] <= mine[1]
+
+
+def _ends(item: str | tuple[float, float]) -> tuple[float, float] | None:
+    """A range, or a number as a range of one; None for words."""
+    number = _number(item) if isinstance(item, str) else None
+    return item if isinstance(item, tuple) else None if number is None else (number, number)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 class Correction(Closed):

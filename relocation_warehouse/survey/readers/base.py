@@ -26,6 +26,9 @@ ROW = "_row"
 EXACT = 2**53
 """Up to here a float64 holds every whole number, so that it can be written as one."""
 
+SUBMISSION_ROW = "_submission_row"
+"""Name of the column that a repeat group lends: the row of the submission that its rows belong to."""
+
 MAX_COLUMNS = 4096
 """More columns than this are a file read the wrong way round or with the wrong delimiter."""
 

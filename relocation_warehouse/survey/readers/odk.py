@@ -25,7 +25,14 @@ import pyarrow.compute as pc
 
 from relocation_warehouse.survey.readers import delimited, excel, xlsform
 from relocation_warehouse.survey.readers.archives import checked_members, copy_within, opened_archive
-from relocation_warehouse.survey.readers.base import ROW, Received, UnreadableFile, cell_text, landing_schema
+from relocation_warehouse.survey.readers.base import (
+    ROW,
+    SUBMISSION_ROW,
+    Received,
+    UnreadableFile,
+    cell_text,
+    landing_schema,
+)
 from relocation_warehouse.survey.vocabulary import DelimitedOptions, ExcelOptions, OdkOptions, SurveyFile
 
 SUBMISSION_KEYS = (("_submission__id", "_id"), ("_submission__uuid", "_uuid"))
@@ -192,6 +199,9 @@ def _with_parents(export: Export, name: str) -> tuple[pa.Table, frozenset[str]]:
             if header != ROW:
                 table = table.append_column(lent, parent.column(header).take(positions))
                 borrowed.add(lent)
+        if link.parent not in export.repeats:
+            table = table.append_column(SUBMISSION_ROW, parent.column(ROW).take(positions).cast(pa.string()))
+            borrowed.add(SUBMISSION_ROW)
         _check_submissions(export, name, link.parent, positions)
         level, link = level + 1, export.link(link.parent)
         positions = positions if link is None else link.positions.take(positions)
