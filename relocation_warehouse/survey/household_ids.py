@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from duckdb.func import PythonUDFType
 
 from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.vocabulary import Code
@@ -59,7 +60,7 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
         "SELECT 1 FROM duckdb_functions() WHERE function_name = ? LIMIT 1", [FUNCTION]
     ).fetchone()
     if known is None:
-        con.create_function(FUNCTION, canonical, ["VARCHAR"], "VARCHAR", type="arrow")
+        con.create_function(FUNCTION, canonical, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
 
 
 def id_sql(text: str, codes: Iterable[Code], declared: Iterable[str | tuple[float, float]]) -> str:

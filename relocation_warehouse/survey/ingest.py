@@ -28,7 +28,7 @@ from relocation_warehouse.survey.conventions import Shown, judged
 from relocation_warehouse.survey.folder import Problem, SurveyFolder, sha256_of
 from relocation_warehouse.survey.household_ids import id_sql
 from relocation_warehouse.survey.landing import land, landed_path
-from relocation_warehouse.survey.readers import ROW, Received, UnreadableFile, opened, place_of
+from relocation_warehouse.survey.readers import ROW, Received, UnreadableFile, located, opened, place_of
 from relocation_warehouse.survey.readers.base import SUBMISSION_ROW, cell_text
 from relocation_warehouse.survey.vocabulary import (
     Code,
@@ -337,11 +337,9 @@ def _land(folder: SurveyFolder, file: SurveyFile, landing: Path, problems: list[
     declared = folder.columns_of(file.file_id)
     part = landed_path(landing, folder.survey_id, file.file_id).with_suffix(".part")
     root = folder.root_of(file)
-    path = root / file.path
     digest = ""
     try:
-        if path.is_file():
-            digest = sha256_of(path)
+        digest = sha256_of(located(file, root))
         expected, witness = folder.expected_sha256(file)
         if digest and expected is not None and digest != expected:
             message = (

@@ -22,7 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
 from relocation_warehouse.survey.folder import BLANK, SurveyFolder, sha256_of
-from relocation_warehouse.survey.readers import ROW, UnreadableFile, excel, odk, opened
+from relocation_warehouse.survey.readers import ROW, UnreadableFile, opened, repeat_groups, sheet_names
 from relocation_warehouse.survey.readers.archives import SUFFIXES
 from relocation_warehouse.survey.scaffold_columns import (
     SURE,
@@ -296,14 +296,14 @@ def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> lis
 
     households = table(name, {})
     if kind == "odk":
-        groups = odk.repeat_groups(file, households)
+        groups = repeat_groups(file, households)
         short = [re.split(r"[-/]", g)[-1] for g in groups]
         return [
             households,
             *(table(_name(s) or f"repeat_{k}", {"repeat": s}, Grain.MEMBER) for k, s in enumerate(short, 1)),
         ]
     if kind == "excel" and file.suffix.lower() not in (".gz", ".zip"):
-        sheets = excel.sheet_names(file)
+        sheets = sheet_names(file)
         grains = [Grain.HOUSEHOLD, *[Grain.MEMBER] * (len(sheets) - 1)]
         return [
             table(_name(s) or f"sheet_{k}", {"sheet": s}, grain)

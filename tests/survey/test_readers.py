@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_survey import HEADER, ROWS, csv_text
 
-from relocation_warehouse.survey.readers import ReadResult, UnreadableFile, read
+from relocation_warehouse.survey.readers import ReadResult, UnreadableFile, read, streamed
 from relocation_warehouse.survey.readers.base import without_footer
 from relocation_warehouse.survey.vocabulary import SurveyFile
 
@@ -231,7 +231,10 @@ def test_spss_in_chunks_is_the_same_file(tmp_path, monkeypatch):
     pyreadstat.write_sav(frame, tmp_path / "a.sav")
     whole = read(survey_file("a.sav", "spss"), tmp_path).table
     monkeypatch.setattr("relocation_warehouse.survey.readers.statistical.CHUNK_ROWS", 300)
-    assert read(survey_file("a.sav", "spss"), tmp_path).table.equals(whole)
+    with streamed(tmp_path / "a.sav", survey_file("a.sav", "spss")) as received:
+        batches = list(received.batches)
+    assert len(batches) == 4
+    assert pa.Table.from_batches(batches).equals(whole)
     assert whole.column("s").to_pylist() == frame["s"].tolist()
 
 

@@ -12,15 +12,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from relocation_warehouse.survey.codebook import codebook_table
+from relocation_warehouse.survey.readers import isolation
 from relocation_warehouse.survey.readers.archives import unpacked
-from relocation_warehouse.survey.readers.base import ROW, Received, Stream, UnreadableFile
+from relocation_warehouse.survey.readers.base import ROW, Received, UnreadableFile
+from relocation_warehouse.survey.readers.isolation import isolated
 from relocation_warehouse.survey.vocabulary import SurveyFile
 
-__all__ = ["ROW", "ReadResult", "Received", "UnreadableFile", "opened", "place_of", "read"]
+__all__ = [
+    "ROW",
+    "ReadResult",
+    "Received",
+    "UnreadableFile",
+    "located",
+    "opened",
+    "place_of",
+    "read",
+    "repeat_groups",
+    "sheet_names",
+    "streamed",
+]
 
 READERS: Mapping[str, str] = {
     "delimited": "delimited",
@@ -33,9 +48,12 @@ READERS: Mapping[str, str] = {
 """Module of each format; imported when a file of it is read, because libraries of formats take a second to load."""
 
 
-def _stream(format_: str) -> Stream:
-    reader: Stream = import_module(f"{__name__}.{READERS[format_]}").stream
-    return reader
+def _reader(format_: str) -> Any:
+    return import_module(_module(format_))
+
+
+def _module(format_: str) -> str:
+    return f"{__name__}.{READERS[format_]}"
 
 
 @dataclass(frozen=True)
@@ -64,9 +82,29 @@ def place_of(file: SurveyFile) -> str:
     return f"{file.path} [{part}]" if part else file.path
 
 
+def located(file: SurveyFile, folder: Path) -> Path:
+    """Where a survey file lies.
+
+    Raises
+    ------
+    UnreadableFile
+        It is missing, may not be read, or is a link that leads out of the folder.
+    """
+    path = folder / file.path
+    if not path.is_file():
+        raise UnreadableFile("file is missing; put it into the survey folder or correct `path` in survey.yml")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UnreadableFile(
+            "is a link that leads out of its folder, and is not followed; put the file itself there"
+        )
+    if not os.access(path, os.R_OK):
+        raise UnreadableFile("file may not be read; give this user the right to read it")
+    return path
+
+
 @contextmanager
 def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
-    """Open a survey file as a stream of record batches.
+    """Open a survey file as a stream of record batches, read in a process of its own.
 
     Raises
     ------
@@ -74,17 +112,47 @@ def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
         The message names the file and sheet, the reason and what to do. Raised on opening or while reading.
     """
     try:
-        path = folder / file.path
-        if not path.is_file():
-            raise UnreadableFile(
-                "file is missing; put it into the survey folder or correct `path` in survey.yml"
-            )
-        if not os.access(path, os.R_OK):
-            raise UnreadableFile("file may not be read; give this user the right to read it")
-        with unpacked(path, file) as inner, _stream(file.format)(inner, file) as received:
+        path = located(file, folder)
+        with isolated("streamed", path, file, path=path, module=_module(file.format)) as received:
             yield received
     except UnreadableFile as error:
         raise UnreadableFile(f"{place_of(file)}: {error}") from error
+
+
+@contextmanager
+def streamed(path: Path, file: SurveyFile) -> Iterator[Received]:
+    """Open the file at a path in this process, without limits; `opened` is for files of strangers.
+
+    Raises
+    ------
+    UnreadableFile
+        The message says the reason and what to do.
+    """
+    with unpacked(path, file) as inner, _reader(file.format).stream(inner, file) as received:
+        yield received
+
+
+def repeat_groups(path: Path, file: SurveyFile) -> tuple[str, ...]:
+    """Names of the repeat groups of an export, read in a process of its own."""
+    with isolated("repeat_groups", path, file, path=path, module=_module("odk")) as names:
+        return tuple(names)
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Names of the sheets of a workbook that a person sees and that hold cells, read likewise."""
+    with isolated("sheet_names", path, path=path, module=_module("excel")) as names:
+        return list(names)
+
+
+def serve() -> None:
+    """Be the process that reads (`isolation`)."""
+    isolation.serve(
+        {
+            "streamed": streamed,
+            "repeat_groups": lambda path, file: _reader("odk").repeat_groups(path, file),
+            "sheet_names": lambda path: _reader("excel").sheet_names(path),
+        }
+    )
 
 
 def read(file: SurveyFile, folder: Path) -> ReadResult:
