@@ -28,7 +28,7 @@ from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
-from relocation_warehouse.results.households import HOUSEHOLDS, Survey, surveys
+from relocation_warehouse.results.households import HOUSEHOLDS, Survey, by_origin, surveys
 from relocation_warehouse.results.metrics import ingredients, relation
 from relocation_warehouse.results.regressions import Sample, samples
 from relocation_warehouse.results.tables import conform
@@ -355,16 +355,21 @@ def _test_row(**given: Any) -> dict[str, Any]:
 def _welch_rows(
     con: duckdb.DuckDBPyConnection, households: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Difference of the means of each pair of surveys in their latest waves, under the labels of their regions."""
-    among = surveys(con)
-    latest = {s.survey_id: s.latest for s in among}
-    label = {s.survey_id: _label(s, among) for s in among}
+    """Difference of the means of each pair of surveys in their latest waves, under the labels of their regions.
+
+    Made-up surveys are held against made-up ones, and real ones against real ones.
+    """
+    found = surveys(con)
+    latest = {s.survey_id: s.latest for s in found}
+    label = {s.survey_id: _label(s, alike) for alike in by_origin(found).values() for s in alike}
     by_metric: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in households:
         if row["group_type"] == "all" and row["wave"] == latest[row["source_id"]] and row["n"] > 1:
             by_metric[row["metric_id"]].append(row)
     for metric_id, rows in by_metric.items():
         for a, b in combinations(rows, 2):
+            if a["is_synthetic"] != b["is_synthetic"]:
+                continue
             variance = np.array([a["standard_error"] ** 2, b["standard_error"] ** 2])
             se = float(np.sqrt(variance.sum()))
             shared = {
@@ -373,7 +378,7 @@ def _welch_rows(
                 "contrast": f"{label[a['source_id']]}|{label[b['source_id']]}",
                 "component": LATEST,
                 "method": "weighted means",
-                "is_synthetic": a["is_synthetic"] or b["is_synthetic"],
+                "is_synthetic": a["is_synthetic"],
                 "n": a["n"] + b["n"],
                 "estimate": a["value"] - b["value"],
                 "standard_error": se,
@@ -399,20 +404,21 @@ def _model_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[di
     for model in catalog.models:
         if model.interact_with is None:
             continue
-        single = [s for s in samples(con, catalog, model) if not s.is_pooled]
-        synthetic = any(s.surveys[0].is_synthetic for s in single)
-        try:
-            yield from _compare_models(catalog, model, single, synthetic)
-        except AnalysisError as error:
-            yield _test_row(
-                test="chow",
-                subject=model.id,
-                contrast="all",
-                component="all",
-                method="classical",
-                is_synthetic=synthetic,
-                reason=str(error),
-            )
+        single = {s.survey_id: s for s in samples(con, catalog, model) if not s.is_pooled}
+        for synthetic, alike in by_origin(surveys(con)).items():
+            own = [single[s.survey_id] for s in alike if s.survey_id in single]
+            try:
+                yield from _compare_models(catalog, model, own, synthetic)
+            except AnalysisError as error:
+                yield _test_row(
+                    test="chow",
+                    subject=model.id,
+                    contrast="all",
+                    component="all",
+                    method="classical",
+                    is_synthetic=synthetic,
+                    reason=str(error),
+                )
 
 
 def _compare_models(

@@ -45,6 +45,7 @@ from relocation_warehouse.results.households import (
     KEYS,
     Survey,
     Weights,
+    by_origin,
     count_column,
     dimension_column,
     extremes,
@@ -94,7 +95,10 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
         If a system lies outside 0-1.
     """
     found = surveys(con)
-    weights = all_weights(con, catalog, found)
+    weights = {
+        is_synthetic: all_weights(con, catalog, alike)
+        for is_synthetic, alike in (by_origin(found) or {True: ()}).items()
+    }
     studies = _study_capitals(con, catalog, found)
     con.execute(f"create or replace temp table study_capitals as {studies.sql}")
     con.execute(
@@ -104,7 +108,7 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
     panels = list(_panels(con, catalog, found))
     rows: Rows = defaultdict(list)
     for survey in found:
-        rows["obstacle_degrees"] += _obstacles(con, catalog, survey, weights)
+        rows["obstacle_degrees"] += _obstacles(con, catalog, survey, weights[survey.is_synthetic])
     for panel in panels:
         rows["coupling_leave_one_out"] += _leave_one_out(con, catalog, panel)
         for variant in catalog.coupling.variants:
@@ -119,7 +123,7 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
         "obstacle_degrees",
     )
     return {
-        "indicator_weights": weights_table(catalog, weights, found),
+        "indicator_weights": weights_table(catalog, weights),
         "study_capitals": studies,
         "coupling_coordination": _households(catalog, panels),
         **{name: conform(f"analysis.{name}", rows[name]) for name in names},

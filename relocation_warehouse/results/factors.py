@@ -3,7 +3,8 @@
 Belongs here: which households enter, which rotated component is which named factor, and the tables made of it.
 Does not belong here: extraction, rotation, scores and reliability themselves (`analysis`).
 
-Households that answered none of the items are left out; what becomes of a single blank is the model's policy.
+Made-up and real surveys are never pooled or held against each other. Households that answered none of the items are
+left out; what becomes of a single blank is the model's policy.
 """
 
 from __future__ import annotations
@@ -36,7 +37,15 @@ from analysis.summary import Summary, summarise
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.formulas import MISSING, extended, number, score, weighted_sum
-from relocation_warehouse.results.households import BATCH_ROWS, HOUSEHOLDS, Survey, asked, matrix, surveys
+from relocation_warehouse.results.households import (
+    BATCH_ROWS,
+    HOUSEHOLDS,
+    Survey,
+    asked,
+    by_origin,
+    matrix,
+    surveys,
+)
 from relocation_warehouse.results.tables import Computed, Result, computed, conform
 from relocation_warehouse.survey.catalog import Catalog, FactorModel, Item
 
@@ -55,11 +64,18 @@ CONGRUENCE_VERDICTS = ((0.95, "equal"), (0.85, "fair"), (-1.0, "poor"))
 """Lorenzo-Seva and ten Berge (2006)."""
 
 
-POOLED, LATEST = "pooled", "latest"
-"""`survey_id` and wave of the surveys that asked all items alike, taken together in their latest waves."""
+LATEST = "latest"
+"""Wave of the surveys that asked all items alike, taken together in their latest waves."""
 
 ALIKE = frozenset({"identical", "compatible"})
 """Verdicts of the crosswalk under which answers of two surveys may stand in one column."""
+
+
+Answered = Mapping[tuple[str, str], frozenset[str]]
+"""(survey, wave) -> indicators answered by anybody."""
+
+Verdicts = Mapping[tuple[str, str], Mapping[str, str]]
+"""(survey, wave) -> answered indicator -> verdict of the crosswalk."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +87,13 @@ class Sample:
 
     @property
     def survey_id(self) -> str:
-        """The survey, or `pooled`."""
-        return self.surveys[0].survey_id if len(self.surveys) == 1 else POOLED
+        """The survey, or what several are called together."""
+        return self.surveys[0].survey_id if len(self.surveys) == 1 else self.surveys[0].pooled_id
 
     @property
     def region(self) -> str:
-        """The region, or `pooled`."""
-        return self.surveys[0].region if len(self.surveys) == 1 else POOLED
+        """The region, or what several surveys are called together."""
+        return self.surveys[0].region if len(self.surveys) == 1 else self.survey_id
 
     @property
     def is_synthetic(self) -> bool:
@@ -132,15 +148,39 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resul
         schema `analysis`.
     """
     answered, verdicts = asked(con), _verdicts(con)
-    found = surveys(con)
-    samples = [Sample((survey,), wave) for survey in found for wave in survey.waves]
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     scored: list[Fitted] = []
+    for alike in by_origin(surveys(con)).values():
+        scored += _fit_models(con, catalog, alike, answered, verdicts, rows)
+        _scales(con, catalog, alike, answered, verdicts, rows)
+    names = ("factor_diagnostics", "factor_variance", "factor_loadings", "factor_congruence")
+    return {
+        **{name: conform(f"analysis.{name}", rows[name]) for name in names},
+        "factor_scores": _scores(con, catalog, scored),
+    }
+
+
+def _samples(found: Sequence[Survey], pooled: Sample | str) -> Iterator[Sample]:
+    """Every survey in every wave, then several together where they asked all items alike."""
+    yield from (Sample((survey,), wave) for survey in found for wave in survey.waves)
+    if isinstance(pooled, Sample):
+        yield pooled
+
+
+def _fit_models(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    found: Sequence[Survey],
+    answered: Answered,
+    verdicts: Verdicts,
+    rows: dict[str, list[dict[str, Any]]],
+) -> Iterator[Fitted]:
+    """Add what the factor models say of surveys that are all made up, or all real; give the fits of single surveys."""
     for model in catalog.factor_models:
         fits: dict[Sample, Fitted | str] = {}
         items = {i.indicator for i in model.items}
         pooled = _pooled(found, items, verdicts)
-        for sample in [*samples, *([pooled] if isinstance(pooled, Sample) else [])]:
+        for sample in _samples(found, pooled):
             available = frozenset.intersection(*(answered[key] for key in sample.waves))
             if not items & available:
                 continue
@@ -159,26 +199,32 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resul
             rows["factor_variance"] += _variance(fitted)
             rows["factor_loadings"] += _loadings(fitted)
             if sample is not pooled:
-                scored.append(fitted)
+                yield fitted
         if isinstance(pooled, str):
             rows["factor_diagnostics"].append(
                 _not_pooled(found, model.id, len(items), model.missing_policy, pooled)
             )
         rows["factor_congruence"] += _congruence(model, fits, answered)
+
+
+def _scales(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    found: Sequence[Survey],
+    answered: Answered,
+    verdicts: Verdicts,
+    rows: dict[str, list[dict[str, Any]]],
+) -> None:
+    """Add the reliability of every scale in surveys that are all made up, or all real."""
     for scale in catalog.scales:
         items_ = catalog.scale_items(scale)
         names_ = {i.indicator for i in items_}
         pooled = _pooled(found, names_, verdicts)
-        for sample in [*samples, *([pooled] if isinstance(pooled, Sample) else [])]:
+        for sample in _samples(found, pooled):
             if all(names_ <= answered[key] for key in sample.waves):
                 rows["factor_diagnostics"].append(_reliability(con, catalog, scale.id, items_, sample))
         if isinstance(pooled, str):
             rows["factor_diagnostics"].append(_not_pooled(found, scale.id, len(names_), "listwise", pooled))
-    names = ("factor_diagnostics", "factor_variance", "factor_loadings", "factor_congruence")
-    return {
-        **{name: conform(f"analysis.{name}", rows[name]) for name in names},
-        "factor_scores": _scores(con, catalog, scored),
-    }
 
 
 def _verdicts(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
@@ -191,9 +237,7 @@ def _verdicts(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str,
     return verdicts
 
 
-def _pooled(
-    found: Sequence[Survey], items: Set[str], verdicts: Mapping[tuple[str, str], Mapping[str, str]]
-) -> Sample | str:
+def _pooled(found: Sequence[Survey], items: Set[str], verdicts: Verdicts) -> Sample | str:
     """Surveys that asked all items alike, or the reason why there are not two."""
     alike = tuple(
         s for s in found if all(verdicts[s.survey_id, s.latest].get(item) in ALIKE for item in items)
@@ -209,12 +253,12 @@ def _pooled(
 def _not_pooled(found: Sequence[Survey], name: str, n_items: int, policy: str, reason: str) -> dict[str, Any]:
     empty = ("alpha", "alpha_standardised", "alpha_ci_low", "alpha_ci_high")
     return {
-        "survey_id": POOLED,
+        "survey_id": found[0].pooled_id,
         "model": name,
         "wave": LATEST,
         "sample": SAMPLE,
-        "is_synthetic": any(s.is_synthetic for s in found),
-        "region": POOLED,
+        "is_synthetic": found[0].is_synthetic,
+        "region": found[0].pooled_id,
         "missing_policy": policy,
         "n": 0,
         "n_items": n_items,
@@ -442,7 +486,7 @@ def _score_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog, fit: Fitted) -
 def _congruence(
     model: FactorModel,
     fits: Mapping[Sample, Fitted | str],
-    answered: Mapping[tuple[str, str], frozenset[str]],
+    answered: Answered,
 ) -> Iterator[dict[str, Any]]:
     """Every pair of samples that asked items of the model, tested where both asked all."""
     items = {item.indicator for item in model.items}

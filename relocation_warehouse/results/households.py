@@ -6,11 +6,12 @@ one, by the same rules as the marts. Does not belong here: a formula (`analysis`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.arrays import FloatArray
@@ -34,6 +35,9 @@ NOT_ASKED = ("not_asked", "not_shared")
 
 MINIMUM_ANSWERED_SHARE = 0.5
 """Share of the asked weight that must be answered, as in the marts (minimum_answered_share of dbt)."""
+
+POOLED, POOLED_REAL = "pooled", "pooled_real"
+"""`survey_id` of the made-up surveys taken together, and of the real ones."""
 
 BATCH_ROWS = 100_000
 
@@ -59,6 +63,11 @@ class Survey:
         """The last wave."""
         return self.waves[-1]
 
+    @property
+    def pooled_id(self) -> str:
+        """`survey_id` of rows about this survey and others of its origin together."""
+        return POOLED if self.is_synthetic else POOLED_REAL
+
 
 def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
     """Surveys with households, by id."""
@@ -82,6 +91,14 @@ def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
         )
         for survey_id, region, is_synthetic, waves, orders, printed, *labels in found
     )
+
+
+def by_origin(found: Iterable[Survey]) -> dict[bool, tuple[Survey, ...]]:
+    """Made-up surveys (True) and real ones (False), where there are any: what may be pooled or tested together."""
+    parts: dict[bool, tuple[Survey, ...]] = {}
+    for survey in found:
+        parts[survey.is_synthetic] = (*parts.get(survey.is_synthetic, ()), survey)
+    return parts
 
 
 def asked(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], frozenset[str]]:
@@ -111,9 +128,12 @@ def matrix(table: pa.Table, columns: Sequence[str]) -> FloatArray:
 class Extremes:
     """Lowest and highest answer to p indicators in g surveys, over all waves.
 
+    Bounds of several surveys are those of made-up ones for a made-up survey, and of real ones for a real survey.
+
     Attributes
     ----------
     survey_ids, indicators : tuple of str
+    is_synthetic : ndarray of bool, shape (g,)
     lower, upper : ndarray, shape (g, p)
         NaN where a survey has no answer.
     ends : ndarray, shape (2, p)
@@ -123,6 +143,7 @@ class Extremes:
     """
 
     survey_ids: tuple[str, ...]
+    is_synthetic: npt.NDArray[np.bool_]
     indicators: tuple[str, ...]
     lower: FloatArray
     upper: FloatArray
@@ -131,10 +152,11 @@ class Extremes:
 
     def bounds(self, k: int, survey_id: str, mode: str) -> tuple[float, float]:
         """Bounds of the k-th indicator under a mode, for a survey."""
+        g = self.survey_ids.index(survey_id)
         if mode == BoundsMode.WITHIN_SURVEY:
-            g = self.survey_ids.index(survey_id)
             return float(self.lower[g, k]), float(self.upper[g, k])
-        low, high = float(np.fmin.reduce(self.lower[:, k])), float(np.fmax.reduce(self.upper[:, k]))
+        alike = self.is_synthetic == self.is_synthetic[g]
+        low, high = float(np.fmin.reduce(self.lower[alike, k])), float(np.fmax.reduce(self.upper[alike, k]))
         if mode == BoundsMode.THEORETICAL:
             lowest, highest = self.ends[:, k].tolist()
             return (low if np.isnan(lowest) else lowest), (high if np.isnan(highest) else highest)
@@ -170,9 +192,9 @@ def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Seque
     """
     columns = ", ".join(f"min({quoted(i)}), max({quoted(i)})" for i in indicators)
     found = con.execute(
-        f"select survey_id, {columns} from {HOUSEHOLDS} group by survey_id order by survey_id"
+        f"select survey_id, bool_or(is_synthetic), {columns} from {HOUSEHOLDS} group by survey_id order by survey_id"
     ).fetchall()
-    numbers = np.array([row[1:] for row in found], dtype=np.float64).reshape(len(found), -1)
+    numbers = np.array([row[2:] for row in found], dtype=np.float64).reshape(len(found), -1)
     if np.isinf(numbers).any():
         row, place = np.argwhere(np.isinf(numbers))[0]
         raise InfiniteValueError(
@@ -182,6 +204,7 @@ def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Seque
     ends = [[getattr(i, end) for i in declared] for end in ("minimum", "maximum")]
     return Extremes(
         tuple(row[0] for row in found),
+        np.array([row[1] for row in found], dtype=np.bool_),
         tuple(indicators),
         numbers[:, 0::2],
         numbers[:, 1::2],

@@ -34,16 +34,20 @@ from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary, summarise
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
-from relocation_warehouse.results.households import HOUSEHOLDS, Survey, asked, matrix, surveys
+from relocation_warehouse.results.households import (
+    HOUSEHOLDS,
+    Survey,
+    asked,
+    by_origin,
+    matrix,
+    surveys,
+)
 from relocation_warehouse.results.metrics import CAPITALS, COUPLING, ingredients, relation, study_scheme
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, Metric, Model, Regressor, WeightScheme
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-POOLED = "pooled"
-"""`survey_id` of a model over all comparable surveys."""
 
 CLUSTER = "site_id"
 REGION = "region"
@@ -138,6 +142,11 @@ class Sample:
         return len(self.surveys) > 1
 
     @property
+    def survey_id(self) -> str:
+        """The survey, or what several are called together."""
+        return self.surveys[0].pooled_id if self.is_pooled else self.surveys[0].survey_id
+
+    @property
     def other_regions(self) -> tuple[str, ...]:
         """Regions that the first one is compared with, where the model interacts with the region."""
         regions = sorted({s.region for s in self.surveys})
@@ -187,7 +196,7 @@ class Sample:
             "scheme" in self.catalog.metric[n].filters for n in names if n in self.catalog.metric
         )
         return {
-            "survey_id": POOLED if self.is_pooled else self.surveys[0].survey_id,
+            "survey_id": self.survey_id,
             "model": model.id,
             "is_synthetic": any(s.is_synthetic for s in self.surveys),
             "label_en": model.label_en,
@@ -329,7 +338,10 @@ class Sample:
 
 
 def samples(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: Model) -> Iterator[Sample]:
-    """Samples of a model: each survey of its studies; or each survey that asked everything, and these pooled."""
+    """Samples of a model: each survey of its studies; or each survey that asked everything, and these pooled.
+
+    Made-up surveys and real ones are pooled apart.
+    """
     found = surveys(con)
     own = set(model.published_survey_ids)
     if own:
@@ -343,8 +355,9 @@ def samples(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: Model) -> I
     comparable = tuple(s for s in found if not _absent(con, catalog, model, s, scheme))
     for survey in comparable:
         yield Sample(con, catalog, model, (survey,), scheme)
-    if len(comparable) > 1:
-        yield Sample(con, catalog, model, comparable, scheme)
+    for alike in by_origin(comparable).values():
+        if len(alike) > 1:
+            yield Sample(con, catalog, model, alike, scheme)
 
 
 def _wave(model: Model, survey: Survey) -> str:
@@ -507,7 +520,7 @@ def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iter
         values = {c: None if k is None else float(getattr(fit, c)[k]) for c in columns}
         b_without, p_without = attempt.without.get(term, (None, None))
         yield {
-            "survey_id": POOLED if sample.is_pooled else sample.surveys[0].survey_id,
+            "survey_id": sample.survey_id,
             "model": sample.model.id,
             "covariance": attempt.covariance,
             "term": CONSTANT if term == INTERCEPT else term,

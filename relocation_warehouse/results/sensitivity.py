@@ -3,7 +3,8 @@
 Belongs here: the grid of options over the catalog's schemes, by the same rules for unasked and blank members as the
 marts. Does not belong here: the methods and the ranking (`analysis`).
 
-Schemes of single studies take no part: they leave most members of other surveys out.
+Schemes of single studies take no part: they leave most members of other surveys out. Regions of real surveys are
+ranked among themselves, and so are those of made-up ones.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
 from analysis.summary import floats, in_parts, row_weights
 from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import texts
 from relocation_warehouse.results.coupling import bands_of
 from relocation_warehouse.results.households import (
     HOUSEHOLD_WAVES,
@@ -35,6 +37,7 @@ from relocation_warehouse.results.households import (
     Extremes,
     Survey,
     Weights,
+    by_origin,
     extremes,
     members,
     surveys,
@@ -42,6 +45,7 @@ from relocation_warehouse.results.households import (
 from relocation_warehouse.results.households import is_asked as asked
 from relocation_warehouse.results.metrics import COUPLING
 from relocation_warehouse.results.tables import conform
+from relocation_warehouse.results.weights import STATED
 from relocation_warehouse.survey.catalog import Catalog, WeightScheme
 
 BLOCK_ROWS = 16_384
@@ -89,19 +93,28 @@ def sensitivity(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
     dict
         `sensitivity` and `sensitivity_ranks` of the schema `analysis`.
     """
-    found = surveys(con)
-    weights: defaultdict[str, defaultdict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-    for scheme, dimension, indicator, weight in con.execute(
-        "select scheme, dimension, indicator_id, weight from analysis.indicator_weights"
-    ).fetchall():
-        weights[scheme][dimension][indicator] = weight
-    values = _values(con, catalog, found, weights)
-    synthetic = {s.region: s.is_synthetic for s in found}
-    rows = list(_rows(catalog, values, synthetic))
+    rows, ranks = list[dict[str, Any]](), list[dict[str, Any]]()
+    for is_synthetic, found in by_origin(surveys(con)).items():
+        values = _values(con, catalog, found, _weights(con, is_synthetic))
+        own = list(_rows(catalog, values, is_synthetic))
+        rows += own
+        ranks += _rank_rows(own, is_synthetic)
     return {
         "sensitivity": conform("analysis.sensitivity", rows),
-        "sensitivity_ranks": conform("analysis.sensitivity_ranks", _rank_rows(rows)),
+        "sensitivity_ranks": conform("analysis.sensitivity_ranks", ranks),
     }
+
+
+def _weights(con: duckdb.DuckDBPyConnection, is_synthetic: bool) -> Mapping[str, Weights]:
+    """Weights that the catalog states, and those that were estimated on made-up surveys, or on real ones."""
+    weights: defaultdict[str, defaultdict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for scheme, dimension, indicator, weight in con.execute(
+        "select scheme, dimension, indicator_id, weight from analysis.indicator_weights "
+        f"where is_synthetic = ? or kind in ({texts(STATED)})",
+        [is_synthetic],
+    ).fetchall():
+        weights[scheme][dimension][indicator] = weight
+    return weights
 
 
 def _values(
@@ -280,7 +293,7 @@ def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str)
     return np.asarray(np.sum(parts, axis=0))
 
 
-def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> Iterator[dict[str, Any]]:
+def _rows(catalog: Catalog, values: Values, is_synthetic: bool) -> Iterator[dict[str, Any]]:
     default = catalog.default_weight_scheme
     by_metric: defaultdict[tuple[str, str], dict[Options, dict[str, float]]] = defaultdict(dict)
     for (metric, wave, options), regions in values.items():
@@ -308,7 +321,7 @@ def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> It
                     "wave": wave,
                     "region": region,
                     "combination_id": options.name,
-                    "is_synthetic": synthetic[region],
+                    "is_synthetic": is_synthetic,
                     "bounds": options.bounds,
                     "scheme": options.scheme,
                     "variant": options.variant,
@@ -321,10 +334,9 @@ def _rows(catalog: Catalog, values: Values, synthetic: Mapping[str, bool]) -> It
                 }
 
 
-def _rank_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _rank_rows(rows: list[dict[str, Any]], is_synthetic: bool) -> Iterator[dict[str, Any]]:
     """How often each region takes each rank, and how often all regions keep the order of the reference."""
     counts: defaultdict[tuple[str, str, str], defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
-    synthetic = {row["region"]: row["is_synthetic"] for row in rows}
     kept: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
     for row in rows:
         if row["rank"] is not None:
@@ -337,7 +349,7 @@ def _rank_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 "wave": wave,
                 "region": region,
                 "rank": rank,
-                "is_synthetic": synthetic[region],
+                "is_synthetic": is_synthetic,
                 "n_combinations": n,
                 "share": n / sum(ranks.values()),
                 "share_same_order": sum(kept[metric, wave].values()) / len(kept[metric, wave]),

@@ -6,7 +6,8 @@ Does not belong here: the methods themselves (`analysis.weighting`), the indices
 A method compares the members of a dimension with each other, so it needs households with all of them, and no
 survey asked all. Each method is therefore applied in every survey to the members asked there. An indicator's
 importance in a survey is its weight times the number of members, so that 1 is an equal share; importances are averaged
-over the surveys, weighted by complete households, and scaled to sum to one.
+over the surveys, weighted by complete households, and scaled to sum to one. Made-up and real surveys are never
+averaged together: each have weights of their own.
 """
 
 from __future__ import annotations
@@ -56,9 +57,8 @@ def all_weights(
     return result
 
 
-def weights_table(catalog: Catalog, weights: Mapping[str, Weights], surveys: Iterable[Survey]) -> pa.Table:
-    """`analysis.indicator_weights`."""
-    is_synthetic = any(s.is_synthetic for s in surveys)
+def weights_table(catalog: Catalog, weights: Mapping[bool, Mapping[str, Weights]]) -> pa.Table:
+    """`analysis.indicator_weights`: estimated on made-up surveys (True) and on real ones, or stated by the catalog."""
     schemes = {s.id: catalog.weight_scheme(s.id) for s in catalog.weight_schemes}
     return conform(
         "analysis.indicator_weights",
@@ -72,7 +72,10 @@ def weights_table(catalog: Catalog, weights: Mapping[str, Weights], surveys: Ite
                 "dimension_weight": schemes[scheme].dimension_weights.get(dimension),
                 "is_synthetic": is_synthetic and schemes[scheme].kind not in STATED,
             }
-            for scheme, dimensions in weights.items()
+            for k, (is_synthetic, estimated) in enumerate(weights.items())
+            for scheme, dimensions in estimated.items()
+            # what the catalog states is made of no survey, and stands once
+            if k == 0 or schemes[scheme].kind not in STATED
             for dimension, indicators in dimensions.items()
             for indicator, weight in indicators.items()
         ),

@@ -123,6 +123,11 @@ def wide(catalog: Catalog) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def by_origin(make, catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
+    """A mart made of the made-up surveys and of the real ones, each on their own."""
+    return pd.concat([make(catalog, part) for _, part in frame.groupby("is_synthetic")], ignore_index=True)
+
+
 def mart(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
     """Capital indices of the default scheme: pooled bounds, members asked, half of their weight answered."""
     scheme = catalog.default_weight_scheme
@@ -153,7 +158,9 @@ def bounds(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
         x = pd.to_numeric(frame[name])
         rows.append((name, scheme.bounds, catalog.indicator[name].direction, x.min(), x.max(), x.count()))
     columns = ["indicator_id", "bounds", "direction", "lower_bound", "upper_bound", "n"]
-    return pd.DataFrame(rows, columns=columns).assign(is_constant=False, is_synthetic=True)
+    return pd.DataFrame(rows, columns=columns).assign(
+        is_constant=False, is_synthetic=frame["is_synthetic"].iloc[0]
+    )
 
 
 def integration(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,8 +179,8 @@ def integration(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
 
 def coverage(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for (survey_id, wave, order, region), part in frame.groupby(
-        ["survey_id", "wave", "wave_order", "region"]
+    for (survey_id, wave, order, region, is_synthetic), part in frame.groupby(
+        ["survey_id", "wave", "wave_order", "region", "is_synthetic"]
     ):
         for i in catalog.indicators:
             reasons = part[f"{i.id}__missing"].value_counts()
@@ -185,7 +192,7 @@ def coverage(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
                     "wave": wave,
                     "wave_order": order,
                     "region": region,
-                    "is_synthetic": True,
+                    "is_synthetic": is_synthetic,
                     "indicator_id": i.id,
                     "status": status,
                     "evidence": "invented",
@@ -223,23 +230,21 @@ def build(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> duck
     store(con, "staging.household_waves", typed)
     con.execute("create view harmonized.households as select * from staging.household_waves")
     store(con, "harmonized.coverage", coverage(catalog, frame))
-    store(con, "capital.household_capitals", mart(catalog, typed))
-    store(con, "capital.indicator_bounds", bounds(catalog, typed))
+    store(con, "capital.household_capitals", by_origin(mart, catalog, typed))
+    store(con, "capital.indicator_bounds", by_origin(bounds, catalog, typed))
     store(con, "integration.household_dimensions", integration(catalog, typed))
     weighted, factored, _ = study(catalog)
     published = {"hills": weighted, "valley": factored, "plains": None}
     waves = frame.groupby("survey_id")["wave"].agg(lambda w: " ".join(dict.fromkeys(w)))
     regions = frame.groupby("survey_id")["region"].first()
     surveys = pd.DataFrame({"survey_id": list(waves.index), "waves": list(waves), "region": list(regions)})
+    surveys["is_synthetic"] = surveys["survey_id"].map(frame.groupby("survey_id")["is_synthetic"].first())
     surveys["published_survey_ids"] = surveys["survey_id"].map(published).astype("string")
     store(
         con,
         "reference.surveys",
         surveys.assign(
-            region_label_en=surveys["region"],
-            region_label_zh=surveys["region"],
-            is_synthetic=True,
-            status="accepted",
+            region_label_en=surveys["region"], region_label_zh=surveys["region"], status="accepted"
         ),
     )
     sites = frame[["survey_id", "site_id", "region"]].drop_duplicates().assign(households=200)

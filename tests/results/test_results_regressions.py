@@ -8,7 +8,8 @@ import statsmodels.api as sm
 from invented_surveys import build, stored
 
 from relocation_warehouse.results.coupling import coupling
-from relocation_warehouse.results.regressions import POOLED, regressions
+from relocation_warehouse.results.households import POOLED
+from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.survey.catalog import Catalog, Model
 from relocation_warehouse.survey.literature import Literature
 

@@ -9,11 +9,13 @@
 
 with bounds as (
     select
+        is_synthetic,
         {%- for id in indicator_ids %}
         max(case when indicator_id = '{{ id }}' then lower_bound end) as {{ adapter.quote(id ~ '__lower') }},
         max(case when indicator_id = '{{ id }}' then upper_bound end) as {{ adapter.quote(id ~ '__upper') }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('indicator_bounds') }}
+    group by is_synthetic
 ),
 
 normalised as (
@@ -30,7 +32,7 @@ normalised as (
         ) }} as {{ adapter.quote(m.indicator_id ~ '__score') }}
         {%- endfor %}
     from {{ ref('household_waves') }} as household_waves
-    cross join bounds
+    inner join bounds on household_waves.is_synthetic = bounds.is_synthetic
 ),
 
 dimensions as (

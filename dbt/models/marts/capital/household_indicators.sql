@@ -17,6 +17,7 @@ select
     bounds.lower_bound,
     bounds.upper_bound
 from {{ households }} as households
-inner join {{ indicator_bounds }} as bounds on bounds.indicator_id = '{{ m.indicator_id }}'
+inner join {{ indicator_bounds }} as bounds
+    on households.is_synthetic = bounds.is_synthetic and bounds.indicator_id = '{{ m.indicator_id }}'
 {{ 'union all' if not loop.last }}
 {% endfor %}

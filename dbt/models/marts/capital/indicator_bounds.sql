@@ -1,28 +1,29 @@
-{#- Bounds of the default weight scheme, pooled over all surveys and waves: stored, because they change the numbers.
-    All indicators are read in one pass. -#}
+{#- Bounds of the default weight scheme, pooled over the waves of all real surveys, and of all made-up ones: stored,
+    because they change the numbers. All indicators are read in one pass. -#}
 {{ config(materialized='table') }}
 
 {%- set scheme = default_scheme_members() %}
 {%- set members = scheme | unique(attribute='indicator_id') | list %}
-{%- set found = ['lower_bound', 'upper_bound', 'n', 'is_synthetic'] %}
+{%- set found = ['lower_bound', 'upper_bound', 'n'] %}
 
 with pooled as (
     select
+        is_synthetic,
         {%- for m in members %}
         {%- set value = adapter.quote(m.indicator_id) %}
         min({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__lower_bound') }},
         max({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__upper_bound') }},
-        count({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__n') }},
-        coalesce(bool_or(is_synthetic and {{ value }} is not null), false)
-            as {{ adapter.quote(m.indicator_id ~ '__is_synthetic') }}{{ ',' if not loop.last }}
+        count({{ value }}) as {{ adapter.quote(m.indicator_id ~ '__n') }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('household_waves') }}
+    group by is_synthetic
 ),
 
 chosen as (
     select
         indicators.indicator_id,
-        indicators.direction
+        indicators.direction,
+        pooled.is_synthetic
         {%- for column in found %},
         case indicators.indicator_id
             {%- for m in members %}
