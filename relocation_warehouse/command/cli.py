@@ -94,6 +94,7 @@ def status() -> None:
 
 
 app.command()(survey_commands.new_survey)
+app.command()(survey_commands.add_wave)
 app.command()(survey_commands.check)
 app.command()(survey_commands.explain)
 app.command()(survey_commands.trace)

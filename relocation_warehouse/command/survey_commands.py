@@ -118,6 +118,47 @@ def new_survey(
     _say(f"next: `warehouse check {made.path.name}` names every blank, with file and line")
 
 
+def add_wave(
+    survey: Annotated[str, typer.Argument(help="Survey that the file is a further wave of.")],
+    file: Annotated[Path, typer.Argument(help="File of the wave, in any format that is read.")],
+    wave: Annotated[
+        str, typer.Option(help="Name of the wave; of one that is there already, to add a roster to it.")
+    ] = "",
+    fieldwork: Annotated[
+        str | None, typer.Option(help='When it was asked: a year, a month or a day, such as "2021-07".')
+    ] = None,
+    like: Annotated[
+        str, typer.Option(help="file_id whose declarations hold; the most similar file where absent.")
+    ] = "",
+) -> None:
+    """Declare a file as a further wave: take over the declarations that still fit, list what changed."""
+    from relocation_warehouse.survey.added_wave import add_wave as add
+    from relocation_warehouse.survey.folder import (
+        SurveyFolderError,
+        list_survey_folders,
+        load_folder,
+        suggestion,
+    )
+    from relocation_warehouse.survey.readers import UnreadableFile
+    from relocation_warehouse.survey.scaffold import ScaffoldError
+
+    paths = Paths.from_environment()
+    catalog = _catalog(paths)
+    known = [p.name for p in list_survey_folders(paths.surveys)]
+    if survey not in known:
+        _stop(f"no survey {survey!r}{suggestion(survey, known)}", 2)
+    if not file.is_file():
+        _stop(f"no file {file}", 2)
+    try:
+        made = add(load_folder(paths.surveys / survey, catalog.indicator), file, wave, fieldwork, like)
+    except (ScaffoldError, UnreadableFile, SurveyFolderError) as error:
+        _stop(str(error), 2 if isinstance(error, ScaffoldError) else 1)
+    _say(f"wave {made.wave}: {made.taken_over} column(s) declared as in {made.like}")
+    for change in made.changes:
+        _say(f"  {change}")
+    _say(f"next: `warehouse check {survey}` names every blank, with file and line")
+
+
 def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None) -> None:
     """Find every mistake in survey folders and their files, with file, line and what to write instead."""
     from relocation_warehouse.survey.crosswalk import check_crosswalk

@@ -116,7 +116,7 @@ def scaffold(
     UnreadableFile
         See `survey.readers.opened`.
     """
-    survey_id = survey_id or _name(files[0].name.split(".")[0]) or BLANK
+    survey_id = survey_id or name_of(files[0].name.split(".")[0]) or BLANK
     try:
         TypeAdapter(Identifier).validate_python(survey_id)
     except ValidationError:
@@ -190,8 +190,8 @@ def _read(
     """The tables of all files, those of households first, and their columns."""
     declared, columns = list[SurveyFile](), list[FoundColumn]()
     for file in files:
-        name = _name(file.name.split(".")[0]) or f"file_{len(declared) + 1}"
-        for table in _tables(file, _format(file), header_rows, "households" if len(files) == 1 else name):
+        name = name_of(file.name.split(".")[0]) or f"file_{len(declared) + 1}"
+        for table in _tables(file, file_format(file), header_rows, "households" if len(files) == 1 else name):
             taken = {f.file_id for f in declared}
             name = table.file_id if table.file_id not in taken else f"{table.file_id}_{len(declared) + 1}"
             read, found = _read_table(table.model_copy(update={"file_id": name}), file.parent, catalog, known)
@@ -256,7 +256,7 @@ def _with_rounds(files: Sequence[SurveyFile], known: Recognition) -> list[Survey
     ]
 
 
-def _format(file: Path) -> str:
+def file_format(file: Path) -> str:
     """The format that a file's name, or what is packed in it, stands for."""
     name = file.name.lower().removesuffix(".gz")
     if name.endswith(".zip"):
@@ -300,13 +300,16 @@ def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> lis
         short = [re.split(r"[-/]", g)[-1] for g in groups]
         return [
             households,
-            *(table(_name(s) or f"repeat_{k}", {"repeat": s}, Grain.MEMBER) for k, s in enumerate(short, 1)),
+            *(
+                table(name_of(s) or f"repeat_{k}", {"repeat": s}, Grain.MEMBER)
+                for k, s in enumerate(short, 1)
+            ),
         ]
     if kind == "excel" and file.suffix.lower() not in (".gz", ".zip"):
         sheets = sheet_names(file)
         grains = [Grain.HOUSEHOLD, *[Grain.MEMBER] * (len(sheets) - 1)]
         return [
-            table(_name(s) or f"sheet_{k}", {"sheet": s}, grain)
+            table(name_of(s) or f"sheet_{k}", {"sheet": s}, grain)
             for k, (s, grain) in enumerate(zip(sheets, grains, strict=True), 1)
         ]
     return [households]
@@ -315,7 +318,7 @@ def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> lis
 # ---- names -------------------------------------------------------------------------------------------------------
 
 
-def _name(text: str) -> str:
+def name_of(text: str) -> str:
     """Lower-case name made of the Latin letters and digits of a text; empty where there are none."""
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
     return re.sub(r"^(?=\d)", "q", name)[:40]
@@ -329,7 +332,7 @@ def _give_names(columns: Sequence[FoundColumn], given: dict[str, str]) -> None:
     """A variable for every column of a file, each its own; the same header has the same name in every file."""
     taken: set[str] = set()
     for position, column in enumerate(columns, start=1):
-        name = given.get(column.header) or _name(column.name)
+        name = given.get(column.header) or name_of(column.name)
         if not name or name in taken:
             name = f"{name}_{position}" if name else f"q{position}"
             name = name if name not in taken else f"{name}_{position}"

@@ -150,10 +150,7 @@ class Grain(StrEnum):
     MEMBER = "member"
 
 
-FieldworkDate = Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
-"""A year, a month or a day."""
-
-
+Fieldwork
 class Wave(Closed):
     """A round of the survey."""
 
@@ -487,6 +484,10 @@ class Survey(Closed):
         }
         special = self.design.waves.get(wave, Sampling()).model_dump(exclude_unset=True)
         return Sampling.model_validate(general | special)
+
+    def fieldwork_of(self, wave: str) -> str:
+        """When a wave was asked."""
+        return next(w.fieldwork for w in self.waves if w.wave == wave) or self.fieldwork
 
     def household_files(self, wave: str) -> tuple[SurveyFile, ...]:
         """Files with one row a household that speak of `wave`; the first one says which households exist."""
