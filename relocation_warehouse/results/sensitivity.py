@@ -267,7 +267,7 @@ def _measures(
     The coupled systems come first, then D by every variant, then its place in the bands.
     """
     systems = catalog.coupling.systems
-    u = np.array([_system(scored, scheme, catalog.metric[s.metric].column) for s in systems])
+    u = np.array([_system(scored, scheme, catalog.metric[s.metric].column, len(weight)) for s in systems])
     np.clip(u, 0.0, 1.0, out=u, where=(u > -ROUNDING) & (u < 1 + ROUNDING))
     known = ~np.isnan(u)
     for system, values, has_value in zip(systems, u, known, strict=True):
@@ -284,11 +284,11 @@ def _measures(
             yield (degree, variant.id, grading.id), classify(d, bands_of(grading)) / steps, weight
 
 
-def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str) -> FloatArray:
-    """A dimension, or the weighted total of those that enter it."""
+def _system(scored: Mapping[str, FloatArray], scheme: WeightScheme, column: str, n: int) -> FloatArray:
+    """A dimension of n households, or the weighted total of those that enter it; missing where none has weights."""
     if column in scored:
         return scored[column]
-    missing = np.full(len(next(iter(scored.values()))), np.nan)
+    missing = np.full(n, np.nan)
     parts = [w * scored.get(dimension, missing) for dimension, w in scheme.dimension_weights.items()]
     return np.asarray(np.sum(parts, axis=0))
 

@@ -23,6 +23,7 @@ from relocation_warehouse.survey.codebook import Entry
 from relocation_warehouse.survey.folder import BLANK, SURVEY_FILE, SurveyFolder, sha256_of
 from relocation_warehouse.survey.ingest import SurveyLoad, ingest
 from relocation_warehouse.survey.readers import ROW, opened
+from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.scaffold import ScaffoldError, file_format, name_of
 from relocation_warehouse.survey.vocabulary import (
     Column,
@@ -392,8 +393,8 @@ def _write(
         if after.wave != file.wave and after.wave is not None:
             entry["wave"] = after.wave.model_dump(mode="json")
     place = [f.file_id for f in changed.survey.files].index(new.file_id)
-    written = new.model_dump(mode="json", exclude_defaults=True)
-    document["files"].insert(place, written | {"grain": str(new.grain)})
+    written = new.model_dump(mode="json", exclude_defaults=True) | {"grain": str(new.grain)}
+    document["files"].insert(place, {name: value for name, value in written.items() if value != {}})
     part = folder.path / f"{SURVEY_FILE}.new"
     with part.open("w", encoding="utf-8") as handle:
         yaml.dump(document, handle)
@@ -413,7 +414,7 @@ def _cells(row: Column | CrosswalkRow) -> dict[str, str]:
             return str(value).lower()
         if isinstance(value, (list, tuple)):
             return " ".join(map(str, value))
-        return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+        return "" if value is None else cell_text(value) if isinstance(value, float) else str(value)
 
     return {name: text(value) for name, value in row.model_dump(mode="json").items()}
 

@@ -1,0 +1,118 @@
+"""One refresh of the two real surveys, a made-up one that is said to be real, and one that is made up."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from folders import add_rice, add_vietnam, read_rows, write_rows
+
+from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE
+from relocation_warehouse.survey.catalog import Catalog, load_catalog
+from relocation_warehouse.survey.scaffold_columns import Recognition
+
+KEY = "0123456789abcdef0123456789abcdef"
+SAID_REAL, MADE_UP = "xj_south_2019", "gz_anshun_2020"
+
+
+@dataclass(frozen=True)
+class RealWarehouse:
+    """A refreshed `data/` folder, how many edits each real survey took, and how long the refresh took."""
+
+    data: Path
+    edits: dict[str, int]
+    seconds: float
+
+    @property
+    def published(self) -> Path:
+        return self.data / "published" / "warehouse.duckdb"
+
+    @property
+    def public(self) -> Path:
+        return self.data / "published" / "public" / "warehouse.duckdb"
+
+    @property
+    def build(self) -> Path:
+        return next((self.data / "warehouse").glob("*.duckdb"))
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return load_catalog(CHECKOUT / "data" / "catalog")
+
+
+@pytest.fixture(scope="session")
+def known() -> Recognition:
+    return Recognition.load(CHECKOUT / "data" / "catalog")
+
+
+def say_real(folder: Path, catalog: Catalog) -> None:
+    """Mark a shipped survey as real and share none of its quasi-identifiers, as an owner would."""
+    text = (folder / "survey.yml").read_text(encoding="utf-8")
+    (folder / "survey.yml").write_text(
+        text.replace("is_synthetic: true", "is_synthetic: false"), encoding="utf-8"
+    )
+    sensitive = {i.id for i in catalog.indicators if i.sensitive}
+    rows, names = read_rows(folder / "crosswalk.csv")
+    dropped: set[str] = set()
+    for row in rows:
+        if row["indicator_id"] in sensitive and row["sources"]:
+            dropped |= {*row["sources"].split()}
+            row.update({"rule": "asked_not_shared", "status": "identical"})
+            row.update(dict.fromkeys({"sources", "codes", "unit", "parameters"} & {*row}, ""))
+    write_rows(folder / "crosswalk.csv", names, rows)
+    used = {s.split(".")[-1] for row in rows for s in row["sources"].split()}
+    columns, names = read_rows(folder / "columns.csv")
+    for row in columns:
+        if row["variable"] in dropped - used:
+            row.update({"variable": "", "ignore_reason": "identifies households"})
+    write_rows(folder / "columns.csv", names, columns)
+
+
+@pytest.fixture(scope="session")
+def warehouse(
+    tmp_path_factory: pytest.TempPathFactory, catalog: Catalog, known: Recognition
+) -> RealWarehouse:
+    """From the files to what is published, by the commands and with a key.
+
+    `WAREHOUSE_REAL` names the folder of an earlier run, which saves minutes.
+    """
+    if given := os.environ.get("WAREHOUSE_REAL"):
+        return RealWarehouse(
+            Path(given).resolve() / "data", **json.loads((Path(given) / "figures.json").read_text())
+        )
+    data = tmp_path_factory.mktemp("real") / "data"
+    edits = declare(data, catalog, known)
+    start = time.monotonic()
+    done = subprocess.run(
+        [Path(sys.executable).with_name("warehouse"), "refresh"],
+        cwd=CHECKOUT,
+        env=os.environ | {"WAREHOUSE_DATA": str(data), KEY_VARIABLE: KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    figures = {"edits": edits, "seconds": time.monotonic() - start}
+    (data.parent / "figures.json").write_text(json.dumps(figures))
+    return RealWarehouse(data, **figures)
+
+
+def declare(data: Path, catalog: Catalog, known: Recognition) -> dict[str, int]:
+    """Make the four survey folders; gives the edits that the two real ones took."""
+    surveys, scratch = data / "surveys", data.parent / "files"
+    surveys.mkdir(parents=True)
+    scratch.mkdir()
+    for name in ("catalog", "literature"):
+        (data / name).symlink_to(CHECKOUT / "data" / name)
+    made = {add.__name__: add(surveys, scratch, catalog, known) for add in (add_vietnam, add_rice)}
+    for name in (SAID_REAL, MADE_UP):
+        shutil.copytree(CHECKOUT / "data" / "surveys" / name, surveys / name)
+    say_real(surveys / SAID_REAL, catalog)
+    return {edits.path.name: edits.made for edits in made.values()}

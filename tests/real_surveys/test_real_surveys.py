@@ -1,0 +1,252 @@
+"""From real files to what is published: every cell against its source, every figure computed a second time."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import KEY, MADE_UP, SAID_REAL, RealWarehouse
+from folders import RICE, VIETNAM, add_vietnam
+from scipy import stats
+from sources import CODES, SEASONS, rice, vietnam
+
+from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.publication.pseudonyms import pseudonym
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.folder import load_folder
+from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.scaffold_columns import Recognition
+
+MU_A_HECTARE = 15.0
+REAL = (RICE, SAID_REAL, VIETNAM)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+def expected() -> pd.DataFrame:
+    """What the source says of each household and wave, in the units of the catalog, under pseudonyms."""
+    v, r = vietnam(), rice()
+    answers = pd.DataFrame(
+        {
+            "survey_id": VIETNAM,
+            "household_id": v["hh"].astype(str),
+            "wave": "single",
+            "site_id": v["urban"].map({"no": "VN_RURAL", "yes": "VN_URBAN"}),
+            "sampling_unit_id": v["commune"].astype(str),
+            "sex": v["sex"],
+            "education_years": v["educyr"],
+            "household_size_band": np.select([v["hhsize"] <= 3, v["hhsize"] == 4], ["le_3", "4"], "ge_5"),
+        }
+    )
+    seasons = pd.DataFrame(
+        {
+            "survey_id": RICE,
+            "household_id": r["farm_id"].astype(str),
+            "wave": "season_" + r["season"].astype(str),
+            "site_id": "JAVA_" + r["village"].str.upper(),
+            "sampling_unit_id": "JAVA_" + r["village"].str.upper(),
+            "arable_land_area_mu": r["size"] * MU_A_HECTARE,
+            "uses_modern_farm_technology": (r["varieties"] != "trad").astype(float),
+            "technical_support_received": (r["bimas"] != "no").astype(float),
+        }
+    )
+    both = pd.concat([answers, seasons], ignore_index=True)
+    both["household_id"] = [
+        pseudonym(KEY.encode(), s, h) for s, h in zip(both["survey_id"], both["household_id"], strict=True)
+    ]
+    return both.sort_values(["survey_id", "wave", "household_id"], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def source() -> pd.DataFrame:
+    return expected()
+
+
+@pytest.fixture(scope="module")
+def con(warehouse: RealWarehouse) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(warehouse.published), read_only=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("ending", [".csv", ".dta", ".sav"])
+def test_every_cell_of_every_format_arrives(
+    tmp_path: Path, catalog: Catalog, known: Recognition, ending: str
+) -> None:
+    surveys = tmp_path / "surveys"
+    surveys.mkdir()
+    edits = add_vietnam(surveys, tmp_path, catalog, known, ending)
+    with duckdb.connect() as con:
+        load = ingest(load_folder(edits.path, catalog.indicator), tmp_path / "landing", con)
+        assert (load.quarantined_rows, load.quarantined_cells) == (0, 0)
+        found = con.execute(f'FROM raw."{VIETNAM}__households" ORDER BY _row').df()
+    frame = vietnam()
+    compared = 0
+    for header, variable in (("educyr", "schooling"), ("hhsize", "members"), ("commune", "commune")):
+        assert found[variable].tolist() == frame[header].tolist()
+        compared += len(frame)
+    for header in ("sex", "urban"):
+        code = dict(enumerate(CODES[header], 1))
+        answers = (
+            frame[header] if ending == ".csv" else frame[header].map({a: str(k) for k, a in code.items()})
+        )
+        assert found[header].tolist() == answers.tolist()
+        compared += len(frame)
+    assert compared == 5 * 5999
+
+
+def test_every_published_cell_is_that_of_the_source(
+    con: duckdb.DuckDBPyConnection, source: pd.DataFrame
+) -> None:
+    shown = con.execute(
+        "FROM harmonized.households WHERE survey_id IN (?, ?) ORDER BY survey_id, wave, household_id",
+        [RICE, VIETNAM],
+    ).df()
+    assert len(shown) == 5999 + 171 * SEASONS
+    compared = 0
+    for column in source:
+        left, right = shown[column], source[column]
+        if right.dtype.kind == "f":
+            np.testing.assert_allclose(left.astype(float), right, rtol=1e-12, err_msg=column)
+        else:
+            texts = [x.astype(object).where(x.notna(), None).tolist() for x in (left, right)]
+            assert texts[0] == texts[1], column
+        compared += int(right.notna().sum())
+    assert compared > 45_000
+    others = [i for i in contract_of()["harmonized.households"].column_names if i not in source]
+    answered = shown[others].drop(columns=["wave_order", "region", "is_synthetic", "weight"]).notna().sum()
+    assert not answered[answered > 0].index.tolist()
+    assert not shown["is_synthetic"].any()
+
+
+def test_nothing_is_lost_and_every_format_is_told(con: duckdb.DuckDBPyConnection) -> None:
+    loads = con.execute(
+        "SELECT format, received, accepted, quarantined FROM quality.loads WHERE survey_id IN (?, ?) ORDER BY ALL",
+        [RICE, VIETNAM],
+    ).fetchall()
+    farms = [(name, 171, 171, 0) for name in ("delimited", "spss", "stata") for _ in range(2)]
+    assert sorted(loads) == sorted([*farms, ("stata", 5999, 5999, 0)])
+
+
+def test_means_and_their_intervals(con: duckdb.DuckDBPyConnection, source: pd.DataFrame) -> None:
+    """Means of the households interviewed, each of weight one; intervals as `region_comparison` describes them."""
+    checked = 0
+    for name, survey in (
+        ("education_years", VIETNAM),
+        ("arable_land_area_mu", RICE),
+        ("uses_modern_farm_technology", RICE),
+        ("technical_support_received", RICE),
+    ):
+        rows = con.execute(
+            "SELECT wave, group_type, group_id, value, ci_low, ci_high, n FROM analysis.region_comparison "
+            "WHERE metric_id = ? AND source_id = ?",
+            [name, survey],
+        ).fetchall()
+        own = source[source["survey_id"] == survey]
+        assert len(rows) == own["wave"].nunique() * (1 + own["site_id"].nunique())
+        for wave, kind, site, value, low, high, n in rows:
+            part = own[(own["wave"] == wave) & ((kind == "all") | (own["site_id"] == site))]
+            y = part[name].to_numpy(dtype=float)
+            assert n == len(y)
+            assert value == pytest.approx(y.mean(), rel=1e-10)
+            half = stats.t.ppf(0.975, n - 1) * y.std(ddof=1) / np.sqrt(n)
+            assert (low, high) == pytest.approx((y.mean() - half, y.mean() + half), rel=1e-9)
+            checked += 1
+    assert checked == 3 + 3 * SEASONS * 7
+
+
+def test_indices_are_measured_by_real_answers_only(
+    con: duckdb.DuckDBPyConnection, source: pd.DataFrame
+) -> None:
+    """The one indicator asked of a dimension is the dimension, between the extremes of all real surveys."""
+    for indicator, dimension, survey in (
+        ("arable_land_area_mu", "natural", RICE),
+        ("education_years", "human", VIETNAM),
+    ):
+        (low, high), *others = con.execute(
+            "SELECT lower_bound, upper_bound FROM capital.indicator_bounds WHERE indicator_id = ? "
+            "AND NOT is_synthetic",
+            [indicator],
+        ).fetchall()
+        assert not others
+        extremes = con.execute(
+            f"SELECT min({indicator}), max({indicator}) FROM harmonized.households WHERE survey_id IN (?, ?, ?)",
+            list(REAL),
+        ).fetchone()
+        assert (low, high) == extremes
+        shown = con.execute(
+            f'SELECT "{dimension}" FROM capital.household_capitals WHERE survey_id = ? ORDER BY wave, household_id',
+            [survey],
+        ).df()[dimension]
+        y = source[source["survey_id"] == survey].sort_values(["wave", "household_id"])[indicator]
+        np.testing.assert_allclose(shown, (y.to_numpy() - low) / (high - low), rtol=1e-9, atol=1e-12)
+
+
+def test_every_row_says_what_it_was_made_of(warehouse: RealWarehouse) -> None:
+    """In both editions a row of a survey is made up if and only if the survey is."""
+    origin = {**dict.fromkeys(REAL, False), MADE_UP: True, "pooled": True, "pooled_real": False}
+    checked = 0
+    for edition in (warehouse.published, warehouse.public):
+        with duckdb.connect(str(edition), read_only=True) as con:
+            tables = con.execute(
+                "SELECT schema_name || '.' || table_name FROM duckdb_columns() WHERE column_name = 'is_synthetic' "
+                "INTERSECT SELECT schema_name || '.' || table_name FROM duckdb_columns() "
+                "WHERE column_name = 'survey_id'"
+            ).fetchall()
+            for (table,) in tables:
+                for survey, is_synthetic in con.execute(
+                    f"SELECT DISTINCT survey_id, is_synthetic FROM {table} WHERE survey_id IS NOT NULL"
+                ).fetchall():
+                    assert origin[survey] is is_synthetic, (edition, table, survey)
+                    checked += 1
+    assert checked > 60
+
+
+def test_no_id_of_a_real_household_leaves(warehouse: RealWarehouse) -> None:
+    """Neither edition holds an id as received of a survey that is real or said to be."""
+    with duckdb.connect(str(warehouse.build), read_only=True) as con:
+        ids = con.execute(
+            "SELECT survey_id, household_id FROM harmonized.households WHERE NOT is_synthetic GROUP BY ALL"
+        ).fetchall()
+    received = {(s, h) for s, h in ids}
+    pseudonyms = {(s, pseudonym(KEY.encode(), s, h)) for s, h in ids}
+    assert {s for s, _ in received} == {*REAL}
+    checked = 0
+    for edition in (warehouse.published, warehouse.public):
+        with duckdb.connect(str(edition), read_only=True) as con:
+            for (table,) in con.execute(
+                "SELECT DISTINCT schema_name || '.' || table_name FROM duckdb_columns() "
+                "WHERE column_name = 'household_id'"
+            ).fetchall():
+                shown = con.execute(
+                    f"SELECT DISTINCT survey_id, household_id FROM {table} WHERE household_id IS NOT NULL "
+                    "AND NOT is_synthetic"
+                ).fetchall()
+                assert set(shown) <= pseudonyms, (edition, table)
+                checked += len(shown)
+    assert checked > len(received)
+
+
+def test_real_and_made_up_are_never_held_against_each_other(con: duckdb.DuckDBPyConnection) -> None:
+    region = dict(
+        con.execute("SELECT region, bool_or(is_synthetic) FROM harmonized.households GROUP BY 1").fetchall()
+    )
+    contrasts = con.execute("SELECT DISTINCT contrast, is_synthetic FROM analysis.region_tests").fetchall()
+    compared = [(c.split("|"), flag) for c, flag in contrasts if c != "all"]
+    assert compared
+    for regions, is_synthetic in compared:
+        assert {region[r] for r in regions} == {is_synthetic}
+    ranked = con.execute("SELECT DISTINCT region, is_synthetic FROM analysis.sensitivity").fetchall()
+    assert all(region[r] == flag for r, flag in ranked)
+
+
+def test_a_real_survey_takes_few_edits(
+    warehouse: RealWarehouse, record_property: Callable[[str, object], None]
+) -> None:
+    """A figure to watch: cells and values that a person writes after `new-survey` and `add-wave`."""
+    for survey, made in warehouse.edits.items():
+        record_property(f"edits of {survey}", made)
+    record_property("seconds from files to what is published", round(warehouse.seconds))
+    assert warehouse.edits[VIETNAM] <= 80
+    assert warehouse.edits[RICE] <= 180
