@@ -414,7 +414,7 @@ def _cells(row: Column | CrosswalkRow) -> dict[str, str]:
             return str(value).lower()
         if isinstance(value, (list, tuple)):
             return " ".join(map(str, value))
-        return "" if value is None else cell_text(value) if isinstance(value, float) else str(value)
+        return (cell_text(value) or "") if value is None or isinstance(value, float) else str(value)
 
     return {name: text(value) for name, value in row.model_dump(mode="json").items()}
 
