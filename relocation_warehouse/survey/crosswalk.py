@@ -310,11 +310,10 @@ class _WaveCompiler:
         if asked_in is None or asked_in == indicator.unit:
             return value
         survey = self.folder.survey
-        wave = next(w for w in survey.waves if w.wave == self.wave)
         own = {u.wave: u.factor for u in survey.units if (u.from_, u.to) == (asked_in, indicator.unit)}
         if self.wave in own or None in own:
             return _times(value, own.get(self.wave) or own[None])
-        year = int((wave.fieldwork or survey.fieldwork)[:4])
+        year = int(survey.fieldwork_of(self.wave)[:4])
         try:
             factor = self.catalog.factor_of(indicator.id, indicator.unit or "", asked_in, year)
         except KeyError as error:

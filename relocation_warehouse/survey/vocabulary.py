@@ -150,7 +150,10 @@ class Grain(StrEnum):
     MEMBER = "member"
 
 
-Fieldwork
+FieldworkDate = Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
+"""A year, a month or a day."""
+
+
 class Wave(Closed):
     """A round of the survey."""
 
