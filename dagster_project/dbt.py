@@ -25,7 +25,7 @@ from relocation_warehouse.engines import explained, in_words
 from relocation_warehouse.ground.database import replace_rows
 from relocation_warehouse.ground.engine import SPARK, engine_name
 from relocation_warehouse.ground.paths import Paths
-from relocation_warehouse.publication.checks import CHECKS
+from relocation_warehouse.publication.checks import CHECKS, failed_rows
 
 STATUS = {"pass": "passed", "skipped": "not_run"}
 """dbt's status of a test as ours; every other one is a failure."""
@@ -137,7 +137,12 @@ def build(
             project.manifest_path, translator, context, TARGET, project
         )
     if not done.success:
-        failed = [f"{r.node.name}: {explained(r.message)}" for r in results if str(r.status) in BAD]
+        with warehouse.computing() as con:
+            failed = [
+                f"{r.node.name}: {explained(r.message)}{failed_rows(con, getattr(r.node, 'compiled_code', None))}"
+                for r in results
+                if str(r.status) in BAD
+            ]
         raise dg.Failure("dbt: " + ("; ".join(failed) or str(done.exception)), allow_retries=False)
 
 

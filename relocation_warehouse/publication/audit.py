@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from relocation_warehouse.contract.anonymity import Linked, standing_out
-from relocation_warehouse.contract.rules import rules_of
+from relocation_warehouse.contract.rules import Rule, rules_of
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.contract.views import view_of
 from relocation_warehouse.ground import sql
@@ -168,7 +168,7 @@ def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditChe
     n_bad = _row(con, f"SELECT {counts} FROM {relation}") if suspects else ()
     for check in dict.fromkeys(rule.check for rule in rules):
         hits = [(n, rule) for rule, n in zip(suspects, n_bad, strict=True) if rule.check == check and n]
-        message = "; ".join(f"{rule.message} in {n} rows" for n, rule in hits)
+        message = "; ".join(f"{rule.message} in {n} rows{_where(con, table, rule)}" for n, rule in hits)
         yield _check(check, table.full_name, sum(n for n, _ in hits), message)
     (n_keys,) = _row(con, f"SELECT count(DISTINCT hash({key})) FROM {relation}")
     groups = (
@@ -180,6 +180,19 @@ def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditChe
     )
     message = f"several rows for {'; '.join(_place(table.key, g) for g in groups[:3])}"
     yield _check("key_is_unique", table.full_name, len(groups), message)
+
+
+def _where(con: duckdb.DuckDBPyConnection, table: Table, rule: Rule) -> str:
+    """In brackets: survey, wave and indicator of the rows that break a rule, where the table has them."""
+    columns = [c for c in ("survey_id", "wave", "indicator_id") if c in table.column_names]
+    if not columns:
+        return ""
+    listed = ", ".join(map(sql.identifier, columns))
+    places = con.execute(
+        f"SELECT {listed} FROM {sql.identifier(table.schema, table.name)} WHERE {rule.bad} GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    named = "; ".join(_place(columns, place) for place in places[:3])
+    return f" ({named}{'' if len(places) <= 3 else f' and {len(places) - 3} more'})"
 
 
 def _view(con: duckdb.DuckDBPyConnection, table: Table, contract: Contract) -> AuditCheck:

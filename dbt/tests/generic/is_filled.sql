@@ -1,6 +1,9 @@
-{#- No row lacks any of the columns. -#}
+{#- No row lacks any of the columns; names the first that a row lacks. -#}
 {% test is_filled(model, columns) %}
-select *
+{%- set absent %}
+case {% for column in columns %} when {{ adapter.quote(column) }} is null then '{{ column }}' {% endfor %} end
+{%- endset %}
+select *, {{ absent }} as failed_column
 from {{ model }}
-where {% for column in columns %} {{ adapter.quote(column) }} is null {{ 'or' if not loop.last }} {% endfor %}
+where {{ absent }} is not null
 {% endtest %}

@@ -1,12 +1,17 @@
-{#- Values of the columns lie between the ends, which belong to the range; missing values pass. -#}
+{#- Values of the columns lie between the ends, which belong to the range; missing values pass. Names the first column of
+    a row that does not. -#}
 {% test lies_between(model, columns, minimum=none, maximum=none) %}
-select *
-from {{ model }}
-where
+{%- set outside %}
+case
     {%- for column in columns %}
     {%- set bounds = [] %}
     {%- if minimum is not none %}{% set _ = bounds.append(adapter.quote(column) ~ ' < ' ~ (minimum - 1e-9)) %}{% endif %}
     {%- if maximum is not none %}{% set _ = bounds.append(adapter.quote(column) ~ ' > ' ~ (maximum + 1e-9)) %}{% endif %}
-    ({{ bounds | join(' or ') }}) {{ 'or' if not loop.last }}
+    when {{ bounds | join(' or ') }} then '{{ column }}'
     {%- endfor %}
+    end
+{%- endset %}
+select *, {{ outside }} as failed_column
+from {{ model }}
+where {{ outside }} is not null
 {% endtest %}
