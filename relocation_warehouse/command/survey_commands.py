@@ -281,9 +281,41 @@ def _try(folder: SurveyFolder, catalog: Catalog, paths: Paths, found: Findings) 
             *trial(folder, catalog, contract, con),
             *large_shares(folder, catalog, aside),
         ]
+        if not folder.survey.is_synthetic and not found.problems:
+            found.notes.append(f"published rows of households: {_withheld(folder, catalog, con)}")
     rows, cells = load.quarantined_rows, load.quarantined_cells
     found.aside = f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
     found.notes += map(str, aside)
+
+
+def _withheld(folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnection) -> str:
+    """What a publication would withhold of the single households of a real survey that is loaded, and why."""
+    from relocation_warehouse.ground import sql
+    from relocation_warehouse.publication.withholding import DESIGN, choose
+    from relocation_warehouse.survey.crosswalk import compile_wave
+
+    keys = ("survey_id", "household_id", "wave", "wave_order", "site_id", *DESIGN)
+    sensitive = [i.id for i in catalog.indicators if i.sensitive]
+    columns = [sql.identifier(c) for c in (*keys, *sensitive)]
+    reasons = [f"{sql.identifier(f'{i}__missing')}::VARCHAR AS {sql.identifier(i)}" for i in sensitive]
+    waves = [f"({compile_wave(folder, w.wave, catalog)})" for w in folder.survey.waves]
+    households = " UNION ALL ".join(f"SELECT {', '.join(columns)} FROM {wave}" for wave in waves)
+    told = " UNION ALL ".join(f"SELECT {', '.join([*keys[:3], *reasons])} FROM {wave}" for wave in waves)
+    names = ", ".join(map(sql.identifier, sensitive))
+    long = f"(UNPIVOT ({told}) ON {names} INTO NAME indicator_id VALUE missing_reason)"
+    answered = con.execute(
+        f"SELECT {', '.join(f'count({sql.identifier(c)})' for c in sensitive)} FROM ({households})"
+    ).fetchone()
+    asked = [c for c, n in zip(sensitive, answered or (), strict=True) if n]
+    fewest = catalog.gates.fewest_alike
+    chosen = choose(con, folder.survey_id, f"({households})", asked, fewest, folder.survey.disclosure, long)
+    what = str(chosen).partition(": ")[2]
+    if not chosen.n:
+        return what
+    return (
+        f"{what}, because {chosen.n} of {chosen.n_households} households share site, {', '.join(asked)} of all waves "
+        f"with fewer than {fewest}; `disclosure` in survey.yml can withhold others, or coarsen"
+    )
 
 
 def explain(survey: str, indicator: str) -> None:

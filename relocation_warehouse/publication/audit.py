@@ -17,6 +17,7 @@ from relocation_warehouse.contract.rules import Rule, rules_of
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.contract.views import view_of
 from relocation_warehouse.ground import sql
+from relocation_warehouse.publication.withholding import Withheld, published_rows
 
 SURVEYS = "reference.surveys"
 INDICATORS = "reference.indicators"
@@ -53,9 +54,10 @@ class AuditCheck:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """All checks of one build."""
+    """All checks of one build, and what its real surveys withhold when it is published."""
 
     checks: tuple[AuditCheck, ...]
+    withheld: tuple[Withheld, ...] = ()
 
     @property
     def errors(self) -> tuple[AuditCheck, ...]:
@@ -68,7 +70,7 @@ class AuditResult:
         return not self.errors
 
 
-def audit(build: Path, contract: Contract) -> AuditResult:
+def audit(build: Path, contract: Contract, withheld: Sequence[Withheld] = ()) -> AuditResult:
     """Check a build database against the contract.
 
     Parameters
@@ -77,6 +79,8 @@ def audit(build: Path, contract: Contract) -> AuditResult:
         The DuckDB file that was built; opened read-only.
     contract
         What must be in it.
+    withheld
+        What real surveys do not publish of single households, as `withholding.plan` chose it.
 
     Returns
     -------
@@ -103,8 +107,8 @@ def audit(build: Path, contract: Contract) -> AuditResult:
                 checks += _each_survey(con, table, sound)
         checks += _loads(con, sound)
         checks += _coverage(con, sound)
-        checks += _quasi_identifiers(con, contract, sound)
-    return AuditResult(tuple(checks))
+        checks += _quasi_identifiers(con, contract, sound, withheld)
+    return AuditResult(tuple(checks), tuple(withheld))
 
 
 def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
@@ -285,12 +289,12 @@ def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[Audit
 
 
 def _quasi_identifiers(
-    con: duckdb.DuckDBPyConnection, contract: Contract, sound: set[str]
+    con: duckdb.DuckDBPyConnection, contract: Contract, sound: set[str], withheld: Sequence[Withheld]
 ) -> Iterator[AuditCheck]:
     """No household stands out by its sites and quasi-identifiers of all waves together, and why one is missing.
 
-    A pseudonym does not hide a household that neighbours recognise by size, age and ethnicity. Real surveys with
-    such households are refused; made-up ones show that the check sees them.
+    A pseudonym does not hide a household that neighbours recognise by size, age and ethnicity. Real surveys are taken
+    as they will be published, and refused with such households; made-up ones show that the check sees them.
     """
     if not {SURVEYS, INDICATORS, HOUSEHOLDS} <= sound:
         return
@@ -302,12 +306,17 @@ def _quasi_identifiers(
         return
     linked = []
     if REASONS in sound:
-        reasons = f"(SELECT * FROM {REASONS} WHERE indicator_id IN ({sql.texts(columns)}))"
+        published = published_rows(contract[REASONS], REASONS, withheld)
+        reasons = f"(SELECT * FROM {published} WHERE indicator_id IN ({sql.texts(columns)}))"
         linked.append(Linked(reasons, ("wave", "indicator_id", "missing_reason")))
     made_up = {
         row[0] for row in con.execute(f"SELECT survey_id FROM {SURVEYS} WHERE is_synthetic").fetchall()
     }
-    few = standing_out(con, HOUSEHOLDS, columns, SMALLEST_GROUP, linked)
+    households = published_rows(contract[HOUSEHOLDS], HOUSEHOLDS, withheld)
+    hidden = {w.survey_id for w in withheld if w.is_everything}
+    few = [
+        s for s in standing_out(con, households, columns, SMALLEST_GROUP, linked) if s.survey_id not in hidden
+    ]
     for is_made_up, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
         found = [s for s in few if (s.survey_id in made_up) == is_made_up]
         shares = "; ".join(f"{s.survey_id} {s.n} of {s.n_households} households" for s in found)
@@ -318,6 +327,7 @@ def _quasi_identifiers(
             f"fewer than {SMALLEST_GROUP} households share site, {', '.join(columns)} of all waves: {shares}. For a"
             " real survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
             severity,
+            "" if is_made_up else "; ".join(map(str, withheld)),
         )
 
 

@@ -9,7 +9,7 @@ Belongs here: writing the file from a build, and checksums of its tables. Does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +23,7 @@ from relocation_warehouse.contract.views import create_view, view_of
 from relocation_warehouse.ground import sql
 from relocation_warehouse.publication.audit import AuditCheck
 from relocation_warehouse.publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
+from relocation_warehouse.publication.withholding import Withheld, published_rows
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 opens this format; the default of a newer library shuts older readers out."""
@@ -78,6 +79,7 @@ def write_database(
     key: bytes | None = None,
     *,
     is_pseudonymous: bool = False,
+    withheld: Sequence[Withheld] = (),
 ) -> None:
     """Copy the published tables of a build into a new file: described columns, sorted by key, commented.
 
@@ -95,6 +97,8 @@ def write_database(
         Secret that turns household ids into pseudonyms; None leaves them.
     is_pseudonymous
         Whether the build was made from a published edition, whose households have their pseudonyms already.
+    withheld
+        What real surveys do not publish of single households.
 
     Raises
     ------
@@ -117,7 +121,7 @@ def write_database(
         _register_checks(con, checks)
         for table in contract:
             if not table.is_view:
-                _create(con, table, makes_pseudonyms=key is not None)
+                _create(con, table, withheld, makes_pseudonyms=key is not None)
         for table in contract:
             if table.is_view:
                 create_view(con, table, view_of(con, table))
@@ -129,7 +133,9 @@ def write_database(
         con.execute("DETACH published")
 
 
-def _create(con: duckdb.DuckDBPyConnection, table: Table, makes_pseudonyms: bool) -> None:
+def _create(
+    con: duckdb.DuckDBPyConnection, table: Table, withheld: Sequence[Withheld], makes_pseudonyms: bool
+) -> None:
     target = sql.identifier("published", table.schema, table.name)
     columns = ", ".join(
         f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
@@ -139,7 +145,9 @@ def _create(con: duckdb.DuckDBPyConnection, table: Table, makes_pseudonyms: bool
     build = sql.identifier("build", table.schema, table.name)
     if table.full_name == CHECKS:
         build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
-    source = pseudonymous(table, build) if makes_pseudonyms and HOUSEHOLD in table.column_names else build
+    source = published_rows(table, build, withheld)
+    if makes_pseudonyms and HOUSEHOLD in table.column_names:
+        source = pseudonymous(table, source)
 
     def insert(con: duckdb.DuckDBPyConnection, part: str) -> None:
         is_ready = source == build and _is_sorted(con, table, f"{build} {part}")

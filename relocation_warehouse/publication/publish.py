@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +40,7 @@ from relocation_warehouse.publication.database import (
 from relocation_warehouse.publication.disclosure import public_contract, write_public_build
 from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
 from relocation_warehouse.publication.pseudonyms import key_from_environment
+from relocation_warehouse.publication.withholding import Withheld
 
 VERSIONS = ".versions"
 CURRENT = ".current"
@@ -175,9 +176,16 @@ def _publish(
     staging = versions / (STAGING_PREFIX + version_id)
     staging.mkdir()
     try:
-        write_database(build, staging / DATABASE, contract, audited.checks, key_from_environment())
-        _write_public(staging, contract, run, report)
-        tables, left_out = _write_files(staging, contract, run, report)
+        write_database(
+            build,
+            staging / DATABASE,
+            contract,
+            audited.checks,
+            key_from_environment(),
+            withheld=audited.withheld,
+        )
+        _write_public(staging, contract, run, report, audited.withheld)
+        tables, left_out = _write_files(staging, contract, run, report, audited.withheld)
         _make_durable(staging)
         if record is not None:
             record(staging)
@@ -191,18 +199,20 @@ def _publish(
     return Published(version, tables, left_out)
 
 
-def _write_public(folder: Path, contract: Contract, run: RunInfo, report: Report | None) -> None:
+def _write_public(
+    folder: Path, contract: Contract, run: RunInfo, report: Report | None, withheld: Sequence[Withheld]
+) -> None:
     """Write the public edition from the analyst database in `folder`."""
     public, suppressed = public_contract(contract), folder / "suppressed.duckdb"
     (folder / PUBLIC).mkdir()
     write_public_build(folder / DATABASE, suppressed, public)
     write_database(suppressed, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
     suppressed.unlink()
-    _write_files(folder / PUBLIC, public, run, report)
+    _write_files(folder / PUBLIC, public, run, report, withheld)
 
 
 def _write_files(
-    folder: Path, contract: Contract, run: RunInfo, report: Report | None
+    folder: Path, contract: Contract, run: RunInfo, report: Report | None, withheld: Sequence[Withheld]
 ) -> tuple[dict[str, TableContent], dict[str, str]]:
     """Write everything else of an edition beside its database."""
     database = folder / DATABASE
@@ -234,6 +244,10 @@ def _write_files(
         },
         "views": [table.full_name for table in contract if table.is_view],
         "csv_left_out": left_out,
+        "withheld": [
+            {"survey_id": w.survey_id, "columns": w.columns, "sites": w.sites, "coarsened": w.names_coarsened}
+            for w in withheld
+        ],
         "files": {
             path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
             for path in sorted(folder.rglob("*"))

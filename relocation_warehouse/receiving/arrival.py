@@ -26,8 +26,9 @@ from relocation_warehouse.ground.database import append_rows, quoted, replace_ro
 from relocation_warehouse.ground.state import State, survey_inputs, total_digest
 from relocation_warehouse.lake.arrivals import Deposits
 from relocation_warehouse.lake.catalog import Lake
-from relocation_warehouse.receiving.trial import trial
+from relocation_warehouse.receiving.trial import set_aside, trial
 from relocation_warehouse.receiving.warehouse import Access, Warehouse
+from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
 from relocation_warehouse.survey.folder import (
     SURVEY_FILE,
@@ -173,6 +174,10 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
             lambda loaded: trial(folder, warehouse.catalog, contract_of(warehouse.paths), loaded),
         )
         results = validation.results(load.is_accepted)
+        if load.is_accepted:
+            results = pa.concat_tables(
+                [results, _large_shares(folder, warehouse.catalog, con, validation.at)]
+            )
         append_rows(con, "raw", "expectation_results", results)
         if load.is_accepted:
             replace_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
@@ -180,6 +185,29 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
     if load.is_accepted:
         _remember(warehouse, survey_id, _declarations(folder.path))
     return _arrival(load, loads, tuple(results.to_pylist()))
+
+
+def _large_shares(
+    folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnection, at: datetime
+) -> pa.Table:
+    """Rules that set aside more than is allowed, as rows of `raw.expectation_results`: shown, and no refusal."""
+    load = {"loaded_at": at, "is_accepted": True, "survey_id": folder.survey_id}
+    check = {"source": "ingest", "status": "failed", "severity": "warning"}
+    return pa.Table.from_pylist(
+        [
+            load
+            | check
+            | {
+                "check": f"{part.column} {part.rule} sets aside few".strip(),
+                "table": f"{folder.survey_id}/{part.file_id}",
+                "n_failed": part.n,
+                "message": part.extent,
+            }
+            for part in set_aside(folder, con)
+            if part.is_large(folder, catalog)
+        ],
+        RESULTS,
+    )
 
 
 @dataclass
@@ -194,6 +222,8 @@ class Validation:
         Profiles of the load before by file.
     found, seen
         Outcomes and profiles by file, once the files were inspected.
+    at
+        When the load began, UTC; all its results carry this time.
     """
 
     folder: SurveyFolder
@@ -201,6 +231,7 @@ class Validation:
     previous: Mapping[str, tuple[ColumnProfile, ...]]
     found: dict[str, tuple[Outcome, ...]] = field(default_factory=dict)
     seen: dict[str, tuple[ColumnProfile, ...]] = field(default_factory=dict)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 
     def inspect(self, landed: Mapping[str, Path]) -> Iterator[Problem]:
         """Validate the files; an expectation of severity error that is not met is a problem."""
@@ -224,7 +255,7 @@ class Validation:
     def results(self, is_accepted: bool) -> pa.Table:
         """Rows of `raw.expectation_results`."""
         load = {
-            "loaded_at": datetime.now(UTC).replace(tzinfo=None),
+            "loaded_at": self.at,
             "is_accepted": is_accepted,
             "survey_id": self.folder.survey_id,
         }

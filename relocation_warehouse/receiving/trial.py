@@ -113,6 +113,10 @@ class _Wave:
         if not n:
             yield self._of_survey("no household is left", self._set_aside(), "waves", self._position)
             return
+        fewest = self.catalog.gates.fewest_alike
+        if n < fewest and not self.folder.survey.is_synthetic:
+            message = f"{n} household(s), and a real survey with fewer than {fewest} would tell who they are"
+            yield self._of_survey(message, "leave the wave out", "waves", self._position)
         if n_keys < n:
             message = f"{n - n_keys} of {n} rows are of a household that stands in another row of the wave"
             yield self._of_survey(message, "name what identifies a household in household_id", "files")
@@ -255,9 +259,19 @@ class SetAside:
         """Share of the rows."""
         return self.n / self.of
 
-    def __str__(self) -> str:
+    @property
+    def extent(self) -> str:
+        """How much it is, in words that hold no answer."""
         what = f"answers of {self.column!r}" if self.column else "rows"
-        return f"rule {self.rule} sets aside {self.n} of {self.of} {what} ({self.share:.1%}), such as {self.example}"
+        return f"rule {self.rule} sets aside {self.n} of {self.of} {what} ({self.share:.1%})"
+
+    def is_large(self, folder: SurveyFolder, catalog: Catalog) -> bool:
+        """Whether it is more than survey or catalog allow; a single row or answer never is."""
+        limit = folder.survey.largest_share_set_aside
+        return self.n > 1 and self.share > (catalog.gates.largest_share_set_aside if limit is None else limit)
+
+    def __str__(self) -> str:
+        return f"{self.extent}, such as {self.example}"
 
 
 def set_aside(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> tuple[SetAside, ...]:
@@ -277,18 +291,14 @@ def set_aside(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> tuple[Set
 
 
 def large_shares(folder: SurveyFolder, catalog: Catalog, found: Sequence[SetAside]) -> Iterator[Problem]:
-    """Rules that set aside so much that the declaration or the file must be wrong; a single row or answer never is."""
-    limit = folder.survey.largest_share_set_aside
-    if limit is None:
-        limit = catalog.gates.largest_share_set_aside
-    lines = dict(
-        zip(((c.file_id, c.column) for c in folder.columns), folder.lines["columns.csv"], strict=True)
-    )
+    """Rules that set aside so much that the declaration or the file must be wrong, each as a mistake."""
+    columns = ((c.file_id, c.column) for c in folder.columns)
+    lines = dict(zip(columns, folder.lines["columns.csv"], strict=True))
     for part in found:
-        if part.n > 1 and part.share > limit:
+        if part.is_large(folder, catalog):
             message = (
-                f"{part}; more than {limit:.3g} are taken for a mistake: correct the declaration or the file, or "
-                "allow it with largest_share_set_aside in survey.yml"
+                f"{part}; so many are taken for a mistake: correct the declaration or the file, or allow them with "
+                f"largest_share_set_aside in {SURVEY_FILE}"
             )
             if part.column:
                 yield Problem("columns.csv", lines[part.file_id, part.column], message)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from folders import Folder
+from folders import SURVEYS, Folder
 
 from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.receiving.arrival import receive
 from relocation_warehouse.receiving.trial import large_shares, set_aside, trial
+from relocation_warehouse.receiving.warehouse import Warehouse
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
 from relocation_warehouse.survey.folder import Problem, load_folder
@@ -199,3 +201,22 @@ def test_a_large_share_set_aside_is_a_mistake_unless_allowed(
             found = list(large_shares(loaded, catalog, set_aside(loaded, con)))
         assert [p.file for p in found] == wanted
         assert all("largest_share_set_aside" in p.message and "such as" in p.message for p in found)
+
+
+def test_an_accepted_survey_is_told_of_large_shares_among_its_checks(
+    tmp_path: Path, plain_survey: Survey
+) -> None:
+    folder = plain_survey("gz_anshun_2020")
+    _, at = folder.column("customs_similarity")
+    for row in folder.files["answers"][1:31]:
+        row[at] = "99"
+    for name in ("catalog", "literature"):
+        (tmp_path / name).symlink_to(SURVEYS.parent / name)
+    folder.save(tmp_path / "surveys" / "s")
+    arrival = receive(Warehouse(tmp_path), "s")
+    assert arrival.is_accepted
+    (check,) = (c for c in arrival.checks if c["source"] == "ingest")
+    assert (check["status"], check["severity"], check["n_failed"]) == ("failed", "warning", 30)
+    assert "30 of 323 answers" in check["message"]
+    assert "99" not in check["message"]
+    assert len({c["loaded_at"] for c in arrival.checks}) == 1

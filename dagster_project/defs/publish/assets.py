@@ -20,6 +20,7 @@ from relocation_warehouse.publication.audit import audit
 from relocation_warehouse.publication.checks import departure_outcomes, store_checks
 from relocation_warehouse.publication.publish import DATABASE, Published, RunInfo, publish
 from relocation_warehouse.publication.report import write_report
+from relocation_warehouse.publication.withholding import plan
 
 CONTRACT = contract_of()
 CHECKS = dg.AssetKey(["quality", "checks"])
@@ -79,7 +80,12 @@ def checks(warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-a
 )
 def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
     """Audit the build and publish it."""
-    audited = audit(warehouse.paths.build_database, CONTRACT)
+    declared = {f.survey_id: f.survey.disclosure for f in warehouse.accepted_folders()}
+    with warehouse.connect(read_only=True) as con:
+        withheld = plan(con, CONTRACT, warehouse.catalog.gates.fewest_alike, declared)
+    for survey in withheld:
+        context.log.warning("published rows of households: %s", survey)
+    audited = audit(warehouse.paths.build_database, CONTRACT, withheld)
     for failed in audited.errors:
         context.log.error("audit: %s: %s: %s", failed.table, failed.check, failed.message)
     yield dg.AssetCheckResult(
