@@ -5,21 +5,27 @@ does not: finding the figures of a paper that belong together (`printed_tables`)
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
 from math import ceil, floor, sqrt
 
 import numpy as np
 from scipy.optimize import linprog
 
 from analysis.arrays import FloatArray
+from analysis import composites
 from analysis.errors import AnalysisError
+
+CompositeFit = composites.CompositeFit
+find_composite = composites.find_composite
+residual_tolerance = composites.residual_tolerance
 
 SLACK = 1e-9
 """Relative slack for binary floating point at the ends of a rounding interval."""
 
-NUMBER = re.compile(r"[+-]?\d+(?:\.(\d+))?")
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.(\d+))?|\.(\d+))")
+MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2010": "-", "\u2011": "-"})
+"""Signs that typesetters put for a minus."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,11 @@ class Printed:
 
 def printed(text: object) -> Printed | None:
     """Read a number as it was printed; None for anything that is not a plain decimal number."""
-    clean = str(text).strip()
+    clean = str(text).strip().translate(MINUS)
     match = NUMBER.fullmatch(clean)
     if match is None:
         return None
-    value, decimals = float(clean), len(match.group(1) or "")
+    value, decimals = float(clean), len(match.group(1) or match.group(2) or "")
     half = 0.5 * 10.0**-decimals
     return Printed(clean, value, value - half, value + half, decimals)
 
@@ -240,163 +246,3 @@ def closest_shares(
         b_eq=[1.0],
     )
     return np.asarray(result.x[:-1]), float(result.x[-1])
-
-
-@dataclass(frozen=True)
-class CompositeFit:
-    """One column of a coefficient table is a weighted sum of others, apart from a few rows.
-
-    Attributes
-    ----------
-    composite : int
-        Column of the composite.
-    parts : tuple of int
-        The other columns.
-    weights : ndarray, shape (len(parts),)
-        Not negative; of the parts, within rounding.
-    broken : tuple of int
-        Rows that break the identity as printed; empty if none does.
-    shift : int
-        Rows the parts of the broken block must move up, the first ones to its end, to restore it; 0 if none does.
-    swaps : tuple of (row, column, column)
-        Parts that must change places in a broken row to restore it.
-    residual_before, residual_after : float
-        Largest |composite - weighted parts| in the broken rows as printed and after the repair; both 0 if no row
-        is broken.
-    residual_elsewhere : float
-        The same in the other rows.
-    """
-
-    composite: int
-    parts: tuple[int, ...]
-    weights: FloatArray
-    broken: tuple[int, ...]
-    shift: int
-    swaps: tuple[tuple[int, int, int], ...]
-    residual_before: float
-    residual_after: float
-    residual_elsewhere: float
-
-
-def find_composite(
-    b: FloatArray, half: FloatArray, *, max_broken_share: float = 1 / 3
-) -> CompositeFit | None:
-    """Find the column that is a weighted sum of the others, and the rows where the print broke it.
-
-    Least squares is linear in the dependent variable: with the same regressors, the coefficients of a weighted
-    sum are the weighted sum of the coefficients. Rows are left out until the rest obeys the identity within
-    rounding: none, one, any two, then longer blocks of consecutive rows. Every shift of a block and every
-    exchange of two parts in a row is then tried as the explanation.
-
-    Parameters
-    ----------
-    b : ndarray, shape (rows, models)
-        Printed coefficients, rows in printed order.
-    half : ndarray, shape (rows, models)
-        Half a unit of the last digit of each.
-    max_broken_share : float
-        Largest share of the rows that may break the identity.
-
-    Returns
-    -------
-    CompositeFit or None
-        None if no column is a weighted sum of the others, or there are too few rows to tell (five more than
-        parts).
-    """
-    rows, models = b.shape
-    if models < 3:
-        return None
-    for size in range(floor(rows * max_broken_share) + 1):
-        if rows - size < models - 1 + 5:
-            break
-        together = (tuple(range(start, start + size)) for start in range(rows - size + 1))
-        for broken in combinations(range(rows), size) if size <= 2 else together:
-            for composite in range(models):
-                weights = _weights_of(b, half, composite, broken)
-                if weights is not None:
-                    return _repair(b, half, composite, weights, broken)
-    return None
-
-
-def residual_tolerance(
-    half: FloatArray, composite: int, parts: Sequence[int], weights: FloatArray
-) -> FloatArray:
-    """Largest |composite - weighted parts| that rounding alone explains, shape (rows,)."""
-    return np.asarray(half[:, composite] + half[:, list(parts)] @ np.abs(weights) + SLACK)
-
-
-def _weights_of(
-    b: FloatArray, half: FloatArray, composite: int, broken: tuple[int, ...]
-) -> FloatArray | None:
-    """Weights with which the rows that are not broken obey the identity within rounding, if there are any."""
-    kept = np.ones(len(b), dtype=bool)
-    kept[list(broken)] = False
-    others = np.arange(b.shape[1]) != composite
-    x, y, hx, hy = b[kept][:, others], b[kept, composite], half[kept][:, others], half[kept, composite]
-    guess, *_ = np.linalg.lstsq(x, y, rcond=None)
-    # Least squares is quick and rules out nearly everything; the linear programme then decides exactly.
-    if (guess < -0.05).any() or guess.max() < 0.05:
-        return None
-    guess = np.maximum(guess, 0.0)
-    excess = np.abs(y - x @ guess) / (hy + hx @ guess)
-    if excess.max() <= 1 or excess.max() > 3:
-        return guess if excess.max() <= 1 else None
-    # |y - Xw| <= s hy + Hx w with w >= 0, minimising s: within rounding exactly if s <= 1 is feasible.
-    p = len(guess)
-    rows = np.vstack([np.column_stack([x - hx, -hy]), np.column_stack([-x - hx, -hy])])
-    bounds = [(0.0, None)] * p + [(0.0, 1.0)]
-    result = linprog(np.append(np.zeros(p), 1.0), A_ub=rows, b_ub=np.concatenate([y, -y]), bounds=bounds)
-    return np.asarray(result.x[:p]) if result.success else None
-
-
-def _repair(
-    b: FloatArray, half: FloatArray, composite: int, weights: FloatArray, broken: tuple[int, ...]
-) -> CompositeFit:
-    """Look for the shift or the exchanges that restore the broken rows."""
-    parts = tuple(column for column in range(b.shape[1]) if column != composite)
-    tolerance = residual_tolerance(half, composite, parts, weights)
-    cells, target = b[:, list(parts)], b[:, composite]
-    residual = np.abs(target - cells @ weights)
-    elsewhere = float(np.delete(residual, broken).max())
-    if not broken:
-        return CompositeFit(composite, parts, weights, (), 0, (), 0.0, 0.0, elsewhere)
-    before = float(residual[list(broken)].max())
-    for block in _blocks_around(broken, len(b)):
-        for shift in range(1, len(block)):
-            moved, moved_half = b.copy(), half.copy()
-            for table in (moved, moved_half):
-                table[np.ix_(block, parts)] = np.roll(table[np.ix_(block, parts)], -shift, axis=0)
-            # A row that obeys only by chance has bent the weights: all rows decide again, together.
-            again = _weights_of(moved, moved_half, composite, ())
-            if again is not None:
-                left = np.abs(target - moved[:, list(parts)] @ again)
-                after, elsewhere = float(left[block].max()), float(np.delete(left, block).max())
-                return CompositeFit(
-                    composite, parts, again, tuple(block), shift, (), before, after, elsewhere
-                )
-    swaps = []
-    for row in broken:
-        for i, j in combinations(range(len(parts)), 2):
-            exchanged = cells[row].copy()
-            exchanged[[i, j]] = exchanged[[j, i]]
-            left_over = abs(float(target[row] - exchanged @ weights))
-            if left_over <= tolerance[row]:
-                swaps.append((row, parts[i], parts[j]))
-                residual[row] = left_over
-                break
-    after = float(residual[list(broken)].max())
-    return CompositeFit(composite, parts, weights, broken, 0, tuple(swaps), before, after, elsewhere)
-
-
-def _blocks_around(broken: tuple[int, ...], n_rows: int) -> Iterator[list[int]]:
-    """Blocks of consecutive rows that may have been shifted: those that are broken, and a little more.
-
-    A row at the edge of a shifted block can obey the identity by chance.
-    """
-    first, last = broken[0], broken[-1]
-    if last - first != len(broken) - 1 or len(broken) < 2:
-        return
-    margins = (0, 1, 2) if len(broken) > 2 else (0,)
-    for more in sorted(product(margins, margins), key=sum):
-        if first - more[0] >= 0 and last + more[1] < n_rows:
-            yield list(range(first - more[0], last + more[1] + 1))

@@ -69,6 +69,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "related_inconsistency",
     ),
     "readings.csv": ("stat_id", "value", "unit", "finding_id", "reason"),
+    "made_to_match.csv": ("stat_id", "survey_id", "target_id"),
 }
 """Every file of the folder with its columns; the first column is the key."""
 
@@ -98,6 +99,7 @@ REFERENCES = (
     ("readings.csv", "stat_id", "statistics.csv", "stat_id"),
     ("readings.csv", "finding_id", "findings.csv", "finding_id"),
     ("context.csv", "stat_id", "statistics.csv", "stat_id"),
+    ("made_to_match.csv", "stat_id", "statistics.csv", "stat_id"),
 )
 """(file, column) whose values must stand in (file, column)."""
 

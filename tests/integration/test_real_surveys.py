@@ -12,7 +12,7 @@ from places import WAREHOUSE, Place
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.survey.catalog import load_catalog
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 KEY = "5f0c7a1e" * 8
 K = 5

@@ -117,7 +117,6 @@ def test_households_without_a_weight_are_set_aside_where_that_is_declared(
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("ln(customs_similarity - 1)", "cannot be computed"),
         ("customs_similarity / 2", "is none of the codes 1, 2, 3, 4, 5"),
         ("customs_similarity * 100", "is over 5"),
     ],
@@ -129,6 +128,28 @@ def test_an_expression_that_fails_on_an_answer_is_named(
     line = folder.change("crosswalk.csv", {"rule": "scale"}, rule="expression", parameters=expression)
     (problem,) = (p for p in found(folder) if message in p.message)
     assert (problem.file, problem.line) == ("crosswalk.csv", line)
+    assert "such as household" in problem.message
+
+
+def test_a_text_that_is_no_code_of_the_catalog_is_named(
+    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+) -> None:
+    folder = plain_survey("gz_anshun_2020")
+    header = folder.tables["crosswalk.csv"][0]
+    row = next(r for r in folder.tables["crosswalk.csv"] if r[header.index("indicator_id")] == "sex")
+    source = row[header.index("sources")]
+    expression = f"case when {source} = 'male' then 'x' else {source} end"
+    line = folder.change(
+        "crosswalk.csv",
+        {"indicator_id": "sex"},
+        rule="expression",
+        parameters=expression,
+        codes="",
+        status="proxy",
+    )
+    (problem,) = found(folder)
+    assert (problem.file, problem.line) == ("crosswalk.csv", line)
+    assert "cannot be computed, or is no code of the catalog" in problem.message
     assert "such as household" in problem.message
 
 
