@@ -1,11 +1,11 @@
 """What papers say in words about their own figures, held against these figures.
 
-What belongs here: the closed set of kinds of claim and the rule for each. What does not: any claim, paper or variable; tests
-of figures against figures (`printed_tables`).
+What belongs here: the closed set of kinds of claim and the rule for each. What does not: any claim, paper or variable;
+tests of figures against figures (`printed_tables`).
 
-A claim is a row: claim_id, kind, subject, among, value. `subject` and `among` select rows of the tables of figures: either
-ids separated by spaces, or conditions `column=value|value` on the table of statistics, or on another table named before a
-colon (`sites: county=X`). A condition on several columns holds them all.
+A claim is a row: claim_id, kind, subject, among, value. `subject` and `among` select rows of the tables of figures:
+either ids separated by spaces, or conditions `column=value|value` on the table of statistics, or on another table named
+before a colon (`sites: county=X`). Several conditions hold together.
 """
 
 import re
@@ -21,6 +21,9 @@ Tables = Mapping[str, Sequence[Row]]
 
 STATISTICS = "statistics"
 CELL = ("source_file", "table_or_section", "wave", "group", "model", "dependent", "variable")
+TOLD = ("sign", "significance_level")
+"""Statistics that repeat a claim of the text."""
+
 CONDITION = re.compile(r"(\w+)=(\S+)")
 
 
@@ -118,9 +121,7 @@ class Evidence:
 
 def _index(tables: Tables) -> Mapping[tuple[str, ...], str]:
     return {
-        tuple(row[c] for c in CELL): row["value"]
-        for row in tables[STATISTICS]
-        if row["statistic"] == "stars"
+        tuple(row[c] for c in CELL): row["value"] for row in tables[STATISTICS] if row["statistic"] == "stars"
     }
 
 
@@ -136,11 +137,21 @@ def _untested(text: str) -> Result:
 
 
 def _numbers(rows: Iterable[Row]) -> list[tuple[Row, Printed]]:
-    return [(row, number) for row in rows if (number := printed(row["value"])) is not None]
+    """Rows with a figure; a sign or a level told in words is a claim itself and proves none."""
+    return [
+        (row, number)
+        for row in rows
+        if row["statistic"] not in TOLD and (number := printed(row["value"])) is not None
+    ]
 
 
 def _label(row: Row) -> str:
-    parts = (row["model"], row["group"] if row["group"] != "full_sample" else "", row["variable"], row["wave"])
+    parts = (
+        row["model"],
+        row["group"] if row["group"] != "full_sample" else "",
+        row["variable"],
+        row["wave"],
+    )
     return " ".join(p for p in parts if p and p != "single")
 
 
@@ -176,6 +187,15 @@ def _effect(wanted: int) -> Callable[[Evidence], Result]:
         return _untested(f"{text}; no stars printed") if None in marks else _decide(True, text)
 
     return rule
+
+
+def _significant_all(e: Evidence) -> Result:
+    """Every coefficient selected is significant."""
+    pairs = _numbers(e.subject)
+    marks = [_significant(row, e.stars) for row, _ in pairs]
+    if not pairs or None in marks:
+        return _untested("the coefficients or their stars are not printed")
+    return _decide(all(marks), _shown(pairs, e.stars))
 
 
 def _sign(e: Evidence) -> Result:
@@ -267,6 +287,19 @@ def _count_distinct(e: Evidence) -> Result:
     return _decide(len(found) == int(number), text)
 
 
+def _named(rule: Callable[[Evidence], Result]) -> Callable[[Evidence], Result]:
+    """A count of things of which the paper names only some: more than announced contradict it, fewer do not."""
+
+    def relaxed(e: Evidence) -> Result:
+        verdict, text = rule(e)
+        announced, named = (int(word) for word in re.findall(r"\d+", text)[:2])
+        if verdict is ClaimVerdict.CONTRADICTED and named < announced:
+            return _untested(f"{text}; the others are not named")
+        return verdict, text
+
+    return relaxed
+
+
 def _bound(direction: int) -> Callable[[Evidence], Result]:
     """The figure bounds all others from below (above)."""
 
@@ -289,7 +322,9 @@ def _ratio(e: Evidence) -> Result:
     claimed = printed(e.value)
     if not two or claimed is None:
         return _untested("no figures to divide")
-    return _decide(claimed.overlaps(one / two, one / two), f"{one:g} / {two:g} = {one / two:.2f}, said {e.value}")
+    return _decide(
+        claimed.overlaps(one / two, one / two), f"{one:g} / {two:g} = {one / two:.2f}, said {e.value}"
+    )
 
 
 def _equal(e: Evidence) -> Result:
@@ -339,6 +374,7 @@ RULES: Mapping[str, Callable[[Evidence], Result]] = {
     "effect_positive": _effect(1),
     "effect_negative": _effect(-1),
     "no_effect": _no_effect,
+    "significant": _significant_all,
     "sign": _sign,
     "highest": _extreme(1),
     "lowest": _extreme(-1),
@@ -347,6 +383,8 @@ RULES: Mapping[str, Callable[[Evidence], Result]] = {
     "decreased": _change(-1),
     "count": _count,
     "count_distinct": _count_distinct,
+    "count_named": _named(_count),
+    "count_distinct_named": _named(_count_distinct),
     "at_least": _bound(1),
     "at_most": _bound(-1),
     "ratio": _ratio,

@@ -12,8 +12,8 @@ from math import ceil, floor, sqrt
 import numpy as np
 from scipy.optimize import linprog
 
-from analysis.arrays import FloatArray
 from analysis import composites
+from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
 
 CompositeFit = composites.CompositeFit

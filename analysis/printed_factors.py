@@ -103,8 +103,11 @@ def _correlations(
     if not rows:
         if is_oblique:
             return None, False
-        misses = [not _fits(table.column(c), e.number, 100 / len(table.items)) for c, e in explained.items()
-                  if len(table.column(c)) == len(table.items)]
+        misses = [
+            not _fits(table.column(c), e.number, 100 / len(table.items))
+            for c, e in explained.items()
+            if len(table.column(c)) == len(table.items)
+        ]
         return (None, False) if len(misses) > 1 and all(misses) else (identity, True)
     a = np.array([[table.cells[i, c].number.value for c in table.components] for i in rows])
     half = np.array([[table.cells[i, c].number.half for c in table.components] for i in rows])
@@ -235,7 +238,9 @@ def _oblique(row: Sequence[Figure], communality: Figure, correlations: FloatArra
     # The correlations come from the table itself, so they are as rough as its digits.
     margin = 2 * len(a) * float(half.max() * (np.abs(a) + half).sum()) + 1e-9
     fits = communality.number.overlaps(total - margin, total + margin)
-    text = f"{communality.variable}: {total:.3f} with factors that correlate, printed {communality.number.text}"
+    text = (
+        f"{communality.variable}: {total:.3f} with factors that correlate, printed {communality.number.text}"
+    )
     verdict = Verdict.CONSISTENT if fits else Verdict.INCONSISTENT
     return finding([*row, communality], "communality", verdict, text)
 
@@ -322,9 +327,7 @@ def check_bartlett(papers: Papers) -> Iterator[Finding]:
         p = float(stats.chi2.sf(chi2.number.value, df))
         fits = ps[0].number.overlaps(p, p)
         text = f"chi2 {chi2.number.text}, {k} items, df {df}: p = {p:.3g}, printed {ps[0].number.text}"
-        yield finding(
-            [chi2, ps[0]], "bartlett_p", Verdict.CONSISTENT if fits else Verdict.INCONSISTENT, text
-        )
+        yield finding([chi2, ps[0]], "bartlett_p", Verdict.CONSISTENT if fits else Verdict.INCONSISTENT, text)
 
 
 def _alpha_against(alpha: Figure, loadings: Sequence[Figure], papers: Papers) -> Finding:
@@ -377,7 +380,9 @@ def _alpha_against(alpha: Figure, loadings: Sequence[Figure], papers: Papers) ->
             if alpha.number.overlaps(_alpha_bound(bottom, top, *weights[kind])[0], np.inf):
                 text += "; it fits with one item turned round"
                 break
-    return finding([alpha], "alpha_against_loadings", verdict, text, given if verdict is Verdict.CONSISTENT else ())
+    return finding(
+        [alpha], "alpha_against_loadings", verdict, text, given if verdict is Verdict.CONSISTENT else ()
+    )
 
 
 def _alpha_bound(low: FloatArray, high: FloatArray, least: FloatArray, most: FloatArray) -> tuple[float, str]:
@@ -422,5 +427,3 @@ def _turned(low: FloatArray, high: FloatArray) -> npt.NDArray[np.intp]:
     middle = middle * np.where(middle.sum(axis=0) < 0, -1, 1)
     largest = np.abs(middle).argmax(axis=1)
     return np.flatnonzero(middle[np.arange(len(middle)), largest] < 0)
-
-

@@ -6,6 +6,7 @@ What belongs here: which of these figures must agree, and whether they do. What 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations, permutations
 from math import sqrt
 
@@ -20,6 +21,9 @@ from analysis.printed_figures import Figure, Finding, Papers, Verdict, finding, 
 
 UNIT_LENGTH = 0.02
 """How far the squared weights of a standardised sum of uncorrelated standardised parts may lie from 1."""
+
+ALIKE = 0.9
+"""Share of the regressors that two models of a table must share to count as having the same ones."""
 
 DF_NAMES = ("df", "df1", "df_between", "df2", "df_within")
 
@@ -98,7 +102,9 @@ def check_f(papers: Papers) -> Iterator[Finding]:
         model = _model_figures(f, papers)
         counts = _regressor_counts(f, papers)
         if "adj_r2" not in model or not counts:
-            yield finding([f], "f_against_r2", Verdict.NOT_TESTABLE, "no adjusted R2 or no coefficients printed")
+            yield finding(
+                [f], "f_against_r2", Verdict.NOT_TESTABLE, "no adjusted R2 or no coefficients printed"
+            )
             continue
         size, adjusted = _size(f, papers), model["adj_r2"]
         if size is None or f.number.decimals == 0 or adjusted.number.decimals == 0:
@@ -132,13 +138,17 @@ def check_r2(papers: Papers) -> Iterator[Finding]:
         model, counts, size = _model_figures(r2, papers), _regressor_counts(r2, papers), _size(r2, papers)
         adjusted = model.get("adj_r2")
         if adjusted is None or not counts or size is None or size.number.value <= max(counts) + 1:
-            yield finding([r2], "r2_against_adjusted", Verdict.NOT_TESTABLE, "no adjusted R2, N or coefficients")
+            yield finding(
+                [r2], "r2_against_adjusted", Verdict.NOT_TESTABLE, "no adjusted R2, N or coefficients"
+            )
             continue
         n = size.number.value
         for k in counts:
             low, high = (1 - (1 - end) * (n - 1) / (n - k - 1) for end in (r2.number.low, r2.number.high))
             fits = adjusted.number.overlaps(low, high)
-            text = f"R2 {r2.number.text}, N = {n:g}, {k} regressors: adjusted {low:.4f} to {high:.4f}, printed "
+            text = (
+                f"R2 {r2.number.text}, N = {n:g}, {k} regressors: adjusted {low:.4f} to {high:.4f}, printed "
+            )
             text += adjusted.number.text
             if fits:
                 break
@@ -243,7 +253,7 @@ def papers_by_cell(papers: Papers, statistic: str) -> Mapping[tuple[str, ...], F
 
 
 def check_p(papers: Papers) -> Iterator[Finding]:
-    """The probability follows from the statistic and its degrees of freedom; t from a coefficient and its standard error."""
+    """The probability follows from the statistic and its degrees of freedom, t from a coefficient and its error."""
     cells = papers_cells(papers)
     coefficients = _cells(papers, "coefficient")
     for key, t in cells["t"].items():
@@ -294,7 +304,11 @@ def _p_of(figure: Figure, dfs: Sequence[float], papers: Papers) -> tuple[float, 
     if figure.statistic == "chi2":
         if not dfs:
             return None
-        return float(stats.chi2.sf(high, dfs[0])), float(stats.chi2.sf(low, dfs[0])), f"{shown}, {dfs[0]:g} df"
+        return (
+            float(stats.chi2.sf(high, dfs[0])),
+            float(stats.chi2.sf(low, dfs[0])),
+            f"{shown}, {dfs[0]:g} df",
+        )
     if len(dfs) < 2:
         counts, size = _regressor_counts(figure, papers), _size(figure, papers)
         if not figure.model or not counts or size is None or size.number.value <= max(counts) + 1:
@@ -320,13 +334,11 @@ def check_inflation(papers: Papers) -> Iterator[Finding]:
         standardised = {f.model for f in figures if f.unit.startswith(papers.options.standardised_units)}
         standardised |= _standardised_by_identity(figures)
         scales = {m: s for m in standardised if (s := _unit_error(m, figures, papers)) is not None}
-        regressors: dict[str, set[str]] = defaultdict(set)
-        for f in figures:
-            regressors[f.model].add(f.variable)
-        rows: dict[tuple[str, frozenset[str]], list[tuple[Figure, Figure]]] = defaultdict(list)
+        alike = _same_regressors(figures)
+        rows: dict[tuple[str, str], list[tuple[Figure, Figure]]] = defaultdict(list)
         for f in figures:
             if f.model in scales and (star := stars.get(_cell(f))) is not None:
-                rows[f.variable, frozenset(regressors[f.model])].append((f, star))
+                rows[f.variable, alike[f.model]].append((f, star))
         if not rows:
             continue
         declared = all(f.unit.startswith(papers.options.standardised_units) for f in figures)
@@ -342,6 +354,28 @@ def check_inflation(papers: Papers) -> Iterator[Finding]:
             verdict = Verdict.CONSISTENT if low <= high else Verdict.INCONSISTENT
             accused = [star for _, star in rows[key]]
             yield finding(accused, "inflation", verdict, f"{key[0]}: {text}", [f for f, _ in rows[key]])
+
+
+def _same_regressors(figures: Sequence[Figure]) -> dict[str, str]:
+    """For each model the first one of its table with the same regressors, apart from a few cells lost in print.
+
+    Models of one dependent differ in their regressors on purpose.
+    """
+    regressors: dict[str, set[str]] = defaultdict(set)
+    dependents: dict[str, str] = {}
+    for f in figures:
+        regressors[f.model].add(f.variable)
+        dependents[f.model] = f.dependent
+    found: dict[str, str] = {}
+    for model, own in regressors.items():
+        found[model] = model
+        for first in dict.fromkeys(found.values()):
+            other = regressors[first]
+            is_alike = len(own & other) >= ALIKE * len(own | other) and dependents[model] != dependents[first]
+            if own == other or is_alike:
+                found[model] = first
+                break
+    return found
 
 
 def _standardised_by_identity(figures: Sequence[Figure]) -> set[str]:
@@ -361,7 +395,11 @@ def _standardised_by_identity(figures: Sequence[Figure]) -> set[str]:
 def _unit_error(model: str, figures: Sequence[Figure], papers: Papers) -> tuple[float, float] | None:
     """Ends of sqrt((1 - R2) / (n - k - 1)) and the degrees of freedom of a model."""
     first = next(f for f in figures if f.model == model)
-    known, counts, size = _model_figures(first, papers), _regressor_counts(first, papers), _size(first, papers)
+    known, counts, size = (
+        _model_figures(first, papers),
+        _regressor_counts(first, papers),
+        _size(first, papers),
+    )
     adjusted = known.get("adj_r2")
     if adjusted is None or size is None or not counts or adjusted.number.decimals < 2:
         return None
@@ -574,3 +612,61 @@ def _weights_of_composite(
         return
     text += ", and no choice of parts fits: the weights are others"
     yield finding(printed, "composite_weights", Verdict.NOT_TESTABLE, text)
+
+
+@dataclass(frozen=True)
+class Implied:
+    """A printed figure that others give.
+
+    Attributes
+    ----------
+    value : float
+    spread : float
+        How far it may be off because the figures it follows from are rounded.
+    arithmetic : str
+    """
+
+    value: float
+    spread: float
+    arithmetic: str
+
+
+def implied_figures(papers: Papers) -> dict[str, Implied]:
+    """Coefficients of a weighted sum that those of its parts give, and stars of F that F gives, by stat_id.
+
+    Rows that break the identity give nothing.
+    """
+    found: dict[str, Implied] = {}
+    tables: dict[tuple[str, ...], list[Figure]] = defaultdict(list)
+    for figure in papers.of("coefficient"):
+        if figure.dependent:
+            tables[figure.paper, figure.table, figure.wave, figure.group].append(figure)
+    for figures in tables.values():
+        grid = _grid(figures)
+        if grid is None or _why_not(figures):
+            continue
+        names, models, cells = grid
+        b = np.array([[cells[n, m].number.value for m in models] for n in names])
+        half = np.array([[cells[n, m].number.half for m in models] for n in names])
+        fit = find_composite(b, half)
+        if fit is None:
+            continue
+        used = [(p, w) for p, w in zip(fit.parts, fit.weights, strict=True) if w > UNIT_LENGTH]
+        for row, name in enumerate(names):
+            if row in fit.broken:
+                continue
+            value = sum(w * b[row, p] for p, w in used)
+            terms = " + ".join(f"{w:.4f} x {cells[name, models[p]].number.text}" for p, w in used)
+            spread = sum(w * half[row, p] for p, w in used)
+            whole = cells[name, models[fit.composite]]
+            found[whole.stat_id] = Implied(float(value), float(spread), f"{terms} = {value:.4f}")
+    by_place = _cells(papers, "f")
+    for key, stars in _stars_of(papers).items():
+        f = by_place.get(key)
+        known = _p_range(f, papers) if f is not None else None
+        if known is not None:
+            low, high, text = known
+            fewest, most = _star_range(low, high, papers.options.star_levels[0])
+            if fewest == most:
+                found[stars.stat_id] = Implied(float(most), 0.0, f"{text}: p = {high:.3g}, {most} stars")
+    return found

@@ -25,6 +25,7 @@ from analysis.plausibility import (
     outlier_range,
     printed,
 )
+from analysis.printed_factors import loading_tables
 from analysis.printed_figures import (
     ALARMS,
     SEPARATED,
@@ -36,7 +37,6 @@ from analysis.printed_figures import (
     finding,
     same,
 )
-from analysis.printed_factors import loading_tables
 from analysis.reconstruction import WIDEST_SCALE, reconstruct
 
 LIMITS: Mapping[str, tuple[float, float]] = {
@@ -159,9 +159,7 @@ def check_granularity(papers: Papers) -> Iterator[Finding]:
         if n < 1 or not is_grim_testable(mean.number, n, steps=steps):
             text = f"{mean.number.text} has too few decimals for n = {n}"
             text += f" and {steps} items" if steps > 1 else ""
-            yield finding(
-                [mean], "grim", Verdict.NOT_TESTABLE, f"{text}: every mean can be reached", [size]
-            )
+            yield finding([mean], "grim", Verdict.NOT_TESTABLE, f"{text}: every mean can be reached", [size])
             continue
         yield from _granular(mean, sd, size, steps, papers, is_exact=own is not None)
 
@@ -219,9 +217,7 @@ def check_debit(papers: Papers) -> Iterator[Finding]:
             continue
         size = papers.answers(mean) or papers.sample_size(mean.paper, mean.group)
         if size is None or size.number.value < 2 or not mean.number.overlaps(0, 1):
-            yield finding(
-                [mean, sd], "debit", Verdict.NOT_TESTABLE, "no N printed, or a mean outside 0 to 1"
-            )
+            yield finding([mean, sd], "debit", Verdict.NOT_TESTABLE, "no N printed, or a mean outside 0 to 1")
             continue
         n = int(size.number.value)
         low, high = max(mean.number.low, 0.0), min(mean.number.high, 1.0)
@@ -370,8 +366,7 @@ def _is_adjusted_block(percent: Figure, n: int, papers: Papers) -> bool:
     if not category:
         return False
     block = {
-        f.variable: f.number.value
-        for f in papers.blocks().get((percent.paper, percent.group, question), ())
+        f.variable: f.number.value for f in papers.blocks().get((percent.paper, percent.group, question), ())
     }
     if n != sum(block.values()):
         return False
@@ -485,9 +480,7 @@ def check_common_base(papers: Papers) -> Iterator[Finding]:
         shares = " | ".join(" ".join(number.text for number in wave) for wave in waves)
         text = f"{shares} %: " + (f"fit N = {shown}" if fitting else f"no N up to {largest} fits all")
         if size is None:
-            yield finding(
-                family, "common_base", Verdict.NOT_TESTABLE, f"{text}; no N printed for the group"
-            )
+            yield finding(family, "common_base", Verdict.NOT_TESTABLE, f"{text}; no N printed for the group")
             continue
         n = int(size.number.value)
         fewest = max(1, int(n * (1 - papers.options.largest_blank_share)))
@@ -507,11 +500,7 @@ def check_common_base(papers: Papers) -> Iterator[Finding]:
                 f"; {name} alone: {', '.join(str(k) for k in single[-5:]) or 'none'} (of {n // 2 + 1} to {n})"
             )
         text += f"; printed N = {n}"
-        verdict = next(
-            v
-            for v in (Verdict.INCONSISTENT, Verdict.BLANK, Verdict.CONSISTENT)
-            if v in outcomes
-        )
+        verdict = next(v for v in (Verdict.INCONSISTENT, Verdict.BLANK, Verdict.CONSISTENT) if v in outcomes)
         yield finding(family, "common_base", verdict, text, [size])
 
 
@@ -548,7 +537,11 @@ def _can_be_adjusted(shares: Sequence[Printed], n: int) -> bool:
     if abs(sum(share.value for share in shares) - 100) > unit / 2:
         return False
     options = [
-        [c for c in range(int((s.value - 3 * unit) * n / 100), int((s.value + 3 * unit) * n / 100) + 2) if c >= 0]
+        [
+            c
+            for c in range(int((s.value - 3 * unit) * n / 100), int((s.value + 3 * unit) * n / 100) + 2)
+            if c >= 0
+        ]
         for s in shares
     ]
 
@@ -686,8 +679,10 @@ def check_weighted_means(papers: Papers) -> Iterator[Finding]:
                 f"printed {whole.number.text} (rounding allows {(high - low) / 2 + whole.number.half:.3f})"
             )
             verdict = Verdict.CONSISTENT if fits else Verdict.INCONSISTENT
-            if not fits and whole.statistic == "mean" and whole.unit.startswith(
-                papers.options.whole_number_units
+            if (
+                not fits
+                and whole.statistic == "mean"
+                and whole.unit.startswith(papers.options.whole_number_units)
             ):
                 # Every blank answer moves a weight by less than 1 / N from one group to the others.
                 values = [figure.number.value for figure in groups]
@@ -768,7 +763,9 @@ def _dimensions(wholes: Sequence[Figure], items: Sequence[Figure], papers: Paper
                 yield finding([whole], "dimension_mean", Verdict.NOT_TESTABLE, text)
             return
         members, source = found
-    exchanged = _exchange(wholes, [members.get(k, []) for k in range(len(wholes))]) if all(members.values()) else None
+    exchanged = (
+        _exchange(wholes, [members.get(k, []) for k in range(len(wholes))]) if all(members.values()) else None
+    )
     for k, whole in enumerate(wholes):
         part = members.get(k, [])
         if not part:
@@ -850,7 +847,8 @@ def _declared_members(wholes: Sequence[Figure], items: Sequence[Figure]) -> dict
         return by_column
     stems = [name.partition(":")[0].removesuffix("_dimension").removesuffix("_mean") for name in names]
     by_name = {
-        k: [i for i in items if i.variable.startswith((f"{stem}_", f"{stem}:"))] for k, stem in enumerate(stems)
+        k: [i for i in items if i.variable.startswith((f"{stem}_", f"{stem}:"))]
+        for k, stem in enumerate(stems)
     }
     return by_name if all(by_name.values()) else None
 
@@ -938,7 +936,12 @@ def _agree(first: Printed, second: Printed) -> bool:
 
 def check_duplicates(papers: Papers) -> Iterator[Finding]:
     """Rows or columns of figures that repeat another one digit by digit are copies."""
-    for statistic, across in (("coefficient", "model"), ("loading", "dependent"), ("mean", ""), ("score", "group")):
+    for statistic, across in (
+        ("coefficient", "model"),
+        ("loading", "dependent"),
+        ("mean", ""),
+        ("score", "group"),
+    ):
         tables: dict[tuple[str, ...], list[Figure]] = defaultdict(list)
         for f in papers.of(statistic):
             group = "" if across == "group" else f.group

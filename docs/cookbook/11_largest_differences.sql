@@ -2,6 +2,6 @@
 -- 复算值与印刷值相差最大的是哪些？
 select stat_id, region, statistic, subject, published, recomputed, difference, tolerance, reason, is_synthetic
 from quality.replication
-where verdict = 'not_reproducible' and recomputed is not null and tolerance > 0
+where verdict in ('off_target', 'recomputed') and tolerance > 0
 order by abs(difference) / tolerance desc, stat_id
 limit 10;

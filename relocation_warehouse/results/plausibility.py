@@ -1,36 +1,54 @@
-"""Arithmetic tests of the printed figures as a table.
+"""Arithmetic tests of the printed figures, and of what the papers say about them, as tables.
 
 Belongs here: handing the literature to the audit and joining what we already read into it. Does not belong here: a
-test (`analysis.printed_tables`), household answers.
+test (`analysis.printed_tables`), a rule for claims (`analysis.claims`), household answers.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from analysis.printed_tables import Verdict, audit
+from analysis.claims import ClaimVerdict, Outcome
+from analysis.printed_tables import ALARMS, Finding, Verdict, audit
 from relocation_warehouse.results.tables import conform
-from relocation_warehouse.survey.literature import Literature
+from relocation_warehouse.survey.literature import Literature, checked_claims
+
+SHOWS = (*ALARMS, Verdict.BLANK)
+"""Verdicts that show what a finding says."""
 
 
 def plausibility(literature: Literature) -> dict[str, pa.Table]:
-    """Test every printed figure against the others.
+    """Test every printed figure against the others, and every claim against the figures.
 
     Parameters
     ----------
     literature
-        Printed statistics, sites, and the findings that damaged figures belong to.
+        Printed statistics, sites, claims, and the findings that damaged figures belong to.
 
     Returns
     -------
     dict
-        `plausibility` of the schema `quality`. A finding is named where the test refuses a figure that our reading
-        of the print (`readings.csv`) or a finding (`stat_ids` of `findings.csv`) also doubts.
+        `plausibility`, `claims` and `finding_evidence` of the schema `quality`. A finding is named where a test
+        refuses a figure that our reading of the print (`readings.csv`) or a finding (`stat_ids` of `findings.csv`)
+        also doubts, and where a claim that belongs to it is contradicted.
     """
     statistics, sites = literature["statistics.csv"], literature["sites.csv"]
-    origin = {row["stat_id"]: row for row in statistics} | {row["site_id"]: row for row in sites}
+    tests = audit(statistics, sites)
+    rows = _test_rows(literature, tests)
+    claims = _claim_rows(literature, checked_claims(literature))
+    return {
+        "plausibility": conform("quality.plausibility", rows),
+        "claims": conform("quality.claims", claims),
+        "finding_evidence": conform("quality.finding_evidence", _evidence_rows(literature, rows, claims)),
+    }
+
+
+def _test_rows(literature: Literature, tests: Iterable[Finding]) -> list[dict[str, object]]:
+    origin = {row["stat_id"]: row for row in literature["statistics.csv"]}
+    origin |= {row["site_id"]: row for row in literature["sites.csv"]}
     findings: defaultdict[str, set[str]] = defaultdict(set)
     for row in literature["readings.csv"]:
         findings[row["stat_id"]].add(row["finding_id"])
@@ -38,22 +56,62 @@ def plausibility(literature: Literature) -> dict[str, pa.Table]:
         for stat_id in row["stat_ids"].split():
             findings[stat_id].add(row["finding_id"])
     numbers: Counter[str] = Counter()
-    rows = []
-    for found in audit(statistics, sites):
+    rows: list[dict[str, object]] = []
+    for found in tests:
         numbers[found.test] += 1
         confirmed = {f for stat_id in found.stat_ids for f in findings[stat_id]}
-        refused = found.verdict in (Verdict.INCONSISTENT, Verdict.IMPOSSIBLE)
         first = origin[found.stat_ids[0]]
         rows.append(
             {
                 "plausibility_id": f"{found.test}_{numbers[found.test]:03d}",
                 "stat_ids": " ".join(found.stat_ids),
+                "basis_ids": " ".join(found.basis) or None,
                 "region": first["region"],
                 "source_file": first["source_file"],
                 "test": found.test,
                 "verdict": str(found.verdict),
                 "arithmetic": found.arithmetic,
-                "finding_ids": " ".join(sorted(confirmed)) or None if refused else None,
+                "cause_id": found.cause or None,
+                "finding_ids": " ".join(sorted(confirmed)) or None if found.verdict in SHOWS else None,
             }
         )
-    return {"plausibility": conform("quality.plausibility", rows)}
+    return rows
+
+
+def _claim_rows(literature: Literature, outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
+    return [
+        {
+            **{
+                name: row[name]
+                for name in ("claim_id", "region", "source_file", "section", "statement", "kind")
+            },
+            "stat_id": row["stat_id"] or None,
+            "verdict": str(found.verdict),
+            "arithmetic": found.arithmetic,
+            "figure_ids": " ".join(found.ids) or None,
+            "finding_id": row["finding_id"] or None,
+        }
+        for row, found in zip(literature["claims.csv"], outcomes, strict=True)
+    ]
+
+
+def _evidence_rows(
+    literature: Literature, tests: Sequence[dict[str, object]], claims: Sequence[dict[str, object]]
+) -> list[dict[str, object]]:
+    """What shows each finding: tests and claims by rule, or nothing but our reading of the paper."""
+    shown: defaultdict[str, list[str]] = defaultdict(list)
+    for test in tests:
+        for finding_id in str(test["finding_ids"] or "").split():
+            shown[finding_id].append(str(test["plausibility_id"]))
+    for claim in claims:
+        if claim["finding_id"] and claim["verdict"] == ClaimVerdict.CONTRADICTED:
+            shown[str(claim["finding_id"])].append(str(claim["claim_id"]))
+    return [
+        {
+            "finding_id": row["finding_id"],
+            "region": row["region"],
+            "found_by": "rule" if shown[row["finding_id"]] else "reading",
+            "evidence_ids": " ".join(shown[row["finding_id"]]) or None,
+        }
+        for row in literature["findings.csv"]
+    ]

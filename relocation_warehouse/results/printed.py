@@ -10,7 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from scipy import stats
+
 from analysis.plausibility import Printed, f_from_adjusted_r2, printed
+from analysis.printed_figures import WHOLE, Figure, Papers, read, same
+from analysis.printed_regressions import implied_figures
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row
 
@@ -37,7 +41,10 @@ class Recomputed:
 def recompute(
     literature: Literature, catalog: Catalog, targets: Iterable[ReplicationTarget]
 ) -> dict[str, Recomputed]:
-    """Recompute percentages, sampling proportions, communalities, explained variance, F and item means of dimensions.
+    """Recompute what other printed figures give.
+
+    Percentages, response rates, totals of sites, sampling proportions, communalities, explained variance, F and its
+    stars, coefficients of weighted sums, p of sphericity, means of dimensions, and figures printed twice.
 
     Returns
     -------
@@ -51,13 +58,74 @@ def recompute(
     }
     rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
     known = [t for t in targets if t.stat_id in figures]
+    papers = read(literature["statistics.csv"], literature["sites.csv"], None)
     return {
+        **{k: Recomputed(i.value, i.spread, i.arithmetic) for k, i in implied_figures(papers).items()},
+        **dict(_sphericity(papers)),
+        **dict(_repeats(papers)),
+        **dict(_sums_of_sites(papers)),
+        **dict(_response_rates(literature, known)),
         **_percentages(literature, figures),
         **dict(_proportions(known, figures)),
         **dict(_squares(catalog, known, figures)),
         **dict(_f_values(catalog, known, figures)),
         **dict(_item_means(catalog, known, figures, rows)),
     }
+
+
+def _response_rates(
+    literature: Literature, targets: Iterable[ReplicationTarget]
+) -> Iterator[tuple[str, Recomputed]]:
+    """Valid questionnaires of those distributed."""
+    surveys = {row["survey_id"]: row for row in literature["surveys.csv"]}
+    for t in targets:
+        row = surveys[t.published_survey_id]
+        sent, valid = printed(row["questionnaires_distributed"]), printed(row["questionnaires_valid"])
+        if t.kind == "response_percent" and sent is not None and valid is not None:
+            value = 100 * valid.value / sent.value
+            yield t.stat_id, Recomputed(value, 0.0, f"{valid.text}/{sent.text} = {value:.3f} %")
+
+
+def _sums_of_sites(papers: Papers) -> Iterator[tuple[str, Recomputed]]:
+    """Counts of the whole sample that the sites of their table add up to; numbers of cases that are such a count."""
+    parts: defaultdict[tuple[str, ...], list[Figure]] = defaultdict(list)
+    for f in papers.of("n"):
+        if f.group.startswith("site:") and not f.model:
+            parts[f.paper, f.table, f.wave, f.variable].append(f)
+    for f in papers.of("n"):
+        sites = parts.get((f.paper, f.table, f.wave, f.variable), [])
+        if f.group == WHOLE and not f.model and len(sites) > 1:
+            total = sum(s.number.value for s in sites)
+            text = f"{' + '.join(s.number.text for s in sites)} = {total:g}"
+            yield f.stat_id, Recomputed(total, 0.0, text)
+        size = papers.sample_size(f.paper, f.group)
+        if f.model and size is not None:
+            yield (
+                f.stat_id,
+                Recomputed(size.number.value, 0.0, f"N of the group {size.number.text} ({size.table})"),
+            )
+
+
+def _repeats(papers: Papers) -> Iterator[tuple[str, Recomputed]]:
+    """Figures of the text that a table prints as well, or gives as the sum of two shares."""
+    told = {f.stat_id for f in papers.of("percent") if "text" in f.table.lower()}
+    shares = {
+        (f.paper, f.wave, f.group, f.variable): f for f in papers.of("percent") if f.stat_id not in told
+    }
+    for f in papers.of("percent"):
+        if f.stat_id in told and (other := shares.get((f.paper, f.wave, f.group, f.variable))) is not None:
+            yield f.stat_id, Recomputed(other.number.value, 0.0, f"{other.number.text} ({other.table})")
+
+
+def _sphericity(papers: Papers) -> Iterator[tuple[str, Recomputed]]:
+    """Probability of Bartlett's test from chi-square and the number of items."""
+    for chi2 in papers.of("bartlett"):
+        k = len({f.variable for f in papers.of("loading") if (f.paper, f.group) == (chi2.paper, chi2.group)})
+        for p in papers.of("p_value"):
+            if same(p, chi2) and p.variable == chi2.variable and k > 1:
+                df = k * (k - 1) // 2
+                value = float(stats.chi2.sf(chi2.number.value, df))
+                yield p.stat_id, Recomputed(value, 0.0, f"chi2 {chi2.number.text}, df {df}: p = {value:.3g}")
 
 
 def _half(number: Printed) -> float:

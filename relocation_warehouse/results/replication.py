@@ -3,14 +3,17 @@
 Belongs here: which figure of the warehouse answers each kind of printed statistic, and the verdicts.
 Does not belong here: which statistic is which kind (`replication.yml`), how a figure is computed.
 
-Verdicts. `reproduced`: the figure follows from other printed figures, or from real answers. `calibrated`: made-up
-answers give it, because they were made to; that shows that the computation can give the figure, not that the study did.
-`not_reproducible`: neither, and the reason says what is missing or by how much it differs. A figure whose print is
-damaged or impossible is never reproduced: our reading of it is a reason, not a figure.
+Verdicts. `follows`: other printed figures give it, by arithmetic. `refuted`: other printed figures contradict it, or a
+claim that it repeats. `made_to_match`: made-up answers give it, because it was one of their targets; that shows that
+the computation can give the figure, not that the study did. `off_target`: they were to give it and do not.
+`not_aimed_at`: no answers were made for it, so nothing follows from a value beside it. `recomputed`: real answers give
+a value, and the reason says whether it agrees. `unreadable`: the print is damaged or lost, and never confirmed.
+`background`: no figure of the households asked. Every row says why.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,9 +25,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from analysis.claims import ClaimVerdict
 from analysis.errors import AnalysisError
 from analysis.normalisation import BoundsMode
-from analysis.plausibility import printed
+from analysis.plausibility import Printed, printed
+from analysis.printed_tables import ALARMS, audit
 from analysis.regression import STAR_LEVELS
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -45,7 +50,19 @@ from relocation_warehouse.results.replication_options import (
 )
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, FactorModel, Model, WeightScheme
-from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row, replication_targets
+from relocation_warehouse.survey.literature import (
+    Literature,
+    ReplicationTarget,
+    Row,
+    checked_claims,
+    replication_targets,
+)
+
+UNREADABLE = ("garbled", "missing")
+"""Qualities of a print that is damaged or lost."""
+
+MISSED = ("off_target", "not_aimed_at", "recomputed")
+"""Verdicts beside which other options are worth a word where the value misses the print."""
 
 NO_CHANGE = 0.01
 """A mean that moves by less than this share of its first value counts as unchanged where a paper says so."""
@@ -86,16 +103,22 @@ def replication(
     targets = replication_targets(literature, catalog)
     follows = recompute(literature, catalog, targets)
     found = surveys(con)
+    # Where a study has real answers beside made-up ones, the real ones come last and stay.
     figures = {
         published: Figures(con, catalog, survey, study_scheme(catalog, survey, [published]))
         for published in {t.published_survey_id for t in targets}
-        for survey in found
+        for survey in sorted(found, key=lambda s: not s.is_synthetic)
         if published in survey.published_survey_ids
     }
-    results = [
-        _compare(target, rows[target.stat_id], follows.get(target.stat_id), figures, catalog)
-        for target in targets
-    ]
+    aims = {(row["stat_id"], row["survey_id"]): row["target_id"] for row in literature["made_to_match.csv"]}
+    against = _contradicted(literature)
+    claims = _claimed(literature)
+    results = []
+    for target in targets:
+        evidence = Evidence(
+            follows.get(target.stat_id) or claims.get(target.stat_id), against.get(target.stat_id), aims
+        )
+        results.append(_compare(target, rows[target.stat_id], evidence, figures, catalog))
     # What follows from printed figures needs no household, and so no option.
     measured = {row["stat_id"] for row in results if row["survey_id"]}
     tried = {
@@ -103,13 +126,19 @@ def replication(
     }
     return {
         "replication": conform(
-            "quality.replication", [row | _best(row, tried[row["stat_id"]]) for row in results]
+            "quality.replication",
+            [_shown(row | _best(row, tried[row["stat_id"]])) for row in results],
         ),
         "replication_options": conform(
             "quality.replication_options",
             [option for row in results for option in _option_rows(row, tried[row["stat_id"]])],
         ),
     }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The columns that are published."""
+    return {name: value for name, value in row.items() if name != "is_met"}
 
 
 def _tried(target: ReplicationTarget, source: Figures) -> list[Alternative]:
@@ -145,7 +174,7 @@ def _best(row: Mapping[str, Any], tried: list[Alternative]) -> dict[str, Any]:
     ties = sum(abs(a.value - row["published"]) <= abs(difference) + ROUNDING for a in tried)
     reason = row["reason"]
     is_better = row["difference"] is not None and abs(difference) < abs(row["difference"]) - ROUNDING
-    if row["verdict"] == "not_reproducible":
+    if row["verdict"] in MISSED and not row["is_met"]:
         word = f"of {len(tried)} sets of options, {best.options} comes closest: {best.value:.4g}"
         if not is_better:
             word = f"none of {len(tried)} sets of options comes closer"
@@ -160,15 +189,76 @@ def _best(row: Mapping[str, Any], tried: list[Alternative]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What other printed figures say of one, and which made-up answers were to give it.
+
+    Attributes
+    ----------
+    follows
+        The value they give.
+    against
+        Why they contradict it.
+    aims
+        (stat_id, survey) -> target of the survey's made-up answers.
+    """
+
+    follows: Recomputed | None
+    against: str | None
+    aims: Mapping[tuple[str, str], str]
+
+
+def _contradicted(literature: Literature) -> dict[str, str]:
+    """Figures that arithmetic or a claim is against, and how."""
+    findings: defaultdict[str, set[str]] = defaultdict(set)
+    for row in literature["findings.csv"]:
+        for stat_id in row["stat_ids"].split():
+            findings[stat_id].add(row["finding_id"])
+    found: dict[str, str] = {}
+    for test in audit(literature["statistics.csv"], literature["sites.csv"]):
+        if test.verdict in ALARMS:
+            for stat_id in test.stat_ids:
+                named = " ".join(sorted(findings[stat_id])) or "no finding names it yet"
+                found.setdefault(stat_id, f"{test.test}, {test.verdict}: {test.arithmetic} ({named})")
+    outcomes = {o.claim_id: o for o in checked_claims(literature)}
+    for claim in literature["claims.csv"]:
+        outcome = outcomes[claim["claim_id"]]
+        if claim["stat_id"] and outcome.verdict is ClaimVerdict.CONTRADICTED:
+            named = claim["finding_id"] or claim["claim_id"]
+            found.setdefault(claim["stat_id"], f"{claim['statement']} {outcome.arithmetic} ({named})")
+    return found
+
+
+def _claimed(literature: Literature) -> dict[str, Recomputed]:
+    """Figures of the text that the figures of the tables bear out."""
+    rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
+    outcomes = {o.claim_id: o for o in checked_claims(literature)}
+    found = {}
+    for claim in literature["claims.csv"]:
+        outcome, stat_id = outcomes[claim["claim_id"]], claim["stat_id"]
+        number = printed(rows[stat_id]["value"]) if stat_id else None
+        if number is not None and outcome.verdict is ClaimVerdict.HOLDS:
+            found[stat_id] = Recomputed(number.value, 0.0, outcome.arithmetic)
+    return found
+
+
+def allowed_difference(published: float, rounding: float, tolerance: float) -> float:
+    """Difference allowed to a printed figure: never so much that nothing at all would pass.
+
+    Half of the figure at most, but no less than its own rounding.
+    """
+    return max(rounding, min(tolerance, abs(published) / 2))
+
+
 def _compare(
     target: ReplicationTarget,
     row: Row,
-    follows: Recomputed | None,
+    evidence: Evidence,
     figures: Mapping[str, Figures],
     catalog: Catalog,
 ) -> dict[str, Any]:
     number = printed(row["value"])
-    rounding = (number.high - number.low) / 2 if number else None
+    rounding = number.half if number else None
     subject = ": ".join(part for part in (row["model"], row["dependent"], row["variable"]) if part)
     base = {
         "stat_id": target.stat_id,
@@ -183,57 +273,81 @@ def _compare(
         "difference": None,
         "tolerance": rounding,
         "unit": row["unit"] or None,
-        "verdict": "not_reproducible",
+        "verdict": "background",
         "reason": target.reason,
+        "is_met": True,
     }
-    if follows and number and rounding is not None and target.reading is None:
-        allowed = rounding + follows.spread
+    made = base | _made(target, row, number, evidence, figures, catalog)
+    reading = target.reading_reason and f"our reading: {target.reading:g} ({target.reading_reason})"
+    if row["quality"] in UNREADABLE:
+        lost = row["note"] or ("no value was printed" if number is None else "the print is damaged")
+        cells = {"verdict": "unreadable", "difference": None, "tolerance": None}
+        return made | cells | {"reason": _joined(lost, reading)}
+    if evidence.against is not None:
+        return made | {"verdict": "refuted", "reason": _joined(evidence.against, reading)}
+    follows = evidence.follows
+    if follows is not None and number is not None:
+        allowed = allowed_difference(number.value, number.half, number.half + follows.spread)
         difference = follows.value - number.value
         if abs(difference) <= allowed + ROUNDING:
             return base | {
                 "recomputed": follows.value,
                 "difference": difference,
                 "tolerance": allowed,
-                "verdict": "reproduced",
+                "verdict": "follows",
                 "reason": f"follows from printed figures: {follows.arithmetic}",
             }
+    if reading is not None:
+        return made | {"verdict": "refuted", "reason": reading}
+    return made
+
+
+def _made(
+    target: ReplicationTarget,
+    row: Row,
+    number: Printed | None,
+    evidence: Evidence,
+    figures: Mapping[str, Figures],
+    catalog: Catalog,
+) -> dict[str, Any]:
+    """What the answers of a survey give, and what that is worth."""
     if target.kind is None:
-        return base
-    contradiction = f"printed figures give {follows.arithmetic}" if follows else None
+        return {}
     source = figures.get(target.published_survey_id)
     if source is None:
-        return base | {"reason": _joined(contradiction, "no survey of the warehouse stands for this study")}
-    survey = {"survey_id": source.survey.survey_id, "is_synthetic": source.survey.is_synthetic}
+        return {"verdict": "not_aimed_at", "reason": "no survey of the warehouse stands for this study"}
+    survey = source.survey
+    aim = evidence.aims.get((target.stat_id, survey.survey_id))
+    made: dict[str, Any] = {"survey_id": survey.survey_id, "is_synthetic": survey.is_synthetic}
+    missed = "recomputed" if not survey.is_synthetic else "off_target" if aim else "not_aimed_at"
     try:
-        recomputed = source.value(target)
+        made["recomputed"] = source.value(target)
     except NoFigureError as error:
-        return base | survey | {"reason": _joined(contradiction, str(error))}
-    made = base | survey | {"recomputed": recomputed}
-    success = "calibrated" if source.survey.is_synthetic else "reproduced"
+        return {"verdict": missed, "reason": str(error), "is_met": False}
     if target.kind == "p_threshold":
-        holds, claim = _threshold(row["value"], recomputed)
-        verdict = success if holds else "not_reproducible"
-        return made | {"verdict": verdict, "tolerance": None, "reason": _joined(claim, target.note)}
-    if target.published is None or rounding is None:
-        return made | {"reason": "the printed value is no number"}
-    difference = recomputed - target.published
-    made["difference"] = difference
-    allowed = max(rounding, abs(target.multiplier) * catalog.replication.tolerances.get(target.kind, 0.0))
-    if target.reading is not None:
-        link = "agrees with" if abs(recomputed - target.reading) <= allowed + ROUNDING else "differs from"
-        reading = f"{target.reading_reason}; the recomputed figure {link} that reading ({target.reading:g})"
-        return made | {"reason": _joined(reading, contradiction, target.note)}
+        made["is_met"], claim = _threshold(row["value"], made["recomputed"])
+        made["tolerance"] = None
+        return made | _worth(survey, aim, made["is_met"], claim, target.note)
+    if target.published is None or number is None:
+        return made | {"verdict": missed, "reason": "the printed value is no number"}
+    difference = made["recomputed"] - target.published
+    tolerance = abs(target.multiplier) * catalog.replication.tolerances.get(target.kind, 0.0)
+    allowed = allowed_difference(target.published, number.half, tolerance)
     if row["statistic"] in ("stars", "sign"):
-        allowed = rounding = 0.0
-    made["tolerance"] = allowed
-    if abs(difference) <= allowed + ROUNDING:
-        beyond = None
-        if abs(difference) > rounding + ROUNDING:
-            beyond = f"within the tolerance of the calibration ({allowed:g}), not of rounding ({rounding:g})"
-        return made | {"verdict": success, "reason": _joined(beyond, contradiction, target.note)}
-    origin = "made-up" if source.survey.is_synthetic else "the survey's"
-    miss = f"{origin} answers give {recomputed:.4g}; {abs(difference):.4g} off, {allowed:g} allowed"
-    return made | {"reason": _joined(miss, contradiction, target.note)}
+        allowed = 0.0
+    made |= {"difference": difference, "tolerance": allowed, "is_met": abs(difference) <= allowed + ROUNDING}
+    said = f"{abs(difference):.4g} off, {allowed:g} allowed"
+    return made | _worth(survey, aim, made["is_met"], said, target.note)
+
+
+def _worth(survey: Survey, aim: str | None, is_met: bool, said: str, note: str | None) -> dict[str, Any]:
+    if not survey.is_synthetic:
+        word = "agrees with the answers" if is_met else "differs from the answers"
+        return {"verdict": "recomputed", "reason": _joined(word, said, note)}
+    if aim is None:
+        return {"verdict": "not_aimed_at", "reason": _joined("no target of the made-up answers", said, note)}
+    verdict = "made_to_match" if is_met else "off_target"
+    return {"verdict": verdict, "reason": _joined(f"target {aim}", said, note)}
 
 
 def _joined(*parts: str | None) -> str | None:
@@ -365,6 +479,7 @@ class Figures:
             "metric_sd": lambda t: self._metric(t, "stddev_samp"),
             "band_percent": self._band_percent,
             "change_sign": self._change_sign,
+            "response_percent": self._no_reply,
             "alpha": lambda t: self._diagnostic(t, t.target, "alpha_standardised"),
             "kmo": lambda t: self._diagnostic(t, t.factor_model, "kmo"),
             "bartlett": lambda t: self._diagnostic(t, t.factor_model, "bartlett"),
@@ -416,6 +531,9 @@ class Figures:
         limits = extremes(self.con, self.catalog, [target.target])
         low, high = limits.bounds(0, self.survey.survey_id, self.bounds)
         return self._aggregate(target, formula.format(x=x, low=low, high=high)) if low < high else None
+
+    def _no_reply(self, target: ReplicationTarget) -> float | None:
+        raise NoFigureError("questionnaires that did not come back leave no row")
 
     def _has_code(self, target: ReplicationTarget) -> str:
         if target.code_range:

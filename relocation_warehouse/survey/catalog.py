@@ -415,6 +415,7 @@ Kind = Literal[
     "stars",
     "coefficient_sign",
     "p_threshold",
+    "response_percent",
     "model_f",
     "model_f_stars",
     "model_adj_r2",

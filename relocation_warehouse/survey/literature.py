@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from analysis.claims import RULES, Outcome, check
+from analysis.printed_figures import SEPARATED
 from relocation_warehouse.survey.catalog import Catalog, Kind, ReplicationRule
 from relocation_warehouse.survey.folder import Problem
 
@@ -54,6 +56,15 @@ FILES: dict[str, tuple[str, ...]] = {
     "qualitative.csv": (
         *("code", "category_type", "parent_code", "label", "region", "source_file", "section"),
         *("resources_or_conditions", "place_examples", "figures", "suggested_measure"),
+        *(
+            "stage_code",
+            "answers",
+            "indicator_id",
+            "site_id",
+            "survey_indicator_id",
+            "survey_code",
+            "claim_ids",
+        ),
     ),
     "findings.csv": (
         "finding_id",
@@ -70,6 +81,10 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "readings.csv": ("stat_id", "value", "unit", "finding_id", "reason"),
     "made_to_match.csv": ("stat_id", "survey_id", "target_id"),
+    "claims.csv": (
+        *("claim_id", "region", "source_file", "section", "statement", "kind", "subject", "among", "value"),
+        *("stat_id", "finding_id"),
+    ),
 }
 """Every file of the folder with its columns; the first column is the key."""
 
@@ -100,8 +115,19 @@ REFERENCES = (
     ("readings.csv", "finding_id", "findings.csv", "finding_id"),
     ("context.csv", "stat_id", "statistics.csv", "stat_id"),
     ("made_to_match.csv", "stat_id", "statistics.csv", "stat_id"),
+    ("claims.csv", "source_file", "surveys.csv", "source_file"),
+    ("claims.csv", "stat_id", "statistics.csv", "stat_id"),
+    ("claims.csv", "finding_id", "findings.csv", "finding_id"),
+    ("qualitative.csv", "stage_code", "qualitative.csv", "code"),
+    ("qualitative.csv", "site_id", "sites.csv", "site_id"),
 )
 """(file, column) whose values must stand in (file, column)."""
+
+LISTS = (
+    ("qualitative.csv", "answers", "qualitative.csv", "code"),
+    ("qualitative.csv", "claim_ids", "claims.csv", "claim_id"),
+)
+"""(file, column) whose values, separated by spaces, must stand in (file, column)."""
 
 MATCHES = ("identical", "compatible", "proxy")
 
@@ -214,6 +240,18 @@ def load_literature(path: Path, catalog: Catalog) -> Literature:
             for line, row in lined[name]
             if row[column] and row[column] not in known
         ]
+    for name, column, other, key in LISTS:
+        known = {row[key] for _, row in lined[other]}
+        problems += [
+            Problem(name, line, f"{column} {value!r} is not a {key} of {other}")
+            for line, row in lined[name]
+            for value in row[column].split()
+            if value not in known
+        ]
+    problems += _check_categories(lined["qualitative.csv"], catalog)
+    if not problems:
+        # selectors read the tables checked above
+        problems += _check_claims(lined)
     printed = {row["stat_id"] for _, row in lined["statistics.csv"]}
     printed |= {row["site_id"] for _, row in lined["sites.csv"]}
     problems += [
@@ -273,9 +311,58 @@ def _check_cells(name: str, rows: Sequence[tuple[int, Row]]) -> Iterator[Problem
         elif row[key] in seen:
             yield Problem(name, line, f"{key} {row[key]!r} also stands in line {seen[row[key]]}")
         seen.setdefault(row[key], line)
+        text = row["value"] if name == "statistics.csv" else ""
+        if SEPARATED.fullmatch(text) and _number(text) is None:
+            message = f"value {text!r} has a separator for decimals or thousands; write a point and no others"
+            yield Problem(name, line, message)
         for column in NUMBERS.get(name, ()):
             if row[column] and _number(row[column]) is None:
                 yield Problem(name, line, f"{column} {row[column]!r} is not a number; empty it or mend it")
+
+
+def _check_categories(rows: Sequence[tuple[int, Row]], catalog: Catalog) -> Iterator[Problem]:
+    name = "qualitative.csv"
+    for line, row in rows:
+        indicator, code = row["survey_indicator_id"], row["survey_code"]
+        for column in ("indicator_id", "survey_indicator_id"):
+            if row[column] and row[column] not in catalog.indicator:
+                yield Problem(name, line, f"{column} {row[column]!r} is not in the catalog")
+        if bool(indicator) != bool(code):
+            yield Problem(name, line, "give survey_indicator_id and survey_code together")
+        elif indicator in catalog.indicator and code not in catalog.codes_of(indicator):
+            known = ", ".join(catalog.codes_of(indicator))
+            yield Problem(name, line, f"survey_code {code!r} is no code of {indicator}: {known}")
+
+
+def _check_claims(lined: Mapping[str, Sequence[tuple[int, Row]]]) -> Iterator[Problem]:
+    tables = _claim_tables({name: [row for _, row in rows] for name, rows in lined.items()})
+    for line, row in lined["claims.csv"]:
+        if row["kind"] not in RULES:
+            yield Problem("claims.csv", line, f"kind {row['kind']!r} is none of {', '.join(sorted(RULES))}")
+            continue
+        try:
+            check(row, tables)
+        except ValueError as error:
+            yield Problem(
+                "claims.csv", line, f"claim {row['claim_id']} cannot be held against anything: {error}"
+            )
+
+
+def _claim_tables(rows: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
+    """Tables that claims speak of, by the names that claims give them."""
+    categories = [{**row, "links": row["answers"]} for row in rows["qualitative.csv"]]
+    return {
+        "statistics": rows["statistics.csv"],
+        "sites": rows["sites.csv"],
+        "indicators": rows["indicators.csv"],
+        "categories": categories,
+    }
+
+
+def checked_claims(literature: Literature) -> tuple[Outcome, ...]:
+    """Every claim held against the figures, in file order."""
+    tables = _claim_tables(literature.rows)
+    return tuple(check(row, tables) for row in literature["claims.csv"])
 
 
 def _check_map(rows: Sequence[tuple[int, Row]], catalog: Catalog) -> Iterator[Problem]:
@@ -316,7 +403,8 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
     -------
     dict
         `published_surveys`, `published_sites`, `published_statistics`, `published_indicators`,
-        `published_categories`, `published_findings`, `derived_checks`, with the columns of `tables.yml`; empty cells
+        `published_categories`, `category_links`, `published_findings`, `derived_checks`, with the columns of
+        `tables.yml`; empty cells
         are null, `value_text` keeps a figure as printed beside the number in `value`.
     """
     surveys, maps = (
@@ -372,7 +460,10 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
         "published_categories": _table(
             literature["qualitative.csv"],
             "code category_type parent_code label region section resources_or_conditions place_examples figures "
-            "suggested_measure",
+            "suggested_measure stage_code answers indicator_id site_id survey_indicator_id survey_code claim_ids",
+        ),
+        "category_links": _table(
+            _category_links(literature["qualitative.csv"]), "code link_type target region"
         ),
         "published_findings": _table(
             literature["findings.csv"], "finding_id region strength statement arithmetic calibration stat_ids"
@@ -382,6 +473,19 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
             "check_id region quantity value:double value_text unit method confidence related_inconsistency",
         ),
     }
+
+
+def _category_links(rows: Sequence[Row]) -> Iterator[Row]:
+    """One row for each key of a category, so that it joins to what it speaks of."""
+    single = {"parent_code": "part_of", "stage_code": "stage", "indicator_id": "indicator", "site_id": "site"}
+    for row in rows:
+        found = [(kind, row[column]) for column, kind in single.items() if row[column]]
+        found += [("answers", code) for code in row["answers"].split()]
+        found += [("claim", claim) for claim in row["claim_ids"].split()]
+        if row["survey_code"]:
+            found.append(("survey_code", f"{row['survey_indicator_id']}={row['survey_code']}"))
+        for kind, target in found:
+            yield {"code": row["code"], "link_type": kind, "target": target, "region": row["region"]}
 
 
 def _table(rows: Iterable[Row], columns: str) -> pa.Table:

@@ -66,7 +66,9 @@ class Paper:
         self._regressions(rng, dependents)
         self._others(rng)
 
-    def add(self, table: str, statistic: str, variable: str, value: float | str, decimals: int = 3, **cells: str) -> None:
+    def add(
+        self, table: str, statistic: str, variable: str, value: float | str, decimals: int = 3, **cells: str
+    ) -> None:
         """Print one figure."""
         text = value if isinstance(value, str) else f"{value:.{decimals}f}"
         row = {"stat_id": f"S{len(self.rows)}", "source_file": "paper", "table_or_section": table}
@@ -91,7 +93,9 @@ class Paper:
         ):
             self.add("Table 1", "n", "valid", str(sampled), unit="questionnaires", group=group)
             self.add("Table 1", "n", "stock", str(stock), unit="households", group=group)
-            self.add("Table 1", "percent", "proportion", 100 * sampled / stock, 2, unit="percent", group=group)
+            self.add(
+                "Table 1", "percent", "proportion", 100 * sampled / stock, 2, unit="percent", group=group
+            )
         self.add("Text", "n", "distributed", str(self.n + 17), unit="questionnaires")
         self.add("Text", "n", "valid", str(self.n), unit="questionnaires")
         self.sites = [
@@ -195,7 +199,9 @@ class Paper:
                 t = coefficient / error
                 p = 2 * stats.t.sf(abs(t), n - k - 1)
                 self.add("Table 6", "coefficient", f"x_{j}", coefficient, self.decimals, unit=unit, **cells)
-                self.add("Table 6", "stars", f"x_{j}", str(sum(p < a for a in levels)), unit="star_count", **cells)
+                self.add(
+                    "Table 6", "stars", f"x_{j}", str(sum(p < a for a in levels)), unit="star_count", **cells
+                )
                 if self.style == "errors_printed":
                     self.add("Table 6", "se", f"x_{j}", error, **cells)
                     self.add("Table 6", "t", f"x_{j}", t, **cells)
@@ -203,13 +209,15 @@ class Paper:
             f = (r2 / k) / ((1 - r2) / (n - k - 1))
             p = stats.f.sf(f, k, n - k - 1)
             self.add("Table 6", "f", "regression", f, **cells)
-            self.add("Table 6", "stars", "regression", str(sum(p < a for a in levels)), unit="star_count", **cells)
+            self.add(
+                "Table 6", "stars", "regression", str(sum(p < a for a in levels)), unit="star_count", **cells
+            )
             self.add("Table 6", "adj_r2", "regression", 1 - (1 - r2) * (n - 1) / (n - k - 1), **cells)
             self.add("Table 6", "n", "regression", str(n), unit="respondents", **cells)
 
     def _others(self, rng: np.random.Generator) -> None:
         """A test with its statistic, answers of yes and no, and a scale of averaged items."""
-        a, b = rng.normal(size=(2, self.n)) + [[0.2], [0.0]]
+        a, b = rng.normal(size=(2, self.n)) + np.array([[0.2], [0.0]])
         test = stats.ttest_ind(a, b)
         self.add("Table 7", "t", "difference", float(test.statistic), 2)
         self.add("Table 7", "df", "difference", str(2 * self.n - 2))
@@ -247,7 +255,9 @@ def shifted(row: dict[str, str], by: float) -> set[str]:
     return {row["stat_id"]}
 
 
-def misprint(statistic: str, low: float, high: float, **cells: str) -> Callable[[Paper, np.random.Generator], set[str]]:
+def misprint(
+    statistic: str, low: float, high: float, **cells: str
+) -> Callable[[Paper, np.random.Generator], set[str]]:
     """A figure of a statistic that is off by something between two sizes, in either direction."""
 
     def plant(paper: Paper, rng: np.random.Generator) -> set[str]:
@@ -266,7 +276,9 @@ def wrong_loading(paper: Paper, rng: np.random.Generator) -> set[str]:
     return shifted(row, (-size if down else size) * rng.uniform(0.05, 0.3))
 
 
-def larger(statistic: str, low: float, high: float, **cells: str) -> Callable[[Paper, np.random.Generator], set[str]]:
+def larger(
+    statistic: str, low: float, high: float, **cells: str
+) -> Callable[[Paper, np.random.Generator], set[str]]:
     """A figure of a statistic that is too large."""
 
     def plant(paper: Paper, rng: np.random.Generator) -> set[str]:
@@ -350,7 +362,9 @@ def wrong_stars(variable: str | None) -> Callable[[Paper, np.random.Generator], 
     """A star more or less, of an F or of a coefficient."""
 
     def plant(paper: Paper, rng: np.random.Generator) -> set[str]:
-        rows = [r for r in paper.find("stars") if (r["variable"] == "regression") == (variable == "regression")]
+        rows = [
+            r for r in paper.find("stars") if (r["variable"] == "regression") == (variable == "regression")
+        ]
         row = rows[rng.integers(len(rows))]
         count = int(row["value"])
         row["value"] = str(count - 1 if count == 3 or (count and rng.random() < 0.5) else count + 1)

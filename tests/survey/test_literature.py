@@ -1,11 +1,13 @@
 """The printed figures are complete, joined to the catalog, and their mistakes are named by file and line."""
 
+import csv
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from relocation_warehouse.contract.tables import load_contract
 from relocation_warehouse.survey.catalog import Catalog, load_catalog
@@ -14,6 +16,7 @@ from relocation_warehouse.survey.literature import (
     Literature,
     LiteratureError,
     ReplicationTarget,
+    checked_claims,
     literature_tables,
     load_literature,
     replication_targets,
@@ -52,8 +55,9 @@ def test_nothing_of_the_papers_is_lost(literature: Literature) -> None:
         "published_sites": 10,
         "published_statistics": 958,
         "published_indicators": 157,
-        "published_categories": 117,
-        "published_findings": 51,
+        "published_categories": 134,
+        "category_links": 356,
+        "published_findings": 57,
         "derived_checks": 44,
     }
     regions = Counter(tables["published_statistics"].column("region").to_pylist())
@@ -96,7 +100,7 @@ def test_every_statistic_has_a_figure_or_a_reason(
     assert list(targets) == [row["stat_id"] for row in literature["statistics.csv"]]
     assert all((t.kind is None) == (t.reason is not None) for t in targets.values())
     assert not any("no rule" in (t.reason or "") for t in targets.values())
-    assert sum(t.kind is not None for t in targets.values()) == 865
+    assert sum(t.kind is not None for t in targets.values()) == 867
 
 
 def test_targets_resolve(targets: Mapping[str, ReplicationTarget], catalog: Catalog) -> None:
@@ -211,6 +215,62 @@ MISTAKES = [
 ]
 
 
+MISTAKES += [
+    (
+        "claims.csv",
+        "YN_0035,YN_0037",
+        "YN_9935,YN_0037",
+        r"claims.csv, line \d+: claim YNC05 .*YN_9935 is no stat_id",
+    ),
+    ("claims.csv", ",count,", ",tally,", r"claims.csv, line \d+: kind 'tally' is none of"),
+    (
+        "claims.csv",
+        "category_type=goal,,4",
+        "category_type=goals,,4",
+        r"claim GXC02 .*selects no row of categories",
+    ),
+    (
+        "claims.csv",
+        "system=livelihood_capital",
+        "sytem=livelihood_capital",
+        r"'sytem=livelihood_capital' is no condition",
+    ),
+    (
+        "claims.csv",
+        "2020-12-03 2020-01-11",
+        "2020-13-03 2020-01-11",
+        r"claim GZC08 cannot be held against anything",
+    ),
+    (
+        "qualitative.csv",
+        ",XJ_SILKROAD,industry_model",
+        ",XJ_NOWHERE,industry_model",
+        r"site_id 'XJ_NOWHERE' is not a site_id",
+    ),
+    (
+        "qualitative.csv",
+        "industry_model,m1",
+        "industry_model,m9",
+        r"survey_code 'm9' is no code of industry_model: m1",
+    ),
+    ("qualitative.csv", ",industry_model,m1", ",,m1", r"give survey_indicator_id and survey_code together"),
+    (
+        "qualitative.csv",
+        ",factory_job,",
+        ",factory_jobs,",
+        r"indicator_id 'factory_jobs' is not in the catalog",
+    ),
+    ("qualitative.csv", "XJ_C1 XJ_C3", "XJ_C1 XJ_C9", r"answers 'XJ_C9' is not a code of qualitative.csv"),
+    ("statistics.csv", ",449.5,", ',"449,5",', r"line 8: value '449,5' has a separator"),
+    (
+        "made_to_match.csv",
+        "YN_0014,",
+        "YN_9914,",
+        r"made_to_match.csv, line 2: stat_id 'YN_9914' is not a stat_id",
+    ),
+]
+
+
 @pytest.mark.parametrize(("file", "right", "wrong", "message"), MISTAKES)
 def test_a_mistake_is_named_by_file_and_line(
     tmp_path: Path, catalog: Catalog, file: str, right: str, wrong: str, message: str
@@ -235,3 +295,60 @@ def test_a_printed_name_without_translation_is_refused(literature: Literature, c
     terms = tuple(p.model_copy(update={"terms": {}}) for p in catalog.published_terms)
     with pytest.raises(KeyError, match=r"adaptation_to_productive_life.*published_terms"):
         replication_targets(literature, catalog.model_copy(update={"published_terms": terms}))
+
+
+def test_claims_find_what_reading_found(literature: Literature) -> None:
+    """The contradictions between text and tables that people noticed, each by its rule."""
+    outcomes = {o.claim_id: o for o in checked_claims(literature)}
+    rows = {row["claim_id"]: row for row in literature["claims.csv"]}
+    contradicted = {rows[i]["finding_id"] for i, o in outcomes.items() if o.verdict == "contradicted"}
+    assert {
+        "GZ-21", "GZ-22", "GZ-23", "GZ-24", "GZ-25", "YN-16", "XJ-01", "XJ-03", "YN-03", "YN-04", "YN-06", "GZ-03",
+        "GZ-12", "GZ-13", "GZ-14", "GX-01", "XJ-10", "GZ-07",
+    } <= contradicted  # fmt: skip
+    # Every sign and level that the papers tell in words is a claim.
+    told = {r["stat_id"] for r in literature["statistics.csv"] if r["quality"] == "sign_only"}
+    assert told <= {row["stat_id"] for row in rows.values()}
+    assert all(o.arithmetic for o in outcomes.values())
+
+
+def test_what_is_only_told_proves_no_claim(literature: Literature) -> None:
+    """Where the table is lost, a sign in words is all there is: nothing to hold it against."""
+    (lost,) = [o for o in checked_claims(literature) if o.ids == ("YN_0077",)]
+    assert lost.verdict == "not_testable"
+
+
+def test_targets_of_made_up_answers_exist(literature: Literature) -> None:
+    """Each link names a target of the survey: in calibration.csv, or a count that the answers are drawn with."""
+    known: dict[str, set[str]] = {}
+    for row in literature["made_to_match.csv"]:
+        folder = ROOT / "data" / "surveys" / row["survey_id"]
+        if row["survey_id"] not in known:
+            with (folder / "calibration.csv").open(encoding="utf-8") as handle:
+                known[row["survey_id"]] = {r["target_id"] for r in csv.DictReader(handle)}
+            demo = YAML(typ="safe").load(folder / "demo.yml")
+            known[row["survey_id"]] |= {f"counts:{v['name']}" for v in demo["variables"] if "counts" in v}
+            known[row["survey_id"]].add("sites:households")
+        assert row["target_id"] in known[row["survey_id"]], row
+    assert not {r["stat_id"] for r in literature["made_to_match.csv"]} & {
+        r["stat_id"] for r in literature["statistics.csv"] if r["statistic"] == "stars"
+    }
+
+
+def test_categories_join_to_what_they_speak_of(literature: Literature, catalog: Catalog) -> None:
+    tables = literature_tables(literature)
+    links = tables["category_links"].to_pandas()
+    codes = set(tables["published_categories"].column("code").to_pylist())
+    targets = {kind: set(part["target"]) for kind, part in links.groupby("link_type")}
+    assert set(targets) == {"part_of", "stage", "indicator", "site", "answers", "claim", "survey_code"}
+    assert targets["part_of"] | targets["stage"] | targets["answers"] <= codes
+    assert targets["indicator"] <= set(catalog.indicator)
+    assert {f"industry_model=m{k}" for k in range(1, 7)} <= targets["survey_code"]
+    kinds = tables["published_categories"].to_pandas().set_index("code")["category_type"]
+    assert kinds.value_counts()["hypothesis"] >= 13
+    assert kinds.value_counts()["recommendation"] >= 5
+    # Problems, measures, stages, models: each leads somewhere.
+    joined = set(links["code"]) | set(links["target"])
+    assert not [code for code, kind in kinds.items() if kind not in ("subsystem",) and code not in joined]
+    answered = set(links.loc[links["link_type"] == "answers", "target"])
+    assert {c for c, kind in kinds.items() if kind == "problem" and c.startswith("GXB")} <= answered

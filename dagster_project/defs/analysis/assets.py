@@ -110,7 +110,7 @@ regression_tables = _results(
 plausibility_tables = _results(
     "plausibility",
     lambda _, w: plausibility(_literature(w)),
-    ["quality.plausibility"],
+    ["quality.plausibility", "quality.claims", "quality.finding_evidence"],
     ["reference.published_statistics", "reference.published_sites"],
     "Arithmetic tests of what the papers print: docs/methods/plausibility.md.",
     is_small=True,

@@ -110,7 +110,7 @@ DECLARED = ("surveys", "sites", "crosswalk")
 CATALOG = ("dimensions", "indicators", "codes", "value_labels", "units", "bands", "metric_definitions")
 LITERATURE = (
     *("published_surveys", "published_sites", "published_statistics", "published_indicators"),
-    *("published_categories", "published_findings", "derived_checks"),
+    *("published_categories", "category_links", "published_findings", "derived_checks"),
 )
 REFERENCE = (*DECLARED, *CATALOG, *LITERATURE)
 

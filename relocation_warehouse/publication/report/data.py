@@ -253,7 +253,10 @@ class Reader:
 
     def findings(self) -> pd.DataFrame:
         """Contradictions in the papers."""
-        return self._rows("SELECT * FROM reference.published_findings ORDER BY finding_id")
+        return self._rows(
+            "SELECT f.*, e.found_by FROM reference.published_findings f"
+            " JOIN quality.finding_evidence e USING (finding_id) ORDER BY f.finding_id"
+        )
 
     def plausibility(self) -> pd.DataFrame:
         """Verdicts of the arithmetic tests, counted."""

@@ -27,9 +27,15 @@ STATUS_COLOURS = {
     "undetermined": "#dd7f6b",
 }
 VERDICT_COLOURS = {
-    "reproduced": "#1f7a5c",
-    "calibrated": "#74a9cf",
-    "not_reproducible": "#c9c9c3",
+    "follows": "#1f7a5c",
+    "recomputed": "#2878b5",
+    "refuted": "#c8553d",
+    "made_to_match": "#74a9cf",
+    "off_target": "#eec24f",
+    "not_aimed_at": "#b9c6d6",
+    "unreadable": "#8d8d86",
+    "background": "#dcdcd6",
+    "blank": "#b8cdb9",
     "consistent": "#74c1a3",
     "inconsistent": "#eec24f",
     "impossible": "#c8553d",

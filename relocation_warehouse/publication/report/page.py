@@ -631,10 +631,11 @@ def _replication(reader: Reader) -> Section:
                 zh=f"{len(frame)}个论文数字：{words['zh']}。",
             ),
             Label(
-                en="Calibrated means that the made-up answers were made to match the print:"
-                " agreement shows that the"
-                " computation is right, not that the paper is.",
-                zh="“按此校准”指虚构答案按论文数字生成：一致只说明计算正确，不能证实论文。",
+                en="Only what follows from other printed figures, or was recomputed from real answers, is a check of"
+                " the papers. Where made-up answers were made to match, agreement shows that the computation can"
+                " give the figure, not that the study did.",
+                zh="只有可由其他论文数字推出或由真实答案复算的数字才算对论文的检验；虚构答案按论文数字生成之处，"
+                "一致只说明计算能够得出该数字，不能证实论文。",
             ),
         ),
         (
@@ -683,6 +684,7 @@ def _replication(reader: Reader) -> Section:
 
 def _contradictions(reader: Reader) -> Section:
     findings, tests = reader.findings(), reader.plausibility()
+    by_rule = int((findings["found_by"] == "rule").sum())
     bad = int(tests.loc[tests["verdict"].isin(["inconsistent", "impossible"]), "tests"].sum())
     return Section(
         "contradictions",
@@ -690,10 +692,13 @@ def _contradictions(reader: Reader) -> Section:
         Label(en="Contradictions found in the papers", zh="论文中的矛盾"),
         (
             Label(
-                en=f"{len(findings)} findings, each with its arithmetic; {bad} of"
+                en=f"{len(findings)} findings, each with its arithmetic: {by_rule} shown by a rule,"
+                f" {len(findings) - by_rule} by reading alone; {bad} of"
                 f" {int(tests['tests'].sum())} automatic tests"
                 " of printed figures fail. The printed figures are real.",
-                zh=f"{len(findings)}处矛盾，均附算式；对论文数字的{int(tests['tests'].sum())}次自动检验中有{bad}次不通过。论文数字是真实的。",
+                zh=f"{len(findings)}处矛盾，均附算式：{by_rule}处由规则发现，"
+                f"{len(findings) - by_rule}处仅由人工阅读发现；对论文数字的{int(tests['tests'].sum())}次"
+                f"自动检验中有{bad}次不通过。论文数字是真实的。",
             ),
         ),
         (
@@ -709,7 +714,7 @@ def _contradictions(reader: Reader) -> Section:
                 "findings",
                 Label(en="Findings", zh="矛盾清单"),
                 findings,
-                ("finding_id", "region", "strength", "statement", "arithmetic"),
+                ("finding_id", "region", "strength", "found_by", "statement", "arithmetic"),
             ),
         ),
         is_synthetic=False,
