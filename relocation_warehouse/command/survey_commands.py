@@ -18,6 +18,8 @@ from rich.table import Table
 from relocation_warehouse.ground.paths import Paths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from relocation_warehouse.survey.catalog import Catalog
@@ -92,9 +94,15 @@ def new_survey(
         str, typer.Option(help="Id of the survey; made from the first file's name where absent.")
     ] = "",
     header_row: Annotated[
-        list[int] | None,
-        typer.Option(help="Row that holds headers, where it is not the first; may be given again."),
+        list[str] | None,
+        typer.Option(
+            help="Row that holds headers, where it is not the first, as 3 or, for one sheet, as SHEET:3; may be given "
+            "again."
+        ),
     ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of files that do not say it, such as gb18030, big5, cp1252.")
+    ] = "",
 ) -> None:
     """Write a survey folder from what files say of themselves; you fill in the rest."""
     from relocation_warehouse.survey.readers import UnreadableFile
@@ -105,7 +113,8 @@ def new_survey(
     catalog = _catalog(paths)
     try:
         known = Recognition.load(paths.catalog)
-        made = scaffold(files, paths.surveys, catalog, known, id, header_row or ())
+        rows, of_sheets = _header_rows(header_row or ())
+        made = scaffold(files, paths.surveys, catalog, known, id, rows, encoding, of_sheets)
     except (ScaffoldError, UnreadableFile) as error:
         _stop(str(error), 2 if isinstance(error, ScaffoldError) else 1)
     _say(f"written: {made.path}")
@@ -157,6 +166,17 @@ def add_wave(
     for change in made.changes:
         _say(f"  {change}")
     _say(f"next: `warehouse check {survey}` names every blank, with file and line")
+
+
+def _header_rows(given: Sequence[str]) -> tuple[list[int], dict[str, list[int]]]:
+    """Header rows of all sheets, and of single ones."""
+    rows, of_sheets = list[int](), dict[str, list[int]]()
+    for text in given:
+        sheet, colon, number = text.rpartition(":")
+        if not number.strip().isdecimal():
+            _stop(f"--header-row {text}: give a number of a row, or SHEET:number", 2)
+        (of_sheets.setdefault(sheet, []) if colon else rows).append(int(number))
+    return rows, of_sheets
 
 
 def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None) -> None:

@@ -24,7 +24,8 @@ from relocation_warehouse.survey.folder import BLANK, SURVEY_FILE, SurveyFolder,
 from relocation_warehouse.survey.ingest import SurveyLoad, ingest
 from relocation_warehouse.survey.readers import ROW, opened
 from relocation_warehouse.survey.readers.base import cell_text
-from relocation_warehouse.survey.scaffold import ScaffoldError, file_format, name_of
+from relocation_warehouse.survey.scaffold import ScaffoldError, file_format
+from relocation_warehouse.survey.scaffold_proposals import name_of
 from relocation_warehouse.survey.vocabulary import (
     Column,
     CrosswalkRow,

@@ -358,8 +358,9 @@ def judged(cells: Iterable[str], *, is_date: bool = False) -> Shown:
     if point is None:
         return Shown(is_point_doubtful=True)
     fields |= comma
-    if len(prefixes) + len(suffixes) > MOST_WORDS:
-        return Shown(is_point_doubtful=point)
+    words = [*prefixes, *suffixes]
+    if len(words) > MOST_WORDS or any(ch.isdigit() for word in words for ch in word):
+        return Shown(is_point_doubtful=point and not words)
     fields |= _affixes(prefixes, suffixes, numerals)
     if numerals:
         found = list(dict.fromkeys(numerals))

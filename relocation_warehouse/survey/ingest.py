@@ -386,13 +386,21 @@ def _structure(file: SurveyFile, declared: Sequence[Column], received: Received)
     if twice:
         yield f"header {_listed(twice)} stands more than once; give each column its own header"
     known = {c.column for c in declared}
-    missing = [c.column for c in declared if c.column not in set(headers)]
+    blocks = [c for c in declared if c.is_block and c.column not in set(headers)]
+    missing = [c.column for c in declared if c.column not in set(headers) and c not in blocks]
+    unmatched = [c.column for c in blocks if not any(c.holds(h) for h in headers)]
+    if unmatched:
+        yield f"file {file.file_id} has no column that {_listed(unmatched)} of columns.csv stands for; take it out"
     if missing:
         yield (
             f"file {file.file_id} lacks the column {_listed(missing)} of columns.csv; "
             "correct the header there, or ask for a complete export"
         )
-    unknown = [h for h in dict.fromkeys(headers) if h not in known and h not in received.borrowed]
+    unknown = [
+        h
+        for h in dict.fromkeys(headers)
+        if h not in known and h not in received.borrowed and not any(c.holds(h) for c in blocks)
+    ]
     if unknown:
         yield (
             f"file {file.file_id} has the column {_listed(unknown)}, which columns.csv does not declare; "

@@ -12,25 +12,45 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.codebook import Entry
 from relocation_warehouse.survey.crosswalk import check_crosswalk
 from relocation_warehouse.survey.folder import BLANK, SurveyFolder, sha256_of
-from relocation_warehouse.survey.readers import ROW, UnreadableFile, opened, repeat_groups, sheet_names
+from relocation_warehouse.survey.readers import (
+    ROW,
+    UnreadableFile,
+    opened,
+    repeat_groups,
+    sheet_names,
+    xlsform,
+)
 from relocation_warehouse.survey.readers.archives import SUFFIXES
+from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.scaffold_columns import (
+    LANGUAGES,
     SURE,
     FoundColumn,
     Recognition,
     candidates,
+    exact,
     found_column,
     may_be,
+)
+from relocation_warehouse.survey.scaffold_proposals import (
+    Key,
+    name_of,
+    proposed_design,
+    proposed_key,
+    proposed_site,
+    rounds_of,
 )
 from relocation_warehouse.survey.vocabulary import (
     Code,
@@ -52,6 +72,9 @@ from relocation_warehouse.survey.vocabulary import (
 SINGLE = Wave(wave="single", order=0, label=Label(en="One round", zh="单轮"))
 SHOWN = 3
 """Candidates listed for an indicator."""
+
+NOT_MAPPED = "not mapped yet"
+"""Why a column is not used that nothing asks for so far."""
 
 NOTES = """# {survey_id}
 
@@ -92,6 +115,8 @@ def scaffold(
     known: Recognition,
     survey_id: str = "",
     header_rows: Sequence[int] = (),
+    encoding: str = "",
+    sheet_header_rows: Mapping[str, Sequence[int]] | None = None,
 ) -> Scaffold:
     """Write `surveys/<survey_id>/` from files in any format that can be read.
 
@@ -99,7 +124,7 @@ def scaffold(
     ----------
     files
         The data files; they are copied into the folder. One in which the household id repeats is a roster; those that
-        name different rounds are one round each.
+        name different rounds are one round each. The form (XLSForm) may be among them: it gives labels.
     surveys
         Folder of the survey folders.
     catalog, known
@@ -108,6 +133,10 @@ def scaffold(
         Id of the survey; empty = made from the first file's name.
     header_rows
         Rows of a sheet or text file that hold its headers; empty = the first.
+    encoding
+        Encoding of text files, and of statistical files that do not say it; empty = found out.
+    sheet_header_rows
+        The same by sheet, for workbooks whose sheets differ.
 
     Raises
     ------
@@ -132,19 +161,32 @@ def scaffold(
             raise ScaffoldError(f"no file {file}")
         if names.count(file.name) > 1:
             raise ScaffoldError(f"{file.name} is given twice; files of one survey need different names")
-    declared, columns = _read(files, catalog, known, header_rows)
+    reading = Reading(catalog, known, tuple(header_rows), encoding, sheet_header_rows or {})
+    forms = [file for file in files if _is_form(file)]
+    data = [file for file in files if file not in forms]
+    if not data:
+        raise ScaffoldError(
+            f"{files[0].name} is the definition of a form; give the export of its answers as well"
+        )
+    declared, columns, keys = _read(data, reading, forms)
     base = declared[0]
+    key = keys[base.file_id]
     in_rounds = any(c.wave for c in columns) or any(f.wave for f in declared)
     waves = known.declared_waves() if in_rounds else (SINGLE,)
-    household_id = _recognised(columns, base.file_id, known.household_id, unique=True)
-    site = _recognised(columns, base.file_id, known.site, unique=False)
     names_given: dict[str, str] = {}
     for table in declared:
         _give_names(_of(columns, table.file_id), names_given)
-    codes = _name_code_lists(columns)
+    here = _of(columns, base.file_id)
+    if key.round is not None:
+        key.round.type, key.round.codes = ColumnType.CODE, rounds_of(key.round)
+        waves = tuple(
+            Wave(wave=c.value, order=n, label=Label(en=c.label)) for n, c in enumerate(key.round.codes)
+        )
+    design = proposed_design(here, known)
+    site = proposed_site(here, known, [*key.ids, *design.values()], survey_id)
+    codes = _name_code_lists(columns, site)
+    household_id = key.ids[0] if key.ids else None
     sites = [c for c in codes if site and c["list"] == site.code_lists[0] and c["value"]]
-    for number, code in enumerate(sites, start=1):
-        code["value"] = f"{survey_id.upper()}_{number}"
     rows = _crosswalk(declared, columns, codes, waves, catalog, known)
     used = {
         (f.file_id, variable)
@@ -153,7 +195,7 @@ def scaffold(
         if r["wave"] in ("*", _round(f) or r["wave"])
         for variable in r["sources"].split()
     }
-    used |= {(c.file_id, c.variable) for c in (household_id, site) if c}
+    used |= {(c.file_id, c.variable) for c in (*key.ids, key.round, site, *design.values()) if c}
     links = _links(declared, columns, household_id, known)
     columns += [c for c in links.values() if c not in columns]
     used |= {(c.file_id, c.variable) for c in links.values()}
@@ -171,7 +213,7 @@ def scaffold(
         (part / "NOTES.md").write_text(NOTES.format(survey_id=survey_id, files=listed), encoding="utf-8")
         # last, because a folder with a survey.yml is a survey
         digests = {file.name: sha256_of(file) for file in files}
-        text = _survey_yml(survey_id, declared, waves, links, site, sites, digests)
+        text = _survey_yml(survey_id, declared, columns, waves, links, keys, site, sites, design, digests)
         (part / "survey.yml").write_text(text, encoding="utf-8")
         part.rename(target)
     finally:
@@ -184,30 +226,43 @@ def scaffold(
 # ---- reading -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How files are read and judged: the catalog, the patterns, and what the person said of the files."""
+
+    catalog: Catalog
+    known: Recognition
+    header_rows: tuple[int, ...]
+    encoding: str
+    sheet_header_rows: Mapping[str, Sequence[int]]
+
+
 def _read(
-    files: Sequence[Path], catalog: Catalog, known: Recognition, header_rows: Sequence[int]
-) -> tuple[list[SurveyFile], list[FoundColumn]]:
-    """The tables of all files, those of households first, and their columns."""
-    declared, columns = list[SurveyFile](), list[FoundColumn]()
+    files: Sequence[Path], reading: Reading, forms: Sequence[Path]
+) -> tuple[list[SurveyFile], list[FoundColumn], dict[str, Key]]:
+    """The tables of all files, those of households first, their columns, and what tells rows apart by table."""
+    declared, columns, keys = list[SurveyFile](), list[FoundColumn](), dict[str, Key]()
     for file in files:
         name = name_of(file.name.split(".")[0]) or f"file_{len(declared) + 1}"
-        for table in _tables(file, file_format(file), header_rows, "households" if len(files) == 1 else name):
+        for table in _tables(file, file_format(file), reading, "households" if len(files) == 1 else name):
             taken = {f.file_id for f in declared}
             name = table.file_id if table.file_id not in taken else f"{table.file_id}_{len(declared) + 1}"
-            read, found = _read_table(table.model_copy(update={"file_id": name}), file.parent, catalog, known)
-            if len(files) > 1 and _repeats_households(found, known):
+            named = table.model_copy(update={"file_id": name})
+            read, found, key = _read_table(named, file.parent, reading, forms)
+            if len(files) > 1 and key.round is None and _repeats_households(found, reading.known):
                 read = read.model_copy(update={"grain": Grain.MEMBER})
             declared.append(read)
             columns += found
+            keys[name] = key
     declared.sort(key=lambda f: f.grain is not Grain.HOUSEHOLD)
     if not _households(declared):
         declared[0] = declared[0].model_copy(update={"grain": Grain.HOUSEHOLD})
-    return _with_rounds(declared, known), columns
+    return _with_rounds(declared, reading.known), columns, keys
 
 
 def _read_table(
-    table: SurveyFile, folder: Path, catalog: Catalog, known: Recognition
-) -> tuple[SurveyFile, list[FoundColumn]]:
+    table: SurveyFile, folder: Path, reading: Reading, forms: Sequence[Path]
+) -> tuple[SurveyFile, list[FoundColumn], Key]:
     with opened(table, folder) as received:
         names = [n for n in received.schema.names if n != ROW and n not in received.borrowed]
         twice = sorted({n for n in names if names.count(n) > 1})
@@ -220,14 +275,104 @@ def _read_table(
         for batch in received.batches:
             for kept, name in zip(cells, names, strict=True):
                 kept.append(batch.column(name))
-        entries = {e.column: e for e in received.entries}
         kinds = [received.schema.field(n).type for n in names]
+        arrays = {n: pa.chunked_array(c, type=k) for n, c, k in zip(names, cells, kinds, strict=True)}
+        entries = _chosen_together(_described(received.entries, names, table, forms), arrays)
         columns = [
-            found_column(table.file_id, entries[n], pa.chunked_array(c, type=k), known, catalog)
-            for n, c, k in zip(names, cells, kinds, strict=True)
+            found_column(table.file_id, entries[n], arrays[n], reading.known, reading.catalog) for n in names
         ]
+        for column in columns:
+            if (asked := _option_of(column.header, entries)) and not column.personal:
+                column.ignored = f"whether the answer to {asked} holds this choice; that column says it too"
     found = {"encoding": received.encoding} if isinstance(table.options, DelimitedOptions) else {}
-    return table.model_copy(update={"options": table.options.model_copy(update=found)}), columns
+    table = table.model_copy(update={"options": table.options.model_copy(update=found)})
+    return table, columns, proposed_key(columns, arrays, reading.known)
+
+
+def _is_form(file: Path) -> bool:
+    """Whether a workbook is the definition of a form and not its answers."""
+    if not file.is_file() or file.suffix.lower() not in (".xlsx", ".xls"):
+        return False
+    try:
+        sheets = {name.strip().lower() for name in sheet_names(file)}
+    except UnreadableFile:
+        return False
+    return set(xlsform.SHEETS) <= sheets
+
+
+def _described(
+    entries: Sequence[Entry], headers: Sequence[str], table: SurveyFile, forms: Sequence[Path]
+) -> dict[str, Entry]:
+    """What a file says of its columns, and where it says nothing, what the form says in each of its languages."""
+    described = {e.column: e for e in entries}
+    for form in forms:
+        repeat = getattr(table.options, "repeat", None) or ""
+        sheets = {n.strip().lower(): n for n in sheet_names(form)}
+        survey, choices = (_sheet_rows(form, sheets[name]) for name in xlsform.SHEETS)
+        spoken: list[str | None] = [
+            h.partition("::")[2].strip()
+            for h in (survey[0] if survey else {})
+            if h.lower().startswith("label::")
+        ]
+        for language in spoken or [None]:
+            asked = xlsform.questions(survey, choices, language)
+            for said in xlsform.described(headers, repeat, asked):
+                described[said.column] = _both(described[said.column], said)
+    return described
+
+
+def _both(one: Entry, other: Entry) -> Entry:
+    """An entry with what another one adds; labels in two languages stand side by side."""
+
+    def joined(a: str | None, b: str | None) -> str | None:
+        return f"{a}{LANGUAGES}{b}" if a and b and b not in a.split(LANGUAGES) else a or b
+
+    labels = {c: joined(one.value_labels.get(c), t) or "" for c, t in other.value_labels.items()}
+    kind = other.type_as_stored if other.value_labels else one.type_as_stored
+    return replace(
+        one,
+        type_as_stored=kind,
+        label=joined(one.label, other.label),
+        value_labels={**one.value_labels, **labels},
+    )
+
+
+def _sheet_rows(form: Path, sheet: str) -> list[dict[str, Any]]:
+    file = SurveyFile.model_validate(
+        {
+            "file_id": "form",
+            "path": form.name,
+            "format": "excel",
+            "household_id": ["x"],
+            "options": {"sheet": sheet},
+        }
+    )
+    with opened(file, form.parent) as received:
+        return [row for batch in received.batches for row in batch.to_pylist()]
+
+
+def _chosen_together(entries: dict[str, Entry], arrays: Mapping[str, pa.ChunkedArray]) -> dict[str, Entry]:
+    """Entries in which a column of several choices is one: exports repeat it as a column of 0 and 1 for each choice."""
+    for header, entry in entries.items():
+        options = {h[len(header) + 1 :]: h for h in entries if h.startswith((f"{header}/", f"{header}."))}
+        if len(options) < 2 or entry.value_labels or header not in arrays:
+            continue
+        flags = {t for h in options.values() for v in pc.unique(arrays[h]).to_pylist() if (t := cell_text(v))}
+        chosen = {w for v in pc.unique(arrays[header]).to_pylist() if (t := cell_text(v)) for w in t.split()}
+        if flags <= {"0", "1", "True", "False", "TRUE", "FALSE"} and chosen and chosen <= set(options):
+            labels = {choice: (entries[h].label or choice).split(": ")[-1] for choice, h in options.items()}
+            entries[header] = replace(entry, type_as_stored="select_multiple", value_labels=labels)
+    return entries
+
+
+def _option_of(header: str, entries: Mapping[str, Entry]) -> str | None:
+    """The column of several choices that a column of 0 and 1 repeats."""
+    for separator in ("/", "."):
+        asked, _, choice = header.rpartition(separator)
+        entry = entries.get(asked)
+        if entry and entry.type_as_stored.startswith("select_multiple") and choice in entry.value_labels:
+            return asked
+    return None
 
 
 def _repeats_households(columns: Sequence[FoundColumn], known: Recognition) -> bool:
@@ -278,11 +423,16 @@ def file_format(file: Path) -> str:
     return fitting[0]
 
 
-def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> list[SurveyFile]:
+def _tables(file: Path, kind: str, reading: Reading, name: str) -> list[SurveyFile]:
     """A declaration for every sheet of a workbook, every table of a form, or the one table there is."""
-    headers = {"header_rows": header_rows} if header_rows and kind in ("delimited", "excel") else {}
 
     def table(name: str, options: dict[str, object], grain: Grain = Grain.HOUSEHOLD) -> SurveyFile:
+        rows = reading.sheet_header_rows.get(str(options.get("sheet")), reading.header_rows)
+        headers: dict[str, object] = {}
+        if rows and kind in ("delimited", "excel"):
+            headers["header_rows"] = tuple(rows)
+        if reading.encoding and kind in ("delimited", "spss", "stata"):
+            headers["encoding"] = reading.encoding
         return SurveyFile.model_validate(
             {
                 "file_id": name,
@@ -318,12 +468,6 @@ def _tables(file: Path, kind: str, header_rows: Sequence[int], name: str) -> lis
 # ---- names -------------------------------------------------------------------------------------------------------
 
 
-def name_of(text: str) -> str:
-    """Lower-case name made of the Latin letters and digits of a text; empty where there are none."""
-    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    return re.sub(r"^(?=\d)", "q", name)[:40]
-
-
 def _of(columns: Iterable[FoundColumn], file_id: str) -> list[FoundColumn]:
     return [c for c in columns if c.file_id == file_id]
 
@@ -341,8 +485,11 @@ def _give_names(columns: Sequence[FoundColumn], given: dict[str, str]) -> None:
         column.variable = name
 
 
-def _name_code_lists(columns: Sequence[FoundColumn]) -> list[dict[str, str]]:
-    """Rows of codes.csv; equal lists are one list, named after the first variable that has it."""
+def _name_code_lists(columns: Sequence[FoundColumn], site: FoundColumn | None) -> list[dict[str, str]]:
+    """Rows of codes.csv; equal lists are one list, named after the first variable that has it.
+
+    The list of the sites is nobody else's.
+    """
     names: dict[tuple[object, ...], str] = {}
     rows: list[dict[str, str]] = []
     for column in columns:
@@ -351,31 +498,29 @@ def _name_code_lists(columns: Sequence[FoundColumn]) -> list[dict[str, str]]:
         for codes, ending in ((answers, ""), (missing, "_missing")):
             if not codes:
                 continue
-            if codes not in names:
+            key = (codes, column is site and not ending)
+            if key not in names:
                 name = f"{column.variable}{ending}"
-                names[codes] = name if name not in names.values() else f"{column.file_id}_{name}"
+                names[key] = name if name not in names.values() else f"{column.file_id}_{name}"
                 rows += [
                     {
-                        "list": names[codes],
+                        "list": names[key],
                         "code": c.code,
                         "value": c.value,
                         "missing_reason": c.missing_reason,
-                        "label_en": c.label if c.label.isascii() else "",
-                        "label_zh": "" if c.label.isascii() else c.label,
+                        **_labels(c.label),
                     }
                     for c in codes
                 ]
-            column.code_lists.append(names[codes])
+            column.code_lists.append(names[key])
     return rows
 
 
-def _recognised(
-    columns: Iterable[FoundColumn], file_id: str, patterns: Iterable[Any], unique: bool
-) -> FoundColumn | None:
-    """The first column of a file that a pattern fits, the earlier patterns first."""
-    fitting = [c for c in _of(columns, file_id) if not (c.personal or c.ignored)]
-    fitting = [c for c in fitting if (c.is_unique if unique else c.type is ColumnType.CODE)]
-    return next((c for p in patterns for c in fitting if p.fits(c.name, c.label)), None)
+def _labels(label: str) -> dict[str, str]:
+    """A label as English and Chinese text: one of several languages with Chinese characters is the Chinese one."""
+    texts = label.split(LANGUAGES)
+    zh = next((t for t in texts if re.search(r"[\u3400-\u9fff]", t)), "")
+    return {"label_en": next((t for t in texts if t != zh), ""), "label_zh": zh}
 
 
 def _links(
@@ -511,7 +656,7 @@ def _as_used(column: FoundColumn) -> dict[str, Any]:
 def _column_row(column: FoundColumn, used: set[tuple[str, str]]) -> dict[str, object]:
     """A row of columns.csv: used where something needs it, else with the reason that a person must give."""
     is_used = (column.file_id, column.variable) in used
-    reason = column.personal or column.ignored or ("" if is_used else BLANK)
+    reason = column.personal or column.ignored or ("" if is_used else NOT_MAPPED)
     row: dict[str, object] = {
         "file_id": column.file_id,
         "column": column.header,
@@ -523,8 +668,9 @@ def _column_row(column: FoundColumn, used: set[tuple[str, str]]) -> dict[str, ob
         return row
     row |= _as_used(column) | {"codes": " ".join(column.code_lists)}
     row["minimum"], row["maximum"] = (
-        None if b is None else f"{b:g}" for b in (column.minimum, column.maximum)
+        None if b is None else exact(b) for b in (column.minimum, column.maximum)
     )
+    row["convention"] = f"{column.variable}_as_written" if column.convention else ""
     if not is_used:
         row["variable"] = ""
     return row
@@ -533,22 +679,29 @@ def _column_row(column: FoundColumn, used: set[tuple[str, str]]) -> dict[str, ob
 def _survey_yml(
     survey_id: str,
     files: Sequence[SurveyFile],
+    columns: Sequence[FoundColumn],
     waves: Sequence[Wave],
     links: Mapping[str, FoundColumn],
+    keys: Mapping[str, Key],
     site: FoundColumn | None,
     sites: Sequence[Mapping[str, str]],
+    design: Mapping[str, FoundColumn],
     sha256: Mapping[str, str],
 ) -> str:
     def text(value: str) -> str:
         return json.dumps(value, ensure_ascii=False)
 
-    def label(en: str, zh: str) -> str:
-        return f"{{en: {text(en)}, zh: {text(zh)}}}"
+    is_chinese = any(re.search(r"[\u3400-\u9fff]", f"{c.header}{c.label}") for c in columns)
 
-    blank = label(BLANK, BLANK)
+    def label(en: str, zh: str) -> str:
+        if not zh and not is_chinese:
+            return f"{{en: {text(en)}}}"
+        return f"{{en: {text(en or BLANK)}, zh: {text(zh or BLANK)}}}"
+
+    blank = label(BLANK, BLANK if is_chinese else "")
     lines = [
         "# yaml-language-server: $schema=../../schemas/survey.schema.json",
-        f"# Replace every {BLANK}; `warehouse check {survey_id}` names those that are left.",
+        f"# Replace every {BLANK} (`warehouse check {survey_id}` names those that are left); judge what is proposed.",
         f"survey_id: {survey_id}",
         f"region: {BLANK}        # short name of the region in lower-case letters",
         f"region_label: {blank}",
@@ -560,19 +713,46 @@ def _survey_yml(
         f"  citation: {BLANK}",
         f"  licence: {BLANK}     # terms under which the answers may be used",
         "waves:",
-        *(f"  - {{wave: {w.wave}, order: {w.order}, label: {label(w.label.en, w.label.zh)}}}" for w in waves),
-        f"site: {{column: {site.variable if site else BLANK}, codes: {site.code_lists[0] if site else BLANK}}}",
-        "sites:               # `households` is the number of households living there, where it is known",
     ]
+    for w in waves:
+        lines.append(f"  - {{wave: {w.wave}, order: {w.order}, label: {label(w.label.en, w.label.zh)}}}")
+    if site is not None:
+        lines += [
+            f"# proposed: {site.header} names places, and several households share one",
+            f"site: {{column: {site.variable}, codes: {site.code_lists[0]}}}",
+        ]
+    else:
+        lines += [
+            "# no column names the sites; where all households are of one place: site: {fixed: PLACE}, and one entry",
+            f"site: {{column: {BLANK}, codes: {BLANK}}}",
+        ]
+    lines.append(
+        "sites:               # `households` is the number of households living there, where it is known"
+    )
     for code in sites:
-        both = label(code["label_en"] or BLANK, code["label_zh"] or BLANK)
+        both = label(code["label_en"], code["label_zh"])
         lines.append(f"  - {{site_id: {code['value']}, label: {both}}}")
     if not sites:
         lines.append(f"  - {{site_id: {BLANK}, label: {blank}}}")
+    if design:
+        lines.append("design:              # how the households were drawn")
+        for field, column in design.items():
+            lines.append(
+                f"  {field}: {column.variable}  # proposed: the header or label of {column.header} says so"
+            )
+    written = {c.variable: c.convention for c in columns if c.convention}
+    if written:
+        lines.append("conventions:         # proposed: every cell of the column can be read so")
+        for variable, fields in written.items():
+            lines.append(f"  {variable}_as_written: {json.dumps(fields, ensure_ascii=False)}")
     lines.append("files:")
     for file in files:
-        ids = links[file.file_id].variable if file.file_id in links else BLANK
+        key = keys.get(file.file_id, Key())
+        ids = [c.variable for c in key.ids] if file.grain is Grain.HOUSEHOLD else []
+        if file.file_id in links and len(ids) < 2:
+            ids = [links[file.file_id].variable]
         options = file.options.model_dump(exclude_defaults=True, mode="json")
+        wave = _round(file)
         lines += [
             f"  - file_id: {file.file_id}",
             f"    path: {text(file.path)}",
@@ -580,9 +760,12 @@ def _survey_yml(
             f"    sha256: {text(sha256[file.path])}",
             *([f"    options: {json.dumps(options, ensure_ascii=False)}"] if options else []),
             f"    grain: {file.grain}",
-            f"    household_id: [{ids}]",
-            *([f"    wave: {{fixed: {wave}}}"] if (wave := _round(file)) else []),
+            *([f"    # proposed: {key.reason}"] if key.reason and ids else []),
+            f"    household_id: [{', '.join(ids) or BLANK}]",
+            *([f"    wave: {{fixed: {wave}}}"] if wave else []),
         ]
+        if key.round is not None and not wave and file.grain is Grain.HOUSEHOLD:
+            lines.append(f"    wave: {{column: {key.round.variable}, codes: {key.round.code_lists[0]}}}")
     return "\n".join(lines) + "\n"
 
 

@@ -6,22 +6,28 @@ Does not belong here: the folder that is written from it (`scaffold`), or readin
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 from rapidfuzz import fuzz
 
 from relocation_warehouse.survey.catalog import Catalog, Indicator
 from relocation_warehouse.survey.codebook import Entry
+from relocation_warehouse.survey.conventions import Shown, judged, number_sql, shown_dates
 from relocation_warehouse.survey.documents import read_yaml
 from relocation_warehouse.survey.folder import BLANK
 from relocation_warehouse.survey.readers.base import cell_text
-from relocation_warehouse.survey.vocabulary import Closed, ColumnType, Label, MissingReason, Wave
+from relocation_warehouse.survey.vocabulary import Closed, ColumnType, Convention, Label, MissingReason, Wave
 
 MOST_CODES = 20
 """A text column with more different answers than this is no code list."""
@@ -29,8 +35,17 @@ MOST_CODES = 20
 SURE = 95
 """Likeness (0 to 100) from which a column is proposed for an indicator; a person confirms or rejects it."""
 
-POSSIBLE = 60
-"""Likeness from which a column is listed as a candidate."""
+POSSIBLE = 65
+"""Likeness from which a column is listed as a candidate: two of three words are the same."""
+
+LANGUAGES = " / "
+"""Stands between the same text in two languages."""
+
+MISSPELT = 88
+"""Likeness from which two words are one, perhaps in another form."""
+
+MOST_SITES = 1000
+"""A column with more different answers than this names no sites."""
 
 DATE = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?([T ].*)?")
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
@@ -41,10 +56,29 @@ class Pattern(Closed):
 
     pattern: str
     reason: str = ""
+    unless: str | None = None
+    """A text that this is found in does not fit, whatever else it says."""
 
     def fits(self, *texts: str | None) -> bool:
-        """Whether it is found in any of the texts."""
-        return any(re.search(self.pattern, t, re.IGNORECASE) for t in texts if t)
+        """Whether it is found in any of the texts, and nothing speaks against it."""
+
+        def found(pattern: str) -> bool:
+            return any(re.search(pattern, t, re.IGNORECASE) for t in texts if t)
+
+        return found(self.pattern) and not (self.unless and found(self.unless))
+
+
+class Scale(Closed):
+    """Answers in an order, each with the words for it."""
+
+    first: int
+    words: tuple[tuple[str, ...], ...]
+
+    def values(self, labels: Iterable[str]) -> dict[str, str] | None:
+        """Value of each label by its place in the order; None where one is not of this scale."""
+        places = {_plain(word): n for n, same in enumerate(self.words, self.first) for word in same}
+        values = {label: _looked_up(label, places) for label in labels}
+        return None if None in values.values() else {label: str(v) for label, v in values.items()}
 
 
 class MissingPattern(Pattern):
@@ -68,7 +102,15 @@ class Recognition(Closed):
     ignored: tuple[Pattern, ...]
     household_id: tuple[Pattern, ...]
     site: tuple[Pattern, ...]
+    weight: tuple[Pattern, ...] = ()
+    stratum: tuple[Pattern, ...] = ()
+    sampling_unit: tuple[Pattern, ...] = ()
+    round: tuple[Pattern, ...] = ()
     missing: tuple[MissingPattern, ...]
+    scales: tuple[Scale, ...] = ()
+    words: dict[str, str] = Field(default_factory=dict)
+    """What headers shorten, and what it stands for."""
+    stop_words: frozenset[str] = frozenset()
     waves: tuple[WavePattern, ...]
 
     @classmethod
@@ -92,6 +134,33 @@ class Recognition(Closed):
         words = re.split(r"[^a-z]+", name.lower())
         return next((w.wave for w in self.waves if w.wave in words or w.fits(name)), None)
 
+    def scale(self, labels: Iterable[str]) -> tuple[Scale, dict[str, str]] | None:
+        """The shortest scale that all labels are of, with their values."""
+        listed = list(labels)
+        fitting = [(s, values) for s in self.scales if (values := s.values(listed))]
+        return min(fitting, key=lambda f: len(f[0].words), default=None)
+
+    def spelt(self, text: str, vocabulary: frozenset[str]) -> tuple[str, ...]:
+        """Words of a question or header that say something, shortened ones in full: hhsize is household size."""
+        found: list[str] = []
+        for token in _plain(text).split():
+            pieces = (
+                [token] if token in vocabulary or not token.isascii() else self._pieces(token, vocabulary)
+            )
+            for piece in pieces or [token]:
+                found += self.words.get(piece, piece).split()
+        return tuple(dict.fromkeys(w for w in found if w not in self.stop_words))
+
+    def _pieces(self, token: str, vocabulary: frozenset[str]) -> list[str]:
+        """A token as words that follow each other, the longest first; empty where it is not made of known words."""
+        if not token:
+            return []
+        for end in range(len(token), 1, -1):
+            head, rest = token[:end], token[end:]
+            if (head in self.words or head in vocabulary) and (not rest or self._pieces(rest, vocabulary)):
+                return [head, *self._pieces(rest, vocabulary)]
+        return []
+
     def missing_reason(self, *texts: str | None) -> str | None:
         """Why an answer is none, as far as its text says; None where it looks like an answer."""
         return next((m.reason.value for m in self.missing if m.fits(*texts)), None)
@@ -105,9 +174,11 @@ class FoundCode:
     label: str
     value: str = ""
     missing_reason: str = ""
+    other_label: str = ""
+    """The label in a second language."""
 
 
-@dataclass
+@dataclass(eq=False)
 class FoundColumn:
     """What a column seems to be.
 
@@ -125,6 +196,12 @@ class FoundColumn:
         Why it must not, or need not, be used.
     is_unique
         Whether each row has an answer of its own.
+    answers
+        Different answers, where they are few enough to name sites.
+    is_yes_no
+        Whether its answers are yes and no.
+    convention
+        How its numbers are written, where that is not plain.
     variable, code_lists
         Names that the folder gives to it and to its codes.
     """
@@ -141,6 +218,9 @@ class FoundColumn:
     personal: str | None = None
     ignored: str | None = None
     is_unique: bool = False
+    answers: tuple[str, ...] = ()
+    is_yes_no: bool = False
+    convention: Mapping[str, object] = field(default_factory=dict)
     variable: str = ""
     code_lists: list[str] = field(default_factory=list)
 
@@ -192,32 +272,71 @@ def found_column(
         return column
     missing = _missing(entry, values, known)
     answers = [v for v in values if v not in {c.code for c in missing} and not _in_range(v, entry)]
+    column.answers = tuple(answers) if len(answers) <= MOST_SITES else ()
     labelled = {v: t for v, t in entry.value_labels.items() if v not in {c.code for c in missing}}
     is_multiple = entry.type_as_stored.startswith("select_multiple")
     words = {w for a in answers for w in a.split()} if is_multiple else set(answers)
+    written = judged(answers) if pa.types.is_string(cells.type) else Shown()
     # a few answers without a label are typing errors of a closed question, and will be set aside as such
     if labelled and 2 * len(words - set(labelled)) <= len(words & set(labelled)):
         column.type = ColumnType.MULTI if is_multiple else ColumnType.CODE
-        column.codes, column.lists = _coded(labelled, catalog)
-    elif answers and all(NUMBER.fullmatch(a) for a in answers):
+        column.codes, column.lists = _coded(labelled, known, catalog)
+    elif answers and all(NUMBER.fullmatch(a) for a in answers) and not any(map(_is_label, answers)):
         numbers = [float(a) for a in answers]
         whole = all(n.is_integer() for n in numbers)
         column.type = ColumnType.INTEGER if whole else ColumnType.NUMBER
         column.minimum, column.maximum = min(numbers), max(numbers)
     elif answers and all(DATE.fullmatch(a) for a in answers):
         column.type = ColumnType.DATE
+    elif written.fields and (ends := _ends(answers, written.fields)):
+        column.type, column.convention = ColumnType.NUMBER, written.fields
+        column.minimum, column.maximum = ends if BLANK not in str(written.fields) else (None, None)
+    elif answers and len(answers) > 1 and len(formats := shown_dates(answers)) >= 1:
+        column.type, column.convention = (
+            ColumnType.DATE,
+            {"dates": formats[0] if len(formats) == 1 else BLANK},
+        )
     elif answers and len(answers) <= min(MOST_CODES, max(2, present // 3)):
         column.type = ColumnType.CODE
-        column.codes, column.lists = _coded({a: a for a in sorted(answers)}, catalog)
+        column.codes, column.lists = _coded({a: a for a in sorted(answers)}, known, catalog)
+    column.is_yes_no = bool(column.codes) and _is_yes_no([c.label for c in column.codes if c.value], known)
     column.codes += missing
     return column
+
+
+def _is_label(answer: str) -> bool:
+    """Whether figures name something instead of counting it: 007 is no number."""
+    return re.fullmatch(r"0\d+", answer) is not None
+
+
+def _ends(answers: Sequence[str], fields: Mapping[str, object]) -> tuple[float, float] | None:
+    """Smallest and largest answer under a convention, None where it does not read all of them.
+
+    Factors that a person must give are taken as 1.
+    """
+    given = dict(fields)
+    if isinstance(suffixes := given.get("suffixes"), dict):
+        given["suffixes"] = {word: 1 if factor == BLANK else factor for word, factor in suffixes.items()}
+    query = number_sql("answer", Convention.model_validate(given))
+    with duckdb.connect() as con:
+        found = con.execute(
+            f"SELECT min(n), max(n), count(n) FROM (SELECT {query} AS n FROM (SELECT unnest($1) AS answer))",
+            [list(answers)],
+        )
+        low, high, count = found.fetchone() or (0.0, 0.0, 0)
+    return (low, high) if count == len(answers) else None
+
+
+def _is_yes_no(labels: Sequence[str], known: Recognition) -> bool:
+    found = known.scale(labels)
+    return found is not None and found[0].first == 0 and len(found[0].words) == 2
 
 
 def _missing(entry: Entry, values: Sequence[str], known: Recognition) -> tuple[FoundCode, ...]:
     """Answers that are none: declared as such by the file, or worded so."""
     found = {}
     for declared in entry.missing_declared:
-        code = declared if isinstance(declared, str) else f"{declared[0]:g}..{declared[1]:g}"
+        code = declared if isinstance(declared, str) else _range(*declared)
         label = entry.value_labels.get(code, "")
         found[code] = FoundCode(code, label, missing_reason=known.missing_reason(label, code) or BLANK)
     for code in dict.fromkeys([*entry.value_labels, *values]):
@@ -226,6 +345,18 @@ def _missing(entry: Entry, values: Sequence[str], known: Recognition) -> tuple[F
         if reason and code not in found:
             found[code] = FoundCode(code, label, missing_reason=reason)
     return tuple(found.values())
+
+
+def exact(number: float) -> str:
+    """A number with all its digits and without an exponent, as a folder has it."""
+    return format(Decimal(repr(number)).normalize(), "f") if number else "0"
+
+
+def _range(low: float, high: float) -> str:
+    """A range as a code; an end that is infinite is open."""
+    if low == high:
+        return exact(low)
+    return "..".join("" if math.isinf(end) else exact(end) for end in (low, high))
 
 
 def _in_range(value: str, entry: Entry) -> bool:
@@ -238,18 +369,41 @@ def _in_range(value: str, entry: Entry) -> bool:
     )
 
 
-def _coded(labels: Mapping[str, str], catalog: Catalog) -> tuple[tuple[FoundCode, ...], frozenset[str]]:
-    """Codes with the values of a catalog list whose labels are the same, else with their own text as value."""
+def _coded(
+    labels: Mapping[str, str], known: Recognition, catalog: Catalog
+) -> tuple[tuple[FoundCode, ...], frozenset[str]]:
+    """Codes with the values of a catalog list or a scale whose labels they have, else with their own text as value.
+
+    Low, medium and high are three grades, and not the middle of five: a scored list of the catalog is taken where it is
+    no longer than the shortest scale that knows the answers.
+    """
+    scale = known.scale(labels.values())
     fitting: dict[str, dict[str, str]] = {}
     for name, codes in catalog.code_lists.items():
         values = {_plain(text): c.code for c in codes for text in (c.label_zh, c.label_en)}
-        if all(_plain(label) in values for label in labels.values()):
-            fitting[name] = {code: values[_plain(label)] for code, label in labels.items()}
+        is_scored = all(c.code.isdecimal() for c in codes)
+        too_long = is_scored and len(codes) > (len(scale[0].words) if scale else len(labels))
+        known_as = {code: _looked_up(label, values) for code, label in labels.items()}
+        if not too_long and None not in known_as.values():
+            fitting[name] = {code: str(value) for code, value in known_as.items()}
+    if scale and not fitting:
+        by_code = {code: scale[1][label] for code, label in labels.items()}
+        places = {str(n) for n in range(scale[0].first, scale[0].first + len(scale[0].words))}
+        # yes and no in other words are still yes and no; grades of the same number may be grades of something else
+        same = {
+            n for n, c in catalog.code_lists.items() if {x.code for x in c} == places and scale[0].first == 0
+        }
+        fitting = {"": by_code} | dict.fromkeys(same, by_code)
     chosen = next(iter(fitting.values()), {code: code for code in labels})
     return (
         tuple(FoundCode(code, label, value=chosen[code]) for code, label in labels.items()),
-        frozenset(name for name, values in fitting.items() if values == chosen),
+        frozenset(name for name, values in fitting.items() if name and values == chosen),
     )
+
+
+def _looked_up(label: str, values: Mapping[str, Any]) -> Any:
+    """What a label stands for, in the first of its languages that is known; None where none is."""
+    return next((values[_plain(t)] for t in label.split(LANGUAGES) if _plain(t) in values), None)
 
 
 @cache
@@ -263,21 +417,36 @@ def likeness(column: FoundColumn, indicator: Indicator, known: Recognition) -> f
     question = column.text
     for wave in known.waves:
         question = re.sub(wave.pattern, " ", question, flags=re.IGNORECASE)
-    asked = [_plain(question), _plain(column.name)]
-    labels = [_plain(indicator.label_zh), _plain(indicator.label_en), _plain(indicator.id)]
-    return max(_alike(a, b) for a in asked for b in labels)
+    labels = [indicator.label_zh, indicator.label_en, indicator.id.replace("_", " ")]
+    return max(_alike(a, b, known) for a in (*question.split(LANGUAGES), column.name) for b in labels)
 
 
-def _alike(a: str, b: str) -> float:
-    if not a or not b:
+def _alike(a: str, b: str, known: Recognition) -> float:
+    plain_a, plain_b = _plain(a), _plain(b)
+    if not plain_a or not plain_b:
         return 0.0
-    score = fuzz.ratio(a, b)
-    if not b.isascii() and len(b) > 1 and b in a:
-        score = max(score, 90.0)
-    if min(len(a), len(b)) >= 4:
+    if plain_a == plain_b:
+        return 100.0
+    if not plain_b.isascii():
+        score = fuzz.ratio(plain_a, plain_b)
         # one inside the other is worth a look, but is not the same question
-        score = max(score, 0.9 * fuzz.partial_ratio(a, b), 0.9 * fuzz.token_set_ratio(a, b))
-    return float(score)
+        return max(score, 90.0) if len(plain_b) > 1 and plain_b in plain_a else float(score)
+    one, two = (_words(text, known, _vocabulary(plain_b)) for text in (plain_a, plain_b))
+    if not one or not two:
+        return 0.0
+    if one == two:
+        return 100.0
+    common = sum(any(fuzz.ratio(x, y) >= MISSPELT for y in two) for x in one)
+    return min(200.0 * common / (len(one) + len(two)), 94.0)
+
+
+def _words(text: str, known: Recognition, vocabulary: frozenset[str]) -> frozenset[str]:
+    return frozenset(known.spelt(text, vocabulary))
+
+
+@cache
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(w for w in text.split() if len(w) > 2)
 
 
 def candidates(

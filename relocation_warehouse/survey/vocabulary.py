@@ -251,6 +251,13 @@ class SurveyFile(Closed):
     """Variables that identify the household of an earlier wave from which this one split off, as `household_id` does;
     blank where it did not."""
 
+    @field_validator("household_id", mode="before")
+    @classmethod
+    def _named(cls, names: object) -> object:
+        if names in (None, "", [], ()):
+            raise ValueError("names no variable; name the variable, or variables, that identify a household")
+        return [names] if isinstance(names, str) else names
+
     @field_validator("path")
     @classmethod
     def _stay_inside(cls, path: str) -> str:
@@ -514,7 +521,8 @@ class Column(Closed):
 
     file_id: Identifier
     column: str = Field(min_length=1)
-    """The header exactly as it arrives."""
+    """The header exactly as it arrives. In a row that is not used, * stands for any characters, `q3_*` for a block of
+    questions; a row with the whole header goes first."""
     variable: Identifier | None = None
     type: ColumnType | None = None
     minimum: float | None = None
@@ -547,6 +555,16 @@ class Column(Closed):
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"column {self.column!r}: minimum {self.minimum} > maximum {self.maximum}")
         return self
+
+    @property
+    def is_block(self) -> bool:
+        """Whether the row may stand for several columns that are not used."""
+        return self.variable is None and "*" in self.column
+
+    def holds(self, header: str) -> bool:
+        """Whether a block of columns holds one of this header."""
+        parts = map(re.escape, self.column.split("*"))
+        return self.is_block and re.fullmatch(".*".join(parts), header, re.DOTALL) is not None
 
 
 class Code(Closed):

