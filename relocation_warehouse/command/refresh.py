@@ -6,8 +6,9 @@ schedules and sensors start. Does not belong here: any step of the data's path.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,17 @@ class _Runner:
     def publish(self) -> str:
         """Build marts and results, audit, publish; returns why not, or nothing."""
         self.progress("building marts, analysis and publication")
-        return self._run("publish_warehouse")
+        failure = self._run("publish_warehouse")
+        for line in () if failure else self._moved():
+            self.progress(line)
+        return failure
+
+    def _moved(self) -> Iterator[str]:
+        """What moved among published results of surveys that did not change."""
+        from relocation_warehouse.publication.moved import sentences
+
+        manifest = self.paths.published / "manifest.json"
+        yield from sentences(json.loads(manifest.read_text(encoding="utf-8")))
 
     def withdraw(self, survey_id: str) -> None:
         """Take a survey out whose folder is gone."""

@@ -196,11 +196,14 @@ def declared_digest(paths: Paths) -> str:
 
 
 def input_digests(paths: Paths) -> dict[str, str]:
-    """sha256 of every file of catalog and literature, for the manifest."""
+    """sha256 of every file of catalog and literature, and of the declarations accepted, for the manifest."""
     files = sorted(
         p for folder in (paths.catalog, paths.literature) for p in folder.rglob("*") if p.is_file()
     )
-    return {p.relative_to(paths.catalog.parent).as_posix(): sha256_of(p) for p in files}
+    accepted = sorted(p for p in paths.accepted.glob("*/*") if p.is_file())
+    return {p.relative_to(paths.catalog.parent).as_posix(): sha256_of(p) for p in files} | {
+        f"surveys/{p.parent.name}/{p.name}": sha256_of(p) for p in accepted
+    }
 
 
 def total_digest(inputs: Mapping[str, object]) -> str:

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -39,6 +40,7 @@ from relocation_warehouse.publication.database import (
 )
 from relocation_warehouse.publication.disclosure import public_contract, write_public_build
 from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
+from relocation_warehouse.publication.moved import compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
 from relocation_warehouse.publication.withholding import Withheld
 
@@ -185,7 +187,7 @@ def _publish(
             withheld=audited.withheld,
         )
         _write_public(staging, contract, run, report, audited.withheld)
-        tables, left_out = _write_files(staging, contract, run, report, audited.withheld)
+        tables, left_out = _write_files(staging, contract, run, report, audited.withheld, published / CURRENT)
         _make_durable(staging)
         if record is not None:
             record(staging)
@@ -212,9 +214,14 @@ def _write_public(
 
 
 def _write_files(
-    folder: Path, contract: Contract, run: RunInfo, report: Report | None, withheld: Sequence[Withheld]
+    folder: Path,
+    contract: Contract,
+    run: RunInfo,
+    report: Report | None,
+    withheld: Sequence[Withheld],
+    former: Path | None = None,
 ) -> tuple[dict[str, TableContent], dict[str, str]]:
-    """Write everything else of an edition beside its database."""
+    """Write everything else of an edition beside its database; say what moved since the version `former`."""
     database = folder / DATABASE
     with read_only(database) as con:
         tables = contents(con, contract)
@@ -227,7 +234,7 @@ def _write_files(
         write_dictionary(con, contract, folder / "data_dictionary.xlsx")
     if report is not None:
         report(database, folder / "report")
-    manifest = {
+    manifest: dict[str, Any] = {
         "contract_version": contract.version,
         "run_id": run.run_id,
         "code_version": run.code_version,
@@ -254,6 +261,8 @@ def _write_files(
             if path.is_file()
         },
     }
+    if former is not None:
+        manifest["moved"] = compare_versions(former, database, manifest, contract)
     (folder / "manifest.json").write_text(
         json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )

@@ -187,6 +187,8 @@ def _domain(column: Column) -> list[object]:
         return list(column.values)
     if column.type in ("INTEGER", "BIGINT"):
         return [1, 2, 3]
+    if column.type == "BOOLEAN":
+        return [False, True]
     return [f"{column.name}_{k}" for k in "ab"]
 
 

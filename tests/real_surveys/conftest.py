@@ -17,7 +17,7 @@ from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE
 from relocation_warehouse.survey.catalog import Catalog, load_catalog
 from relocation_warehouse.survey.scaffold_columns import Recognition
 
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "c41f7a90e2b85d3396fa07e1d8264bc5f3907a1ed25c68b4"
 SAID_REAL, MADE_UP = "xj_south_2019", "gz_anshun_2020"
 
 
