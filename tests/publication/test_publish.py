@@ -278,9 +278,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from made_up_build import small_contract
-from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication.audit import AuditResult
-from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE, MissingKeyError, pseudonym
 from relocation_warehouse.publication.publish import RunInfo, publish
 database, published = Path(sys.argv[2]), Path(sys.argv[3])
 contract = small_contract()
