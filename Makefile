@@ -100,7 +100,7 @@ bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass stati
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1
 	touch $@
 
-.PHONY: test-report campaign
+.PHONY: test-report campaign mutants
 AXE := .venv/axe-core/package/axe.min.js
 
 test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium; SCREENSHOTS=docs/screenshots takes them
@@ -114,6 +114,9 @@ $(AXE): .venv/.setup-done
 
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; over an hour on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
+
+mutants: setup        ## three hundred spoilt surveys: refused by name, or published; half an hour on 2 idle cores
+	$(BIN)/python tests/receiving/campaign.py --mutants 300
 
 .PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin
