@@ -1,4 +1,4 @@
-"""A few spoilt surveys: each is refused in words, or its stored rows keep the contract; `make mutants` does hundreds."""
+"""Some spoilt surveys: each is refused in words, or its stored rows keep the contract; `make mutants` does hundreds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +16,10 @@ def test_a_spoilt_survey_is_refused_by_name_or_could_be_published(
     tmp_path: Path, catalog: Catalog, contract: Contract, plain_survey: Callable[[str], Folder]
 ) -> None:
     accepted = 0
-    for seed in range(9001, 9017):
+    for seed in range(9001, 9011):
         folder = plain_survey(survey_ids()[seed % len(survey_ids())])
         done = mutate(folder, seed)
         problems = tried(folder.save(tmp_path / f"m{seed}").path, catalog, contract)
         accepted += not problems
         assert all(p.file and len(p.message) > 10 for p in problems), done
-    assert 0 < accepted < 16
+    assert 0 < accepted < 10
