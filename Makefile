@@ -100,7 +100,7 @@ bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass stati
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1
 	touch $@
 
-.PHONY: test-report campaign mutants
+.PHONY: test-report campaign campaign-papers mutants
 AXE := .venv/axe-core/package/axe.min.js
 
 test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium; SCREENSHOTS=docs/screenshots takes them
@@ -117,6 +117,9 @@ campaign: setup       ## two hundred kills of a refresh, full disks, closed fold
 
 mutants: setup        ## three hundred spoilt surveys: refused by name, or published; half an hour on 2 idle cores
 	$(BIN)/python tests/receiving/campaign.py --mutants 300
+
+campaign-papers: setup  ## two hundred simulated papers in each style of practice and with each kind of fault; an hour on 2 idle cores
+	cd tests/analysis && ../../$(BIN)/python campaign_of_papers.py
 
 .PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin
