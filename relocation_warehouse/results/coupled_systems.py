@@ -125,7 +125,7 @@ class _Measured:
 
     def _members(self, system: PairedSystem, wave: str) -> Weights:
         """Indicators of each dimension of a system that the wave asked and that have a range, equally weighted."""
-        found: Weights = {}
+        found: dict[str, dict[str, float]] = {}
         for dimension in system.dimensions:
             ids = [
                 i
@@ -241,19 +241,19 @@ class _Measured:
     def _moves(self, rows: Rows, first: str, second: str) -> None:
         """Households of two waves by their bands, from dimensions that both waves asked."""
         variant = self.catalog.coupling.default_variant
-        shared = {}
+        shared: dict[str, Weights] = {}
         for system in self.pair.systems:
             one, two = self._members(system, first), self._members(system, second)
             both = {d: [i for i in one[d] if i in two.get(d, {})] for d in one}
             shared[system.id] = {d: dict.fromkeys(ids, 1 / len(ids)) for d, ids in both.items() if ids}
         if self._lacks(shared) is not None:
             return
-        one, two = (
+        earlier, later = (
             f"(select household_id, d from {extended(self._source(shared, w), self._degrees(variant))})"
             for w in (first, second)
         )
         found = self.con.execute(
-            f"select one.d, two.d from {one} as one inner join {two} as two using (household_id) "
+            f"select one.d, two.d from {earlier} as one inner join {later} as two using (household_id) "
             "where one.d is not null and two.d is not null"
         ).fetchall()
         degrees = np.array(found, dtype=np.float64).reshape(-1, 2)

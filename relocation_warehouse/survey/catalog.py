@@ -757,8 +757,8 @@ def _check(c: Catalog) -> Iterator[tuple[Path_, str]]:
     for n, pair in enumerate(c.coupling.pairs):
         for k, part in enumerate(pair.systems):
             for name in part.dimensions:
-                place_ = ("coupling", "pairs", n, "systems", k, "dimensions", name)
-                yield from _unknown(place_, "dimension", name, dimensions)
+                where: Path_ = ("coupling", "pairs", n, "systems", k, "dimensions", name)
+                yield from _unknown(where, "dimension", name, dimensions)
     for n, system in enumerate(c.coupling.systems):
         yield from _unknown(("coupling", "systems", n, "metric"), "metric", system.metric, c.metric)
     yield from _check_factor_models(c, numeric, dimensions)
