@@ -26,7 +26,7 @@ setup: .venv/.setup-done
 .venv/.setup-done: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -81,7 +81,10 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --requirements relocation_warehouse/bi/superset/requirements.lock
 	touch $@
 
-.PHONY: oracles bench-analysis bench-ingest bench-national
+.PHONY: rejection-rates oracles bench-analysis bench-ingest bench-national
+
+rejection-rates: setup ## how often tests between equal regions reject, and intervals cover; hours at full size
+	PYTHONPATH=$(CURDIR) $(BIN)/python tests/analysis/rejection_rates.py
 
 oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, pspp); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
@@ -100,7 +103,7 @@ bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass stati
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1
 	touch $@
 
-.PHONY: test-report campaign campaign-papers mutants
+.PHONY: test-report campaign
 AXE := .venv/axe-core/package/axe.min.js
 
 test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium; SCREENSHOTS=docs/screenshots takes them
@@ -114,12 +117,6 @@ $(AXE): .venv/.setup-done
 
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; over an hour on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
-
-mutants: setup        ## three hundred spoilt surveys: refused by name, or published; half an hour on 2 idle cores
-	$(BIN)/python tests/receiving/campaign.py --mutants 300
-
-campaign-papers: setup  ## two hundred simulated papers in each style of practice and with each kind of fault; an hour on 2 idle cores
-	cd tests/analysis && ../../$(BIN)/python campaign_of_papers.py
 
 .PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin

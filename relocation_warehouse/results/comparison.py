@@ -3,14 +3,15 @@
 Belongs here: which metrics, groups and models are compared, and the tables made of it. The two kinds of evidence
 stand in separate rows and no figure is made of both. Does not belong here: the tests themselves (`analysis`).
 
-Means take the survey's weights; their intervals treat households as drawn independently with these weights
-(the linearised variance of `analysis.survey_design`, computed in SQL so that size does not matter).
+The sampling units are the sample: households of one site resemble each other, so intervals and tests come from what
+differs between units. Where units are too few for a lawful test, or the two sides answered different questions, the
+estimate stands without a p value and the row says why.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -18,29 +19,36 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from threadpoolctl import threadpool_limits
 
-from analysis.comparison import EqualityTest, chow_test, oaxaca_blinder, wald_equality
-from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
-from analysis.inference import heteroskedastic
+from analysis.arrays import FloatArray
+from analysis.comparison import oaxaca_blinder
+from analysis.errors import AnalysisError, TooFewGroupsError
+from analysis.inference import ClusterScores, cluster_scores, clustered, joint_test
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
-from relocation_warehouse.ground.database import quoted
-from relocation_warehouse.ground.sql import text as literal
+from analysis.survey_design import difference
+from relocation_warehouse.results.common import (
+    Verdicts,
+    is_relative,
+    recomputed,
+    shared,
+    verdicts,
+)
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, by_origin, surveys
 from relocation_warehouse.results.metrics import ingredients, relation
-from relocation_warehouse.results.regressions import Sample, samples
+from relocation_warehouse.results.regressions import UNIT, Sample, samples
+from relocation_warehouse.results.sampling import Estimate, by_site, estimate, units_of
 from relocation_warehouse.results.tables import conform
-from relocation_warehouse.survey.catalog import Catalog, Model
+from relocation_warehouse.survey.catalog import Catalog, Gates, Model
 from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row, replication_targets
 
 VERDICTS = ("identical", "compatible", "proxy", "undetermined")
 """Comparability of an indicator from strongest to weakest; what was not asked is not behind a value."""
 
 LATEST = "latest"
-
-LEVEL = 0.95
 
 
 def comparison(
@@ -62,9 +70,13 @@ def comparison(
     dict
         `region_comparison` and `region_tests` of the schema `analysis`.
     """
-    households = list(_household_rows(con, catalog))
+    # On matrices this small more BLAS threads only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        measures = _Measures(con, catalog)
+        households = list(_household_rows(measures))
+        tests = [*_difference_rows(measures), *_model_rows(con, catalog)]
     printed = [*_printed_rows(con, catalog, literature), *_context_rows(catalog, literature)]
-    tests = [*_welch_rows(con, households), *_model_rows(con, catalog)]
+    _adjust(tests)
     return {
         "region_comparison": conform("analysis.region_comparison", [*households, *printed]),
         "region_tests": conform("analysis.region_tests", tests),
@@ -84,145 +96,132 @@ def _sources(catalog: Catalog) -> Iterator[tuple[str, dict[str, tuple[str, str]]
     yield from by_relation.items()
 
 
-def _household_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[dict[str, Any]]:
-    verdicts: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for survey_id, wave, indicator, status in con.execute(
-        "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"
-    ).fetchall():
-        verdicts[survey_id, wave][indicator] = status
-    for (source, measured), survey in product(_sources(catalog), surveys(con)):
-        for name, wave, group, mean in _means(con, source, {n: c for n, (c, _) in measured.items()}, survey):
-            behind = ingredients(catalog, name, catalog.default_weight_scheme)
-            known = [v for i, v in verdicts[survey.survey_id, wave].items() if i in behind]
-            half = float(stats.t.ppf(0.5 + LEVEL / 2, mean.n - 1)) * mean.se if mean.n > 1 else None
+@dataclass(frozen=True)
+class Measured:
+    """A metric in a wave of a survey: the estimate of all its households, and of each site."""
+
+    whole: Estimate
+    sites: Mapping[str, Estimate]
+    unit: str
+
+
+class _Measures:
+    """Every metric and numeric indicator of every survey and wave, and the composites over shared indicators."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+        self.con, self.catalog = con, catalog
+        self.surveys = surveys(con)
+        self.verdicts = verdicts(con)
+        self.declared = _declares_units(con)
+        self.found: dict[tuple[str, str, str], Measured] = {}
+        for (source, measured), survey in product(_sources(catalog), self.surveys):
+            columns = {name: column for name, (column, _) in measured.items()}
+            for name, wave, units in units_of(con, source, columns, survey):
+                is_share = self._is_share(name)
+                sites = {s: estimate(own, is_share=is_share) for s, own in by_site(units).items()}
+                whole = estimate(units, is_share=is_share)
+                self.found[name, survey.survey_id, wave] = Measured(whole, sites, measured[name][1])
+        self._common: dict[tuple[str, frozenset[str]], dict[tuple[str, str], Estimate]] = {}
+
+    def behind(self, metric: str) -> frozenset[str]:
+        """Indicators that a metric is made of."""
+        return ingredients(self.catalog, metric, self.catalog.default_weight_scheme)
+
+    def asked(self, metric: str, survey: Survey, wave: str) -> Verdicts:
+        """Those of them that anybody answered, with their comparability."""
+        behind = self.behind(metric)
+        return {i: v for i, v in self.verdicts[survey.survey_id, wave].items() if i in behind}
+
+    def common(self, survey: Survey, indicators: frozenset[str]) -> dict[tuple[str, str], Estimate]:
+        """Metric and wave -> estimate over some indicators alone."""
+        key = survey.survey_id, indicators
+        if key not in self._common:
+            self._common[key] = {
+                (name, wave): estimate(units)
+                for source, columns in recomputed(self.con, self.catalog, survey, indicators).items()
+                for name, wave, units in units_of(self.con, source, columns, survey)
+            }
+        return self._common[key]
+
+    def shared_by_all(self) -> dict[bool, frozenset[str]]:
+        """Whether made up -> indicators that all of several such surveys asked comparably in their latest waves."""
+        return {
+            origin: shared([self.verdicts[s.survey_id, s.latest] for s in alike], self.catalog.indicator)
+            for origin, alike in by_origin(self.surveys).items()
+            if len(alike) > 1
+        }
+
+    def _is_share(self, name: str) -> bool:
+        indicator = self.catalog.indicator.get(name)
+        return indicator is not None and indicator.type == "binary"
+
+
+def _declares_units(con: duckdb.DuckDBPyConnection) -> dict[str, bool]:
+    """Whether each survey declares its sampling units."""
+    columns = {name for name, *_ in con.execute("describe reference.surveys").fetchall()}
+    if "has_sampling_units" not in columns:
+        return {}
+    return dict(con.execute("select survey_id, has_sampling_units from reference.surveys").fetchall())
+
+
+def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
+    by_id = {s.survey_id: s for s in measures.surveys}
+    shared_by_all = measures.shared_by_all()
+    for (name, survey_id, wave), measured in measures.found.items():
+        survey, behind = by_id[survey_id], measures.behind(name)
+        has_others = survey.is_synthetic in shared_by_all
+        everywhere = shared_by_all.get(survey.is_synthetic, frozenset())
+        known = measures.asked(name, survey, wave)
+        common = None
+        if len(behind) > 1 and everywhere & behind:
+            common = measures.common(survey, everywhere).get((name, wave))
+        groups = [("all", "all", measured.whole), *(("site", s, e) for s, e in measured.sites.items())]
+        for group_type, group_id, found in groups:
+            is_whole = group_type == "all"
+            design, own = found.design, common if is_whole else None
             yield {
                 "metric_id": name,
                 "evidence": "household",
-                "source_id": survey.survey_id,
+                "source_id": survey_id,
                 "region": survey.region,
                 "wave": wave,
                 "wave_order": survey.wave_orders[survey.waves.index(wave)],
-                "group_type": group[0],
-                "group_id": group[1],
+                "group_type": group_type,
+                "group_id": group_id,
                 "is_synthetic": survey.is_synthetic,
-                "value": mean.value,
-                "ci_low": None if half is None else mean.value - half,
-                "ci_high": None if half is None else mean.value + half,
-                "standard_error": mean.se if mean.n > 1 else None,
-                "n": mean.n,
-                "value_x_n": mean.value * mean.n,
-                "unit": measured[name][1],
-                "status": max(known, key=VERDICTS.index) if known else None,
+                "value": found.value,
+                "ci_low": design.ci_low if design else None,
+                "ci_high": design.ci_high if design else None,
+                "standard_error": design.se if design else None,
+                "df": design.df if design else None,
+                "n": found.n,
+                "value_x_n": found.value * found.n,
+                "n_units": found.n_units,
+                "effective_units": found.effective_units,
+                "unit_basis": "declared" if measures.declared.get(survey_id) else "site",
+                "intraclass_correlation": found.correlation,
+                "design_effect": found.design_effect,
+                "interval_reason": found.reason,
+                "unit": measured.unit,
+                "status": max(known.values(), key=VERDICTS.index) if known else None,
                 "n_indicators": len(known),
                 "n_indicators_defined": len(behind),
+                "n_indicators_common": len(everywhere & behind) if has_others else None,
+                "common_value": own.value if own else None,
+                "common_ci_low": own.design.ci_low if own and own.design else None,
+                "common_ci_high": own.design.ci_high if own and own.design else None,
                 "note": f"{len(known)} of {len(behind)} indicators asked"
                 if len(known) < len(behind)
                 else None,
             }
 
 
-@dataclass(frozen=True)
-class Mean:
-    """Weighted mean of n households; the sums of squared weights times deviations give its standard error.
-
-    Attributes
-    ----------
-    n : int
-    value, weight : float
-        The mean, and the sum of the weights.
-    w2, w2d, w2dd : float
-        Sum of w^2, of w^2 (y - mean) and of w^2 (y - mean)^2.
-    """
-
-    n: int
-    value: float
-    weight: float
-    w2: float
-    w2d: float
-    w2dd: float
-
-    @property
-    def se(self) -> float:
-        """Linearised standard error of independent draws with these weights."""
-        return float(np.sqrt(self.n / (self.n - 1) * self.w2dd) / self.weight)
-
-    @classmethod
-    def of(cls, parts: Sequence[Mean]) -> Mean:
-        """Mean of several groups together."""
-        weight = sum(p.weight for p in parts)
-        value = sum(p.weight * p.value for p in parts) / weight
-        w2dd = sum(p.w2dd + 2 * (p.value - value) * p.w2d + (p.value - value) ** 2 * p.w2 for p in parts)
-        w2d = sum(p.w2d + (p.value - value) * p.w2 for p in parts)
-        return cls(sum(p.n for p in parts), value, weight, sum(p.w2 for p in parts), w2d, w2dd)
-
-
-def _means(
-    con: duckdb.DuckDBPyConnection, source: str, columns: Mapping[str, str], survey: Survey
-) -> Iterator[tuple[str, str, tuple[str, str], Mean]]:
-    """Name, wave, group and mean of the columns of a survey: each site is read once, and all households are its sites.
-
-    Two passes: deviations are taken from the mean of the site, so that no digits cancel.
-    """
-    own = literal(survey.survey_id)
-    rows = f"(select * from {source} where survey_id = {own})"
-    if not {"site_id", "weight"} <= set(
-        con.execute(f"select * from {rows} limit 0").to_arrow_table().column_names
-    ):
-        weights = f"(select household_id, wave, weight from {HOUSEHOLDS} where survey_id = {own})"
-        rows = f"(select * from {rows} inner join {weights} using (household_id, wave))"
-    counts = ", ".join(f"count({quoted(c)})" for c in columns.values())
-    answered = con.execute(f"select {counts}, count(*) filter (where weight < 0) from {rows}").fetchone() or (
-        0,
-    )
-    if answered[-1]:
-        raise InvalidWeightError(f"{survey.survey_id}: {answered[-1]} households have a negative weight.")
-    columns = {name: c for (name, c), n in zip(columns.items(), answered[:-1], strict=True) if n}
-    if not columns:
-        return
-    y = {f"mean {k}": quoted(c) for k, c in enumerate(columns.values())}
-    given = {m: f"if({x} is null, 0.0, weight)" for m, x in y.items()}
-    first = ", ".join(
-        f"[count({x}), sum(weight * {x}) / sum({given[m]}), sum({given[m]})]" for m, x in y.items()
-    )
-    means = f"select wave, site_id, {first} from {rows} where weight > 0 group by wave, site_id"
-    sites: dict[tuple[str, str], list[list[float]]] = {
-        (wave, site): found for wave, site, *found in con.execute(means).fetchall()
-    }
-    for values in sites.values():
-        for name, (n, value, _) in zip(columns, values, strict=True):
-            if n and not np.isfinite(value):
-                raise InfiniteValueError(
-                    f"{name} of {survey.survey_id} holds an infinite value. Correct it or mark it missing."
-                )
-    table = pa.Table.from_pylist(
-        [
-            {"wave": w, "site_id": s} | {m: f[1] for m, f in zip(y, found, strict=True)}
-            for (w, s), found in sites.items()
-        ]
-    )
-    con.register("site_means", table)
-    weighted = {m: f"({x} - {quoted(m)}) * weight" for m, x in y.items()}
-    second = ", ".join(
-        f"[sum({given[m]} * weight), sum({quoted(m)} * weight), sum({quoted(m)} * {quoted(m)})]" for m in y
-    )
-    deviations = (
-        f"(select wave, site_id, weight, {', '.join(f'{x} as {quoted(m)}' for m, x in weighted.items())}, "
-        f"{', '.join(y.values())} from {rows} as answers inner join site_means using (wave, site_id) where weight > 0)"
-    )
-    found: defaultdict[tuple[str, str], dict[str, Mean]] = defaultdict(dict)
-    for wave, site, *moments in con.execute(
-        f"select wave, site_id, {second} from {deviations} group by wave, site_id order by wave, site_id"
-    ).fetchall():
-        for name, (n, value, weight), squares in zip(columns, sites[wave, site], moments, strict=True):
-            if n:
-                found[name, wave][site] = Mean(int(n), value, weight, *squares)
-    con.unregister("site_means")
-    for name, wave in product(columns, survey.waves):
-        by_site = found[name, wave]
-        if by_site:
-            yield name, wave, ("all", "all"), Mean.of(list(by_site.values()))
-        for site, mean in by_site.items():
-            yield name, wave, ("site", site), mean
+HOUSEHOLD_ONLY = (
+    *("ci_low", "ci_high", "standard_error", "df", "n_units", "effective_units", "unit_basis"),
+    *("intraclass_correlation", "design_effect", "interval_reason", "status", "n_indicators"),
+    *("n_indicators_defined", "n_indicators_common", "common_value", "common_ci_low", "common_ci_high"),
+)
+"""Columns of `region_comparison` that a printed figure has no value for."""
 
 
 def _printed_rows(
@@ -258,15 +257,10 @@ def _printed_rows(
             "group_id": group_id,
             "is_synthetic": False,
             "value": value,
-            "ci_low": None,
-            "ci_high": None,
-            "standard_error": None,
+            **dict.fromkeys(HOUSEHOLD_ONLY),
             "n": n,
             "value_x_n": value * n if n else None,
             "unit": measured.unit or "",
-            "status": None,
-            "n_indicators": None,
-            "n_indicators_defined": None,
             "note": _note(row, target),
         }
 
@@ -287,12 +281,7 @@ def _context_rows(catalog: Catalog, literature: Literature) -> Iterator[dict[str
             "group_id": row["group"],
             "is_synthetic": False,
             "value": float(row["value"]) * float(context["multiplier"]),
-            **dict.fromkeys(
-                (
-                    *("ci_low", "ci_high", "standard_error", "n", "value_x_n"),
-                    *("status", "n_indicators", "n_indicators_defined"),
-                )
-            ),
+            **dict.fromkeys((*HOUSEHOLD_ONLY, "n", "value_x_n")),
             "unit": catalog.metric[context["metric_id"]].unit,
             "note": "; ".join(part for part in (context["period"], context["note"]) if part),
         }
@@ -343,60 +332,142 @@ def _test_row(**given: Any) -> dict[str, Any]:
             "method",
             "is_synthetic",
             "n",
-            "estimate",
-            "standard_error",
+            "n_units",
+            "fewest_units",
         ),
-        *("ci_low", "ci_high", "statistic", "df1", "df2", "p", "q", "i2", "tau2"),
+        *("indicator_set", "n_indicators", "n_indicators_defined", "estimate", "standard_error"),
+        *("ci_low", "ci_high", "statistic", "df1", "df2", "p", "family", "n_family", "p_holm", "p_bh"),
+        *("effect_size", "margin", "p_equivalence", "q", "i2", "tau2"),
         *("prediction_low", "prediction_high", "reason"),
     )
     return {**dict.fromkeys(names), **given}
 
 
-def _welch_rows(
-    con: duckdb.DuckDBPyConnection, households: Iterable[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Difference of the means of each pair of surveys in their latest waves, under the labels of their regions.
+def _adjust(tests: Sequence[dict[str, Any]]) -> None:
+    """Fill in the p values adjusted for all tests of a family (Holm 1979; Benjamini and Hochberg 1995).
 
-    Made-up surveys are held against made-up ones, and real ones against real ones.
+    Tests of made-up surveys and of real ones are families of their own.
     """
-    found = surveys(con)
-    latest = {s.survey_id: s.latest for s in found}
-    label = {s.survey_id: _label(s, alike) for alike in by_origin(found).values() for s in alike}
-    by_metric: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in households:
-        if row["group_type"] == "all" and row["wave"] == latest[row["source_id"]] and row["n"] > 1:
-            by_metric[row["metric_id"]].append(row)
-    for metric_id, rows in by_metric.items():
-        for a, b in combinations(rows, 2):
-            if a["is_synthetic"] != b["is_synthetic"]:
-                continue
-            variance = np.array([a["standard_error"] ** 2, b["standard_error"] ** 2])
-            se = float(np.sqrt(variance.sum()))
-            shared = {
-                "test": "welch",
-                "subject": metric_id,
-                "contrast": f"{label[a['source_id']]}|{label[b['source_id']]}",
-                "component": LATEST,
-                "method": "weighted means",
-                "is_synthetic": a["is_synthetic"],
-                "n": a["n"] + b["n"],
-                "estimate": a["value"] - b["value"],
-                "standard_error": se,
-            }
-            if not se:
-                yield _test_row(**shared, reason="neither region has any variance")
-                continue
-            df = float(variance.sum() ** 2 / (variance**2 / [a["n"] - 1, b["n"] - 1]).sum())
-            t = (a["value"] - b["value"]) / se
-            half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * se
-            yield _test_row(
-                **shared,
-                ci_low=shared["estimate"] - half,
-                ci_high=shared["estimate"] + half,
-                statistic=t,
-                df2=df,
-                p=float(2 * stats.t.sf(abs(t), df)),
+    families: defaultdict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
+    for row in tests:
+        if row["p"] is not None and np.isfinite(row["p"]):
+            row["family"] = row["test"] if row["family"] is None else row["family"]
+            families[row["family"], row["is_synthetic"]].append(row)
+    for rows in families.values():
+        p = [row["p"] for row in rows]
+        for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
+            for row, adjusted in zip(rows, multipletests(p, method=method)[1].tolist(), strict=True):
+                row |= {column: adjusted, "n_family": len(rows)}
+
+
+def _difference_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
+    """Differences of the means of each pair of surveys in their latest waves, under the labels of their regions.
+
+    Made-up surveys are held against made-up ones, and real ones against real ones. Over all indicators that each side
+    asked; and, where these are not the same, over those that both asked. Only a difference over the same indicators
+    is tested.
+    """
+    origins = by_origin(measures.surveys)
+    label = {s.survey_id: _label(s, alike) for alike in origins.values() for s in alike}
+    names = list(dict.fromkeys(name for name, *_ in measures.found))
+    pairs = [pair for alike in origins.values() for pair in combinations(alike, 2)]
+    for name, (a, b) in product(names, pairs):
+        sides = [measures.found.get((name, s.survey_id, s.latest)) for s in (a, b)]
+        first, second = sides
+        if first is None or second is None:
+            continue
+        behind = measures.behind(name)
+        asked = [measures.asked(name, s, s.latest) for s in (a, b)]
+        both = shared(asked, behind)
+        is_same = set(asked[0]) == set(asked[1]) == both and bool(both)
+        base = {
+            "test": "welch",
+            "subject": name,
+            "contrast": f"{label[a.survey_id]}|{label[b.survey_id]}",
+            "component": LATEST,
+            "is_synthetic": a.is_synthetic,
+            "n_indicators_defined": len(behind),
+        }
+        unlike = None
+        if is_relative(measures.catalog, name):
+            unlike = "each side is measured against its own sample"
+        elif not is_same and len(behind) == 1:
+            unlike = "the two sides did not ask the same question"
+        elif not is_same:
+            counts = " and ".join(str(len(each)) for each in asked)
+            unlike = f"different content: {counts} indicators, of which {len(both)} are common and comparable"
+        yield _difference(
+            measures.catalog.gates,
+            first.whole,
+            second.whole,
+            unlike,
+            {
+                **base,
+                "method": "all indicators",
+                "indicator_set": "common" if is_same else "all",
+                "n_indicators": len(both),
+            },
+        )
+        if is_same or not both or len(behind) == 1 or is_relative(measures.catalog, name):
+            continue
+        everything = shared(
+            [measures.verdicts[s.survey_id, s.latest] for s in (a, b)], measures.catalog.indicator
+        )
+        own = [measures.common(s, everything).get((name, s.latest)) for s in (a, b)]
+        if own[0] is not None and own[1] is not None:
+            yield _difference(
+                measures.catalog.gates,
+                own[0],
+                own[1],
+                None,
+                {**base, "method": "common indicators", "indicator_set": "common", "n_indicators": len(both)},
             )
+
+
+def _difference(
+    gates: Gates, a: Estimate, b: Estimate, unlike: str | None, base: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Row of a difference, with a test where a lawful one exists."""
+    fewest = min(a.n_units, b.n_units)
+    shared_facts = {
+        **base,
+        "n": a.n + b.n,
+        "n_units": a.n_units + b.n_units,
+        "fewest_units": fewest,
+        "estimate": a.value - b.value,
+    }
+    spread = None
+    if a.sd is not None and b.sd is not None:
+        spread = float(np.sqrt(((a.n - 1) * a.sd**2 + (b.n - 1) * b.sd**2) / (a.n + b.n - 2)))
+    if unlike is None and spread:
+        shared_facts["effect_size"] = (a.value - b.value) / spread
+    reason = unlike or _too_few(fewest, gates)
+    if reason is not None or a.design is None or b.design is None:
+        return _test_row(**shared_facts, reason=reason or a.reason or b.reason)
+    margin = gates.equivalence_margin_sd * spread if spread else None
+    try:
+        found = difference(a.design, b.design, margin=margin)
+    except AnalysisError as error:
+        return _test_row(**shared_facts, reason=str(error))
+    return _test_row(
+        **shared_facts,
+        standard_error=found.se,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        statistic=found.t,
+        df2=found.df,
+        p=found.p,
+        margin=margin,
+        p_equivalence=found.equivalence_p,
+    )
+
+
+def _too_few(units: int, gates: Gates) -> str | None:
+    if units >= gates.fewest_test_units:
+        return None
+    return (
+        f"a side has {units} sampling unit(s); a test at 5 percent needs at least {gates.fewest_test_units}"
+    )
 
 
 def _model_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[dict[str, Any]]:
@@ -415,39 +486,93 @@ def _model_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[di
                     subject=model.id,
                     contrast="all",
                     component="all",
-                    method="classical",
+                    method=AHT,
                     is_synthetic=synthetic,
                     reason=str(error),
                 )
+
+
+AHT = "CR2, approximate Hotelling"
+"""Method of the joint tests."""
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The model of one region, with what its sampling units contribute."""
+
+    summary: Summary
+    model: Regression
+    scores: ClusterScores
+
+    @property
+    def n_units(self) -> int:
+        return len(self.scores.clusters)
 
 
 def _compare_models(
     catalog: Catalog, model: Model, single: list[Sample], synthetic: bool
 ) -> Iterator[dict[str, Any]]:
     among = [sample.surveys[0] for sample in single]
-    filled = {_label(sample.surveys[0], among): sample.read() for sample in single}
-    summaries = {label: sample.summary()[()] for label, sample in filled.items()}
     terms = catalog.terms_of(model)
-    n = sum(s.n for s in summaries.values())
+    fitted: dict[str, _Fitted] = {}
+    for sample in single:
+        filled = sample.read()
+        summary = filled.summary()[()]
+        fit = fit_ols(summary, model.dependent, terms)
+        fitted[_label(sample.surveys[0], among)] = _Fitted(
+            summary, fit, cluster_scores(filled.rows(), fit, UNIT)
+        )
+    if len(fitted) < 2:
+        raise TooFewGroupsError(f"A comparison needs at least two groups; given: {list(fitted)}.")
+    units = [each.n_units for each in fitted.values()]
     base = {"subject": model.id, "is_synthetic": synthetic}
-    everywhere = {**base, "contrast": "|".join(summaries) or "all", "n": n}
-    chow = {
-        "all": chow_test(summaries, model.dependent, terms),
-        "slopes": chow_test(summaries, model.dependent, terms, free="intercepts"),
+    everywhere = {
+        **base,
+        "contrast": "|".join(fitted),
+        "n": sum(each.model.n for each in fitted.values()),
+        "n_units": sum(units),
+        "fewest_units": min(units),
     }
-    for component, test in chow.items():
-        yield _equality(test, **everywhere, test="chow", component=component, method="classical")
-    robust = {
-        label: heteroskedastic(sample.batches(), fit_ols(summaries[label], model.dependent, terms), "HC1")
-        for label, sample in filled.items()
-    }
-    for component, compared in (("slopes", terms), *((term, (term,)) for term in terms)):
-        equal = wald_equality(robust, compared)
-        yield _equality(equal, **everywhere, test="wald", component=component, method="hc1")
-    for (name_a, a), (name_b, b) in combinations(summaries.items(), 2):
-        yield from _oaxaca(a, b, model, terms, {**base, "contrast": f"{name_a}|{name_b}", "n": a.n + b.n})
+    tests = [("chow", "all", (INTERCEPT, *terms)), ("chow", "slopes", terms)]
+    tests += [("wald", term, (term,)) for term in terms]
+    for test, component, compared in tests:
+        given = {**everywhere, "test": test, "component": component, "family": f"{test}: {model.id}"}
+        yield _equality(catalog.gates, fitted, compared, given)
+    for (name_a, a), (name_b, b) in combinations(fitted.items(), 2):
+        pair = {**base, "contrast": f"{name_a}|{name_b}", "n": a.model.n + b.model.n}
+        pair |= {"n_units": a.n_units + b.n_units, "fewest_units": min(a.n_units, b.n_units)}
+        yield from _oaxaca(a, b, model, terms, pair)
     for term in (INTERCEPT, *terms):
-        yield from _meta(robust, term, everywhere)
+        yield _meta(catalog.gates, fitted, term, everywhere)
+
+
+def _equality(
+    gates: Gates, fitted: Mapping[str, _Fitted], terms: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Whether coefficients are equal in all regions, by what differs between sampling units."""
+    reason = _too_few(given["fewest_units"], gates)
+    if reason:
+        return _test_row(**given, method=AHT, reason=reason)
+    q, others = len(terms), len(fitted) - 1
+    parts: list[tuple[Regression, ClusterScores, FloatArray]] = []
+    for number, each in enumerate(fitted.values()):
+        own = np.zeros((q, len(each.model.terms)))
+        own[np.arange(q), [each.model.terms.index(term) for term in terms]] = 1.0
+        # every region but the first against the first
+        sign = np.full((others, 1), -1.0) if number == 0 else np.eye(others)[:, [number - 1]]
+        parts.append((each.model, each.scores, np.kron(sign, own)))
+    try:
+        found = joint_test(parts)
+    except AnalysisError as error:
+        return _test_row(**given, method=AHT, df1=q * others, reason=str(error))
+    facts = {"statistic": found.f, "df1": found.df_numerator, "df2": found.df_denominator}
+    if found.df_denominator < gates.fewest_test_df:
+        reason = (
+            f"{found.df_denominator:.1f} degrees of freedom between sampling units; a test at 5 percent needs at "
+            f"least {gates.fewest_test_df:g}"
+        )
+        return _test_row(**given, method=AHT, df1=facts["df1"], df2=facts["df2"], reason=reason)
+    return _test_row(**given, method=AHT, **facts, p=found.p)
 
 
 def _label(survey: Survey, among: Sequence[Survey]) -> str:
@@ -456,78 +581,76 @@ def _label(survey: Survey, among: Sequence[Survey]) -> str:
     return survey.region if alone else f"{survey.region} ({survey.survey_id})"
 
 
-def _equality(result: EqualityTest, **given: Any) -> dict[str, Any]:
-    return _test_row(
-        **given,
-        statistic=result.statistic,
-        df1=result.df_numerator,
-        df2=result.df_denominator if np.isfinite(result.df_denominator) else None,
-        p=result.p,
-    )
-
-
 def _oaxaca(
-    a: Summary, b: Summary, model: Model, terms: tuple[str, ...], base: dict[str, Any]
+    a: _Fitted, b: _Fitted, model: Model, terms: tuple[str, ...], base: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    parts = oaxaca_blinder(a, b, model.dependent, terms)
-    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
+    """Components of the gap between two regions. They are described, not tested.
+
+    Their errors by the delete-one-unit jackknife do not cover with the few units that surveys of this kind have.
+    """
+    parts = oaxaca_blinder(a.summary, b.summary, model.dependent, terms)
     threefold = {
-        "endowments": (parts.endowments, parts.endowments_se),
-        "coefficients": (parts.coefficients, parts.coefficients_se),
-        "interaction": (parts.interaction, parts.interaction_se),
+        "gap": parts.gap,
+        "endowments": parts.endowments,
+        "coefficients": parts.coefficients,
+        "interaction": parts.interaction,
     }
-    yield _test_row(**base, test="oaxaca", component="gap", method="threefold", estimate=parts.gap)
-    for name, (estimate, se) in threefold.items():
-        yield _test_row(
-            **base,
-            test="oaxaca",
-            component=name,
-            method="threefold",
-            estimate=estimate,
-            standard_error=se,
-            ci_low=estimate - z * se,
-            ci_high=estimate + z * se,
-        )
-    twofold = {"explained": parts.explained, "unexplained": parts.unexplained}
-    twofold |= {
+    pooled = {"explained": parts.explained, "unexplained": parts.unexplained}
+    pooled |= {
         f"explained: {term}": float(share)
         for term, share in zip(parts.terms, parts.explained_by_term, strict=True)
     }
-    for name, estimate in twofold.items():
-        yield _test_row(**base, test="oaxaca", component=name, method="pooled", estimate=estimate)
+    for method, components in {"threefold": threefold, "pooled": pooled}.items():
+        for name, value in components.items():
+            yield _test_row(
+                **base, test="oaxaca", component=name, method=method, estimate=value, reason=DESCRIPTION
+            )
 
 
-def _meta(models: Mapping[str, Regression], term: str, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    places = {label: fit.terms.index(term) for label, fit in models.items()}
-    pooled = random_effects(
-        [models[label].b[k] for label, k in places.items()],
-        [models[label].se[k] for label, k in places.items()],
-    )
-    shared = {
+DESCRIPTION = (
+    "a description: components of a decomposition have no lawful interval with so few sampling units"
+)
+
+
+def _meta(gates: Gates, fitted: Mapping[str, _Fitted], term: str, base: Mapping[str, Any]) -> dict[str, Any]:
+    """One coefficient over all regions, and how much they disagree.
+
+    Random effects count the errors within regions as known and need several regions: below these there is no interval
+    and no p value.
+    """
+    given = {
         **base,
         "test": "meta_analysis",
         "component": "constant" if term == INTERCEPT else term,
-        "estimate": pooled.estimate,
-        "q": pooled.q,
-        "i2": pooled.i2,
-        "tau2": pooled.tau2,
+        "method": "Hartung-Knapp-Sidik-Jonkman",
+        "family": f"meta_analysis: {base['subject']}",
+    }
+    try:
+        robust = [clustered(each.model, each.scores, "CR2") for each in fitted.values()]
+        place = [fit.terms.index(term) for fit in robust]
+        lone = [label for label, fit in zip(fitted, robust, strict=True) if term in fit.lone]
+        if lone:
+            return _test_row(**given, reason=f"one sampling unit determines it alone in {', '.join(lone)}")
+        pooled = random_effects(
+            [fit.b[k] for fit, k in zip(robust, place, strict=True)],
+            [fit.se[k] for fit, k in zip(robust, place, strict=True)],
+        )
+    except AnalysisError as error:
+        return _test_row(**given, reason=str(error))
+    row = _test_row(
+        **given, estimate=pooled.estimate, q=pooled.q, i2=pooled.i2, tau2=pooled.tau2, df1=pooled.k - 1
+    )
+    freedom = min(float(fit.df[k]) for fit, k in zip(robust, place, strict=True))
+    if pooled.k < gates.fewest_pooled_regions or freedom < gates.fewest_pooled_df:
+        return row | {
+            "reason": f"{pooled.k} regions, errors within them on {freedom:.1f} degrees of freedom; random effects "
+            f"need at least {gates.fewest_pooled_regions} and {gates.fewest_pooled_df:g}"
+        }
+    return row | {
+        "standard_error": pooled.hksj_se,
+        "ci_low": pooled.hksj_ci_low,
+        "ci_high": pooled.hksj_ci_high,
         "prediction_low": pooled.prediction_low,
         "prediction_high": pooled.prediction_high,
-        "df1": pooled.k - 1,
+        "p": pooled.hksj_p,
     }
-    yield _test_row(
-        **shared,
-        method="DerSimonian-Laird",
-        standard_error=pooled.se,
-        ci_low=pooled.ci_low,
-        ci_high=pooled.ci_high,
-        p=pooled.p,
-    )
-    yield _test_row(
-        **shared,
-        method="Hartung-Knapp-Sidik-Jonkman",
-        standard_error=pooled.hksj_se,
-        ci_low=pooled.hksj_ci_low,
-        ci_high=pooled.hksj_ci_high,
-        p=pooled.hksj_p,
-    )

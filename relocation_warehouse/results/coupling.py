@@ -20,12 +20,14 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from scipy import stats
 from scipy.stats import rankdata
 
-from analysis.arrays import FloatArray
+from analysis.arrays import FloatArray, IntArray
 from analysis.coupling import Band, Closed, classify
 from analysis.coupling import coupling as couple
 from analysis.errors import AnalysisError
+from analysis.survey_design import unit_mean
 from analysis.transitions import paired_change, transition
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -42,6 +44,7 @@ from relocation_warehouse.results.formulas import (
     weighted_sum,
 )
 from relocation_warehouse.results.households import (
+    HOUSEHOLDS,
     KEYS,
     Survey,
     Weights,
@@ -57,6 +60,7 @@ from relocation_warehouse.results.households import (
     surveys,
 )
 from relocation_warehouse.results.metrics import CAPITALS, STUDY_CAPITALS
+from relocation_warehouse.results.sampling import unit_key
 from relocation_warehouse.results.tables import Computed, Result, computed, conform
 from relocation_warehouse.results.weights import all_weights, weights_table
 from relocation_warehouse.survey.catalog import BandScheme, Catalog, WeightScheme
@@ -445,11 +449,16 @@ def _changes(
             f"(select household_id, site_id, {d} as d from {panel.rows} where wave = {literal(w)})"
             for w in (first, second)
         )
+        drawn = (
+            f"(select household_id, {unit_key(con, 'h')} as unit from {HOUSEHOLDS} as h "
+            f"where survey_id = {literal(panel.survey.survey_id)} and wave = {literal(second)})"
+        )
         found = con.execute(
-            f"select two.site_id, one.d as before, two.d as after from {one} as one "
-            f"inner join {two} as two using (household_id) order by two.site_id"
+            "select two.site_id, dense_rank() over (order by unit) - 1 as unit, one.d as before, two.d as after "
+            f"from {one} as one inner join {two} as two using (household_id) "
+            f"inner join {drawn} as drawn using (household_id) order by two.site_id"
         ).to_arrow_table()
-        before, after = (found[name].to_numpy() for name in ("before", "after"))
+        before, after, unit = (found[name].to_numpy() for name in ("before", "after", "unit"))
         places = {s.id: [classify(x, bands_of(s)) for x in (before, after)] for s in catalog.band_schemes}
         sizes = found.group_by("site_id").aggregate([([], "count_all")]).sort_by("site_id").to_pydict()
         ends = np.cumsum(sizes["count_all"]).tolist()
@@ -471,21 +480,40 @@ def _changes(
                     for b, count in zip(bands, counts, strict=True)
                 ]
                 no_move = "no household moved to another band"
-                tests = [_test("bowker", n, None, None, None, result.chi2, result.df, result.p, no_move)]
+                reason = ONE_BY_ONE if result.df else no_move
+                n_units = len(np.unique(unit[inside][(one_place[inside] >= 0) & (two_place[inside] >= 0)]))
+                tests = [_test("bowker", n, None, None, None, result.chi2, result.df, np.nan, reason)]
                 if scheme.id == spec.band_scheme:
                     # These do not depend on bands, so they stand once.
-                    tests += _paired_tests(before[inside], after[inside])
-                rows["coupling_tests"] += [{**head, **test} for test in tests]
+                    tests += _paired_tests(before[inside], after[inside], unit[inside])
+                rows["coupling_tests"] += [{**head, "n_units": n_units, **test} for test in tests]
     return moved
 
 
-def _paired_tests(before: FloatArray, after: FloatArray) -> list[dict[str, Any]]:
+ONE_BY_ONE = "it counts every household as drawn by itself, and households of a sampling unit change together"
+"""Why signed ranks and Bowker's test have a statistic and no p value: there is no form of them for sampling units."""
+
+
+def _paired_tests(before: FloatArray, after: FloatArray, unit: IntArray) -> list[dict[str, Any]]:
+    """Tests of the mean change by what differs between sampling units, every household counted once."""
     change = paired_change(before, after)
-    n, mean, reason = change.n, change.mean_change, change.reason
-    return [
-        _test("paired_t", n, mean, change.ci_low, change.ci_high, change.t, change.df, change.p_t, reason),
-        _test("wilcoxon", n, mean, None, None, change.wilcoxon, None, change.p_wilcoxon, reason),
-    ]
+    n, mean, nan = change.n, change.mean_change, float("nan")
+    ranks = _test("wilcoxon", n, mean, None, None, change.wilcoxon, None, nan, change.reason or ONE_BY_ONE)
+    nothing = (None, None, nan, None, nan)
+    if change.reason:
+        return [_test("paired_t", n, mean, *nothing, change.reason), ranks]
+    moved = after - before
+    known = ~np.isnan(moved)
+    _, own = np.unique(unit[known], return_inverse=True)
+    counts, sums = np.bincount(own), np.bincount(own, moved[known] - mean)
+    try:
+        found = unit_mean(mean + sums / counts, counts, counts)
+    except AnalysisError as error:
+        return [_test("paired_t", n, mean, *nothing, str(error)), ranks]
+    t = found.mean / found.se if found.se > 0 else nan
+    p = float(2 * stats.t.sf(abs(t), found.df))
+    reason = "every sampling unit changed by the same amount"
+    return [_test("paired_t", n, mean, found.ci_low, found.ci_high, t, found.df, p, reason), ranks]
 
 
 def _test(
@@ -546,10 +574,10 @@ def _obstacles(
                 for index in _indices(scheme, weights[scheme.id])
             ]
             source = scored(limits, survey.survey_id, mode, {}, f"wave = {literal(wave)}")
-            yield from obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
+            yield from _obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
 
 
-def obstacle_rows(
+def _obstacle_rows(
     con: duckdb.DuckDBPyConnection,
     source: str,
     indices: Sequence[tuple[str, Members]],

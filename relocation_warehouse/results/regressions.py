@@ -43,13 +43,16 @@ from relocation_warehouse.results.households import (
     surveys,
 )
 from relocation_warehouse.results.metrics import CAPITALS, COUPLING, ingredients, relation, study_scheme
+from relocation_warehouse.results.sampling import unit_key
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, Metric, Model, Regressor, WeightScheme
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-CLUSTER = "site_id"
+UNIT = "sampling_unit"
+"""Column of the sampling unit, unique over surveys: the clusters of the standard errors."""
+
 REGION = "region"
 CONSTANT = "constant"
 
@@ -211,9 +214,13 @@ class Sample:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Columns of the model as numbers, with region and site."""
-        keep = (REGION, CLUSTER, *(_without(name) for name in self.own_parts))
+        keep = (REGION, UNIT, *(_without(name) for name in self.own_parts))
         designed = design_batches(self.answers, self.design, fill=self.fill, keep=keep)
         yield from (self._interacted(batch) for batch in designed)
+
+    def rows(self) -> Rows:
+        """The same batches for every pass over them."""
+        return Rows(self)
 
     def read(self) -> Sample:
         """Sample with its answers and with what replaces missing regressors.
@@ -280,7 +287,7 @@ class Sample:
 
     def _survey_sql(self, survey: Survey) -> str:
         """One survey in the wave of the model; metrics joined by household."""
-        columns = [f"households.{name}" for name in (REGION, CLUSTER)]
+        columns = [f"households.{REGION}", f"{unit_key(self.con, 'households')} as {UNIT}"]
         joined: dict[str, str] = {}
         columns += [
             f"{self._code(f'households.{quoted(name)}', name)} as {quoted(f'sample {name}')}"
@@ -400,6 +407,16 @@ def _interaction(term: str, region: str) -> str:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """The batches of a sample, made again in every pass: only the answers are held, not the columns of the model."""
+
+    sample: Sample
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self.sample.batches()
+
+
+@dataclass(frozen=True)
 class Attempt:
     """A model under one convention of the standard errors, or the reason why that does not exist."""
 
@@ -416,7 +433,7 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
     if sample.absent:
         raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
     sample = sample.read()
-    rows = list(sample.batches())
+    rows = sample.rows()
     others = [_without(name) for name in sample.own_parts]
     summary = summarise(rows, [*sample.terms, sample.model.dependent])[()]
     classical = fit_ols(summary, sample.model.dependent, sample.terms, unidentified="omit")
@@ -428,10 +445,10 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
         tests = None
     without = _leave_one_out(sample, summarise(rows, [*sample.terms, *others])[()]) if others else {}
     yield Attempt("ols", classical, tests, without=without)
-    again = second_pass(rows, classical, CLUSTER)
+    again = second_pass(rows, classical, UNIT)
     yield Attempt("hc1", _attempted(heteroskedastic, again, classical, "HC1"), tests)
     yield Attempt("hc3", _attempted(heteroskedastic, again, classical, "HC3"), tests)
-    scores = _attempted(cluster_scores, again, classical, CLUSTER)
+    scores = _attempted(cluster_scores, again, classical, UNIT)
     if isinstance(scores, AnalysisError):
         yield from (Attempt(covariance, scores, tests) for covariance in CLUSTERED)
         return
@@ -500,6 +517,11 @@ def _cautions(sample: Sample, attempt: Attempt, fit: Regression) -> Iterator[str
     ]
     if parts:
         yield f"the dependent is partly made of {', '.join(parts)}"
+    if fit.is_perfect:
+        yield "no tests: the dependent is a combination of the regressors"
+    if fit.lone:
+        alone = "one household" if fit.n_clusters is None else "one sampling unit"
+        yield f"no inference of {', '.join(fit.lone)}: {alone} determines it alone"
     for omission in fit.omitted:
         yield f"{omission.term} left out: {omission.reason}"
     if fit.n_clusters is not None and fit.n_clusters < FEW_CLUSTERS:

@@ -1,17 +1,22 @@
 """Comparison and sensitivity against the design-based means and the marts."""
 
+from collections.abc import Iterator
+
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from invented_surveys import build, mart, store, stored
-from scipy import stats
 
-from analysis.survey_design import design_mean
-from relocation_warehouse.results.comparison import comparison
+from analysis.inference import cluster_scores, clustered
+from analysis.regression import Regression, fit_ols
+from analysis.summary import summarise
+from relocation_warehouse.results.comparison import _model_rows, comparison
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
-from relocation_warehouse.results.regressions import regressions
+from relocation_warehouse.results.households import surveys
+from relocation_warehouse.results.regressions import regressions, samples
+from relocation_warehouse.results.sampling import by_site, estimate, units_of
 from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature, replication_targets
@@ -30,26 +35,55 @@ def households(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return tables["region_comparison"].query("evidence == 'household'")
 
 
-@pytest.mark.parametrize("group_type", ["all", "site"])
-def test_means_and_intervals_are_design_based(
-    households: pd.DataFrame, catalog: Catalog, frame: pd.DataFrame, group_type: str
+def of_sites(part: pd.DataFrame, metric: str) -> Regression:
+    """Model of nothing but a mean, with the sites as clusters."""
+    answered = part[part[metric].notna()].assign(y=lambda d: pd.to_numeric(d[metric]), one=1.0)
+    rows = answered[["one", "y", "weight", "site_id"]].astype({"weight": float})
+    summary = summarise(rows, ["one", "y"], weights="weight", weight_kind="sampling")[()]
+    model = fit_ols(summary, "y", ["one"], intercept=False)
+    return clustered(model, cluster_scores(rows, model, "site_id", weights="weight"))
+
+
+def test_means_and_intervals_take_the_sites_as_units(
+    households: pd.DataFrame, catalog: Catalog, frame: pd.DataFrame
 ) -> None:
-    numeric = [i.id for i in catalog.indicators if i.is_numeric]
-    rows = households[(households["group_type"] == group_type) & households["metric_id"].isin(numeric)]
-    sample = rows.sample(40, random_state=1).to_dict("records")
+    numeric = [i.id for i in catalog.indicators if i.is_numeric and i.type != "binary"]
+    rows = households[(households["group_type"] == "all") & households["metric_id"].isin(numeric)]
+    sample = rows.sample(30, random_state=1).to_dict("records")
     assert {r["source_id"] for r in sample} == {"hills", "plains", "valley"}
     for row in sample:
         part = frame[(frame["survey_id"] == row["source_id"]) & (frame["wave"] == row["wave"])]
-        if group_type == "site":
-            part = part[part["site_id"] == row["group_id"]]
-        answered = part[part[row["metric_id"]].notna()]
-        expected = design_mean(
-            pd.to_numeric(answered[row["metric_id"]]).to_numpy(), weights=answered["weight"].to_numpy()
-        )
-        assert (row["n"], row["value"]) == (expected.n, pytest.approx(expected.mean))
-        assert row["standard_error"] == pytest.approx(expected.se, abs=1e-12)
-        assert (row["ci_low"], row["ci_high"]) == pytest.approx((expected.ci_low, expected.ci_high), abs=1e-9)
+        expected = of_sites(part, row["metric_id"])
+        assert (row["n"], row["n_units"]) == (expected.n, expected.n_clusters)
+        assert row["value"] == pytest.approx(expected.b[0])
+        assert (row["standard_error"], row["df"]) == pytest.approx((expected.se[0], expected.df[0]), rel=1e-8)
+        interval = expected.ci_low[0], expected.ci_high[0]
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx(interval, rel=1e-8)
         assert row["value_x_n"] == pytest.approx(row["value"] * row["n"])
+        assert row["unit_basis"] == "site"
+        assert 0 <= row["intraclass_correlation"] < 0.3
+        assert row["design_effect"] > 0
+        assert 1 < row["effective_units"] <= row["n_units"]
+
+
+def test_one_unit_has_a_mean_and_a_reason_in_the_place_of_an_interval(households: pd.DataFrame) -> None:
+    sites = households[households["group_type"] == "site"]
+    assert (sites["n_units"] == 1).all()
+    assert sites["value"].notna().all()
+    assert sites[["ci_low", "ci_high", "standard_error", "df"]].isna().all().all()
+    assert sites["interval_reason"].str.contains("One sampling unit").all()
+
+
+def test_a_share_has_an_interval_within_its_limits(households: pd.DataFrame, catalog: Catalog) -> None:
+    shares = households[
+        (households["group_type"] == "all")
+        & households["metric_id"].isin([i.id for i in catalog.indicators if i.type == "binary"])
+    ]
+    assert len(shares) > 10
+    assert (shares["ci_low"] > 0).all()
+    assert (shares["ci_high"] < 1).all()
+    logit = {end: np.log(shares[end] / (1 - shares[end])) for end in ("ci_low", "value", "ci_high")}
+    np.testing.assert_allclose(logit["value"] - logit["ci_low"], logit["ci_high"] - logit["value"], rtol=1e-8)
 
 
 def test_metrics_take_the_default_scheme_and_name_what_is_behind_them(
@@ -108,23 +142,106 @@ def test_printed_figures_stand_apart_and_cite_their_figure(
             assert "read as" in row["note"]
 
 
-def test_welch_agrees_with_scipy(tables: dict[str, pd.DataFrame], frame: pd.DataFrame) -> None:
-    tests = tables["region_tests"].query("test == 'welch' and contrast == 'North|East'")
+def test_a_difference_is_the_coefficient_of_the_region_with_sites_as_clusters(
+    tables: dict[str, pd.DataFrame], frame: pd.DataFrame
+) -> None:
+    tests = tables["region_tests"].query("test == 'welch' and contrast == 'South|East' and p.notna()")
     assert len(tests) > 5
-    for row in tests.to_dict("records"):
-        if row["subject"] not in frame:
-            continue
-        a, b = (
-            pd.to_numeric(
-                frame.loc[(frame["survey_id"] == s) & (frame["wave"] == w), row["subject"]]
-            ).dropna()
-            for s, w in (("hills", "after"), ("valley", "single"))
+    for row in tests[tests["subject"].isin(frame.columns)].to_dict("records"):
+        parts = []
+        for survey, wave in (("plains", "after"), ("valley", "single")):
+            part = frame[(frame["survey_id"] == survey) & (frame["wave"] == wave)]
+            part = part.assign(y=pd.to_numeric(part[row["subject"]])).dropna(subset=["y"])
+            weight = part["weight"] / part["weight"].mean()
+            parts.append(part.assign(weight=weight, first=float(survey == "plains")))
+        rows = pd.concat(parts)[["first", "y", "weight", "site_id"]].astype({"weight": float})
+        summary = summarise(rows, ["first", "y"], weights="weight", weight_kind="sampling")[()]
+        model = fit_ols(summary, "y", ["first"])
+        expected = clustered(model, cluster_scores(rows, model, "site_id", weights="weight"))
+        names = ("b", "se", "t", "df", "p", "ci_low", "ci_high")
+        columns = ("estimate", "standard_error", "statistic", "df2", "p", "ci_low", "ci_high")
+        found = [row[c] for c in columns]
+        assert found == pytest.approx([getattr(expected, n)[1] for n in names], rel=1e-6, abs=1e-10)
+        spread = row["estimate"] / row["effect_size"]
+        assert row["margin"] == pytest.approx(0.2 * spread)
+        assert 0 <= row["p_equivalence"] <= 1
+
+
+def test_too_few_units_and_unlike_content_are_never_tested(
+    tables: dict[str, pd.DataFrame], catalog: Catalog
+) -> None:
+    tests = tables["region_tests"].query("test == 'welch'")
+    few = tests[tests["contrast"].str.contains("North")]
+    assert (few["fewest_units"] == 2).all()
+    assert few["p"].isna().all()
+    assert few["reason"].str.len().gt(0).all()
+    composites = tests[tests["n_indicators_defined"] > 1]
+    unlike = composites[composites["indicator_set"] == "all"]
+    assert len(unlike)
+    assert unlike["p"].isna().all()
+    assert unlike["reason"].str.contains("different content|own sample").all()
+    assert (tests.loc[tests["p"].notna(), "n_indicators"] >= 1).all()
+    assert (tests.loc[tests["p"].notna(), "indicator_set"] == "common").all()
+
+
+def test_a_composite_over_common_indicators_is_recomputed_with_the_same_bounds(
+    tables: dict[str, pd.DataFrame], catalog: Catalog, frame: pd.DataFrame
+) -> None:
+    asked = {
+        s: {i.id for i in catalog.indicators if part[i.id].notna().any()}
+        for s, part in (
+            ("hills", frame.query("survey_id == 'hills' and wave == 'after'")),
+            ("plains", frame.query("survey_id == 'plains' and wave == 'after'")),
         )
-        expected = stats.ttest_ind(a, b, equal_var=False)
-        assert row["p"] == pytest.approx(expected.pvalue, abs=1e-9)
-        assert row["df2"] == pytest.approx(expected.df)
-        interval = expected.confidence_interval()
-        assert (row["ci_low"], row["ci_high"]) == pytest.approx((interval.low, interval.high), abs=1e-9)
+    }
+    common = asked["hills"] & asked["plains"]
+    scheme = catalog.default_weight_scheme
+    tests = tables["region_tests"].query("method == 'common indicators' and contrast == 'North|South'")
+    checked = 0
+    for metric in catalog.metrics:
+        row = tests[tests["subject"] == metric.id]
+        if (
+            metric.table != "capital.household_capitals"
+            or metric.column not in scheme.dimensions
+            or row.empty
+        ):
+            continue
+        members = scheme.weights(metric.column)
+        own = {i: w for i, w in members.items() if i in common}
+        assert row["n_indicators"].item() == len(own) < len(members) == row["n_indicators_defined"].item()
+        means = {}
+        for survey in ("hills", "plains"):
+            part = frame.query("survey_id == @survey and wave == 'after'")
+            total = weight = 0.0
+            for name, w in own.items():
+                x, every = pd.to_numeric(part[name]), pd.to_numeric(frame[name])
+                z = (x - every.min()) / (every.max() - every.min())
+                z = 1 - z if catalog.indicator[name].direction == "cost" else z
+                total, weight = total + z.fillna(0) * w, weight + z.notna() * w
+            enough = (weight > 0) & (weight >= 0.5 * sum(own.values()))
+            index = (total / weight).where(enough)
+            kept = index.notna()
+            means[survey] = np.average(index[kept], weights=part["weight"].astype(float)[kept])
+        assert row["estimate"].item() == pytest.approx(means["hills"] - means["plains"], abs=1e-9)
+        checked += 1
+    assert checked
+
+
+def test_p_values_are_adjusted_within_their_family(tables: dict[str, pd.DataFrame]) -> None:
+    tests = tables["region_tests"]
+    lawful = tests[tests["p"].notna()]
+    assert tests.loc[tests["p"].isna(), ["p_holm", "p_bh", "n_family"]].isna().all().all()
+    for _, family in lawful.groupby("family"):
+        assert (family["n_family"] == len(family)).all()
+        ordered = family["p"].sort_values()
+        steps = np.maximum.accumulate(np.arange(len(family), 0, -1) * ordered).clip(upper=1)
+        np.testing.assert_allclose(family.loc[ordered.index, "p_holm"], steps, rtol=1e-9)
+        false = ordered * len(family) / np.arange(1, len(family) + 1)
+        np.testing.assert_allclose(
+            family.loc[ordered.index, "p_bh"],
+            np.minimum.accumulate(false[::-1])[::-1].clip(upper=1),
+            rtol=1e-9,
+        )
 
 
 def test_models_are_compared_where_two_surveys_can_be_and_the_other_says_why_not(
@@ -134,12 +251,60 @@ def test_models_are_compared_where_two_surveys_can_be_and_the_other_says_why_not
     first, second = (m for m in catalog.models if m.interact_with)
     done = tests[tests["subject"] == first.id]
     assert set(done["test"]) == {"chow", "wald", "oaxaca", "meta_analysis"}
-    assert done["reason"].isna().all()
+    assert done["p"].isna().all()
+    refused = done[done["test"].isin(["chow", "wald"])]["reason"]
+    assert refused.str.contains("2 sampling unit").all()
     oaxaca = done[done["test"] == "oaxaca"].set_index("component")["estimate"]
     assert oaxaca[["endowments", "coefficients", "interaction"]].sum() == pytest.approx(oaxaca["gap"])
     assert oaxaca[["explained", "unexplained"]].sum() == pytest.approx(oaxaca["gap"])
     refused = tests[tests["subject"] == second.id]
     assert "two groups" in refused["reason"].item()
+
+
+DECLARED = """
+create or replace view harmonized.households as
+select *, cast(null as varchar) as stratum_id, cast(null as bigint) as population_units,
+    site_id || '-' || cast(hash(household_id) % {units} as varchar) as sampling_unit_id
+from staging.household_waves
+"""
+
+
+@pytest.fixture
+def declared(analysed: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Surveys that declare villages as sampling units: several in every site."""
+    analysed.execute(DECLARED.format(units=8))
+    yield analysed
+    analysed.execute("create or replace view harmonized.households as select * from staging.household_waves")
+
+
+def test_declared_units_are_those_of_the_tests(declared: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+    rows = pd.DataFrame(_model_rows(declared, catalog))
+    model = next(m for m in catalog.models if m.interact_with)
+    terms = catalog.terms_of(model)
+    tests = rows[rows["subject"] == model.id].set_index(["test", "component"])
+    single = tests.loc[[("wald", term) for term in terms]]
+    assert (single["n_units"] > 40).all()
+    assert (single["fewest_units"] >= 15).all()
+    assert single["p"].notna().sum() > len(terms) / 2
+    samples_of = [s.read() for s in samples(declared, catalog, model) if not s.is_pooled]
+    fits = []
+    for sample in samples_of:
+        fit = fit_ols(sample.summary()[()], model.dependent, terms)
+        fits.append(clustered(fit, cluster_scores(sample.rows(), fit, "sampling_unit")))
+    for term, row in single.loc["wald"].iterrows():
+        place = fits[0].terms.index(term)
+        gap = fits[0].b[place] - fits[1].b[place]
+        if np.isfinite(row["p"]):
+            expected = gap**2 / (fits[0].se[place] ** 2 + fits[1].se[place] ** 2)
+            assert row["statistic"] == pytest.approx(expected, rel=1e-8)
+            assert row["df2"] >= catalog.gates.fewest_test_df
+    source = "harmonized.households"
+    survey = next(s for s in surveys(declared) if s.survey_id == "hills")
+    numeric = next(i.id for i in catalog.indicators if i.type == "count")
+    for _, wave, units in units_of(declared, source, {numeric: numeric}, survey):
+        assert {len(set(own.unit)) for own in by_site(units).values()} == {8}
+        assert estimate(units).n_units == 16
+        assert wave in survey.waves
 
 
 def test_the_reference_of_the_sensitivity_is_the_published_mean(

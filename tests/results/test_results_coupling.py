@@ -9,6 +9,9 @@ import pytest
 from invented_surveys import DATA, build, mart, stored
 from ruamel.yaml import YAML
 
+from analysis.inference import cluster_scores, clustered
+from analysis.regression import fit_ols
+from analysis.summary import summarise
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.households import MINIMUM_ANSWERED_SHARE
 from relocation_warehouse.survey.catalog import Catalog
@@ -146,6 +149,18 @@ def test_paired_tests_stand_once_and_bowker_for_every_band_scheme(tables: Tables
     )
     assert row["estimate"] == pytest.approx(change.mean())
     assert row["n"] == change.notna().sum()
+    site = each.query("wave == 'after'").set_index("household_id")["site_id"]
+    rows = pd.DataFrame({"change": change, "one": 1.0, "site": site}).dropna()
+    model = fit_ols(summarise(rows, ["one", "change"])[()], "change", ["one"], intercept=False)
+    expected = clustered(model, cluster_scores(rows, model, "site"))
+    found = row[["statistic", "df", "p", "ci_low", "ci_high"]].astype(float).to_numpy()
+    names = ("t", "df", "p", "ci_low", "ci_high")
+    np.testing.assert_allclose(found, [getattr(expected, n)[0] for n in names], rtol=1e-7)
+    assert row["n_units"] == expected.n_clusters == 4
+    described = tests[tests["test"] != "paired_t"]
+    assert described["p"].isna().all()
+    assert described["statistic"].notna().any()
+    assert described["reason"].notna().all()
 
 
 def test_weights_sum_to_one_in_every_dimension_of_every_scheme(tables: Tables, catalog: Catalog) -> None:

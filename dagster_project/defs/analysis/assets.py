@@ -13,7 +13,6 @@ import duckdb
 from dagster_project.resources import Warehouse
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.results.comparison import comparison
-from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.plausibility import plausibility
@@ -84,17 +83,6 @@ coupling_tables = _results(
     ],
     [CAPITALS, HOUSEHOLDS],
     "Coupling coordination of livelihood capital and stability: docs/methods/coupling.md.",
-)
-
-coupled_systems_tables = _results(
-    "coupled_systems",
-    lambda con, w: coupled_systems(con, w.catalog),
-    [
-        *("analysis.coupled_systems", "analysis.coupled_coordination", "analysis.coupled_bands"),
-        *("analysis.coupled_transitions", "analysis.coupled_obstacles"),
-    ],
-    [HOUSEHOLDS],
-    "Coordination of the systems that papers couple, from named dimensions: docs/methods/coupling.md.",
 )
 
 factor_tables = _results(

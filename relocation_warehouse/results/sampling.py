@@ -1,0 +1,316 @@
+"""Means of surveys by sampling unit: what every unit adds, and what follows for a group of households.
+
+Belongs here: reading sums by unit from the build database, and the choice of the method by what the survey declares.
+Does not belong here: a formula of inference (`analysis.survey_design`), or which groups are compared (`comparison`).
+
+Where a survey declares strata or the number of units in the population, the linearised variance of R's survey package
+is taken. Elsewhere, as where the site stands for the unit, units are few and of unequal size, and the bias-reduced
+variance with Satterthwaite's degrees of freedom is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analysis.arrays import BoolArray, FloatArray, IntArray
+from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
+from analysis.survey_design import DesignMean, Interval, design_mean, intraclass_correlation, unit_mean
+from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.households import HOUSEHOLDS, Survey
+
+LEVEL = 0.95
+CELLS_AT_A_TIME = 2_000_000
+"""Units times measures held at once: a survey whose every household is a unit is read in several parts."""
+
+DESIGN = ("site_id", "stratum_id", "sampling_unit_id", "population_units", "weight")
+
+Labels = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Units:
+    """A measure in the G sampling units of one wave of a survey.
+
+    A unit whose households live in several sites is one row for each site.
+
+    Attributes
+    ----------
+    site, stratum, unit : ndarray of str, shape (G,)
+    population : ndarray, shape (G,)
+        Units that the stratum has in the population; infinity where many more than were drawn.
+    n : ndarray of int, shape (G,)
+        Households with a value and a weight.
+    weight, mean : ndarray, shape (G,)
+        Sum of their weights and weighted mean.
+    weighted_squares : ndarray, shape (G,)
+        Sum of ``w (y - mean)^2``.
+    plain_mean, squares : ndarray, shape (G,)
+        Mean of the households and sum of squared deviations from it, each household counted once.
+    """
+
+    site: Labels
+    stratum: Labels
+    unit: Labels
+    population: FloatArray
+    n: IntArray
+    weight: FloatArray
+    mean: FloatArray
+    weighted_squares: FloatArray
+    plain_mean: FloatArray
+    squares: FloatArray
+
+    def of(self, rows: BoolArray) -> Units:
+        """Return some of the rows."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of a group of households with what its sampling units allow to say.
+
+    Attributes
+    ----------
+    n, n_units : int
+        Households and sampling units.
+    value : float
+        Weighted mean.
+    sd : float
+        Of the households, with divisor n - 1; None for one household.
+    effective_units : float
+        Units of equal weight that would give the same variance between units.
+    correlation, design_effect : float, optional
+        Of two households of one unit; variance over that of a simple random sample.
+    design : DesignMean, optional
+        Interval and degrees of freedom; None where `reason` says why.
+    reason : str, optional
+    """
+
+    n: int
+    n_units: int
+    value: float
+    sd: float | None
+    effective_units: float
+    correlation: float | None = None
+    design_effect: float | None = None
+    design: DesignMean | None = field(default=None, repr=False)
+    reason: str | None = None
+
+
+def estimate(units: Units, *, is_share: bool = False) -> Estimate:
+    """Mean of the households of some units, under the design that the survey declares.
+
+    Parameters
+    ----------
+    units
+        At least one of them with a household.
+    is_share
+        A share of households, whose interval is made on the logit scale.
+    """
+    n = int(units.n.sum())
+    value = float(units.mean[0] + units.weight @ (units.mean - units.mean[0]) / units.weight.sum())
+    spread = float(units.weighted_squares.sum() + units.weight @ (units.mean - value) ** 2)
+    variance = spread / float(units.weight.sum()) * n / (n - 1) if n > 1 else None
+    keys = list(zip(units.stratum, units.unit, strict=True))
+    number = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    place = np.array([number[key] for key in keys])
+    weights: FloatArray = np.bincount(place, units.weight).astype(np.float64)
+    found = Estimate(
+        n,
+        len(number),
+        value,
+        None if variance is None else float(np.sqrt(variance)),
+        float(weights.sum() ** 2 / (weights @ weights)),
+        _correlation(units, place),
+    )
+    try:
+        design = _design(units, place, weights, is_share)
+    except AnalysisError as error:
+        return replace(found, reason=str(error))
+    effect = design.se**2 / (variance / n) if variance else None
+    return replace(found, design=design, design_effect=effect)
+
+
+def _design(units: Units, place: IntArray, weights: FloatArray, is_share: bool) -> DesignMean:
+    is_plain = len(set(units.stratum)) == 1 and np.isinf(units.population).all()
+    value = units.mean
+    inside = 0 < float(units.weight @ value) < float(units.weight.sum())
+    interval: Interval = "logit" if is_share and inside else "t"
+    if is_plain:
+        sums = np.bincount(place, units.weight * (value - value[0]))
+        return unit_mean(
+            value[0] + sums / weights, weights, np.bincount(place, units.n), level=LEVEL, interval=interval
+        )
+    return design_mean(
+        value,
+        weights=units.weight,
+        strata=units.stratum,
+        units=units.unit,
+        stratum_sizes=units.population,
+        level=LEVEL,
+        interval=interval,
+    )
+
+
+def _correlation(units: Units, place: IntArray) -> float | None:
+    """Intraclass correlation; None where the units cannot say."""
+    n = np.bincount(place, units.n)
+    start = units.plain_mean[0]
+    mean = start + np.bincount(place, units.n * (units.plain_mean - start)) / n
+    between = units.n * (units.plain_mean - mean[place]) ** 2
+    try:
+        return intraclass_correlation(n, mean, np.bincount(place, units.squares + between))
+    except AnalysisError:
+        return None
+
+
+def units_of(
+    con: duckdb.DuckDBPyConnection, source: str, columns: Mapping[str, str], survey: Survey
+) -> Iterator[tuple[str, str, Units]]:
+    """Measure, wave and units of the columns of a survey: every unit is read once.
+
+    Two passes: deviations are taken from the mean of the unit, so that no digits cancel.
+
+    Parameters
+    ----------
+    con
+        Build database.
+    source
+        Relation with `survey_id`, `household_id`, `wave` and the columns.
+    columns
+        Measure -> its column.
+    survey
+        Whose households.
+
+    Raises
+    ------
+    InvalidWeightError
+        If a weight is negative.
+    InfiniteValueError
+        If a value is infinite.
+    """
+    own = f"survey_id = {literal(survey.survey_id)}"
+    measured = ", ".join(f"{quoted(c)} as {quoted(f'y {k}')}" for k, c in enumerate(columns.values()))
+    rows = (
+        f"(select wave, household_id, {measured} from {source} where {own}) as answers "
+        f"inner join (select household_id, wave, {_design_columns(con)} from {HOUSEHOLDS} where {own}) as drawn "
+        "using (household_id, wave)"
+    )
+    counts = ", ".join(f"count({quoted(f'y {k}')})" for k in range(len(columns)))
+    negative, n_units, *answered = con.execute(
+        "select count(*) filter (where weight < 0), count(distinct (wave, site_id, stratum_id, sampling_unit_id)), "
+        f"{counts} from {rows}"
+    ).fetchone() or (0,)
+    if negative:
+        raise InvalidWeightError(f"{survey.survey_id}: {negative} households have a negative weight.")
+    known = {name: f"y {k}" for k, (name, n) in enumerate(zip(columns, answered, strict=True)) if n}
+    at_a_time = max(1, CELLS_AT_A_TIME // max(n_units, 1))
+    names = list(known)
+    for start in range(0, len(names), at_a_time):
+        chosen = {name: known[name] for name in names[start : start + at_a_time]}
+        yield from _sums(con, rows, chosen, survey)
+
+
+def unit_key(con: duckdb.DuckDBPyConnection, households: str) -> str:
+    """SQL of a key of a household's sampling unit that is unique over surveys."""
+    drawn = _drawn(con, f"{households}.")
+    return f"concat_ws(chr(31), {households}.survey_id, {drawn['stratum_id']}, {drawn['sampling_unit_id']})"
+
+
+def _design_columns(con: duckdb.DuckDBPyConnection) -> str:
+    """How households were drawn; without a declaration the site stands for the unit."""
+    return ", ".join(f"{value} as {name}" for name, value in _drawn(con).items())
+
+
+def _drawn(con: duckdb.DuckDBPyConnection, of: str = "") -> dict[str, str]:
+    present = {name for name, *_ in con.execute(f"describe {HOUSEHOLDS}").fetchall()}
+    has_design = set(DESIGN) <= present
+    return {
+        "site_id": f"{of}site_id",
+        "stratum_id": f"coalesce({of}stratum_id, '')" if has_design else "''",
+        "sampling_unit_id": f"coalesce({of}sampling_unit_id, {of}site_id)" if has_design else f"{of}site_id",
+        "population_units": f"{of}population_units" if has_design else "null",
+        "weight": f"{of}weight",
+    }
+
+
+def _sums(
+    con: duckdb.DuckDBPyConnection, rows: str, columns: Mapping[str, str], survey: Survey
+) -> Iterator[tuple[str, str, Units]]:
+    keys = "wave, site_id, stratum_id, sampling_unit_id"
+    y = [quoted(column) for column in columns.values()]
+    given = [f"if({x} is null, 0.0, weight)" for x in y]
+    first = ", ".join(
+        f"count({x}) as {quoted(f'n {k}')}, sum({g}) as {quoted(f'w {k}')}, "
+        f"sum(weight * {x}) / nullif(sum({g}), 0) as {quoted(f'm {k}')}"
+        for k, (x, g) in enumerate(zip(y, given, strict=True))
+    )
+    con.register(
+        "unit_means",
+        con.execute(
+            f"select {keys}, any_value(population_units) as population, {first} from {rows} where weight > 0 "
+            f"group by {keys} order by {keys}"
+        ).to_arrow_table(),
+    )
+    second = ", ".join(
+        f"sum(weight * ({x} - m.{quoted(f'm {k}')}) ^ 2) as {quoted(f'ww {k}')}, "
+        f"sum(({x} - m.{quoted(f'm {k}')}) ^ 2) as {quoted(f'd2 {k}')}, "
+        f"sum({x} - m.{quoted(f'm {k}')}) as {quoted(f'd {k}')}"
+        for k, x in enumerate(y)
+    )
+    try:
+        table = con.execute(
+            f"select m.*, {second} from {rows} inner join unit_means as m using ({keys}) where weight > 0 "
+            f"group by all order by {keys}"
+        ).to_arrow_table()
+    finally:
+        con.unregister("unit_means")
+    waves = np.array(table["wave"].to_pylist(), dtype=object)
+    site, stratum, unit = (np.array(table[c].to_pylist(), dtype=object) for c in DESIGN[:3])
+    population = _numbers(table, "population")
+    population = np.where(np.isnan(population), np.inf, population)
+    for k, name in enumerate(columns):
+        n, weight, mean, ww, d2, d = (_numbers(table, f"{c} {k}") for c in ("n", "w", "m", "ww", "d2", "d"))
+        has_value = n > 0
+        if not np.isfinite(mean[has_value]).all():
+            raise InfiniteValueError(
+                f"{name} of {survey.survey_id} holds an infinite value. Correct it or mark it missing."
+            )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shift = d / n
+        every = Units(
+            site,
+            stratum,
+            unit,
+            population,
+            n.astype(np.int64),
+            weight,
+            mean,
+            ww,
+            mean + shift,
+            np.maximum(d2 - d * shift, 0.0),
+        )
+        for wave in survey.waves:
+            rows_of_wave = has_value & (waves == wave)
+            if rows_of_wave.any():
+                yield name, wave, every.of(rows_of_wave)
+
+
+def _numbers(table: pa.Table, name: str) -> FloatArray:
+    values: FloatArray = table[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def by_site(units: Units) -> dict[str, Units]:
+    """Units of each site."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for k, site in enumerate(units.site):
+        places[site].append(k)
+    return {site: units.of(np.isin(np.arange(len(units.site)), rows)) for site, rows in places.items()}

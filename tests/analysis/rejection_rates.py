@@ -1,0 +1,157 @@
+"""How often tests between equal regions reject, and intervals cover, when households of a site resemble each other.
+
+Two regions are drawn from one population: random site effects, regressors that differ between sites too, normal errors.
+Belongs here: the draws, the published tests and those of independent households beside them, and the printed table
+(`make rejection-rates`, 5000 draws a case). Does not belong here: a formula; the tests are those of `analysis`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+from scipy.linalg import solve_triangular
+from threadpoolctl import threadpool_limits
+
+from analysis.comparison import chow_test, wald_equality
+from analysis.errors import AnalysisError
+from analysis.inference import ClusterScores, SecondPass, heteroskedastic, joint_test
+from analysis.regression import Regression, fit_ols
+from analysis.summary import Summary, triangular_factor
+from analysis.survey_design import design_mean, difference, unit_mean
+from relocation_warehouse.survey.catalog import load_catalog
+
+GATES = load_catalog(Path(__file__).parents[2] / "data" / "catalog").gates
+"""When the comparison of regions refuses a test."""
+
+TERMS = ("x1", "x2", "x3", "x4", "x5")
+CORRELATIONS = (0.0, 0.02, 0.05, 0.10, 0.20)
+SIZES = {
+    "2 and 7 sites of 100 and 60": ([100] * 2, [60] * 7),
+    "3 and 5 unequal sites": ([30, 80, 150], [20, 40, 60, 120, 200]),
+    "5 and 7 sites of 80 and 60": ([80] * 5, [60] * 7),
+    "5 and 7 unequal sites": ([20, 40, 60, 120, 200], [15, 30, 40, 60, 80, 120, 200]),
+    "12 and 15 unequal sites": ([15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120], [10, 20, 30] * 5),
+}
+
+
+@dataclass(frozen=True)
+class Region:
+    """Households of a region: site of each, regressors and answer."""
+
+    site: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+
+    @property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and size of each site."""
+        n = np.bincount(self.site)
+        return np.bincount(self.site, self.y) / n, n
+
+    @property
+    def summary(self) -> Summary:
+        r = triangular_factor(np.column_stack([np.ones(len(self.y)), self.x, self.y]))
+        return Summary((*TERMS, "y"), len(self.y), float(len(self.y)), r)
+
+    def fitted(self) -> tuple[Regression, ClusterScores, SecondPass]:
+        """Model, scores of its sites and HC1, from rows in memory."""
+        model = fit_ols(self.summary, "y", TERMS)
+        x = np.column_stack([np.ones(len(self.y)), self.x])
+        q = solve_triangular(model.factor, x.T, trans="T").T
+        e = self.y - x @ model.b
+        sites = np.unique(self.site)
+        inside = [self.site == site for site in sites]
+        scores = ClusterScores(
+            "site",
+            tuple(sites),
+            np.array([q[rows].T @ q[rows] for rows in inside]),
+            np.array([q[rows].T @ e[rows] for rows in inside]),
+        )
+        return model, scores, SecondPass((q * e[:, None] ** 2).T @ q, np.empty(0), False)
+
+
+def region(rng: np.random.Generator, sizes: list[int], correlation: float) -> Region:
+    site = np.repeat(np.arange(len(sizes)), sizes)
+
+    def varied(share: float) -> np.ndarray:
+        between = rng.normal(size=len(sizes))[site]
+        return np.sqrt(share) * between + np.sqrt(1 - share) * rng.normal(size=len(site))
+
+    x = np.column_stack([varied(share) for share in (0.0, 0.05, 0.05, 0.1, 0.2)])
+    x[:, 0], x[:, 1] = x[:, 0] > 0.5, x[:, 1] > -0.3
+    return Region(site, x, x @ [0.3, 0.2, 0.2, 0.1, 0.0] + varied(correlation))
+
+
+def p_values(a: Region, b: Region) -> Iterator[tuple[str, float]]:
+    """Name and p of every test of two regions; NaN where it is refused."""
+    yield "households: Welch", float(stats.ttest_ind(a.y, b.y, equal_var=False).pvalue)
+    summaries = {"a": a.summary, "b": b.summary}
+    yield "households: Chow", chow_test(summaries, "y", TERMS).p
+    (model_a, scores_a, rows_a), (model_b, scores_b, rows_b) = a.fitted(), b.fitted()
+    robust = {"a": heteroskedastic(rows_a, model_a, "HC1"), "b": heteroskedastic(rows_b, model_b, "HC1")}
+    yield "households: Wald HC1 of slopes", wald_equality(robust, TERMS).p
+    fewest = min(len(scores_a.clusters), len(scores_b.clusters))
+    means = difference(unit_mean(*a.units, a.units[1]), unit_mean(*b.units, b.units[1]))
+    yield "units: difference of means", means.p if fewest >= GATES.fewest_test_units else np.nan
+    chosen = np.eye(len(TERMS) + 1)
+    joint = {f"slope {t}": chosen[[k]] for k, t in enumerate(TERMS, start=1)}
+    for name, rows in {**joint, "slopes": chosen[1:], "all coefficients": chosen}.items():
+        try:
+            found = joint_test([(model_a, scores_a, -rows), (model_b, scores_b, rows)])
+            lawful = fewest >= GATES.fewest_test_units and found.df_denominator >= GATES.fewest_test_df
+            yield f"units: {name}", found.p if lawful else np.nan
+        except AnalysisError:
+            yield f"units: {name}", np.nan
+
+
+def covered(a: Region) -> Iterator[tuple[str, bool]]:
+    """Whether the intervals of a mean hold the true mean."""
+    truth = 0.3 * stats.norm.sf(0.5) + 0.2 * stats.norm.sf(-0.3)
+    y, n = a.units
+    for name, found in {
+        "households: interval of a mean": design_mean(a.y),
+        "units: linearised interval": design_mean(a.y, units=a.site),
+        "units: interval of a mean": unit_mean(y, n, n),
+    }.items():
+        yield name, found.ci_low <= truth <= found.ci_high
+
+
+def rates(draws: int, sizes: tuple[list[int], list[int]], correlation: float, seed: int) -> dict[str, float]:
+    """Share of draws in which a test rejects at 5 percent, or an interval covers; NaN where mostly refused."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    rng = np.random.default_rng(seed)
+    # On matrices this small more BLAS threads only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(draws):
+            a, b = (region(rng, own, correlation) for own in sizes)
+            for name, p in p_values(a, b):
+                found[name].append(np.nan if np.isnan(p) else float(p < 0.05))
+            for name, inside in (*covered(a), *covered(b)):
+                found[name].append(float(inside))
+    return {
+        name: np.nan if np.isnan(each).mean() > 0.5 else float(np.nanmean(each))
+        for name, each in found.items()
+    }
+
+
+def main(draws: int) -> None:
+    """Print a row for every test and case, a column for every correlation."""
+    for case, sizes in SIZES.items():
+        table = {c: rates(draws, sizes, c, seed) for seed, c in enumerate(CORRELATIONS)}
+        print(f"| {case} | {' | '.join(f'{c:g}' for c in CORRELATIONS)} |\n|---|{'--:|' * len(CORRELATIONS)}")
+        for name in table[0.0]:
+            cells = (
+                "refused" if np.isnan(table[c][name]) else f"{100 * table[c][name]:.1f}" for c in CORRELATIONS
+            )
+            print(f"| {name} | {' | '.join(cells)} |")
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)
