@@ -118,6 +118,11 @@ $(AXE): .venv/.setup-done
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; over an hour on 2 idle cores
 	$(BIN)/python tests/publication/campaign.py
 
+.PHONY: attack
+
+attack: setup         ## attack the public edition of fifty random surveys by integer programming, and of the shipped ones
+	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/publication/test_attack.py
+
 .PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin
 

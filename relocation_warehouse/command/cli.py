@@ -79,6 +79,7 @@ def refresh(
 def status() -> None:
     """What is fresh, stale, refused or new, and why."""
     from relocation_warehouse.ground.state import State, summary
+    from relocation_warehouse.publication.verify import summed_up, what_changed
 
     paths = Paths.from_environment()
     table = Table("survey", "status", "since", "why")
@@ -89,6 +90,12 @@ def status() -> None:
         out.print(f"{survey_id}: {said}", markup=False)
     state = State.load(paths)
     out.print(f"published: {state.published_at or 'never'}")
+    damage = what_changed(paths.published, state.manifest)
+    if damage:
+        err.print(
+            f"what is published is not what was published: {summed_up(damage)}. `warehouse refresh` publishes it again",
+            style="red", highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     if state.failure:
         out.print(f"the refresh at {state.failed_at} did not publish: {state.failure}", markup=False)
 
@@ -101,6 +108,34 @@ app.command()(survey_commands.trace)
 app.command()(survey_commands.coverage)
 app.command()(lake_commands.as_of)
 app.add_typer(lake_commands.app, name="lake")
+
+
+@app.command("make-key")
+def make_key(
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to keep it; by default where the environment looks for it.")
+    ] = None,
+) -> None:
+    """Make the secret behind pseudonyms and the rounding of the public edition, readable by its owner alone."""
+    from relocation_warehouse.publication import key
+
+    given = os.environ.get(key.FILE_VARIABLE)
+    path = file or Path(given or Path.home() / ".config" / "relocation-warehouse" / "pseudonym.key")
+    try:
+        key.make_key(path)
+    except FileExistsError:
+        err.print(
+            f"{path} exists; a key that is lost cannot be made again, so it stays",
+            style="red",
+            soft_wrap=True,
+        )
+        raise typer.Exit(1) from None
+    except OSError as error:
+        err.print(f"could not write {path}: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    out.print(
+        f"{path}\nexport {key.FILE_VARIABLE}={path.resolve()}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 @app.command()

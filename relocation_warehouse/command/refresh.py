@@ -25,6 +25,7 @@ from relocation_warehouse.ground.state import (
     total_digest,
 )
 from relocation_warehouse.lake.catalog import Lake, LakeError
+from relocation_warehouse.publication.verify import summed_up, what_changed
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
@@ -98,8 +99,11 @@ def refresh(
     withdrawn = [] if only else sorted(set(state.surveys) - set(inputs))
     total = total_digest(inputs)
     if not stale and not withdrawn and state.published == total and not force:
-        progress("nothing changed since the last refresh")
-        return Outcome(refused=_refused(state, wanted))
+        damage = what_changed(paths.published, state.manifest)
+        if not damage:
+            progress("nothing changed since the last refresh")
+            return Outcome(refused=_refused(state, wanted))
+        progress(f"what is published is not what was published, and is published again: {summed_up(damage)}")
     try:
         lake = Lake.from_environment()
         if lake is not None:

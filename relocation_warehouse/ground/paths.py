@@ -6,8 +6,12 @@ Belongs here: paths and nothing else. Does not belong here: settings of a method
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Rights of everybody but the owner."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -70,6 +74,10 @@ class Paths:
         return cls.under(Path(os.environ.get("WAREHOUSE_DATA", CHECKOUT / "data")).resolve())
 
     def make(self) -> None:
-        """Create the folders that a refresh writes to."""
+        """Create the folders that a refresh writes to; what people answered and who they are is their owner's alone."""
         for folder in (self.inbox, self.landing, self.warehouse, self.analysis, self.published):
             folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.landing, self.warehouse):
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            if mode & OTHERS and folder.stat().st_uid == os.geteuid():
+                folder.chmod(mode & ~OTHERS)

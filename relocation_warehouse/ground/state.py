@@ -68,6 +68,8 @@ class State:
         Digest of everything that the published version was made from; empty while none is up to date.
     published_at
         When, UTC.
+    manifest
+        sha256 of the manifest of that version, by which it is known again; empty where that is not known.
     failure
         Why the last refresh did not publish; empty where it did.
     failed_at
@@ -77,6 +79,7 @@ class State:
     surveys: dict[str, SurveyState] = field(default_factory=dict)
     published: str = ""
     published_at: str = ""
+    manifest: str = ""
     failure: str = ""
     failed_at: str = ""
 
@@ -105,9 +108,9 @@ class State:
         self.surveys[survey_id] = SurveyState(inputs, status, list(problems), now(), harmonised_by)
         self.published = ""
 
-    def was_published(self) -> None:
-        """Remember that a version made from these surveys is visible."""
-        self.published, self.published_at = total_digest(self.inputs), now()
+    def was_published(self, manifest: str = "") -> None:
+        """Remember that a version made from these surveys is visible, and the sha256 of its manifest."""
+        self.published, self.published_at, self.manifest = total_digest(self.inputs), now(), manifest
         self.failure = self.failed_at = ""
 
     @property

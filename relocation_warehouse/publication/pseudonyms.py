@@ -1,21 +1,24 @@
 """Pseudonyms of households: a keyed hash, so that nobody without the key can link a row to a questionnaire.
 
-Belongs here: the key and the hash. Does not belong here: direct identifiers, which never leave landing.
+Belongs here: the hash and where it is put. Does not belong here: the key (`key`), or direct identifiers, which never
+leave landing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 
 import duckdb
 
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.publication.key import KEY_VARIABLE, MissingKeyError, key_from_environment
 
-KEY_VARIABLE = "WAREHOUSE_PSEUDONYM_KEY"
-"""Environment variable with the secret. Without it made-up surveys keep their ids and real ones are refused."""
+__all__ = [
+    "KEY_VARIABLE", "MissingKeyError", "key_from_environment", "pseudonym", "pseudonymous", "require_key",
+    "write_pseudonyms",
+]  # fmt: skip
 
 HOUSEHOLD = "household_id"
 HOUSEHOLDS = "harmonized.households"
@@ -27,13 +30,14 @@ DIGITS = 20
 """Hexadecimal digits of a pseudonym."""
 
 
-class MissingKeyError(Exception):
-    """A real survey is to be published without a secret to pseudonymise it with."""
+NOT_ABOUT_ID = ("missing_wave", "unknown_wave", "missing_site", "unknown_site")
+"""Rules that set a row aside for another value than its household id; all others show the id as the value."""
 
+DISTINCTIVE = r"^.*[^0-9.,+-].*[0-9].*$|^.*[0-9].*[^0-9.,+-].*$|^[0-9]{6,}$"
+"""An id that is neither a row number nor a limit: digits with something else, or six digits and more."""
 
-def key_from_environment() -> bytes | None:
-    """The secret, or None where none is set."""
-    return os.environ.get(KEY_VARIABLE, "").encode() or None
+EDGE = "[^0-9A-Za-z_]"
+"""What stands beside a word."""
 
 
 def pseudonym(key: bytes, survey_id: str, household_id: str) -> str:
@@ -55,7 +59,7 @@ def require_key(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
     if real and key is None:
         raise MissingKeyError(
             f"{', '.join(s for (s,) in real)} is no made-up survey: set {KEY_VARIABLE} to a secret and keep it, so"
-            " that household ids can be published as pseudonyms"
+            " that household ids can be published as pseudonyms (`warehouse make-key` makes one)"
         )
 
 
@@ -84,14 +88,37 @@ def _pseudonym_in_sql(key: bytes) -> str:
 
 
 def pseudonymous(table: Table, source: str) -> str:
-    """SQL of a table's rows under pseudonyms, also where another text column quotes the id."""
+    """SQL of a table's rows under pseudonyms, also where another text column quotes the id.
+
+    An id is quoted where a row was set aside for its id: as the value, and in the message behind the place. Elsewhere
+    a text holds what a household answered, rows and limits, and these are not replaced for being spelt like an id;
+    only an id that could be none of them is, where it stands as a word of its own.
+    """
+    names = set(table.column_names)
+    is_about_id = (
+        f"(s.grain = 'row' AND s.rule NOT IN ({sql.texts(NOT_ABOUT_ID)}))"
+        if {"grain", "rule"} <= names
+        else "false"
+    )
     replaced = [f"p.pseudonym AS {HOUSEHOLD}"] + [
-        f"CASE WHEN p.pseudonym IS NULL THEN s.{sql.identifier(c.name)}"
-        f" ELSE replace(s.{sql.identifier(c.name)}, s.{HOUSEHOLD}, p.pseudonym) END AS {sql.identifier(c.name)}"
-        for c in table.columns
-        if c.quotes_household
+        f"CASE WHEN p.pseudonym IS NULL THEN s.{field}"
+        f" WHEN {is_about_id} AND s.{field} = s.{HOUSEHOLD} THEN p.pseudonym"
+        f" ELSE {_unquoted(f's.{field}', is_about_id)} END AS {field}"
+        for field in (sql.identifier(c.name) for c in table.columns if c.quotes_household)
     ]
     return (
         f"(SELECT s.* REPLACE ({', '.join(replaced)}) FROM {source} s"
         f" LEFT JOIN memory.pseudonyms p ON p.survey_id = s.survey_id AND p.{HOUSEHOLD} = s.{HOUSEHOLD})"
     )
+
+
+def _unquoted(text: str, is_about_id: str) -> str:
+    """SQL of a text whose quotations of the household id are pseudonyms."""
+    id_ = f"regexp_escape(s.{HOUSEHOLD})"
+    behind_place = f"'^(.*?[:：] ?)' || {id_} || '( |$)'"
+    word = f"'(^|{EDGE})' || {id_} || '($|{EDGE})'"
+    told = "'\\1' || p.pseudonym || '\\2'"
+    shown = f"CASE WHEN {is_about_id} THEN regexp_replace({text}, {behind_place}, {told}) ELSE {text} END"
+    # twice: two ids beside each other share the character between them
+    twice = f"regexp_replace(regexp_replace({shown}, {word}, {told}, 'g'), {word}, {told}, 'g')"
+    return f"CASE WHEN regexp_matches(s.{HOUSEHOLD}, {sql.text(DISTINCTIVE)}) THEN {twice} ELSE {shown} END"

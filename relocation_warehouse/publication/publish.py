@@ -15,7 +15,6 @@ Belongs here: the order of steps, locking, the swap, the manifest. Does not belo
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -30,6 +29,7 @@ from typing import Any
 import duckdb
 
 from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.database import (
     STORAGE_VERSION,
@@ -38,17 +38,20 @@ from relocation_warehouse.publication.database import (
     read_only,
     write_database,
 )
-from relocation_warehouse.publication.disclosure import public_contract, write_public_build
+from relocation_warehouse.publication.disclosure import public_contract
 from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
 from relocation_warehouse.publication.moved import compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
+from relocation_warehouse.publication.renewal import Origin, public_build, remember
+from relocation_warehouse.publication.verify import CURRENT, MANIFEST
 from relocation_warehouse.publication.withholding import Withheld
 
 VERSIONS = ".versions"
-CURRENT = ".current"
 STAGING_PREFIX = "staging-"
 DATABASE = "warehouse.duckdb"
 PUBLIC = "public"
+MEMORY = ".disclosed.duckdb"
+"""What the public edition was last made from, where a publication is told of no better place; its owner's alone."""
 
 Report = Callable[[Path, Path], None]
 Record = Callable[[Path], None]
@@ -96,6 +99,8 @@ class Published:
     ----------
     version
         Folder that holds it.
+    manifest_sha256
+        Of its manifest, by which it is known again.
     tables
         Rows and content checksum of each table.
     csv_left_out
@@ -103,6 +108,7 @@ class Published:
     """
 
     version: Path
+    manifest_sha256: str
     tables: dict[str, TableContent]
     csv_left_out: dict[str, str]
 
@@ -122,6 +128,7 @@ def publish(
     run: RunInfo,
     report: Report | None = default_report,
     record: Record | None = None,
+    memory: Path | None = None,
 ) -> Published:
     """Publish an audited build: the analyst edition, and the public edition under `public/`.
 
@@ -141,6 +148,9 @@ def publish(
         Writes the report of a published database into a folder; None leaves it out.
     record
         Told of the folder of the finished version before anyone sees it; what it raises stops the publication.
+    memory
+        File that remembers what the public edition was last made from, by default one in `published`. Where it lies
+        beside the build it outlives what is published.
 
     Raises
     ------
@@ -155,7 +165,9 @@ def publish(
         raise PublicationRefused(audited)
     try:
         with _only_publisher(published):
-            return _publish(build, published, contract, audited, run, report, record)
+            return _publish(
+                build, published, contract, audited, run, report, record, memory or published / MEMORY
+            )
     except (OSError, duckdb.OperationalError, duckdb.InternalError) as error:
         raise PublicationFailed(
             f"could not publish to {published}: {error}. The version published before stays; mend the cause"
@@ -171,6 +183,7 @@ def _publish(
     run: RunInfo,
     report: Report | None,
     record: Record | None,
+    memory: Path,
 ) -> Published:
     versions = published / VERSIONS
     _clean(published)
@@ -178,19 +191,14 @@ def _publish(
     staging = versions / (STAGING_PREFIX + version_id)
     staging.mkdir()
     try:
-        write_database(
-            build,
-            staging / DATABASE,
-            contract,
-            audited.checks,
-            key_from_environment(),
-            withheld=audited.withheld,
-        )
-        _write_public(staging, contract, run, report, audited.withheld)
+        key = key_from_environment()
+        write_database(build, staging / DATABASE, contract, audited.checks, key, withheld=audited.withheld)
+        public = _write_public(staging, contract, run, report, audited.withheld, memory, key)
         tables, left_out = _write_files(staging, contract, run, report, audited.withheld, published / CURRENT)
         _make_durable(staging)
         if record is not None:
             record(staging)
+        remember(public, memory)
         version = versions / version_id
         staging.rename(version)
         _sync(versions)
@@ -198,19 +206,26 @@ def _publish(
         shutil.rmtree(staging, ignore_errors=True)
         raise
     _switch(published, version)
-    return Published(version, tables, left_out)
+    return Published(version, sha256_of(version / MANIFEST), tables, left_out)
 
 
 def _write_public(
-    folder: Path, contract: Contract, run: RunInfo, report: Report | None, withheld: Sequence[Withheld]
-) -> None:
-    """Write the public edition from the analyst database in `folder`."""
-    public, suppressed = public_contract(contract), folder / "suppressed.duckdb"
+    folder: Path,
+    contract: Contract,
+    run: RunInfo,
+    report: Report | None,
+    withheld: Sequence[Withheld],
+    memory: Path,
+    key: bytes | None,
+) -> Path:
+    """Write the public edition beside the analyst database in `folder`; returns the build that it was made from."""
+    public = public_contract(contract)
+    origin = Origin(run.run_id, run.code_version, run.inputs)
+    build, made = public_build(folder / DATABASE, memory, public, origin, key)
     (folder / PUBLIC).mkdir()
-    write_public_build(folder / DATABASE, suppressed, public)
-    write_database(suppressed, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
-    suppressed.unlink()
-    _write_files(folder / PUBLIC, public, run, report, withheld)
+    write_database(build, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
+    _write_files(folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, made.inputs), report, withheld)
+    return build
 
 
 def _write_files(
@@ -256,22 +271,17 @@ def _write_files(
             for w in withheld
         ],
         "files": {
-            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         },
     }
     if former is not None:
         manifest["moved"] = compare_versions(former, database, manifest, contract)
-    (folder / "manifest.json").write_text(
+    (folder / MANIFEST).write_text(
         json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
     return tables, left_out
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -331,6 +341,9 @@ def _link(path: Path, target: Path) -> None:
     """Point `path` to `target` by rename, so that it never points nowhere in between."""
     if path.is_symlink() and path.readlink() == target:
         return
+    if path.is_dir() and not path.is_symlink():
+        # somebody put a folder where ours was; a rename cannot replace it
+        shutil.rmtree(path)
     temporary = path.with_name(f"{CURRENT}-{uuid.uuid4().hex[:8]}")
     temporary.symlink_to(target)
     temporary.replace(path)

@@ -171,7 +171,8 @@ def test_a_refused_survey_and_an_empty_table_are_warnings(database):
 
 
 STANDING_OUT = (
-    "UPDATE reference.indicators SET is_sensitive = indicator_id IN ('trust', 'livelihood')",
+    "UPDATE reference.indicators SET is_sensitive = indicator_id IN ('trust', 'livelihood');"
+    "UPDATE harmonized.missing_reasons SET missing_reason = 'blank'",
     "UPDATE harmonized.households SET trust = 3, livelihood = 'livelihood_a', site_id = 'site_a'",
     "UPDATE harmonized.households SET livelihood = 'livelihood_b' WHERE household_id IN ('h1', 'h2')",
 )

@@ -1,183 +1,236 @@
-import itertools
+import math
+from dataclasses import replace
 
 import duckdb
-import numpy as np
 import pytest
+from attacked_build import attacked_build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_build import contract
 
+from relocation_warehouse.contract.disclosure import disclosure_of, load_disclosure
+from relocation_warehouse.contract.tables import Contract, ContractError, contract_of
+from relocation_warehouse.publication import disclosure
 from relocation_warehouse.publication.database import write_database
-from relocation_warehouse.publication.disclosure import (
-    Relation,
-    feasible_range,
-    protect,
-    public_contract,
-    write_public_build,
+from relocation_warehouse.publication.disclosure import THRESHOLD, public_contract, write_public_build
+
+RULES = disclosure_of()
+BASE = RULES.base
+
+
+def calculator(secret):
+    """SQL functions of the rounding, under a secret."""
+    con = duckdb.connect()
+    for macro in disclosure._macros(RULES, secret):
+        con.execute(macro)
+    return con
+
+
+def value(con, expression):
+    return con.execute(f"SELECT {expression}").fetchone()[0]
+
+
+def test_every_number_of_the_public_edition_is_declared():
+    assert list(RULES.undeclared(contract_of())) == []
+    assert list(RULES.unknown(contract_of())) == []
+
+
+def test_a_base_hides_which_counts_are_small():
+    # what is shown as 0 may be small, nobody or enough, and so may what is shown as the first step
+    assert BASE - 1 >= THRESHOLD
+    assert RULES.fewest >= BASE + THRESHOLD
+
+
+def test_a_count_moves_by_less_than_the_base_and_is_right_on_average():
+    n = 500
+    moved = []
+    for k in range(60):
+        with calculator(f"secret {k}".encode()) as con:
+            shown = [
+                row[0]
+                for row in con.execute(f"SELECT rounded('s', i) FROM range({n}) r(i) ORDER BY i").fetchall()
+            ]
+        assert all(s % BASE == 0 and abs(s - i) < BASE for i, s in enumerate(shown))
+        assert shown == sorted(shown)
+        assert shown[0] == 0
+        moved += [s - i for i, s in enumerate(shown)]
+    # each step of 10 has one threshold: a mean of 60 x 50 of them has a standard error of under 0.06
+    assert abs(sum(moved) / len(moved)) < 0.25
+
+
+def test_the_same_number_is_the_same_number_everywhere_and_the_secret_decides_which():
+    shown = set()
+    for k in range(30):
+        with calculator(f"secret {k}".encode()) as con:
+            assert value(con, "rounded('s', 14)") == value(con, "rounded('s', 14)")
+            shown.add((value(con, "rounded('s', 14)"), value(con, "rounded('t', 14)")))
+    assert shown == {(10, 10), (10, 20), (20, 10), (20, 20)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 400), st.integers(0, 400), st.binary(min_size=1, max_size=8))
+def test_of_a_count_and_the_rest_the_smaller_is_rounded(n, rest, secret):
+    with calculator(secret) as con:
+        part, other = (value(con, f"part('s', {k}, {n + rest})") for k in (n, rest))
+        smaller = value(con, f"rounded('s', {min(n, rest)})")
+        whole = value(con, f"rounded('s', {n + rest})")
+    assert smaller in (part, other)
+    if n != rest:
+        # together they are the whole as it is shown, so neither is another look at the other
+        assert part + other == whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 60), st.binary(min_size=1, max_size=8))
+def test_a_share_says_of_its_few_what_is_said_of_so_many_alone(yes, no, missing, secret):
+    asked, whole = yes + no, yes + no + missing
+    with calculator(secret) as con:
+        shown = value(con, f"part_of_part('s', {yes}, {asked}, {whole})")
+        shown_asked = value(con, f"part('s', {asked}, {whole})")
+        few = value(con, f"rounded('s', {min(yes, no)})")
+    assert shown == (few if yes <= no else max(0, shown_asked - few))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(1e-6, 1e6))
+def test_steps_are_one_two_or_five_times_a_power_of_ten_and_never_too_fine(x):
+    with calculator(b"") as con:
+        step = value(con, f"step({x!r})")
+    assert x <= step * (1 + 1e-6) <= 2.5 * x * (1 + 1e-6)
+    lead = step / 10 ** math.floor(math.log10(step) + 1e-9)
+    assert min(abs(lead - k) for k in (1, 2, 5)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("p", "level"), [(0.0001, 0.001), (0.001, 0.01), (0.03, 0.05), (0.07, 0.1), (0.1, 1.0), (1.0, 1.0)]
 )
-
-THRESHOLD = 5
-
-
-def test_a_lone_small_cell_takes_a_neighbour_with_it():
-    relations = [Relation((0, 1, 2), total=62.0)]
-    assert protect([2, 20, 40], relations, THRESHOLD) == {0, 1}
-    assert feasible_range(0, [2, 20, 40], relations, {0, 1}) == (0.0, 22.0)
+def test_p_is_the_level_that_it_is_below(p, level):
+    with calculator(b"") as con:
+        assert value(con, f"level({p})::DOUBLE") == level
+        assert value(con, "level(NULL)") is None
 
 
-def test_two_small_cells_are_no_protection_when_their_sum_is_small():
-    assert protect([1, 2, 9, 40], [Relation((0, 1, 2, 3), total=52.0)], THRESHOLD) == {0, 1, 2}
-
-
-def test_a_coarser_split_gives_nothing_back():
-    # the coarse cell 3 is the sum of the fine cells 0 and 1, so cell 2 alone would not protect cell 0
-    counts = [2, 20, 40, 22]
-    hidden = protect(counts, [Relation((0, 1, 2), total=62.0), Relation((0, 1), (3,))], THRESHOLD)
-    assert {0, 1} <= hidden or {0, 3} <= hidden
-    assert (
-        feasible_range(0, counts, [Relation((0, 1, 2), total=62.0), Relation((0, 1), (3,))], hidden)[1] >= 5
-    )
-
-
-def test_cells_without_a_small_one_are_all_shown():
-    assert protect([0, 5, 40], [Relation((0, 1, 2), total=45.0)], THRESHOLD) == set()
-
-
-@st.composite
-def cross_tables(draw):
-    """Counts of a table with its row and column sums as cells, and the sums that hold among them."""
-    n_rows, n_columns = draw(st.integers(2, 4)), draw(st.integers(2, 4))
-    cells = draw(
-        st.lists(st.integers(0, 30), min_size=n_rows * n_columns, max_size=n_rows * n_columns).filter(any)
-    )
-    table = np.array(cells).reshape(n_rows, n_columns)
-    counts = [*table.ravel(), *table.sum(axis=1), *table.sum(axis=0)]
-    at = np.arange(n_rows * n_columns).reshape(n_rows, n_columns)
-    rows = [Relation(tuple(at[r]), (n_rows * n_columns + r,)) for r in range(n_rows)]
-    columns = [Relation(tuple(at[:, c]), (n_rows * n_columns + n_rows + c,)) for c in range(n_columns)]
-    total = float(table.sum())
-    whole = Relation(tuple(range(n_rows * n_columns, n_rows * n_columns + n_rows)), total=total)
-    return [int(n) for n in counts], [*rows, *columns, whole]
-
-
-@settings(max_examples=40, deadline=None)
-@given(cross_tables())
-def test_an_attack_by_elimination_recovers_no_small_cell(table):
-    counts, relations = table
-    hidden = protect(counts, relations, THRESHOLD)
-    assert {k for k, n in enumerate(counts) if 0 < n < THRESHOLD} <= hidden
-    unknown = sorted(hidden)
-    if len(unknown) == len([n for n in counts if n > 0]):
-        return  # everything is hidden; only the known total is left
-    sums = np.array([[(k in r.plus) * 1.0 - (k in r.minus) * 1.0 for k in unknown] for r in relations])
-    rank = np.linalg.matrix_rank(sums) if unknown else 0
-    for position, cell in enumerate(unknown):
-        if counts[cell] < THRESHOLD:
-            unit = np.zeros((1, len(unknown)))
-            unit[0, position] = 1
-            # a cell follows from the sums exactly if its unit vector lies in their row space
-            assert np.linalg.matrix_rank(np.vstack([sums, unit])) > rank
-
-
-HOUSEHOLDS = 60
-BANDS = {"fine": 4, "coarse": 2}
-
-
-@pytest.fixture
-def analyst(sound_build, tmp_path):
-    """A published analyst edition with bands and flows of households drawn at random."""
-    rng = np.random.default_rng(3)
-    before = np.minimum(3, rng.poisson(1.0, HOUSEHOLDS))
-    after = np.clip(before + rng.integers(-1, 2, HOUSEHOLDS), 0, 3)
-    build = tmp_path / "build.duckdb"
-    build.write_bytes(sound_build.read_bytes())
-    with duckdb.connect(str(build)) as con:
-        con.execute("DELETE FROM reference.bands")
-        con.execute("DELETE FROM analysis.coupling_bands")
-        con.execute("DELETE FROM analysis.coupling_transitions")
-        con.execute("UPDATE analysis.sensitivity SET scheme = 'equal', variant = 'standard'")
-        for scheme, n in BANDS.items():
-            for k in range(n):
-                con.execute(
-                    "INSERT INTO reference.bands VALUES (?, ?, ?, 'b', 'b', ?, ?, 'right', false, 's')",
-                    [scheme, f"b{k}", k, k / n, (k + 1) / n],
-                )
-            for order, (wave, values) in enumerate({"before": before, "after": after}.items()):
-                for k in range(n):
-                    count = int((values * n // 4 == k).sum())
-                    con.execute(
-                        "INSERT INTO analysis.coupling_bands VALUES ('hills', ?, ?, 'region_a', true, 'all',"
-                        " 'all', 'equal', 'standard', ?, ?, ?, ?, ?)",
-                        [wave, order, scheme, f"b{k}", k, count, count / HOUSEHOLDS],
-                    )
-        for k, m in itertools.product(range(2), range(2)):
-            count = int(((before // 2 == k) & (after // 2 == m)).sum())
-            con.execute(
-                "INSERT INTO analysis.coupling_transitions VALUES ('hills', 'region_a', true, 'all', 'all',"
-                " 'equal', 'standard', 'coarse', 'before', 'after', ?, ?, ?, ?)",
-                [f"b{k}", f"b{m}", count, count / HOUSEHOLDS],
-            )
-    path = tmp_path / "warehouse.duckdb"
-    write_database(build, path, contract())
-    return path, before, after
-
-
-def test_the_public_edition_shows_no_household_and_no_small_count(analyst, tmp_path):
-    path, _, _ = analyst
+@pytest.fixture(scope="module")
+def edition(tmp_path_factory):
+    """Databases of both editions."""
+    folder = tmp_path_factory.mktemp("edition")
+    build = attacked_build(folder / "build.duckdb", 3, {"hills": 150, "plains": 12})
+    write_database(build, folder / "analyst.duckdb", contract())
     public = public_contract(contract())
-    assert not [t.full_name for t in public if "household_id" in t.column_names]
-    write_public_build(path, tmp_path / "suppressed.duckdb", public)
-    write_database(tmp_path / "suppressed.duckdb", tmp_path / "public.duckdb", public)
-    with duckdb.connect(str(tmp_path / "public.duckdb"), read_only=True) as con:
-        for table in public:
-            if "n" in table.column_names and "survey_id" in table.column_names:
-                (small,) = con.execute(
-                    f"SELECT count(*) FROM {table.full_name} WHERE n BETWEEN 1 AND 4"
-                ).fetchone()
-                assert small == 0, table.full_name
-            if "group_type" in table.column_names:
-                groups = con.execute(f"SELECT DISTINCT group_type FROM {table.full_name}").fetchall()
-                assert groups in ([], [("all",)])
-        hidden, shown = con.execute(
-            "SELECT count(*) - count(n), count(n) FROM analysis.coupling_bands"
-        ).fetchone()
-        assert hidden >= 2
-        assert shown >= 2
-        leaked = con.execute(
-            "SELECT count(*) FROM analysis.coupling_bands WHERE n IS NULL AND share IS NOT NULL"
-        )
-        assert leaked.fetchone() == (0,)
+    write_public_build(folder / "analyst.duckdb", folder / "rounded.duckdb", public, secret=b"a secret")
+    write_database(folder / "rounded.duckdb", folder / "public.duckdb", public, is_pseudonymous=True)
+    return folder
 
 
-def test_an_attacker_with_all_published_sums_recovers_no_small_cell(analyst, tmp_path):
-    path, before, after = analyst
-    public = public_contract(contract())
-    write_public_build(path, tmp_path / "suppressed.duckdb", public)
-    with duckdb.connect(str(tmp_path / "suppressed.duckdb"), read_only=True) as con:
-        bands = con.execute("SELECT band_scheme, wave, band, n FROM analysis.coupling_bands").fetchall()
-        flows = con.execute("SELECT band_from, band_to, n FROM analysis.coupling_transitions").fetchall()
-    # the unknowns are the households in each pair of fine bands; everything published is a sum of them
-    pairs = list(itertools.product(range(4), range(4)))
-    truth = {
-        (s, w, f"b{k}"): int((v * n // 4 == k).sum())
-        for s, n in BANDS.items()
-        for w, v in (("before", before), ("after", after))
-        for k in range(n)
+def rows(edition, query):
+    with duckdb.connect(str(edition / "public.duckdb"), read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+def test_the_public_edition_has_no_household_and_no_group_within_a_region(edition):
+    for table in public_contract(contract()):
+        assert "household_id" not in table.column_names
+        if "group_type" in table.column_names:
+            assert rows(edition, f"SELECT DISTINCT group_type FROM {table.full_name}") in ([], [("all",)])
+
+
+def test_counts_are_on_the_grid_and_what_would_count_is_empty(edition):
+    for name, derived in RULES.derived.items():
+        if derived.where != "true":
+            continue
+        for column, rule in derived.columns.items():
+            if rule in ("count", "rows"):
+                assert rows(edition, f'SELECT count(*) FROM {name} WHERE "{column}" % {BASE} <> 0') == [(0,)]
+            if rule == "withheld":
+                assert rows(edition, f'SELECT count("{column}") FROM {name}') == [(0,)], (name, column)
+
+
+def test_a_figure_on_few_households_is_empty(edition):
+    shares = "analysis.region_comparison WHERE evidence = 'household' AND unit = 'share'"
+    assert rows(edition, f"SELECT count(value) FROM {shares} AND source_id = 'plains'") == [(0,)]
+    n, shown = rows(edition, f"SELECT count(*), count(value) FROM {shares} AND n >= {RULES.fewest}")[0]
+    assert n == shown > 10
+    assert rows(edition, "SELECT count(share) FROM analysis.coupling_bands WHERE survey_id = 'plains'") == [
+        (0,)
+    ]
+
+
+def test_a_share_is_a_quotient_of_counts_that_are_shown(edition):
+    figures = rows(
+        edition,
+        "SELECT value, n, ci_low, ci_high, standard_error, value_x_n FROM analysis.region_comparison"
+        " WHERE evidence = 'household' AND unit = 'share' AND value IS NOT NULL",
+    )
+    assert len(figures) > 10
+    for share, n, low, high, error, total in figures:
+        assert total % BASE == pytest.approx(0, abs=1e-6)
+        assert 0 <= low <= share <= high <= 1
+        assert error == pytest.approx(math.sqrt(share * (1 - share) / n), abs=1e-4)
+
+
+def test_what_nobody_declared_is_not_published(edition, tmp_path):
+    full = contract()
+    named = {
+        name: derived.model_copy(update={"columns": {k: v for k, v in derived.columns.items() if k != "n"}})
+        for name, derived in RULES.derived.items()
+        if name != "analysis.coupling_tests"
     }
-    shown, totals = [[1.0] * 16], [float(HOUSEHOLDS)]
-    indicator = {}
-    for scheme, wave, band, n in bands:
-        side, width = (0 if wave == "before" else 1), 4 // BANDS[scheme]
-        indicator[scheme, wave, band] = [float(p[side] // width == int(band[1])) for p in pairs]
-        if n is not None:
-            shown.append(indicator[scheme, wave, band])
-            totals.append(float(n))
-    for start, end, n in flows:
-        if n is not None:
-            shown.append([float(p[0] // 2 == int(start[1]) and p[1] // 2 == int(end[1])) for p in pairs])
-            totals.append(float(n))
-    rank = np.linalg.matrix_rank(np.array(shown))
-    attacked = [key for key, n in truth.items() if 0 < n < THRESHOLD]
-    assert attacked
-    for key in attacked:
-        assert np.linalg.matrix_rank(np.vstack([shown, indicator[key]])) > rank, key
+    rules = RULES.model_copy(update={"derived": named})
+    undeclared = set(rules.undeclared(full))
+    assert {"analysis.coupling_tests", "harmonized.coverage.n"} <= undeclared
+    public = public_contract(full, rules)
+    assert "analysis.coupling_tests" not in {t.full_name for t in public}
+    write_public_build(edition / "analyst.duckdb", tmp_path / "rounded.duckdb", public, rules)
+    with duckdb.connect(str(tmp_path / "rounded.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(n), count(n_missing) > 0 FROM harmonized.coverage").fetchone() == (
+            0,
+            True,
+        )
+
+
+def test_a_declaration_of_what_does_not_exist_is_named():
+    tables = tuple(t for t in contract() if t.full_name != "quality.loads")
+    assert "quality.loads" in set(RULES.unknown(Contract("1.0.0", tables)))
+    short = replace(contract()["harmonized.coverage"], columns=contract()["harmonized.coverage"].columns[:-1])
+    assert short.column_names != contract()["harmonized.coverage"].column_names
+
+
+def test_a_rule_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "disclosure.yml"
+    path.write_text(
+        "disclosure: {base: 10, fewest: 20, renewed_by: 10, declarations: [], ranges: {}, declared: [],"
+        " derived: {a.b: {columns: {n: as_it_is}}}}",
+        encoding="utf-8",
+    )
+    with pytest.raises(ContractError, match=r"disclosure\.yml: disclosure\.derived\.a\.b\.columns\.n"):
+        load_disclosure(path)
+
+
+def test_terms_of_few_households_are_empty(tmp_path):
+    build = attacked_build(tmp_path / "build.duckdb", 4, {"hills": 200, "plains": 60})
+    with duckdb.connect(str(build)) as con:
+        # three households in one group, the others in two
+        con.execute(
+            "UPDATE harmonized.households SET livelihood = CASE WHEN household_id IN ('h1', 'h2', 'h3')"
+            " THEN 'few' WHEN hash(household_id) % 2 = 0 THEN 'many' ELSE 'others' END"
+        )
+        con.execute("DELETE FROM analysis.regression_models WHERE rowid > 0")
+        con.execute(
+            "UPDATE analysis.regression_models SET survey_id = 'hills', model = 'm', wave = 'after', sample = 'all'"
+        )
+        con.execute("DELETE FROM analysis.regression_coefficients WHERE rowid > 3")
+        for k, (code, reference) in enumerate(
+            [("few", "others"), ("many", "others"), ("others", "few"), (None, None)]
+        ):
+            con.execute(
+                "UPDATE analysis.regression_coefficients SET survey_id = 'hills', model = 'm', term = ?, code = ?,"
+                " reference_code = ?, indicator_id = ?, b = 1.234, se = 0.0456 WHERE rowid = ?",
+                [f"t{k}", code, reference, code and "livelihood", k],
+            )
+    write_database(build, tmp_path / "analyst.duckdb", contract())
+    write_public_build(tmp_path / "analyst.duckdb", tmp_path / "rounded.duckdb", public_contract(contract()))
+    with duckdb.connect(str(tmp_path / "rounded.duckdb"), read_only=True) as con:
+        found = con.execute(
+            "SELECT term, b, se FROM analysis.regression_coefficients ORDER BY term"
+        ).fetchall()
+    assert found == [("t0", None, None), ("t1", 1.23, 0.05), ("t2", None, None), ("t3", 1.23, 0.05)]

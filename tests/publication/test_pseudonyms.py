@@ -45,6 +45,56 @@ def test_the_quarantine_does_not_quote_the_id(database, tmp_path):
     assert not [row for row in rows if "H-4711" in str(row)]
 
 
+@pytest.mark.parametrize(
+    ("row", "published"),
+    [
+        # the id of the household is spelt like a value, a row and a limit
+        (
+            (
+                "1",
+                "cell",
+                "above_maximum",
+                "1005.0",
+                "f.csv, row 1, column q1: 1005.0 is above the maximum 100",
+            ),
+            None,
+        ),
+        (("1", "cell", "unknown_code", "1", "f.csv, row 1, column q1: 1 is not in the code lists 1"), None),
+        (
+            ("1", "row", "unknown_site", "1", "f.csv, row 1: 1 is a site that the code list does not name"),
+            None,
+        ),
+        (
+            ("1", "row", "orphan", "1", "f: 1.csv, row 1: 1 is a household without an accepted row in 1.csv"),
+            ("{p}", "f: 1.csv, row 1: {p} is a household without an accepted row in 1.csv"),
+        ),
+        (
+            ("H-7", "cell", "not_a_number", "H-7", "f.csv, row 2, column q1: H-7 is not a number, nor XH-71"),
+            ("{p}", "f.csv, row 2, column q1: {p} is not a number, nor XH-71"),
+        ),
+        (
+            ("2019/3", "row", "duplicate_row", "2019/3", "f.csv, row 3: 2019/3 stands in an earlier row"),
+            ("{p}", "f.csv, row 3: {p} stands in an earlier row"),
+        ),
+    ],
+)
+def test_an_id_is_replaced_where_it_is_quoted_and_nowhere_else(database, tmp_path, row, published):
+    household, grain, rule, value, message = row
+    with duckdb.connect(str(database)) as con:
+        con.execute("DELETE FROM quality.quarantine WHERE rowid > 0")
+        con.execute(
+            "UPDATE quality.quarantine SET survey_id = 'hills', household_id = ?, grain = ?, rule = ?, value = ?,"
+            " message_en = ?, message_zh = ?",
+            [household, grain, rule, value, message, message],
+        )
+    write_database(database, tmp_path / "keyed.duckdb", contract(), key=b"secret")
+    with duckdb.connect(str(tmp_path / "keyed.duckdb"), read_only=True) as con:
+        found = con.execute("SELECT value, message_en, message_zh FROM quality.quarantine").fetchone()
+    p = pseudonym(b"secret", "hills", household)
+    expected = published or (value, message)
+    assert found == (expected[0].format(p=p), *[expected[1].format(p=p)] * 2)
+
+
 def test_a_real_survey_is_refused_without_a_key(database, tmp_path):
     with duckdb.connect(str(database)) as con:
         con.execute("UPDATE reference.surveys SET is_synthetic = false WHERE survey_id = 'hills'")

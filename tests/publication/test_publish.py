@@ -96,6 +96,9 @@ def test_results_of_the_audit_are_published(sound_build, tmp_path):
     assert sorted(rows) == sorted((t.full_name, "passed") for t in contract() if not t.is_view)
 
 
+SECRET = "1f0c6b2e9a7d43508be4c97215d8f36a"
+
+
 def test_a_real_survey_is_published_in_both_editions_with_a_key_and_refused_without(
     database, tmp_path, monkeypatch
 ):
@@ -110,11 +113,11 @@ def test_a_real_survey_is_published_in_both_editions_with_a_key_and_refused_with
     with pytest.raises(MissingKeyError, match=f"hills is no made-up survey: set {KEY_VARIABLE}"):
         publish(database, published, few, AuditResult(()), RunInfo("run"), report=None)
     assert not (published / "warehouse.duckdb").exists()
-    monkeypatch.setenv(KEY_VARIABLE, "secret")
+    monkeypatch.setenv(KEY_VARIABLE, SECRET)
     publish(database, published, few, AuditResult(()), RunInfo("run"), report=None)
     with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
         shown = con.execute("SELECT DISTINCT survey_id, household_id FROM harmonized.households").fetchall()
-    assert sorted(shown) == sorted((s, pseudonym(b"secret", s, h)) for s, h in received)
+    assert sorted(shown) == sorted((s, pseudonym(SECRET.encode(), s, h)) for s, h in received)
     with duckdb.connect(str(published / "public" / "warehouse.duckdb"), read_only=True) as con:
         found = con.execute("SELECT is_synthetic FROM reference.surveys WHERE survey_id = 'hills'").fetchall()
     assert found == [(False,)]

@@ -104,9 +104,10 @@ def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse)
         if lake is not None:
             history.record(lake, version / DATABASE, CONTRACT)
 
-    result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages, record)
+    memory = warehouse.paths.warehouse / "disclosed.duckdb"
+    result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages, record, memory)
     with State.updated(warehouse.paths) as state:
-        state.was_published()
+        state.was_published(result.manifest_sha256)
     if lake is not None:
         try:
             history.expire(lake, history.load_policy())

@@ -633,7 +633,7 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 )
             )
         )
-        colour = alt.condition("datum.p < 0.05", alt.value("#1f9384"), alt.value("#98a3a0"))
+        colour = alt.condition("datum.p <= 0.05", alt.value("#1f9384"), alt.value("#98a3a0"))
         x_title = f"{word('beta', language)}, {word('ci', language)}"
         chart = (
             alt.Chart(pd.DataFrame({"zero": [0.0]}))

@@ -1,0 +1,106 @@
+"""Random surveys whose published counts agree with each other, for the attack to work on."""
+
+import duckdb
+import numpy as np
+from made_up_build import SURVEYS, WAVES, build
+
+BANDS = {"fine": 6, "coarse": 2}
+SHARES = [f"share_{k}" for k in range(8)]
+SPLIT = ("equal", "standard")
+
+
+def attacked_build(path, seed, sizes=None):
+    """Write a build of two surveys of two waves; counts of few households are frequent.
+
+    Parameters
+    ----------
+    path
+        The file.
+    seed
+        Decides all answers.
+    sizes
+        Households by survey; by default from 25 to 300.
+    """
+    rng = np.random.default_rng(seed)
+    build(path, seed=1)
+    with duckdb.connect(str(path)) as con:
+        con.execute(
+            "CREATE TABLE template AS SELECT * FROM harmonized.households"
+            " QUALIFY row_number() OVER (PARTITION BY survey_id, wave ORDER BY household_id) = 1"
+        )
+        for table in ("harmonized.households", "harmonized.coverage"):
+            con.execute(f"DELETE FROM {table}")
+        con.execute("DELETE FROM analysis.region_comparison WHERE evidence = 'household'")
+        con.execute("CREATE TABLE figure AS SELECT * FROM analysis.region_comparison LIMIT 1")
+        con.execute("CREATE TABLE summary AS SELECT * FROM analysis.coupling_summary LIMIT 1")
+        for table in ("bands", "transitions", "summary"):
+            con.execute(f"DELETE FROM analysis.coupling_{table}")
+        con.execute("DELETE FROM reference.bands")
+        con.execute("UPDATE analysis.sensitivity SET is_reference = true, scheme = ?, variant = ?", SPLIT)
+        for scheme, n in BANDS.items():
+            for k in range(n):
+                con.execute(
+                    "INSERT INTO reference.bands VALUES (?, ?, ?, 'b', 'b', ?, ?, 'right', false, 's')",
+                    [scheme, f"b{k}", k, k / n, (k + 1) / n],
+                )
+        for survey in SURVEYS:
+            n = sizes[survey] if sizes else int(rng.integers(25, 300))
+            _survey(con, rng, survey, n)
+        for table in ("template", "figure", "summary"):
+            con.execute(f"DROP TABLE {table}")
+    return path
+
+
+def _survey(con, rng, survey, n):
+    con.execute("UPDATE reference.surveys SET n_households = ? WHERE survey_id = ?", [n, survey])
+    place = np.clip(rng.beta(2, 3, n), 0, 0.999)
+    places = {"before": place, "after": np.clip(place + rng.normal(0.05, 0.1, n), 0, 0.999)}
+    for order, wave in enumerate(WAVES):
+        con.execute(
+            "INSERT INTO harmonized.households SELECT t.* REPLACE ('h' || i AS household_id, 'region_a' AS region,"
+            " (1 + hash(?, i) % 5)::DOUBLE AS trust) FROM template t CROSS JOIN range(?) r(i)"
+            " WHERE survey_id = ? AND wave = ?",
+            [f"{survey} {rng.integers(1 << 30)}", n, survey, wave],
+        )
+        for indicator in ("land_area", "trust", "friends", "livelihood", *SHARES):
+            missing = int(rng.choice([0, 1, 2, 3, 4, rng.integers(0, n)]))
+            con.execute(
+                "INSERT INTO harmonized.coverage BY NAME SELECT ? AS survey_id, ? AS wave, ? AS wave_order,"
+                " 'region_a' AS region, true AS is_synthetic, ? AS indicator_id, 'identical' AS status, ? AS n,"
+                " ? AS n_missing, 0 AS n_not_asked, 0 AS n_not_applicable, 0 AS n_refused, 0 AS n_dont_know,"
+                " ? AS n_blank, 0 AS n_out_of_range, 0 AS n_not_shared",
+                [survey, wave, order, indicator, n - missing, missing, missing],
+            )
+            answered = n - missing
+            if indicator in SHARES and answered:
+                few = int(rng.integers(1, 6))
+                yes = min(answered, int(rng.choice([few, answered - few, rng.integers(0, answered + 1)])))
+                yes = max(yes, 0)
+                con.execute(
+                    "INSERT INTO analysis.region_comparison SELECT * REPLACE (? AS metric_id, 'household' AS evidence,"
+                    " ? AS source_id, 'region_a' AS region, ? AS wave, 'all' AS group_type, 'all' AS group_id,"
+                    " ? AS value, ? AS n, 'share' AS unit) FROM figure",
+                    [indicator, survey, wave, yes / answered, answered],
+                )
+        con.execute(
+            "INSERT INTO analysis.coupling_summary SELECT * REPLACE (? AS survey_id, ? AS wave, 'all' AS group_type,"
+            " 'all' AS group_id, ? AS scheme, ? AS variant, 'fine' AS band_scheme, ? AS n) FROM summary",
+            [survey, wave, *SPLIT, n],
+        )
+        for scheme, size in BANDS.items():
+            for k in range(size):
+                count = int((np.floor(places[wave] * size) == k).sum())
+                con.execute(
+                    "INSERT INTO analysis.coupling_bands VALUES (?, ?, ?, 'region_a', true, 'all', 'all', ?, ?, ?,"
+                    " ?, ?, ?, ?)",
+                    [survey, wave, order, *SPLIT, scheme, f"b{k}", k, count, count / n],
+                )
+    for a in range(BANDS["coarse"]):
+        for b in range(BANDS["coarse"]):
+            ends = [np.floor(places[w] * BANDS["coarse"]) for w in WAVES]
+            count = int(((ends[0] == a) & (ends[1] == b)).sum())
+            con.execute(
+                "INSERT INTO analysis.coupling_transitions VALUES (?, 'region_a', true, 'all', 'all', ?, ?, 'coarse',"
+                " 'before', 'after', ?, ?, ?, ?)",
+                [survey, *SPLIT, f"b{a}", f"b{b}", count, count / n],
+            )

@@ -1,0 +1,161 @@
+"""What an attacker gets out of the public edition: nothing exactly, and nothing closely that is small."""
+
+import os
+import shutil
+import zipfile
+
+import duckdb
+import pytest
+from attack import Attacker, Programme, sizes_of, truth_of
+from attacked_build import attacked_build
+from made_up_build import contract
+
+from relocation_warehouse.contract.disclosure import disclosure_of
+from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.disclosure import THRESHOLD, public_contract, write_public_build
+from relocation_warehouse.publication.publish import RunInfo, publish
+from relocation_warehouse.publication.renewal import Origin, public_build, remember
+
+RUN = RunInfo("a run")
+CAMPAIGN = int(os.environ.get("ATTACKED_SURVEYS", "4"))
+"""Random surveys to attack; `make attack` takes fifty."""
+EVERY = 9
+"""One count of so many that are not small is attacked, whether it follows exactly."""
+
+
+def attacked(analyst, public):
+    """How many small counts there are, and what the attack recovers."""
+    n_small, recovered = 0, {}
+    for survey, sizes in sizes_of(analyst).items():
+        attacker, truth = Attacker(public, survey, sizes), truth_of(analyst, survey)
+        known = [k for k in truth if k in attacker.programme.names]
+        n_small += sum(0 < truth[k] < THRESHOLD for k in known)
+        others = [k for k in known if truth[k] >= THRESHOLD][::EVERY]
+        found = attacker.recovered({k: truth[k] for k in known}, THRESHOLD, others)
+        recovered |= {(survey, *k): v for k, v in found.items()}
+    return n_small, recovered
+
+
+@pytest.mark.slow
+def test_the_shipped_surveys_give_no_small_count_away(published):
+    n_small, recovered = attacked(published / "warehouse.duckdb", published / "public" / "warehouse.duckdb")
+    assert n_small > 50
+    assert recovered == {}
+
+
+@pytest.mark.parametrize("seed", range(CAMPAIGN // 2))
+def test_random_surveys_give_no_small_count_away(tmp_path, seed):
+    write_database(attacked_build(tmp_path / "build.duckdb", seed), tmp_path / "a.duckdb", contract())
+    public = public_contract(contract())
+    write_public_build(tmp_path / "a.duckdb", tmp_path / "s.duckdb", public, secret=f"secret {seed}".encode())
+    write_database(tmp_path / "s.duckdb", tmp_path / "p.duckdb", public, is_pseudonymous=True)
+    n_small, recovered = attacked(tmp_path / "a.duckdb", tmp_path / "p.duckdb")
+    assert n_small > 10
+    assert recovered == {}
+
+
+def test_the_attack_finds_what_was_rounded_without_regard_to_the_whole():
+    # 235 of 235 are known to have been asked; 240 answers shown by themselves leave at most 4 without one
+    programme = Programme()
+    answered = programme.unknown("answered", high=235)
+    programme.rounds(0, answered, 240)
+    assert programme.range_of(("answered",)) == (231, 235)
+
+
+def editions(tmp_path, *builds):
+    """What the public edition says after each publication."""
+    public, memory, told = public_contract(contract()), tmp_path / "memory.duckdb", []
+    for number, build in enumerate(builds):
+        analyst = tmp_path / f"analyst {number}.duckdb"
+        write_database(build, analyst, contract())
+        source, _ = public_build(analyst, memory, public, Origin("a run"))
+        remember(source, memory)
+        with duckdb.connect(str(memory), read_only=True) as con:
+            told.append(
+                {
+                    t.full_name: con.execute(f"SELECT * FROM {t.full_name} ORDER BY ALL").fetchall()
+                    for t in public
+                }
+            )
+    return told
+
+
+def changed_build(tmp_path, original, name, n):
+    """The same surveys, but `n` households of the first answered otherwise, and every count and mean moved."""
+    path = tmp_path / name
+    shutil.copy(original, path)
+    with duckdb.connect(str(path)) as con:
+        con.execute(
+            "UPDATE harmonized.households SET trust = trust + 10 WHERE survey_id = 'hills' AND household_id IN"
+            " (SELECT DISTINCT household_id FROM harmonized.households ORDER BY ALL LIMIT ?)",
+            [n],
+        )
+        con.execute("UPDATE harmonized.coverage SET n = n - 20, n_missing = n_missing + 20 WHERE n > 40")
+    return path
+
+
+def test_a_household_more_changes_nothing_that_is_public(tmp_path):
+    first = attacked_build(tmp_path / "first.duckdb", 5, {"hills": 120, "plains": 60})
+    needed = disclosure_of().renewed_by
+    few, fewer, enough = (changed_build(tmp_path, first, f"{n}.duckdb", n) for n in (needed - 1, 1, needed))
+    # small changes add up from the edition that was shown; then one household less than in that
+    a, b, c, d, e = editions(tmp_path, first, fewer, few, enough, few)
+    assert a == b == c
+    assert d != a
+    assert e == d
+
+
+def test_a_withdrawn_survey_leaves_the_edition_at_once(tmp_path):
+    first = attacked_build(tmp_path / "first.duckdb", 7, {"hills": 120, "plains": 60})
+    second = changed_build(tmp_path, first, "second.duckdb", 1)
+    with duckdb.connect(str(second)) as con:
+        con.execute("DELETE FROM harmonized.households WHERE survey_id = 'plains'")
+        con.execute("DELETE FROM reference.surveys WHERE survey_id = 'plains'")
+    _, b = editions(tmp_path, first, second)
+    assert "plains" not in str(b["reference.surveys"])
+
+
+CANARIES = ("Zhang Sanfeng", "13812345678", "H-4711")
+
+
+def test_no_file_of_the_public_edition_quotes_an_answer_or_a_person(database, tmp_path):
+    with duckdb.connect(str(database)) as con:
+        text = " ".join(CANARIES)
+        con.execute("UPDATE harmonized.households SET household_id = 'H-4711' WHERE household_id = 'h1'")
+        con.execute("UPDATE quality.quarantine SET value = ?, message_en = ?, message_zh = ?", [text] * 3)
+        con.execute("UPDATE quality.checks SET message = ?", [text])
+        con.execute("UPDATE quality.loads SET message = ?, sha256 = ?", [text] * 2)
+        con.execute("UPDATE analysis.factor_diagnostics SET reason = ?", [text])
+        con.execute("UPDATE quality.replication SET reason = ?", [text])
+    publish(database, tmp_path / "published", contract(), AuditResult(()), RUN, report=None)
+    current = (tmp_path / "published" / ".current").resolve()
+    assert seen(current)  # the search finds what is there: the edition of analysts has them
+    assert seen(current / "public") == []
+    # what the edition was made from stays with its owner
+    assert (tmp_path / "published" / ".disclosed.duckdb").stat().st_mode & 0o077 == 0
+
+
+def seen(folder):
+    """Files of a folder that hold a canary, compressed or not."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if path.suffix == ".xlsx":
+            with zipfile.ZipFile(path) as archive:
+                content = b"".join(archive.read(name) for name in archive.namelist())
+        elif path.suffix == ".parquet":
+            content = repr(duckdb.sql(f"SELECT * FROM '{path}'").fetchall()).encode()
+        elif path.suffix == ".duckdb":
+            with duckdb.connect(str(path), read_only=True) as con:
+                names = con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+                content = (
+                    path.read_bytes()
+                    + repr(
+                        [con.execute(f"SELECT * FROM {schema}.{name}").fetchall() for schema, name in names]
+                    ).encode()
+                )
+        else:
+            content = path.read_bytes()
+        if any(canary.encode() in content for canary in CANARIES):
+            found.append(path.name)
+    return found
