@@ -8,7 +8,7 @@ Does not belong here: which expectations there are (`arrival`, `departure`), or 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,18 @@ Severity = Literal["error", "warning"]
 
 COLUMNS_AT_A_TIME = 8
 """Great Expectations copies every column of its frame for every expectation, to leave out rows without a value."""
+
+OF_ALL_ROWS = (
+    "_table_",
+    "_mean_",
+    "_median_",
+    "_stdev_",
+    "_proportion_",
+    "_sum_",
+    "_quantile_",
+    "_unique_value_count_",
+)
+"""Parts of the types whose observation speaks of all rows together, and of no single answer."""
 
 GX_SEVERITY = {"error": "critical", "warning": "warning"}
 
@@ -194,8 +206,19 @@ def _outcome(suite: str, expectation: Expectation, result: Any) -> Outcome:
             )
     report = result.result or {}
     n_failed = 0 if result.success else int(report.get("unexpected_count") or 1)
-    seen = report.get("observed_value", report.get("partial_unexpected_list"))
-    return Outcome(expectation, bool(result.success), n_failed, "" if seen is None else str(seen)[:300])
+    return Outcome(expectation, bool(result.success), n_failed, _observed(expectation, report))
+
+
+def _observed(expectation: Expectation, report: Mapping[str, Any]) -> str:
+    """What was seen, without an answer: the values of households stay where they were received.
+
+    A value that is too large, or an id that is there twice, would stand in a table that more people read than may
+    read the file.
+    """
+    if any(word in expectation.type for word in OF_ALL_ROWS):
+        return str(report.get("observed_value", ""))[:300]
+    count, of = report.get("unexpected_count"), report.get("element_count")
+    return "" if count is None else f"{count} of {of} values"
 
 
 def check_row(table: str, outcome: Outcome) -> dict[str, object]:

@@ -224,7 +224,9 @@ def _write_public(
     build, made = public_build(folder / DATABASE, memory, public, origin, key)
     (folder / PUBLIC).mkdir()
     write_database(build, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
-    _write_files(folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, made.inputs), report, withheld)
+    _write_files(
+        folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, made.inputs), report, withheld
+    )
     return build
 
 

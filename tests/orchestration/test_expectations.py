@@ -226,3 +226,22 @@ def test_the_page_shows_results_and_runs_nothing(tmp_path):
     assert "0 of 1 met" in page
     assert "default-src 'none'" in page
     assert "://" not in page
+
+
+def test_what_was_observed_names_no_answer():
+    frame = pd.DataFrame({"id": ["H-4711", "H-4711", "H-1"], "income": [1.0, 2.0, 77777.0]})
+    suite = [
+        Expectation("expect_column_values_to_be_unique", {"column": "id"}, "error"),
+        Expectation("expect_column_values_to_be_in_set", {"column": "id", "value_set": ["H-1"]}, "error"),
+        Expectation("expect_column_values_to_be_between", {"column": "income", "max_value": 10}, "error"),
+        Expectation("expect_column_max_to_be_between", {"column": "income", "max_value": 10}, "error"),
+        Expectation(
+            "expect_column_distinct_values_to_be_in_set", {"column": "id", "value_set": ["H-1"]}, "error"
+        ),
+        Expectation("expect_column_mean_to_be_between", {"column": "income", "max_value": 10}, "error"),
+    ]
+    outcomes = run_suite("suite", suite, frame)
+    assert not any(o.is_met for o in outcomes)
+    assert not [o.observed for o in outcomes if "4711" in o.observed or "77777" in o.observed]
+    assert outcomes[0].observed == "2 of 3 values"
+    assert outcomes[-1].observed.startswith("25926.")
