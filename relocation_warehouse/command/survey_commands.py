@@ -116,7 +116,9 @@ def new_survey(
         rows, of_sheets = _header_rows(header_row or ())
         made = scaffold(files, paths.surveys, catalog, known, id, rows, encoding, of_sheets)
     except (ScaffoldError, UnreadableFile) as error:
-        _stop(str(error), 2 if isinstance(error, ScaffoldError) else 1)
+        # there is no survey.yml yet: what it would say is an option of the command
+        said = str(error).replace("options.encoding in survey.yml", "--encoding")
+        _stop(said, 2 if isinstance(error, ScaffoldError) else 1)
     _say(f"written: {made.path}")
     _say(
         f"  {made.files} table(s), {made.columns} columns, {made.personal} of them identify a person and stay out"
@@ -352,7 +354,8 @@ def explain(survey: str, indicator: str) -> None:
             f"-- {survey}, wave {wave.wave}: "
             + (f"crosswalk.csv, line {line}" if line else "not in crosswalk.csv")
         )
-        _say(f"-- rule {row.rule}, status {row.status}; {row.evidence}")
+        chosen = f", where {row.where}" if row.where else ""
+        _say(f"-- rule {row.rule}{chosen}, status {row.status}; {row.evidence}")
         for source in row.sources:
             file_id, variable = folder.resolve(source, wave.wave)
             column = folder.variables[file_id, variable]
@@ -434,6 +437,7 @@ def _tell(wave: WaveTrace, published: dict[str, str | None] | None) -> None:
         )
     _say(f"wave {wave.wave}: {built}  [{state}]")
     rule = " ".join(filter(None, [wave.rule.rule, wave.rule.parameters, *wave.rule.sources]))
+    rule += f" where {wave.rule.where}" if wave.rule.where else ""
     unit = f", asked in {wave.rule.unit}" if wave.rule.unit else ""
     place = f"crosswalk.csv, line {wave.line}" if wave.line else "not in crosswalk.csv"
     _say(f"  {place}: {rule}{unit}; {wave.rule.status}: {wave.rule.evidence}")

@@ -236,6 +236,28 @@ def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ..
     return tuple(dict.fromkeys(problems))
 
 
+def unit_factor(folder: SurveyFolder, wave: str, row: CrosswalkRow, catalog: Catalog) -> float | None:
+    """Factor from the unit of a question to that of the indicator; None where they are the same.
+
+    The survey's own factor for the wave goes before its own for all waves, and that before the catalog's.
+
+    Raises
+    ------
+    KeyError
+        Neither the survey nor the catalog has one.
+    """
+    wanted = catalog.indicator[row.indicator_id].unit
+    if row.unit is None or row.unit == wanted:
+        return None
+    survey = folder.survey
+    own = {u.wave: u.factor for u in survey.units if (u.from_, u.to) == (row.unit, wanted)}
+    if wave in own or None in own:
+        return own.get(wave) or own[None]
+    asked = next(w for w in survey.waves if w.wave == wave)
+    year = int((asked.fieldwork or survey.fieldwork)[:4])
+    return catalog.factor_of(row.indicator_id, wanted or "", row.unit, year)
+
+
 class _WaveCompiler:
     """Compiles the rows of one wave and remembers which rosters they need."""
 
@@ -306,20 +328,12 @@ class _WaveCompiler:
                 return _across(row.rule, sources), reasons
 
     def _converted(self, value: exp.Expr, row: CrosswalkRow, indicator: Indicator) -> exp.Expr:
-        asked_in = row.unit
-        if asked_in is None or asked_in == indicator.unit:
-            return value
-        survey = self.folder.survey
-        own = {u.wave: u.factor for u in survey.units if (u.from_, u.to) == (asked_in, indicator.unit)}
-        if self.wave in own or None in own:
-            return _times(value, own.get(self.wave) or own[None])
-        year = int(survey.fieldwork_of(self.wave)[:4])
         try:
-            factor = self.catalog.factor_of(indicator.id, indicator.unit or "", asked_in, year)
+            factor = unit_factor(self.folder, self.wave, row, self.catalog)
         except KeyError as error:
             message = f"wave {self.wave}, {error.args[0]}; add it there, or under units in survey.yml"
             raise CrosswalkError(message) from None
-        return _times(value, factor)
+        return value if factor is None else _times(value, factor)
 
     # ---- sources ------------------------------------------------------------------------------------------
 

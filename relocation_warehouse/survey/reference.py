@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from relocation_warehouse.survey.catalog import Catalog
-from relocation_warehouse.survey.crosswalk import compile_stored, compile_wave
+from relocation_warehouse.survey.crosswalk import compile_stored, compile_wave, unit_factor
 from relocation_warehouse.survey.folder import SurveyFolder
 
 TEXT, WHOLE, BIG, NUMBER, FLAG = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
@@ -75,7 +75,9 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             sources=(TEXT, lambda f, wave, row: " ".join(row.sources) or None),
             codes=(TEXT, lambda f, wave, row: row.codes),
             unit_as_asked=(TEXT, lambda f, wave, row: row.unit),
+            unit_factor=(NUMBER, lambda f, wave, row: unit_factor(f, wave, row, catalog)),
             parameters=(TEXT, lambda f, wave, row: row.parameters),
+            row_filter=(TEXT, lambda f, wave, row: row.where),
             status=(TEXT, lambda f, wave, row: row.status),
             evidence=(TEXT, lambda f, wave, row: row.evidence or None),
             note=(TEXT, lambda f, wave, row: row.note or None),

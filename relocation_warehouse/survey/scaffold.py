@@ -179,6 +179,7 @@ def scaffold(
     here = _of(columns, base.file_id)
     if key.round is not None:
         key.round.type, key.round.codes = ColumnType.CODE, rounds_of(key.round)
+        key.round.minimum = key.round.maximum = None
         waves = tuple(
             Wave(wave=c.value, order=n, label=Label(en=c.label)) for n, c in enumerate(key.round.codes)
         )

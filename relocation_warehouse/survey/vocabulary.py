@@ -548,6 +548,11 @@ class Column(Closed):
             raise ValueError(f"column {self.column!r} is personal: give an ignore_reason, not a variable")
         if self.type in (ColumnType.CODE, ColumnType.MULTI) and not self.codes:
             raise ValueError(f"column {self.column!r} is of type {self.type}: name its list in `codes`")
+        limits = (self.minimum, self.maximum) != (None, None)
+        if limits and self.variable is not None and self.type not in (ColumnType.NUMBER, ColumnType.INTEGER):
+            raise ValueError(
+                f"column {self.column!r} is of type {self.type}; a minimum and a maximum are for numbers"
+            )
         if self.convention and self.type not in (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.DATE):
             raise ValueError(
                 f"column {self.column!r} is of type {self.type}; a convention is for numbers and days"

@@ -97,3 +97,16 @@ def test_an_indicator_added_to_the_catalog_refuses_no_survey_and_is_counted(
         "1 indicator(s) were added to the catalog after this survey was mapped"
     )
     assert said["xj_south_2019"].endswith("brand_new")
+
+
+@pytest.mark.parametrize("blank", [[], None, ""])
+def test_a_blank_id_is_refused_in_plain_words(tmp_path: Path, blank: Any) -> None:
+    write_folder(tmp_path / "s")
+    yaml = YAML(typ="safe", pure=True)
+    survey = yaml.load(tmp_path / "s" / "survey.yml")
+    survey["files"][0]["household_id"] = blank
+    yaml.dump(survey, tmp_path / "s" / "survey.yml")
+    with pytest.raises(
+        SurveyFolderError, match="names no variable; name the variable, or variables, that identify"
+    ):
+        load_folder(tmp_path / "s")

@@ -158,6 +158,7 @@ def test_a_household_that_stands_in_every_round_is_one_household(tmp_path: Path)
     (table,) = yml(path)["files"]
     assert (table["household_id"], table["wave"]) == (["farm_id"], {"column": "year", "codes": "year"})
     assert [w["wave"] for w in yml(path)["waves"]] == ["year_1998", "year_1999", "year_2000"]
+    assert (column(path, "year")["minimum"], column(path, "year")["maximum"]) == ("", "")
     assert codes(path, "year") == {"1998": "year_1998", "1999": "year_1999", "2000": "year_2000"}
 
 
@@ -274,6 +275,11 @@ def test_the_encoding_and_the_headers_of_each_sheet_can_be_said(
         assert done.exit_code == 0, done.output
         return data / "surveys" / arguments[-1]
 
+    (tmp_path / "unclear.csv").write_bytes("hhid,village\n1,Médina\n2,Léré\n".encode("cp1252"))
+    unclear = CliRunner().invoke(app, ["new-survey", str(tmp_path / "unclear.csv")])
+    assert unclear.exit_code == 1
+    assert "--encoding" in unclear.output
+    assert "survey.yml" not in unclear.output
     path = new(str(tmp_path / "big5.csv"), "--encoding", "big5", "--id", "taiwan")
     assert yml(path)["files"][0]["options"]["encoding"] == "big5"
     assert set(codes(path, "village")) == {"村", "鎮"}

@@ -82,8 +82,8 @@ class Reader:
         ).fetchone()
         if row is None:
             row = self._con.execute(
-                "SELECT scheme, variant FROM analysis.coupling_summary GROUP BY ALL"
-                " ORDER BY count(DISTINCT survey_id) DESC, ALL LIMIT 1"
+                "SELECT scheme, variant FROM analysis.coupling_summary GROUP BY scheme, variant"
+                " ORDER BY count(DISTINCT survey_id) DESC, scheme, variant LIMIT 1"
             ).fetchone()
         return Options(*row) if row else Options("", "")
 
