@@ -9,6 +9,7 @@ wave, so that models of subsamples share one scale.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -30,7 +31,7 @@ from analysis.inference import (
     wild_cluster_bootstrap,
 )
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
-from analysis.regression import INTERCEPT, Regression, fit_ols
+from analysis.regression import INTERCEPT, Regression, fit_ols, generalised_vif
 from analysis.summary import Summary, summarise
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -537,6 +538,7 @@ def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iter
     place = {term: k for k, term in enumerate(fit.terms)}
     wild = attempt.wild if isinstance(attempt.wild, WildBootstrap) else None
     columns = ("b", "se", "t", "df", "p", "ci_low", "ci_high", "beta", "beta_ci_low", "beta_ci_high", "vif")
+    inflation = _inflation(fit)
     for order, term in enumerate((INTERCEPT, *sample.terms)):
         k = place.get(term)
         values = {c: None if k is None else float(getattr(fit, c)[k]) for c in columns}
@@ -550,11 +552,23 @@ def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iter
             "is_synthetic": any(s.is_synthetic for s in sample.surveys),
             **_term_facts(sample, term),
             **values,
+            "gvif": inflation.get(term),
             "p_wild": float(wild.p[k]) if wild and k is not None else None,
             "stars": "" if k is None else "*" * fit.stars[k],
             "b_leave_one_out": b_without,
             "p_leave_one_out": p_without,
         }
+
+
+def _inflation(fit: Regression) -> dict[str, float]:
+    """Variance inflation of each term: for a dummy, of all dummies of its category together."""
+    together: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for term in fit.regressors:
+        own, _, region = term.partition(f":{REGION}=")
+        together[own.partition("=")[0], region].append(term)
+    sets = list(together.values())
+    found = generalised_vif(fit, sets).tolist()
+    return {term: value for terms, value in zip(sets, found, strict=True) for term in terms}
 
 
 def _term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:

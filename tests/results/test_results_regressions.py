@@ -234,3 +234,14 @@ def test_a_capital_is_also_tried_against_the_degree_without_it(
             assert row["p_leave_one_out"] == pytest.approx(fit.pvalues[name], rel=1e-6, abs=1e-12)
             tried += 1
     assert tried > 5
+
+
+def test_dummies_of_one_category_share_their_variance_inflation(coefficients: pd.DataFrame) -> None:
+    keys = ["survey_id", "model", "covariance"]
+    fitted = coefficients.dropna(subset=["vif"])
+    numbers = fitted[fitted["code"].isna() & ~fitted["term"].str.contains("region=")]
+    np.testing.assert_allclose(numbers["gvif"] ** 2, numbers["vif"], rtol=1e-8)
+    own = fitted[fitted["code"].notna() & ~fitted["term"].str.contains(":region=")]
+    assert (own.groupby([*keys, "indicator_id"])["gvif"].nunique() == 1).all()
+    assert (own.groupby([*keys, "indicator_id"]).size() > 1).any()
+    assert (own["gvif"] >= 1 - 1e-9).all()
