@@ -110,6 +110,14 @@ def test_the_first_refresh_does_everything_and_the_second_nothing(again):
     assert again(force=True)[0] == EVERYTHING
 
 
+def test_what_was_published_and_is_lost_is_published_again(again, paths):
+    again()
+    with State.updated(paths) as state:
+        state.manifest = "0" * 64  # of a version that is there no more
+    assert again()[0] == ["harmonise ", "publish"]
+    assert again()[0] == []
+
+
 def test_only_what_changed_is_received(again, paths):
     again()
     touch(paths, "b")
