@@ -29,6 +29,10 @@ STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 opens this format; the default of a newer library shuts older readers out."""
 
 CHECKS = "quality.checks"
+LOADS = "quality.loads"
+
+REFUSED = "the survey was refused; `warehouse status` says why, to whoever keeps the warehouse"
+"""Message of a refused real survey."""
 
 PART = ("survey_id", "wave")
 """Columns of the key that rows are sorted by first, and that tables of households are copied by."""
@@ -145,6 +149,12 @@ def _create(
     build = sql.identifier("build", table.schema, table.name)
     if table.full_name == CHECKS:
         build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
+    if table.full_name == LOADS:
+        # the reason may quote the correction of an answer, with its household; whoever keeps the warehouse reads it
+        told = (
+            f"CASE WHEN is_synthetic OR message IS NULL THEN message ELSE {sql.text(REFUSED)} END AS message"
+        )
+        build = f"(SELECT * REPLACE ({told}) FROM {build})"
     source = published_rows(table, build, withheld)
     if makes_pseudonyms and HOUSEHOLD in table.column_names:
         source = pseudonymous(table, source)

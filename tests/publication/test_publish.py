@@ -15,6 +15,7 @@ from made_up_build import build, contract, small_contract
 
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication.audit import AuditResult, audit
+from relocation_warehouse.publication.database import REFUSED
 from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE, MissingKeyError, pseudonym
 from relocation_warehouse.publication.publish import PublicationFailed, PublicationRefused, RunInfo, publish
 
@@ -104,6 +105,7 @@ def test_a_real_survey_is_published_in_both_editions_with_a_key_and_refused_with
 ):
     with duckdb.connect(str(database)) as con:
         con.execute("UPDATE reference.surveys SET is_synthetic = false WHERE survey_id = 'hills'")
+        con.execute("UPDATE quality.loads SET message = 'H-1 says 7', is_synthetic = survey_id <> 'hills'")
         received = con.execute(
             "SELECT DISTINCT survey_id, household_id FROM harmonized.households"
         ).fetchall()
@@ -117,6 +119,11 @@ def test_a_real_survey_is_published_in_both_editions_with_a_key_and_refused_with
     publish(database, published, few, AuditResult(()), RunInfo("run"), report=None)
     with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
         shown = con.execute("SELECT DISTINCT survey_id, household_id FROM harmonized.households").fetchall()
+        told = dict(
+            con.execute("SELECT survey_id, any_value(message) FROM quality.loads GROUP BY ALL").fetchall()
+        )
+    # the reason that a real survey was refused for may quote an answer
+    assert told == {"hills": REFUSED, "plains": "H-1 says 7"}
     assert sorted(shown) == sorted((s, pseudonym(SECRET.encode(), s, h)) for s, h in received)
     with duckdb.connect(str(published / "public" / "warehouse.duckdb"), read_only=True) as con:
         found = con.execute("SELECT is_synthetic FROM reference.surveys WHERE survey_id = 'hills'").fetchall()
