@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # where an environment forbids to keep compiled modules, every process would compile its imports again: seconds each
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: refresh test serve setup lint format demo contract lock clean
+.PHONY: refresh test serve setup lint format demo lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
 	$(BIN)/warehouse refresh
@@ -45,9 +45,6 @@ format: setup
 demo: setup           ## write the made-up demonstration surveys again (they are committed)
 	$(BIN)/python -m relocation_warehouse.demonstration
 
-contract: setup       ## write dbt's description of the models again after a change in tables.yml
-	$(BIN)/python -m relocation_warehouse.contract.dbt_schema
-
 lock: setup           ## pin again after a change in pyproject.toml; the file names no index
 	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
 	echo "setuptools==84.2.1" >> requirements.lock
@@ -60,9 +57,9 @@ clean:                ## remove what a refresh makes; surveys and catalog stay
 cookbook: setup       ## write the answers and the page of the cookbook again from the published file
 	$(BIN)/python -m relocation_warehouse.bi.cookbook
 
-docs: refresh         ## dbt's documentation as one offline page, dbt/target/static_index.html
-	WAREHOUSE_BUILD_DATABASE=$(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/build.duckdb \
-		$(BIN)/dbt docs generate --static --project-dir dbt --profiles-dir dbt
+docs: refresh         ## dbt's documentation as one offline page, data/warehouse/dbt/duckdb/target/static_index.html
+	WAREHOUSE_BUILD_DATABASE=$(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/build.duckdb $(BIN)/dbt docs generate --static \
+		--profiles-dir dbt --project-dir $(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/dbt/duckdb
 
 test-clients: refresh ## run the client notes and the cookbook in DuckDB 1.0.0 and newer, each in its own environment
 	$(BIN)/python -m relocation_warehouse.bi.clients

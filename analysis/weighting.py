@@ -327,8 +327,31 @@ def composite(
     n_used = answered.sum(axis=1).astype(np.int64)
     if missing is MissingPolicy.LISTWISE:
         return Composite(matrix @ w, n_used, missing, 1.0)
-    weight_used = answered @ w
+    (index,) = composites(matrix.T, np.ones((len(w), 1)), w[None], min_share=min_share)
+    return Composite(index, n_used, missing, min_share)
+
+
+def composites(z: FloatArray, was_asked: FloatArray, weights: FloatArray, *, min_share: float) -> FloatArray:
+    """Average normalised indicators under several sets of weights at once, rescaled over the answers.
+
+    Parameters
+    ----------
+    z : ndarray, shape (p, n)
+        Indicators of n households, NaN where not answered.
+    was_asked : ndarray, shape (p, n) or (p, 1)
+        1 where the household was asked, else 0.
+    weights : ndarray, shape (s, p)
+        Sets of weights, not negative; they need not sum to one.
+    min_share : float
+        Share of the asked weight that must be answered.
+
+    Returns
+    -------
+    ndarray, shape (s, n)
+        NaN where too little is answered.
+    """
+    known = ~np.isnan(z)
+    used, wanted = weights @ known.astype(np.float64), weights @ was_asked
     # Half an ulp of slack: weights such as 1/3 + 1/3 + 1/3 may add up to just under the share asked for.
-    enough = (weight_used >= min_share - 1e-12) & (n_used > 0)
-    index = np.where(answered, matrix, 0.0) @ w / np.where(enough, weight_used, 1.0)
-    return Composite(np.where(enough, index, np.nan), n_used, missing, min_share)
+    enough = (used > 0) & (used >= (min_share - 1e-12) * wanted)
+    return np.where(enough, weights @ np.where(known, z, 0.0), np.nan) / np.where(enough, used, 1.0)

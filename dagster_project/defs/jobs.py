@@ -10,14 +10,14 @@ import urllib.request
 import dagster as dg
 
 from dagster_project.defs.ingest.assets import ANSWERS
-from dagster_project.partitions import surveys
+from dagster_project.partitions import register, surveys
 from dagster_project.resources import Warehouse
 from relocation_warehouse.ground.state import inbox_digest, inbox_files, summary
 
 EVERYTHING = dg.AssetSelection.all()
 RECEIVED = dg.AssetSelection.assets(ANSWERS)
 HARMONISED = dg.AssetSelection.key_prefixes("staging")
-DECLARED = dg.AssetSelection.key_prefixes("reference") | dg.AssetSelection.key_prefixes("raw") - RECEIVED
+DECLARED = dg.AssetSelection.key_prefixes("reference")
 
 WEBHOOK = "WAREHOUSE_FAILURE_WEBHOOK"
 """Environment variable with the URL that is told of every failed step."""
@@ -60,7 +60,7 @@ declare = dg.define_asset_job(
     "declare_surveys",
     DECLARED,
     hooks=HOOKS,
-    description="Reference tables and what the models are written from.",
+    description="What surveys, catalog and papers declare, as tables.",
 )
 harmonise = dg.define_asset_job(
     "harmonise_surveys",
@@ -83,17 +83,6 @@ one_survey = dg.define_asset_job(
     hooks=HOOKS,
     description="Refresh a survey and everything that depends on it.",
 )
-per_survey = [
-    dg.define_asset_job(
-        f"refresh_{survey_id}",
-        EVERYTHING,
-        partitions_def=surveys,
-        hooks=HOOKS,
-        tags={"dagster/partition": survey_id, "survey": survey_id},
-        description=f"Refresh {survey_id} and everything that depends on it.",
-    )
-    for survey_id in surveys.get_partition_keys()
-]
 
 
 @dg.schedule(
@@ -105,6 +94,7 @@ per_survey = [
 )
 def daily(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
     """One run for each survey whose files, code or catalog changed since it was received."""
+    register(context.instance, list(warehouse.survey_ids))
     day = context.scheduled_execution_time.date().isoformat()
     due = [s for s, row in summary(warehouse.paths).items() if row["status"] in {"new", "stale", "failed"}]
     if not due:
@@ -113,10 +103,10 @@ def daily(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[d
 
 
 @dg.sensor(
-    jobs=per_survey,
+    job=one_survey,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="A file dropped into data/inbox/<survey>/ starts the refresh of that survey.",
+    description="A new survey folder becomes a partition; a file dropped into data/inbox/<survey>/ starts its refresh.",
 )
 def inbox(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.SensorResult:
     """Start each survey whose inbox changed, once its files have been still from one look to the next.
@@ -125,12 +115,18 @@ def inbox(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> dg.Senso
     """
     before = json.loads(context.cursor or "{}")
     after, requests = {}, []
-    for survey_id in surveys.get_partition_keys():
+    for survey_id in warehouse.survey_ids:
         last = before.get(survey_id, {"seen": {}, "digest": ""})
         seen, digest = inbox_files(warehouse.paths, survey_id), last["digest"]
         if seen == last["seen"] and not last.get("is_checked"):
             digest = inbox_digest(warehouse.paths, survey_id)
             if digest != last["digest"]:
-                requests.append(dg.RunRequest(job_name=f"refresh_{survey_id}", partition_key=survey_id))
+                requests.append(dg.RunRequest(partition_key=survey_id, tags={"survey": survey_id}))
         after[survey_id] = {"seen": seen, "digest": digest, "is_checked": seen == last["seen"]}
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(after))
+    known = set(context.instance.get_dynamic_partitions(str(surveys.name)))
+    new = [s for s in warehouse.survey_ids if s not in known]
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[surveys.build_add_request(new)] if new else None,
+        cursor=json.dumps(after),
+    )

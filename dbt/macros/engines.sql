@@ -1,19 +1,5 @@
 {#- What differs by engine. Models hold no SQL that only one engine understands; they call these. -#}
 
-{#- What the households of all waves are: a view over the tables of the waves, or one table. -#}
-{% macro household_waves_kind() -%}
-    {{ return(adapter.dispatch('household_waves_kind')()) }}
-{%- endmacro %}
-
-{% macro default__household_waves_kind() -%}
-    {{ return('view') }}
-{%- endmacro %}
-
-{#- Parquet files know no transaction that replaces some rows, so all surveys are built anew. -#}
-{% macro spark__household_waves_kind() -%}
-    {{ return('table') }}
-{%- endmacro %}
-
 {#- Text of any length: the generic name for it differs by engine. -#}
 {% macro text_type() -%}
     {{ return(adapter.dispatch('text_type')()) }}
@@ -39,7 +25,7 @@ histogram({{ column }})
 
 {% macro spark__counts_by_reason(column) -%}
 map(
-    {%- for reason in var('missing_reasons') %}
+    {%- for reason in missing_reasons() %}
             '{{ reason }}', sum(case when {{ column }} = '{{ reason }}' then 1 else 0 end){{ ',' if not loop.last }}
     {%- endfor %}
         )

@@ -2,7 +2,7 @@
 
 {% macro is_missing_for_one_reason(coverage) -%}
 greatest(
-    {%- for reason in var('missing_reasons') -%}
+    {%- for reason in missing_reasons() -%}
         {{ coverage }}.n_{{ reason }}{{ ', ' if not loop.last }}
     {%- endfor -%}
 ) = {{ coverage }}.n + {{ coverage }}.n_missing
@@ -10,7 +10,7 @@ greatest(
 
 {% macro the_reason(coverage) -%}
 case
-    {%- for reason in var('missing_reasons') %}
+    {%- for reason in missing_reasons() %}
         when {{ coverage }}.n_{{ reason }} > 0 then '{{ reason }}'
     {%- endfor %}
     end

@@ -1,9 +1,9 @@
 {#- The composite macro on households small enough to check by hand; any row returned is a failure. Scores are written
     as doubles, the type they have in the models: engines divide decimals with different numbers of digits. -#}
 {%- set members = [
-    {'indicator_id': 'a', 'weight': 0.5, 'score': 'score_a'},
-    {'indicator_id': 'b', 'weight': 0.25, 'score': 'score_b'},
-    {'indicator_id': 'c', 'weight': 0.25, 'score': 'score_c'},
+    {'asked': is_asked('a'), 'weight': 0.5, 'score': 'score_a'},
+    {'asked': is_asked('b'), 'weight': 0.25, 'score': 'score_b'},
+    {'asked': is_asked('c'), 'weight': 0.25, 'score': 'score_c'},
 ] %}
 with households as (
     select *

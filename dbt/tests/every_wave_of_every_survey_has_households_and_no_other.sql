@@ -1,6 +1,6 @@
-{#- Every survey that has compiled SELECTs has households in each of its waves, and no survey is left from before. -#}
+{#- Every survey that was accepted has households in each of its waves, and no survey is left from before. -#}
 with expected as (
-    select survey_id, wave from {{ source('raw', 'compiled_selects') }}
+    select distinct survey_id, wave from {{ source('reference', 'crosswalk') }}
 ),
 
 found as (

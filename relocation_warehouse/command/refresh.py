@@ -26,6 +26,7 @@ from relocation_warehouse.ground.state import (
 )
 from relocation_warehouse.lake.catalog import Lake, LakeError
 from relocation_warehouse.publication.verify import summed_up, what_changed
+from relocation_warehouse.survey.folder import list_survey_folders
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
@@ -177,9 +178,11 @@ class _Runner:
         import dagster as dg
 
         from dagster_project.definitions import defs
+        from dagster_project.partitions import register
 
         self.instance = dg.DagsterInstance.get()
         self.definitions = defs()
+        self.surveys = register(self.instance, [p.name for p in list_survey_folders(paths.surveys)])
 
     def receive(self, survey_id: str) -> None:
         """Receive one survey; what became of it is in the state."""
@@ -190,7 +193,7 @@ class _Runner:
         """Write what is declared and run the models of the waiting surveys; returns why not, or nothing."""
         self.progress("writing what is declared")
         failure = self._run("declare_surveys")
-        for first, last in _blocks(waiting, sorted(accepted)):
+        for first, last in _blocks(waiting, [s for s in self.surveys if s in accepted]):
             if failure:
                 break
             self.progress(f"harmonising {first}" if first == last else f"harmonising {first} to {last}")

@@ -5,8 +5,8 @@ Belongs here: the types of `tables.yml` and its loader. Does not belong here: an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,6 +78,7 @@ class _TableEntry(Closed):
     edition: Literal["analyst", "public"]
     view: bool = False
     each_survey: Identifier | None = None
+    made_by: Identifier | None = None
     references: dict[Identifier, TableName | None] = Field(default_factory=dict)
     columns: tuple[_Use | Column, ...] = Field(min_length=1)
     columns_from: _ColumnsFrom | None = None
@@ -105,6 +106,9 @@ class Table:
         True: stays a view over other published tables, from which all its rows follow.
     each_survey
         `all`: every accepted survey has a row; a system: every survey with a value of that system; None: no rule.
+    made_by
+        `surveys`, `catalog`, `literature`, `ingest`, `publish`, or the group of results that computes it; None: a
+        model of dbt.
     references
         Column -> table in which its values must exist under the same name.
     """
@@ -116,6 +120,7 @@ class Table:
     edition: str
     is_view: bool
     each_survey: str | None
+    made_by: str | None
     references: dict[str, str]
     columns: tuple[Column, ...]
 
@@ -136,6 +141,15 @@ class Contract:
 
     version: str
     tables: tuple[Table, ...]
+    groups: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
+
+    def group(self, name: str) -> tuple[str, ...]:
+        """Names of the columns of a column group; `household` holds what identifies a household in a wave."""
+        return tuple(c.name for c in self.groups[name])
+
+    def made_by(self, maker: str) -> tuple[str, ...]:
+        """`schema.table` of the tables that a maker makes, in order."""
+        return tuple(t.full_name for t in self.tables if t.made_by == maker)
 
     def __iter__(self) -> Iterator[Table]:
         return iter(self.tables)
@@ -191,7 +205,7 @@ def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
         raise ContractError(f"{path.name}: a table is described twice")
     for problem in _word_problems(document, tables):
         raise ContractError(f"{path.name}: {problem}")
-    return Contract(document.contract_version, tables)
+    return Contract(document.contract_version, tables, document.column_groups)
 
 
 @cache
@@ -273,6 +287,7 @@ def _resolve(path: Path, entry: _TableEntry, document: _Document, indicators: tu
         edition=entry.edition,
         is_view=entry.view,
         each_survey=entry.each_survey,
+        made_by=entry.made_by,
         references=references,
         columns=tuple(columns),
     )

@@ -51,7 +51,6 @@ ANSWERS_NEEDED_BY = "staging"
 """The schema whose models read the answers, `raw.<survey>__<file>`; they are too large to hand over for any other."""
 ROWS = "rows.parquet"
 """File of a table that the driver wrote."""
-MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
 
 Name = tuple[str, str]
 """Schema and table."""
@@ -210,7 +209,7 @@ def _to_hand_over(con: duckdb.DuckDBPyConnection, building: Collection[str]) -> 
     return [
         (schema, table)
         for schema, table in found
-        if schema != "raw" or table in MODEL_INPUTS or ("__" in table and ANSWERS_NEEDED_BY in building)
+        if schema != "raw" or ("__" in table and ANSWERS_NEEDED_BY in building)
     ]
 
 

@@ -15,19 +15,12 @@ from expectations.departure import departure_suite
 from expectations.runner import Outcome, check_row, combined, run_suite
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.models.run import CHECKS
 from relocation_warehouse.receiving.warehouse import Access
 
 EXPECTED_TABLES = ("capital.household_capitals", "integration.household_dimensions", "harmonized.coverage",
                    "analysis.coupling_summary", "analysis.region_comparison", "quality.replication")  # fmt: skip
 """Tables validated by Great Expectations as they leave; the audit checks all of them."""
-
-CHECKS = pa.schema(
-    [
-        *((n, pa.string()) for n in ("source", "check", "table", "status", "severity")),
-        ("n_failed", pa.int64()),
-        ("message", pa.string()),
-    ]
-)
 
 
 def departure_outcomes(warehouse: Access, contract: Contract) -> list[tuple[str, Outcome]]:
@@ -62,42 +55,6 @@ def _frame(answer: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Rows as a frame; texts as categories, because millions of Python strings take gigabytes and minutes."""
     frame: pd.DataFrame = answer.to_arrow_table().to_pandas(strings_to_categorical=True)
     return frame
-
-
-PLACES = ("survey_id", "wave", "indicator_id", "failed_column")
-"""Columns of the rows that a test of the models returns, by which a failure is told."""
-NAMED = 5
-"""Places that a failure names; the rest are counted."""
-
-
-def failed_rows(con: duckdb.DuckDBPyConnection, compiled: str | None) -> str:
-    """In brackets: survey, wave and indicator of the rows that a failed test of the models returns, where it has them.
-
-    Parameters
-    ----------
-    con
-        Where the models were built.
-    compiled
-        SQL of the test; None where nothing was compiled.
-    """
-    try:
-        returned = [name for name, *_ in con.execute(f"describe {compiled}").fetchall()] if compiled else []
-        columns = [name for name in PLACES if name in returned]
-        if not columns:
-            return ""
-        listed = ", ".join(map(quoted, columns))
-        found = con.execute(
-            f"select {listed}, count(*) as n_rows from ({compiled}) as failed "
-            f"group by {listed} order by n_rows desc, {listed}"
-        ).fetchall()
-    except duckdb.Error:
-        # a model that could not be built has no rows; dbt's own message stands
-        return ""
-    said = [
-        f"{', '.join(str(part) for part in place if part is not None)}: {n} rows"
-        for *place, n in found[:NAMED]
-    ]
-    return f" ({'; '.join(said)}{'' if len(found) <= NAMED else f' and {len(found) - NAMED} more places'})"
 
 
 LATEST = "is_accepted qualify loaded_at = max(loaded_at) over (partition by survey_id)"

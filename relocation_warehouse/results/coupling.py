@@ -29,6 +29,7 @@ from analysis.coupling import coupling as couple
 from analysis.errors import AnalysisError
 from analysis.survey_design import unit_mean
 from analysis.transitions import paired_change, transition
+from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.formulas import (
@@ -45,7 +46,6 @@ from relocation_warehouse.results.formulas import (
 )
 from relocation_warehouse.results.households import (
     HOUSEHOLDS,
-    KEYS,
     Survey,
     Weights,
     by_origin,
@@ -157,7 +157,13 @@ def capitals_under(
 ) -> str:
     """Relation of a survey's households with the columns of `capital.household_capitals` under a scheme's bounds."""
     limits = extremes(con, catalog, members(scheme))
-    source = scored(limits, survey.survey_id, scheme.bounds, {scheme.id: scheme_weights(scheme)})
+    source = scored(
+        limits,
+        survey.survey_id,
+        scheme.bounds,
+        {scheme.id: scheme_weights(scheme)},
+        minimum_answered_share=catalog.minimum_answered_share,
+    )
     own = {d: quoted(dimension_column(scheme.id, d)) for d in scheme.dimensions}
     columns = {"scheme": literal(scheme.id), "bounds": literal(scheme.bounds), **own}
     columns |= {f"n_indicators_{d}": quoted(count_column(scheme.id, d)) for d in own}
@@ -181,7 +187,8 @@ def _systems(catalog: Catalog, capitals: str) -> str:
         d for s in catalog.weight_schemes for d in catalog.weight_scheme(s.id).dimension_weights
     )
     u = (f"{level(quoted(c))} as u{k}" for k, c in enumerate(columns, start=1))
-    return f"(select {', '.join([*KEYS, 'scheme', 'weight', *u, *map(quoted, parts)])} from {capitals})"
+    columns = [*contract_of().group("household"), "scheme", "weight", *u, *map(quoted, parts)]
+    return f"(select {', '.join(columns)} from {capitals})"
 
 
 def _names(catalog: Catalog) -> list[str]:
@@ -556,10 +563,11 @@ def _obstacles(
     answered = [quoted(score_column(i)) for i in limits.indicators]
     counts: dict[tuple[str, str], dict[str, int]] = {}
     modes = sorted({scheme.bounds for scheme in schemes})
+    share = catalog.minimum_answered_share
     for mode in modes:
+        households = scored(limits, survey.survey_id, mode, minimum_answered_share=share)
         for wave, *found in con.execute(
-            f"select wave, {', '.join(f'count({x})' for x in answered)} "
-            f"from {scored(limits, survey.survey_id, mode, {})} group by wave"
+            f"select wave, {', '.join(f'count({x})' for x in answered)} from {households} group by wave"
         ).fetchall():
             counts[mode, wave] = dict(zip(limits.indicators, found, strict=True))
     for wave, order in zip(survey.waves, survey.wave_orders, strict=True):
@@ -573,7 +581,13 @@ def _obstacles(
                 if scheme.bounds == mode
                 for index in _indices(scheme, weights[scheme.id])
             ]
-            source = scored(limits, survey.survey_id, mode, {}, f"wave = {literal(wave)}")
+            source = scored(
+                limits,
+                survey.survey_id,
+                mode,
+                condition=f"wave = {literal(wave)}",
+                minimum_answered_share=share,
+            )
             yield from _obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
 
 

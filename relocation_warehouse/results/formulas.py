@@ -1,8 +1,8 @@
 """Formulas of `analysis` as SQL, for tables with a row for each household: the database computes them where rows are.
 
-Belongs here: the same elementwise arithmetic as `analysis.normalisation`, `analysis.weighting.composite` and
-`analysis.coupling`, as expressions over columns; tests hold both together. Does not belong here: anything that
-estimates, and a formula that `analysis` does not have.
+Belongs here: the same elementwise arithmetic as `analysis.coupling` as expressions over columns, and scores and
+composites as the models compute them (`dbt/macros/composite.sql`); tests hold them to `analysis`. Does not belong
+here: anything that estimates, and a formula that `analysis` does not have.
 
 Every function takes and gives SQL text. A missing input makes the result missing.
 """
@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from math import isfinite
+from typing import Any
+
+from jinja2 import Environment
 
 from analysis.arrays import as_option, as_weights
 from analysis.coupling import ROUNDING, Variant
-from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.ground.sql import identifier as quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.survey.catalog import BandScheme
 
@@ -40,8 +45,8 @@ def score(value: str, lower: float, upper: float, is_cost: bool, *, is_inside: b
     """
     if not upper > lower:
         return MISSING
-    start, span = (upper, lower - upper) if is_cost else (lower, upper - lower)
-    scaled = f"({value} - {number(start)}) / {number(span)}"
+    direction = "cost" if is_cost else "benefit"
+    scaled = str(_macros().normalised(value, number(lower), number(upper), direction))
     return (
         scaled
         if is_inside
@@ -51,24 +56,39 @@ def score(value: str, lower: float, upper: float, is_cost: bool, *, is_inside: b
 
 @dataclass(frozen=True)
 class Member:
-    """An indicator of a composite: its score, whether it was asked, and its weight."""
+    """An indicator of a composite: SQL of its score and of whether it was asked, and its weight."""
 
     score: str
-    is_asked: str
+    asked: str
     weight: float
+
+
+@cache
+def _macros() -> Any:
+    """The formulas that the models share, as functions that give SQL: the macros of dbt, rendered as dbt does."""
+    text = (Paths.from_environment().dbt / "macros" / "composite.sql").read_text(encoding="utf-8")
+    return Environment(autoescape=False).from_string(text, {"adapter": _Adapter}).module
+
+
+class _Adapter:
+    """What the macros ask of dbt's adapter."""
+
+    quote = staticmethod(quoted)
 
 
 def composite(members: Sequence[Member], minimum_share: float) -> str:
     """Mean of the scores answered, where these carry enough of the weight of those asked."""
-    counted = [m for m in members if m.weight > 0]
-    if not counted:
-        return MISSING
-    answered = _sum(f"if({m.score} is null, 0.0, {number(m.weight)})" for m in counted)
-    asked = _sum(f"if({m.is_asked}, {number(m.weight)}, 0.0)" for m in counted)
-    total = _sum(f"coalesce({m.score}, 0.0) * {number(m.weight)}" for m in counted)
-    # Weights such as 1/3 + 1/3 + 1/3 may add up to just under the share asked for.
-    enough = f"{answered} > 0.0 and {answered} >= {number(minimum_share - 1e-12)} * {asked}"
-    return f"case when {enough} then {total} / {answered} end"
+    return str(_macros().composite(members, minimum_share))
+
+
+def answered_count(members: Sequence[Member]) -> str:
+    """Number of the members with a weight that were answered."""
+    return str(_macros().answered_count(members))
+
+
+def is_asked(indicator: str) -> str:
+    """Whether the survey asked, whatever the household answered."""
+    return str(_macros().is_asked(indicator))
 
 
 def weighted_sum(parts: Mapping[str, float]) -> str:

@@ -19,7 +19,7 @@ from analysis.errors import InfiniteValueError
 from analysis.normalisation import Bounds, BoundsMode, normalise
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
-from relocation_warehouse.results.formulas import Member, composite, extended, score
+from relocation_warehouse.results.formulas import Member, answered_count, composite, extended, is_asked, score
 from relocation_warehouse.survey.catalog import Catalog, WeightScheme
 
 HOUSEHOLD_WAVES = "staging.household_waves"
@@ -28,13 +28,8 @@ HOUSEHOLD_WAVES = "staging.household_waves"
 HOUSEHOLDS = "harmonized.households"
 """The same rows and answers without the reasons: one table, which a query is bound to in no time."""
 
-KEYS = ("survey_id", "household_id", "wave", "wave_order", "region", "site_id", "is_synthetic")
-
 NOT_ASKED = ("not_asked", "not_shared")
 """Missing reasons of an indicator that is no part of the survey; the others are blanks."""
-
-MINIMUM_ANSWERED_SHARE = 0.5
-"""Share of the asked weight that must be answered, as in the marts (minimum_answered_share of dbt)."""
 
 POOLED, POOLED_REAL = "pooled", "pooled_real"
 """`survey_id` of the made-up surveys taken together, and of the real ones."""
@@ -224,7 +219,13 @@ def scheme_weights(scheme: WeightScheme) -> Weights:
 
 
 def scored(
-    limits: Extremes, survey_id: str, mode: str, schemes: Mapping[str, Weights], condition: str = "true"
+    limits: Extremes,
+    survey_id: str,
+    mode: str,
+    schemes: Mapping[str, Weights] | None = None,
+    condition: str = "true",
+    *,
+    minimum_answered_share: float,
 ) -> str:
     """SQL of the households of a survey with their scores, and their dimensions under some schemes.
 
@@ -240,6 +241,8 @@ def scored(
         Scheme -> dimension -> indicator -> weight.
     condition
         Which households.
+    minimum_answered_share
+        Share of the asked weight that must be answered (`Catalog.minimum_answered_share`).
 
     Returns
     -------
@@ -250,12 +253,11 @@ def scored(
     source = f"(select * from {HOUSEHOLD_WAVES} where survey_id = {literal(survey_id)} and {condition})"
     source = extended(source, {score_column(i): limits.score(i, survey_id, mode) for i in limits.indicators})
     columns = {}
-    for scheme, dimensions in schemes.items():
+    for scheme, dimensions in (schemes or {}).items():
         for dimension, weights in dimensions.items():
             members = [Member(quoted(score_column(i)), is_asked(i), w) for i, w in weights.items()]
-            columns[dimension_column(scheme, dimension)] = composite(members, MINIMUM_ANSWERED_SHARE)
-            answered = (f"if({m.score} is null, 0, 1)" for m in members if m.weight > 0)
-            columns[count_column(scheme, dimension)] = f"cast({' + '.join(answered) or 0} as bigint)"
+            columns[dimension_column(scheme, dimension)] = composite(members, minimum_answered_share)
+            columns[count_column(scheme, dimension)] = f"cast({answered_count(members)} as bigint)"
     return extended(source, columns) if columns else source
 
 
@@ -272,9 +274,3 @@ def dimension_column(scheme: str, dimension: str) -> str:
 def count_column(scheme: str, dimension: str) -> str:
     """Column of the members of a dimension that were answered."""
     return f"{scheme} {dimension} answered"
-
-
-def is_asked(indicator: str) -> str:
-    """SQL: whether the survey asked, whatever the household answered."""
-    reasons = ", ".join(map(literal, NOT_ASKED))
-    return f"coalesce({quoted(indicator + '__missing')} not in ({reasons}), true)"

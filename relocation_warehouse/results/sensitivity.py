@@ -27,12 +27,13 @@ from analysis.coupling import coupling as couple
 from analysis.normalisation import BoundsMode
 from analysis.sensitivity import rank_sensitivity
 from analysis.summary import floats, in_parts, row_weights
+from analysis.weighting import composites
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import texts
 from relocation_warehouse.results.coupling import bands_of
+from relocation_warehouse.results.formulas import is_asked as asked
 from relocation_warehouse.results.households import (
     HOUSEHOLD_WAVES,
-    MINIMUM_ANSWERED_SHARE,
     NOT_ASKED,
     Extremes,
     Survey,
@@ -42,7 +43,6 @@ from relocation_warehouse.results.households import (
     members,
     surveys,
 )
-from relocation_warehouse.results.households import is_asked as asked
 from relocation_warehouse.results.metrics import COUPLING
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.results.weights import STATED
@@ -217,7 +217,14 @@ def _added_up(
             for i in mixed:
                 was_asked[names.index(i)] = floats(batch, f"{i} asked")
         for mode in BoundsMode:
-            dimensions = _dimensions(limits.scores(x, survey_id, mode), was_asked, names, schemes, weights)
+            dimensions = _dimensions(
+                limits.scores(x, survey_id, mode),
+                was_asked,
+                names,
+                schemes,
+                weights,
+                catalog.minimum_answered_share,
+            )
             for scheme, scored in zip(schemes, dimensions, strict=True):
                 for (metric, variant, bands), values, w in _measures(catalog, scheme, scored, weight):
                     key = (metric, Options(mode, scheme.id, variant, bands))
@@ -231,6 +238,7 @@ def _dimensions(
     names: Sequence[str],
     schemes: Sequence[WeightScheme],
     weights: Mapping[str, Weights],
+    minimum_answered_share: float,
 ) -> list[dict[str, FloatArray]]:
     """Dimensions of n households under every scheme, as in the marts: means of the members asked and answered.
 
@@ -243,16 +251,12 @@ def _dimensions(
     schemes, weights
         Weights of the indicators by scheme and dimension.
     """
-    known = ~np.isnan(z)
-    z, answered = np.where(known, z, 0.0), known.astype(np.float64)
     scored: list[dict[str, FloatArray]] = [{} for _ in schemes]
     for dimension in dict.fromkeys(d for scheme in schemes for d in weights[scheme.id]):
         own = [weights[scheme.id].get(dimension, {}) for scheme in schemes]
         rows = [names.index(i) for i in dict.fromkeys(i for part in own for i in part)]
         w = np.array([[part.get(names[row], 0.0) for row in rows] for part in own])
-        used, wanted = w @ answered[rows], w @ was_asked[rows]
-        enough = (used > 0) & (used >= MINIMUM_ANSWERED_SHARE * wanted - ROUNDING)
-        index = np.where(enough, w @ z[rows], np.nan) / np.where(enough, used, 1.0)
+        index = composites(z[rows], was_asked[rows], w, min_share=minimum_answered_share)
         for part, given, values in zip(scored, own, index, strict=True):
             if given:
                 part[dimension] = values

@@ -494,6 +494,8 @@ class Catalog(Closed):
     units: tuple[UnitConversion, ...]
     gates: Gates
     band_schemes: tuple[BandScheme, ...]
+    minimum_answered_share: float = Field(gt=0, le=1)
+    """Share of the asked weight of a composite that a household must have answered."""
     weight_schemes: tuple[WeightScheme, ...]
     coupling: Coupling
     metrics: tuple[Metric, ...]

@@ -178,11 +178,14 @@ class StoredWave:
         The SELECT that fills it.
     shown
         A SELECT over it that gives what `compile_wave` gives.
+    columns
+        Columns of the table.
     """
 
     table: str
     stored: str
     shown: str
+    columns: tuple[str, ...]
 
 
 def compile_stored(folder: SurveyFolder, wave: str, catalog: Catalog) -> StoredWave:
@@ -201,7 +204,12 @@ def compile_stored(folder: SurveyFolder, wave: str, catalog: Catalog) -> StoredW
             for name, value in columns.items()
         )
     ).from_(exp.table_(table, db="staging", quoted=True))
-    return StoredWave(table, compiler.select(differing).sql(dialect="duckdb"), shown.sql(dialect="duckdb"))
+    return StoredWave(
+        table,
+        compiler.select(differing).sql(dialect="duckdb", pretty=True),
+        shown.sql(dialect="duckdb"),
+        tuple(differing),
+    )
 
 
 def explain(folder: SurveyFolder, wave: str, indicator_id: str, catalog: Catalog) -> str:

@@ -1,4 +1,4 @@
-"""What the survey folders declare, as tables: for readers (`reference`) and for the models (`raw`).
+"""What the survey folders declare, as tables of the `reference` schema.
 
 Belongs here: one table per kind of declaration. Does not belong here: answers of households, or the papers'
 figures (`literature`).
@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from relocation_warehouse.survey.catalog import Catalog
-from relocation_warehouse.survey.crosswalk import compile_stored, compile_wave, unit_factor
+from relocation_warehouse.survey.crosswalk import unit_factor
 from relocation_warehouse.survey.folder import SurveyFolder
 
-TEXT, WHOLE, BIG, NUMBER, FLAG = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
+TEXT, BIG, FLAG = pa.string(), pa.int64(), pa.bool_()
 
 
 def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[str, pa.Table]:
@@ -83,48 +83,6 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             note=(TEXT, lambda f, wave, row: row.note or None),
         ),
     }
-
-
-def model_inputs(
-    folders: Sequence[SurveyFolder], catalog: Catalog, dialect: str = "duckdb"
-) -> dict[str, pa.Table]:
-    """What the models read to write their SQL: `compiled_selects` and `weight_scheme_members` of `raw`."""
-    scheme = catalog.default_weight_scheme
-    waves = ((f, w, _compiled(f, w.wave, catalog, dialect)) for f in folders for w in f.survey.waves)
-    members = ((d, i, w) for d in scheme.dimensions for i, w in scheme.weights(d).items())
-    return {
-        "compiled_selects": _table(
-            waves,
-            survey_id=(TEXT, lambda f, wave, compiled: f.survey_id),
-            wave=(TEXT, lambda f, wave, compiled: wave.wave),
-            wave_order=(WHOLE, lambda f, wave, compiled: wave.order),
-            sql=(TEXT, lambda f, wave, compiled: compiled["sql"]),
-            stored_as=(TEXT, lambda f, wave, compiled: compiled.get("stored_as")),
-            stored_sql=(TEXT, lambda f, wave, compiled: compiled.get("stored_sql")),
-        ),
-        "weight_scheme_members": _table(
-            ((order, *member) for order, member in enumerate(members)),
-            scheme=(TEXT, lambda order, dimension, indicator, weight: scheme.id),
-            bounds=(TEXT, lambda order, dimension, indicator, weight: scheme.bounds),
-            is_default=(FLAG, lambda order, dimension, indicator, weight: scheme.is_default),
-            dimension=(TEXT, lambda order, dimension, indicator, weight: dimension),
-            dimension_weight=(
-                NUMBER,
-                lambda order, dimension, indicator, weight: scheme.dimension_weights.get(dimension),
-            ),
-            indicator_id=(TEXT, lambda order, dimension, indicator, weight: indicator),
-            weight=(NUMBER, lambda order, dimension, indicator, weight: weight),
-            member_order=(WHOLE, lambda order, dimension, indicator, weight: order),
-        ),
-    }
-
-
-def _compiled(folder: SurveyFolder, wave: str, catalog: Catalog, dialect: str) -> dict[str, str]:
-    """The SELECT of a wave, and the table it reads with the SELECT that fills it, where the engine is to have one."""
-    if dialect != "duckdb":
-        return {"sql": compile_wave(folder, wave, catalog, dialect)}
-    parts = compile_stored(folder, wave, catalog)
-    return {"sql": parts.shown, "stored_as": parts.table, "stored_sql": parts.stored}
 
 
 def _table(

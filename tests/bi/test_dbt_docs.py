@@ -1,23 +1,30 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
-from relocation_warehouse.publication import dbt_schema
+from relocation_warehouse.models.project import assemble
+from relocation_warehouse.models.run import manifest_file
+from relocation_warehouse.survey.documents import read_yaml
 
-DBT = CHECKOUT / "dbt"
 PROJECT = "relocation_warehouse"
+CATALOG = CHECKOUT / "data" / "catalog"
 PUBLISHED_TABLE = re.compile(r"\b(?:reference|harmonized|capital|integration|analysis|quality)\.[a-z_]+\b")
 
 
-def _dbt(command, target, database):
+def _dbt(command, project, database, target):
     done = subprocess.run(
-        [Path(sys.executable).with_name("dbt"), *command, "--project-dir", DBT, "--profiles-dir", DBT],
+        [
+            *(Path(sys.executable).with_name("dbt"), *command),
+            *("--project-dir", project.folder, "--profiles-dir", CHECKOUT / "dbt"),
+        ],
         env=os.environ
         | {
             "DBT_TARGET_PATH": str(target),
@@ -33,10 +40,23 @@ def _dbt(command, target, database):
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory):
-    target = tmp_path_factory.mktemp("target")
-    _dbt(["parse"], target, target / "build.duckdb")
-    return json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+def paths(tmp_path_factory):
+    """A warehouse that accepted the surveys of the checkout."""
+    paths = Paths.under(tmp_path_factory.mktemp("warehouse"))
+    for name in ("catalog", "surveys"):
+        getattr(paths, name).symlink_to(CHECKOUT / "data" / name)
+    shutil.copytree(paths.surveys, paths.accepted)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def project(paths):
+    return assemble(paths)
+
+
+@pytest.fixture(scope="module")
+def manifest(project):
+    return json.loads(manifest_file(project).read_text(encoding="utf-8"))
 
 
 def _own(manifest, kind):
@@ -80,40 +100,60 @@ def test_every_test_without_a_sentence_for_a_name_has_a_description(manifest):
     assert [n["name"] for n in written_out if not n["description"]] == []
 
 
-def test_the_description_of_the_models_is_the_one_written_from_the_contract(tmp_path):
-    committed = (DBT / "models" / "contract.yml").read_text(encoding="utf-8")
-    copy = tmp_path / "dbt"
-    for sql in (DBT / "models").rglob("*.sql"):
-        target = copy / sql.relative_to(DBT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(sql.read_text(encoding="utf-8"), encoding="utf-8")
-    dbt_schema.write_dbt_schema(Paths.under(CHECKOUT / "data", copy))
-    assert (copy / "models" / "contract.yml").read_text(encoding="utf-8") == committed, "run `make contract`"
+def test_lineage_leads_from_a_raw_table_to_a_capital(manifest, project):
+    def above(key):
+        found = manifest["parent_map"].get(key, [])
+        return {*found, *(k for f in found for k in above(f))}
+
+    behind = above(f"model.{PROJECT}.household_capitals")
+    waves = {f"model.{PROJECT}.{name}" for names in project.waves.values() for name in names}
+    assert waves <= behind
+    raw = {k for k in _own(manifest, "sources") if k.startswith(f"source.{PROJECT}.raw.")}
+    assert raw
+    assert raw <= behind
 
 
-def _exposed(manifest, name):
-    exposure = manifest["exposures"][f"exposure.{PROJECT}.{name}"]
+def test_a_column_of_a_wave_says_what_it_is_made_of(manifest, project):
+    for names in project.waves.values():
+        for name in names:
+            columns = manifest["nodes"][f"model.{PROJECT}.{name}"]["columns"]
+            made = [c["description"] for n, c in columns.items() if n + "__missing" in columns]
+            assert made
+            assert all(re.search(r"\((direct|recode|scale|[a-z_]+): ", said) for said in made), name
+
+
+def test_what_a_person_changed_in_the_project_is_written_again(paths, project):
+    name = next(iter(project.waves.values()))[0]
+    model = next(project.folder.rglob(f"{name}.sql"))
+    sql = model.read_text(encoding="utf-8")
+    model.write_text(sql.replace("select", "choose"), encoding="utf-8")
+    stray = model.with_name("left_over.sql")
+    stray.write_text("select 1", encoding="utf-8")
+    assert assemble(paths).digest == project.digest
+    assert model.read_text(encoding="utf-8") == sql
+    assert not stray.exists()
+
+
+def test_a_manifest_that_was_cut_off_is_parsed_again(project):
+    whole = manifest_file(project).read_bytes()
+    manifest_file(project).write_bytes(whole[: len(whole) // 2])
+    assert json.loads(manifest_file(project).read_bytes())["nodes"]
+
+
+@pytest.mark.parametrize("exposure", ["report", "dashboard"])
+def test_what_people_open_depends_on_the_tables_that_its_code_names(manifest, exposure):
     nodes = manifest["nodes"] | manifest["sources"]
-    return {f"{nodes[k]['schema']}.{nodes[k]['name']}" for k in exposure["depends_on"]["nodes"]}
-
-
-def test_the_exposure_of_the_report_names_what_its_code_reads(manifest):
-    code = (CHECKOUT / "relocation_warehouse" / "publication" / "report" / "data.py").read_text(
-        encoding="utf-8"
-    )
-    assert _exposed(manifest, "report") == set(PUBLISHED_TABLE.findall(code))
-
-
-def test_the_exposure_of_the_dashboard_names_what_its_datasets_read(manifest):
-    datasets = (CHECKOUT / "relocation_warehouse" / "bi" / "superset" / "dashboard.yml").read_text(
-        encoding="utf-8"
-    )
-    assert _exposed(manifest, "dashboard") == set(PUBLISHED_TABLE.findall(datasets))
+    entry = manifest["exposures"][f"exposure.{PROJECT}.{exposure}"]
+    shown = {f"{nodes[k]['schema']}.{nodes[k]['name']}" for k in entry["depends_on"]["nodes"]}
+    declared = next(e for e in read_yaml(CATALOG / "exposures.yml")["exposures"] if e["name"] == exposure)
+    code = (CHECKOUT / declared["reads_in"]).read_text(encoding="utf-8")
+    assert shown == set(PUBLISHED_TABLE.findall(code)) & {t.full_name for t in contract_of()}
+    assert len(shown) > 15
 
 
 @pytest.mark.slow
-def test_dbt_docs_show_exactly_the_columns_that_are_described(refreshed, manifest, tmp_path):
-    _dbt(["docs", "generate", "--static"], tmp_path, refreshed / "warehouse" / "build.duckdb")
+def test_dbt_docs_show_exactly_the_columns_that_are_described(refreshed, manifest, project, tmp_path):
+    _dbt(["docs", "generate", "--static"], project, refreshed / "warehouse" / "build.duckdb", tmp_path)
     catalog = json.loads((tmp_path / "catalog.json").read_text(encoding="utf-8"))
     assert not catalog["errors"]
     for kind in ("nodes", "sources"):

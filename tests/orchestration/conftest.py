@@ -50,9 +50,13 @@ def file(warehouse, survey_id):
 def execute(location, warehouse):
     """Run a job of the code location on that warehouse."""
 
+    from dagster_project.partitions import register
+
     def run(name, **arguments):
+        instance = dg.DagsterInstance.ephemeral()
+        register(instance, list(warehouse.survey_ids))
         return location.resolve_job_def(name).execute_in_process(
-            instance=dg.DagsterInstance.ephemeral(),
+            instance=instance,
             resources={"warehouse": warehouse},
             raise_on_error=False,
             **arguments,

@@ -41,7 +41,7 @@ def steps(result, event_type):
 
 def test_a_refused_survey_stops_its_run_and_is_not_tried_again(execute, warehouse, file, survey_id, listener):
     file.unlink()
-    result = execute(f"refresh_{survey_id}", partition_key=survey_id)
+    result = execute("refresh_survey", partition_key=survey_id)
     assert not result.success
     assert steps(result, "STEP_FAILURE") == ["raw__answers"]
     assert steps(result, "STEP_UP_FOR_RETRY") == []
@@ -52,7 +52,7 @@ def test_a_refused_survey_stops_its_run_and_is_not_tried_again(execute, warehous
     assert "file is missing" in state.surveys[survey_id].problems[0]
     (told,) = listener
     assert told["step"] == "raw__answers"
-    assert told["job"] == f"refresh_{survey_id}"
+    assert told["job"] == "refresh_survey"
     assert survey_id in told["text"]
 
 
@@ -72,7 +72,7 @@ def test_a_blocking_check_blocks(execute, survey_id, monkeypatch):
 
     unbalanced = Arrival(survey_id, True, (), pa.table({"survey_id": [survey_id]}), (), 10, 8, 1)
     monkeypatch.setattr(assets, "receive", lambda *_: unbalanced)
-    result = execute(f"refresh_{survey_id}", partition_key=survey_id)
+    result = execute("refresh_survey", partition_key=survey_id)
     assert not result.success
     failed = [c.check_name for c in result.get_asset_check_evaluations() if not c.passed]
     assert failed == ["nothing_is_lost"]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 
 import dagster as dg
 import pytest
@@ -9,23 +10,31 @@ import pytest
 from relocation_warehouse.ground.state import State, shared_inputs, survey_inputs, total_digest
 
 
+def _instance(warehouse):
+    """An instance that a sensor or schedule can ask for its partitions."""
+    home = warehouse.paths.warehouse / "dagster"
+    home.mkdir(exist_ok=True)
+    return dg.DagsterInstance.local_temp(str(home))
+
+
 @pytest.fixture
 def look(location, warehouse):
     """Let the sensor look once; gives the surveys it starts."""
     sensor = location.resolve_sensor_def("inbox")
+    instance = _instance(warehouse)
     cursor = None
 
     def once():
         nonlocal cursor
         with dg.build_sensor_context(
-            cursor=cursor, definitions=location, resources={"warehouse": warehouse}
+            instance, cursor=cursor, definitions=location, resources={"warehouse": warehouse}
         ) as context:
-            found = sensor.evaluate_tick(context)
+            found = sensor(context)
+        for request in found.dynamic_partitions_requests or ():
+            instance.add_dynamic_partitions("surveys", request.partition_keys)
         cursor = found.cursor
         json.loads(cursor)
-        for request in found.run_requests:
-            assert request.job_name == f"refresh_{request.partition_key}"
-        return [request.partition_key for request in found.run_requests]
+        return [request.partition_key for request in found.run_requests or ()]
 
     return once
 
@@ -35,6 +44,20 @@ def inbox(warehouse, survey_id):
     folder = warehouse.paths.inbox / survey_id
     folder.mkdir(parents=True)
     return folder
+
+
+def test_a_new_folder_becomes_a_partition_without_a_reload(location, warehouse, survey_id):
+    sensor = location.resolve_sensor_def("inbox")
+    shutil.copytree(warehouse.paths.surveys / survey_id, warehouse.paths.surveys / "a_new_survey")
+    instance = _instance(warehouse)
+    with dg.build_sensor_context(
+        instance, definitions=location, resources={"warehouse": warehouse}
+    ) as context:
+        asked = sensor(context).dynamic_partitions_requests
+        assert {key for request in asked for key in request.partition_keys} == {*warehouse.survey_ids}
+        assert "a_new_survey" in warehouse.survey_ids
+        context.instance.add_dynamic_partitions("surveys", warehouse.survey_ids)
+        assert not sensor(context).dynamic_partitions_requests
 
 
 def test_an_empty_inbox_starts_nothing(look):
@@ -78,12 +101,15 @@ def test_a_file_taken_back_starts_its_survey_again(look, inbox, survey_id):
 def day(location, warehouse):
     at = dt.datetime(2026, 1, 2, 5, tzinfo=dt.UTC)
     with dg.build_schedule_context(
+        _instance(warehouse),
         scheduled_execution_time=at,
         resources={"warehouse": warehouse},
         repository_def=location.get_repository_def(),
     ) as context:
-        found = location.resolve_schedule_def("daily").evaluate_tick(context)
-    return [r.partition_key for r in found.run_requests or ()], found.skip_message
+        found = location.resolve_schedule_def("daily")(context)
+    if isinstance(found, dg.SkipReason):
+        return [], found.skip_message
+    return [r.partition_key for r in found], None
 
 
 def test_the_clock_starts_what_changed_and_nothing_else(location, warehouse, survey_id):

@@ -6,14 +6,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from invented_surveys import DATA, build, mart, stored
-from ruamel.yaml import YAML
+from invented_surveys import build, mart, stored
 
 from analysis.inference import cluster_scores, clustered
 from analysis.regression import fit_ols
 from analysis.summary import summarise
 from relocation_warehouse.results.coupling import coupling
-from relocation_warehouse.results.households import MINIMUM_ANSWERED_SHARE
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
 
@@ -48,11 +46,6 @@ def study_capital(catalog: Catalog, frame: pd.DataFrame) -> pd.DataFrame:
         out[dimension] = (weighted / answered).where(answered >= 0.5 - 1e-12)
     out["total"] = sum(w * out[d] for d, w in scheme.dimension_weights.items())
     return out
-
-
-def test_the_share_that_must_be_answered_is_that_of_the_marts() -> None:
-    project = YAML(typ="safe").load(DATA.parent / "dbt" / "dbt_project.yml")
-    assert project["vars"]["minimum_answered_share"] == MINIMUM_ANSWERED_SHARE
 
 
 def test_capitals_of_a_study_take_its_weights_and_its_own_extremes(

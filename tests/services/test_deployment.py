@@ -281,9 +281,7 @@ def test_a_file_dropped_in_the_inbox_is_published_without_a_person(backfilled):
     run = backfilled.wait(
         lambda: [r for r in backfilled.runs() if r["runId"] not in known and r["status"] in ENDED]
     )
-    assert [(r["jobName"], r["status"]) for r in run] == [(f"refresh_{survey_id}", "SUCCESS")], (
-        backfilled.logs()
-    )
+    assert [(r["jobName"], r["status"]) for r in run] == [("refresh_survey", "SUCCESS")], backfilled.logs()
     assert place.version() != version
     assert place.query(count) == [(before - 1,)]
     manifest = json.loads((place.data / "published" / "manifest.json").read_text("utf-8"))
@@ -316,9 +314,7 @@ def test_a_refresh_that_died_with_its_code_server_is_started_once_more(backfille
             if r["runId"] not in {*known, cut_off["runId"]} and r["status"] in ENDED
         ]
     )
-    assert [(r["jobName"], r["status"]) for r in again] == [(f"refresh_{survey_id}", "SUCCESS")], (
-        backfilled.logs()
-    )
+    assert [(r["jobName"], r["status"]) for r in again] == [("refresh_survey", "SUCCESS")], backfilled.logs()
     assert {"key": "dagster/parent_run_id", "value": cut_off["runId"]} in again[0]["tags"]
     (first,) = [r for r in backfilled.runs() if r["runId"] == cut_off["runId"]]
     assert first["status"] == "FAILURE"

@@ -16,12 +16,11 @@ from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
 from relocation_warehouse.contract.tables import contract_of, value_labels
 from relocation_warehouse.ground.database import quoted
-from relocation_warehouse.ground.engine import engine_name
 from relocation_warehouse.receiving.arrival import Arrival, receive
 from relocation_warehouse.survey.catalog import catalog_tables
 from relocation_warehouse.survey.folder import SurveyFolder
 from relocation_warehouse.survey.literature import literature_tables, load_literature
-from relocation_warehouse.survey.reference import declared_tables, model_inputs
+from relocation_warehouse.survey.reference import declared_tables
 
 ANSWERS = dg.AssetKey(["raw", "answers"])
 WRITER = "duckdb_writer"
@@ -106,42 +105,43 @@ def _checks(arrival: Arrival) -> Iterator[dg.AssetCheckResult]:
         )
 
 
-DECLARED = ("surveys", "sites", "crosswalk")
-CATALOG = ("dimensions", "indicators", "codes", "value_labels", "units", "bands", "metric_definitions")
-LITERATURE = (
-    *("published_surveys", "published_sites", "published_statistics", "published_indicators"),
-    *("published_categories", "category_links", "published_findings", "derived_checks"),
-)
-REFERENCE = (*DECLARED, *CATALOG, *LITERATURE)
+@dg.definitions
+def ingest() -> dg.Definitions:
+    """The answers of each survey, and the declarations as tables."""
+    contract = contract_of()
+    names = {m: [t.split(".")[1] for t in contract.made_by(m)] for m in ("surveys", "catalog", "literature")}
 
+    @dg.multi_asset(
+        specs=[
+            dg.AssetSpec(
+                ["reference", name],
+                deps=[ANSWERS] if maker == "surveys" else [],
+                group_name="ingest",
+                kinds={"csv" if maker == "literature" else "yaml", "duckdb"},
+                description=contract[f"reference.{name}"].description.en,
+            )
+            for maker, tables in names.items()
+            for name in tables
+        ],
+        name="reference_tables",
+        pool=WRITER,
+    )
+    def reference_tables(warehouse: Warehouse) -> Iterator[Any]:
+        """What is declared in catalog and survey folders, and what the papers print."""
+        literature = load_literature(warehouse.paths.literature, warehouse.catalog)
+        made = {
+            **catalog_tables(warehouse.catalog),
+            "value_labels": value_labels(contract_of(warehouse.paths)),
+            **literature_tables(literature),
+            **declared_tables(warehouse.accepted_folders(), warehouse.catalog),
+        }
+        made["surveys"] = _with_load_results(warehouse, made["surveys"])
+        tables = {name: made[name] for found in names.values() for name in found}
+        warehouse.store("reference", tables)
+        for name, table in tables.items():
+            yield dg.MaterializeResult(asset_key=["reference", name], metadata=table_metadata(table))
 
-@dg.multi_asset(
-    specs=[
-        dg.AssetSpec(
-            ["reference", name],
-            deps=[ANSWERS] if name in DECLARED else [],
-            group_name="ingest",
-            kinds={"csv" if name in LITERATURE else "yaml", "duckdb"},
-            description=f"Table reference.{name}; see the data dictionary.",
-        )
-        for name in REFERENCE
-    ],
-    name="reference_tables",
-    pool=WRITER,
-)
-def reference_tables(warehouse: Warehouse) -> Iterator[Any]:
-    """What is declared in catalog and survey folders, and what the papers print."""
-    literature = load_literature(warehouse.paths.literature, warehouse.catalog)
-    tables = {
-        **catalog_tables(warehouse.catalog),
-        "value_labels": value_labels(contract_of(warehouse.paths)),
-        **literature_tables(literature),
-        **declared_tables(warehouse.accepted_folders(), warehouse.catalog),
-    }
-    tables["surveys"] = _with_load_results(warehouse, tables["surveys"])
-    warehouse.store("reference", {name: tables[name] for name in REFERENCE})
-    for name in REFERENCE:
-        yield dg.MaterializeResult(asset_key=["reference", name], metadata=table_metadata(tables[name]))
+    return dg.Definitions(assets=[answers, reference_tables])
 
 
 def _with_load_results(warehouse: Warehouse, declared: pa.Table) -> pa.Table:
@@ -167,24 +167,3 @@ def _n_households(con: duckdb.DuckDBPyConnection, folder: SurveyFolder) -> int:
     union = " union ".join(f"select _household_id from {table}" for table in sorted(tables))
     row = con.execute(f"select count(*) from ({union})").fetchone()
     return int(row[0]) if row else 0
-
-
-MODEL_INPUTS = ("compiled_selects", "weight_scheme_members")
-
-
-@dg.multi_asset(
-    specs=[
-        dg.AssetSpec(["raw", "compiled_selects"], deps=[ANSWERS], group_name="ingest", kinds={"duckdb", "sql"},
-                     description="The crosswalk of each survey and wave as one SELECT."),
-        dg.AssetSpec(["raw", "weight_scheme_members"], group_name="ingest", kinds={"yaml", "duckdb"},
-                     description="Members and weights of the default weight scheme."),
-    ],
-    name="model_inputs",
-    pool=WRITER,
-)  # fmt: skip
-def model_input_tables(warehouse: Warehouse) -> Iterator[Any]:
-    """What the dbt models read to write their SQL."""
-    tables = model_inputs(warehouse.accepted_folders(), warehouse.catalog, dialect=engine_name())
-    warehouse.store("raw", tables)
-    for name in MODEL_INPUTS:
-        yield dg.MaterializeResult(asset_key=["raw", name], metadata=table_metadata(tables[name]))

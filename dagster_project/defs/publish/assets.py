@@ -22,99 +22,102 @@ from relocation_warehouse.publication.publish import DATABASE, Published, RunInf
 from relocation_warehouse.publication.report import write_report
 from relocation_warehouse.publication.withholding import plan
 
-CONTRACT = contract_of()
 CHECKS = dg.AssetKey(["quality", "checks"])
 WAREHOUSE = dg.AssetKey(["published", "warehouse"])
-WRITTEN_BY_INGEST = ("quality.loads", "quality.quarantine", "quality.codebook")
 
 
-def _keys(names: Iterator[str]) -> list[list[str]]:
-    return [name.split(".") for name in names]
+@dg.definitions
+def publish_assets() -> dg.Definitions:
+    """The checks of all that leaves, and what users open."""
+    contract = contract_of()
 
-
-@dg.asset(
-    key=CHECKS,
-    deps=_keys(t.full_name for t in CONTRACT if t.full_name not in (*WRITTEN_BY_INGEST, "quality.checks")),
-    group_name="publish",
-    kinds={"duckdb"},
-    pool="duckdb_writer",
-    description="Every check of this refresh: ingest, Great Expectations on what arrives and leaves, dbt tests.",
-    check_specs=[
-        dg.AssetCheckSpec(
-            name="leaves_as_promised",
-            asset=CHECKS,
-            blocking=True,
-            description="Great Expectations on what is published.",
-        )
-    ],
-)
-def checks(warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Collect the checks and validate what leaves."""
-    outcomes = departure_outcomes(warehouse, CONTRACT)
-    n_checks = store_checks(warehouse, outcomes)
-    unmet = [f"{table}: {o.expectation.name} ({o.n_failed})" for table, o in outcomes if not o.is_met]
-    return dg.MaterializeResult(
-        metadata={"dagster/row_count": n_checks, "expectations": len(outcomes)},
-        check_results=[
-            dg.AssetCheckResult(
-                check_name="leaves_as_promised",
-                passed=not unmet,
-                metadata={"unmet": dg.MetadataValue.md("\n".join(f"- {u}" for u in unmet) or "none")},
+    @dg.asset(
+        key=CHECKS,
+        deps=[t.full_name.split(".") for t in contract if t.made_by not in ("ingest", "publish")],
+        group_name="publish",
+        kinds={"duckdb"},
+        pool="duckdb_writer",
+        description="Every check of this refresh: ingest, Great Expectations on what arrives and leaves, dbt tests.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                name="leaves_as_promised",
+                asset=CHECKS,
+                blocking=True,
+                description="Great Expectations on what is published.",
             )
         ],
     )
-
-
-@dg.asset(
-    key=WAREHOUSE,
-    deps=[CHECKS],
-    group_name="publish",
-    kinds={"duckdb", "parquet", "csv"},
-    pool="duckdb_writer",
-    description="What users open: audited, read-only, replaced as a whole.",
-    check_specs=[
-        dg.AssetCheckSpec(
-            name="audit", asset=WAREHOUSE, blocking=True, description="The build keeps the whole contract."
+    def checks(warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Collect the checks and validate what leaves."""
+        outcomes = departure_outcomes(warehouse, contract)
+        n_checks = store_checks(warehouse, outcomes)
+        unmet = [f"{table}: {o.expectation.name} ({o.n_failed})" for table, o in outcomes if not o.is_met]
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": n_checks, "expectations": len(outcomes)},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="leaves_as_promised",
+                    passed=not unmet,
+                    metadata={"unmet": dg.MetadataValue.md("\n".join(f"- {u}" for u in unmet) or "none")},
+                )
+            ],
         )
-    ],
-)
-def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-    """Audit the build and publish it."""
-    declared = {f.survey_id: f.survey.disclosure for f in warehouse.accepted_folders()}
-    with warehouse.connect(read_only=True) as con:
-        withheld = plan(con, CONTRACT, warehouse.catalog.gates.fewest_alike, declared)
-    for survey in withheld:
-        context.log.warning("published rows of households: %s", survey)
-    audited = audit(warehouse.paths.build_database, CONTRACT, withheld)
-    for failed in audited.errors:
-        context.log.error("audit: %s: %s: %s", failed.table, failed.check, failed.message)
-    yield dg.AssetCheckResult(
-        check_name="audit", passed=audited.is_passed, metadata={"checks": len(audited.checks)}
+
+    @dg.asset(
+        key=WAREHOUSE,
+        deps=[CHECKS],
+        group_name="publish",
+        kinds={"duckdb", "parquet", "csv"},
+        pool="duckdb_writer",
+        description="What users open: audited, read-only, replaced as a whole.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                name="audit",
+                asset=WAREHOUSE,
+                blocking=True,
+                description="The build keeps the whole contract.",
+            )
+        ],
     )
-    run = RunInfo(context.run_id, code_version(), input_digests(warehouse.paths))
-    build = warehouse.paths.build_database
+    def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+        """Audit the build and publish it."""
+        declared = {f.survey_id: f.survey.disclosure for f in warehouse.accepted_folders()}
+        with warehouse.connect(read_only=True) as con:
+            withheld = plan(con, contract, warehouse.catalog.gates.fewest_alike, declared)
+        for survey in withheld:
+            context.log.warning("published rows of households: %s", survey)
+        audited = audit(warehouse.paths.build_database, contract, withheld)
+        for failed in audited.errors:
+            context.log.error("audit: %s: %s: %s", failed.table, failed.check, failed.message)
+        yield dg.AssetCheckResult(
+            check_name="audit", passed=audited.is_passed, metadata={"checks": len(audited.checks)}
+        )
+        run = RunInfo(context.run_id, code_version(), input_digests(warehouse.paths))
+        build = warehouse.paths.build_database
 
-    def pages(database: Path, folder: Path) -> None:
-        write_report(database, folder)
-        write_quality_page(build, database, folder / "quality.html")
+        def pages(database: Path, folder: Path) -> None:
+            write_report(database, folder)
+            write_quality_page(build, database, folder / "quality.html")
 
-    lake = Lake.from_environment()
+        lake = Lake.from_environment()
 
-    def record(version: Path) -> None:
+        def record(version: Path) -> None:
+            if lake is not None:
+                history.record(lake, version / DATABASE, contract)
+
+        memory = warehouse.paths.warehouse / "disclosed.duckdb"
+        result = publish(build, warehouse.paths.published, contract, audited, run, pages, record, memory)
+        with State.updated(warehouse.paths) as state:
+            state.was_published(result.manifest_sha256)
         if lake is not None:
-            history.record(lake, version / DATABASE, CONTRACT)
+            try:
+                history.expire(lake, history.load_policy())
+            except LakeError as error:
+                # what is published is published; the next refresh tries again
+                context.log.warning("old refreshes stay in the lake: %s", error)
+        yield dg.MaterializeResult(metadata=_summary(result))
 
-    memory = warehouse.paths.warehouse / "disclosed.duckdb"
-    result = publish(build, warehouse.paths.published, CONTRACT, audited, run, pages, record, memory)
-    with State.updated(warehouse.paths) as state:
-        state.was_published(result.manifest_sha256)
-    if lake is not None:
-        try:
-            history.expire(lake, history.load_policy())
-        except LakeError as error:
-            # what is published is published; the next refresh tries again
-            context.log.warning("old refreshes stay in the lake: %s", error)
-    yield dg.MaterializeResult(metadata=_summary(result))
+    return dg.Definitions(assets=[checks, published_warehouse])
 
 
 def _summary(result: Published) -> dict[str, dg.MetadataValue]:

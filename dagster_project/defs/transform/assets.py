@@ -1,29 +1,35 @@
 """dbt models as assets: the harmonised households by survey, then the marts over all of them.
 
-Belongs here: which models run together and with which variables. Does not belong here: SQL (`dbt/models`).
+Belongs here: which models run together, and their results as Dagster events. Does not belong here: SQL
+(`dbt/models`, `survey.crosswalk`), or running dbt (`models.run`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
-from dagster_project.dbt import build, project
 from dagster_project.partitions import surveys
+from dagster_project.previews import relation_metadata
 from dagster_project.resources import Warehouse
+from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import State, shared_inputs, total_digest
+from relocation_warehouse.models import run
+from relocation_warehouse.models.project import HOUSEHOLD_WAVES, assemble
 from relocation_warehouse.survey.folder import list_survey_folders
 
-HARMONISED = "path:models/staging"
+WAVES = "path:generated/models/staging"
+"""The models of the waves, which are those of whatever surveys there are, and the one that unites them."""
 
 
 class Translator(DagsterDbtTranslator):
     """Names dbt nodes by schema and table, as the contract does."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """`schema/table`."""
-        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+        """`schema/table`; what was received of all surveys is one asset, a partition each."""
+        schema, name = dbt_resource_props["schema"], dbt_resource_props["name"]
+        return dg.AssetKey(["raw", "answers"] if schema == "raw" else [schema, name])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """One group for all models."""
@@ -33,42 +39,84 @@ class Translator(DagsterDbtTranslator):
 TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
 
 
-@dbt_assets(
-    manifest=project.manifest_path,
-    project=project,
-    select=HARMONISED,
-    partitions_def=surveys,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    dagster_dbt_translator=TRANSLATOR,
-    name="harmonise",
-    pool="duckdb_writer",
-)
-def harmonise(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-    """Rebuild the surveys of this run, and those that were last harmonised by other code or another catalog.
+@dg.definitions
+def transform() -> dg.Definitions:
+    """Models of the project as it stands; those of single waves come and go with the surveys and are no assets."""
+    paths = Paths.from_environment()
+    assembled = assemble(paths)
+    manifest = run.manifest_file(assembled)
+    project = DbtProject(project_dir=assembled.folder, profiles_dir=paths.dbt, target_path=assembled.target)
 
-    Where these are all surveys the table is made anew, so that a change of the catalog may change its columns.
-    """
-    accepted = {p.name for p in list_survey_folders(warehouse.paths.accepted)}
-    current = total_digest(shared_inputs(warehouse.paths))
-    waiting = {
-        s for s, found in State.load(warehouse.paths).surveys.items() if found.harmonised_by != current
-    }
-    chosen = sorted(accepted & {*context.partition_keys, *waiting})
-    options = ["--full-refresh"] if accepted == {*chosen} else []
-    yield from build(context, warehouse, TRANSLATOR, options, survey_ids=chosen)
-    with State.updated(warehouse.paths) as state:
-        for survey_id in {*chosen} & {*state.surveys}:
-            state.surveys[survey_id].harmonised_by = current
+    @dg.asset(
+        key=["staging", HOUSEHOLD_WAVES],
+        deps=[["raw", "answers"], *(["reference", name] for name in ("crosswalk", "indicators"))],
+        partitions_def=surveys,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="transform",
+        kinds={"dbt", "duckdb"},
+        pool="duckdb_writer",
+        description=(
+            "Every household of every survey in every wave: one value and one missing reason per canonical indicator. "
+            "A model for each wave, written from the survey's crosswalk; a view unites them."
+        ),
+    )
+    def harmonise(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Rebuild the surveys of this run, and those last harmonised by other code or another catalog."""
+        accepted = {p.name for p in list_survey_folders(warehouse.paths.accepted)}
+        current = total_digest(shared_inputs(warehouse.paths))
+        waiting = {
+            s for s, found in State.load(warehouse.paths).surveys.items() if found.harmonised_by != current
+        }
+        chosen = accepted & {*context.partition_keys, *waiting}
+        waves = assemble(warehouse.paths).waves
+        _built(
+            run.build(
+                warehouse.paths, [HOUSEHOLD_WAVES, *(m for s in chosen for m in waves[s])], context.op.name
+            )
+        )
+        with State.updated(warehouse.paths) as state:
+            for survey_id in chosen & {*state.surveys}:
+                state.surveys[survey_id].harmonised_by = current
+        with warehouse.connect(read_only=True) as con:
+            return dg.MaterializeResult(metadata=relation_metadata(con, f"staging.{HOUSEHOLD_WAVES}"))
+
+    @dbt_assets(
+        manifest=manifest,
+        project=project,
+        exclude=WAVES,
+        dagster_dbt_translator=TRANSLATOR,
+        name="marts",
+        pool="duckdb_writer",
+    )
+    def marts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+        """Everything over all surveys."""
+        models = [key.path[-1] for key in context.selected_asset_keys]
+        built = run.build(warehouse.paths, models, context.op.name)
+        yield from _events(built, context.selected_asset_check_keys)
+        _built(built)
+
+    return dg.Definitions(assets=[harmonise, marts])
 
 
-@dbt_assets(
-    manifest=project.manifest_path,
-    project=project,
-    exclude=HARMONISED,
-    dagster_dbt_translator=TRANSLATOR,
-    name="marts",
-    pool="duckdb_writer",
-)
-def marts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-    """Everything over all surveys."""
-    yield from build(context, warehouse, TRANSLATOR)
+def _events(built: run.Build, expected: Collection[dg.AssetCheckKey]) -> Iterator[Any]:
+    """What dbt said as Dagster says it."""
+    for model in built.models:
+        yield dg.MaterializeResult(
+            asset_key=[model.schema, model.name], metadata={"seconds": round(model.seconds, 3)}
+        )
+    for check in built.checks:
+        for key in (k for k in expected if k.name == check["check"]):
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=check["status"] == "passed",
+                severity=dg.AssetCheckSeverity.WARN
+                if check["severity"] == "warning"
+                else dg.AssetCheckSeverity.ERROR,
+                metadata={"failures": int(str(check["n_failed"])), "message": str(check["message"] or "")},
+            )
+
+
+def _built(built: run.Build) -> None:
+    if built.failures:
+        raise dg.Failure("; ".join(built.failures), allow_retries=False)

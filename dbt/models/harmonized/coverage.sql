@@ -53,7 +53,7 @@ select
     evidence,
     cast(n as bigint) as n,
     cast(n_households - n as bigint) as n_missing
-    {%- for reason in var('missing_reasons') %},
+    {%- for reason in missing_reasons() %},
     cast(coalesce({{ count_of_reason('reasons', reason) }}, 0) as bigint) as n_{{ reason }}
     {%- endfor %}
 from chosen

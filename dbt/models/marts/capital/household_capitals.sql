@@ -43,7 +43,7 @@ dimensions as (
         {%- set parts = [] %}
         {%- for m in members if m.dimension == dimension %}
             {%- set _ = parts.append({
-                'indicator_id': m.indicator_id, 'weight': m.weight, 'score': adapter.quote(m.indicator_id ~ '__score')
+                'asked': is_asked(m.indicator_id), 'weight': m.weight, 'score': adapter.quote(m.indicator_id ~ '__score')
             }) %}
         {%- endfor %}
         {{ composite(parts) }} as {{ adapter.quote(dimension) }},

@@ -24,7 +24,7 @@ dimensions as (
         {%- set parts = [] %}
         {%- for i in items if i.dimension == dimension %}
             {%- set _ = parts.append({
-                'indicator_id': i.indicator_id, 'weight': 1.0, 'score': adapter.quote(i.indicator_id ~ '__score')
+                'asked': is_asked(i.indicator_id), 'weight': 1.0, 'score': adapter.quote(i.indicator_id ~ '__score')
             }) %}
         {%- endfor %}
         100.0 * {{ composite(parts) }} as {{ dimension }},

@@ -1,0 +1,283 @@
+"""Put the dbt project of a warehouse together: the committed models, and those written from its surveys and catalog.
+
+A survey has one model for each wave, which selects from its raw tables; `household_waves` unites them. The catalog
+becomes macros, because models loop over indicators while their SQL is written. All of it stands under the data
+folder, so that `dbt docs` shows the way from a raw column to a capital and nothing is created behind dbt's back.
+
+Belongs here: which files the project has and what is in them. Does not belong here: the SQL of a rule
+(`survey.crosswalk`), the words of the contract (`models.description`), running dbt (`models.run`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.ground.engine import DUCKDB, engine_name
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.models.description import (
+    describe_committed,
+    describe_exposures,
+    describe_macros,
+    describe_surveys,
+)
+from relocation_warehouse.survey.catalog import Catalog, load_catalog
+from relocation_warehouse.survey.crosswalk import (
+    DESIGN_COLUMNS,
+    KEY_COLUMNS,
+    StoredWave,
+    compile_stored,
+    compile_wave,
+)
+from relocation_warehouse.survey.documents import read_yaml
+from relocation_warehouse.survey.folder import SurveyFolder, list_survey_folders, load_folder
+from relocation_warehouse.survey.vocabulary import MissingReason
+
+LINKED = ("dbt_project.yml", "macros", "models", "tests")
+"""What of `dbt/` the project has as it is."""
+MODELS, MACROS = Path("generated/models"), Path("generated/macros")
+HOUSEHOLD_WAVES = "household_waves"
+NUMBERED = {
+    "wave_order": "integer", "weight": "double", "population_units": "bigint", "unit_households": "bigint",
+    "is_synthetic": "boolean", "source_row": "bigint",
+}  # fmt: skip
+"""Type of the columns of a household that are no text."""
+WRITTEN = (
+    "{#- Written from the survey folders and the catalog by relocation_warehouse/models/project.py; "
+    "a change here is overwritten. -#}\n"
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """The dbt project of one warehouse for one engine.
+
+    Attributes
+    ----------
+    folder, target
+        Where it stands, and where dbt writes what it makes of it.
+    waves
+        Names of the models of each survey, one a wave, in order of time.
+    digest
+        sha256 over all that dbt reads of it.
+    """
+
+    folder: Path
+    target: Path
+    waves: Mapping[str, tuple[str, ...]]
+    digest: str
+
+
+def project_folder(paths: Paths) -> Path:
+    """Where the project of a warehouse stands, for the engine in use."""
+    return paths.warehouse / "dbt" / engine_name()
+
+
+def assemble(paths: Paths) -> Project:
+    """Write the project of the surveys that were accepted, and remove what is no part of it.
+
+    Only files whose content changes are written, so that dbt parses only these again; a file that somebody edited by
+    hand, or that was cut off, is written again.
+    """
+    catalog, engine = load_catalog(paths.catalog), engine_name()
+    known = [i.id for i in catalog.indicators]
+    folders = [load_folder(p, known) for p in list_survey_folders(paths.accepted)]
+    models = {f.survey_id: wave_models(f, catalog, engine) for f in folders}
+    folder = project_folder(paths)
+    for name in LINKED:
+        _link(folder / name, paths.dbt / name)
+    contract = contract_of(paths)
+    exposures = read_yaml(paths.catalog / "exposures.yml")["exposures"]
+    every = [wave for waves in models.values() for wave in waves]
+    files = {
+        MACROS / "catalog.sql": catalog_macros(catalog, contract.group("household")),
+        MACROS / "catalog.yml": describe_macros(MACRO_WORDS),
+        MODELS / "contract.yml": describe_committed(contract, _committed(paths.dbt)),
+        MODELS / "exposures.yml": describe_exposures(exposures, CHECKOUT, contract),
+        MODELS / "surveys.yml": describe_surveys(
+            folders, catalog, contract, {w.name: w.columns for w in every}
+        ),
+        MODELS / "staging" / f"{HOUSEHOLD_WAVES}.sql": household_waves(every, catalog, engine),
+        **{
+            MODELS / "staging" / survey_id / f"{wave.name}.sql": wave.text
+            for survey_id, waves in models.items()
+            for wave in waves
+        },
+    }
+    _write(folder, files)
+    waves = {survey_id: tuple(wave.name for wave in found) for survey_id, found in models.items()}
+    return Project(folder, folder / "target", waves, _digest(paths.dbt, files))
+
+
+@dataclass(frozen=True)
+class WaveModel:
+    """The model of one wave of a survey.
+
+    Attributes
+    ----------
+    name
+        Of the model.
+    text
+        Its file.
+    shown
+        SELECT over it that gives every column of a household.
+    columns
+        Columns that it has itself; None means all.
+    """
+
+    name: str
+    text: str
+    shown: str
+    columns: tuple[str, ...] | None
+
+
+def wave_models(folder: SurveyFolder, catalog: Catalog, engine: str) -> tuple[WaveModel, ...]:
+    """One model for each wave of a survey, in order of time."""
+    models = []
+    for wave in sorted(folder.survey.waves, key=lambda w: w.order):
+        name = f"{folder.survey_id}__{wave.wave}"
+        ref = f"{{{{ ref('{name}') }}}}"
+        if engine == DUCKDB:
+            parts = compile_stored(folder, wave.wave, catalog)
+            kind, query, shown, columns = "table", parts.stored, _shown(parts, ref), parts.columns
+        else:
+            # its tables are written whole, so the wave is a part of the one table of all waves
+            kind, query = "ephemeral", compile_wave(folder, wave.wave, catalog, engine)
+            shown, columns = f"select * from {ref}", None
+        text = f"{WRITTEN}{_config(kind)}{_with_sources(_plain(query), folder)}\n"
+        models.append(WaveModel(name, text, shown, columns))
+    return tuple(models)
+
+
+def household_waves(waves: Iterable[WaveModel], catalog: Catalog, engine: str) -> str:
+    """The model that unites all waves."""
+    united = "\n\nunion all\n\n".join(wave.shown for wave in waves) or _nobody(catalog)
+    return f"{WRITTEN}{_config('view' if engine == DUCKDB else 'table')}{united}\n"
+
+
+def _config(kind: str) -> str:
+    return f"{{{{ config(materialized='{kind}') }}}}\n\n"
+
+
+def _shown(parts: StoredWave, ref: str) -> str:
+    table = f'"staging"."{parts.table}"'
+    return _plain(parts.shown).replace(f"FROM {table}", f"FROM {ref}")
+
+
+def _nobody(catalog: Catalog) -> str:
+    """The columns of all households before any survey was accepted."""
+    kinds = dict.fromkeys(KEY_COLUMNS, "varchar") | NUMBERED
+    for i in catalog.indicators:
+        kinds |= {i.id: "double" if i.is_numeric else "varchar", f"{i.id}__missing": "varchar"}
+    columns = ",\n    ".join(f'cast(null as {kind}) as "{name}"' for name, kind in kinds.items())
+    return f"select\n    {columns}\nwhere false"
+
+
+def _plain(query: str) -> str:
+    """A query in which dbt finds no Jinja, whatever the codes and labels of a survey hold."""
+    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", query)
+
+
+def _with_sources(query: str, folder: SurveyFolder) -> str:
+    """The same query with the raw tables named as sources, which is what dbt draws its lineage from."""
+    for file in folder.survey.files:
+        name = f"{folder.survey_id}__{file.file_id}"
+        for raw in (f'"raw"."{name}"', f"raw.`{name}`", f"`raw`.`{name}`"):
+            query = query.replace(raw, f"{{{{ source('raw', '{name}') }}}}")
+    return query
+
+
+def catalog_macros(catalog: Catalog, keys: Iterable[str]) -> str:
+    """The catalog as macros that give lists for loops."""
+    indicators = [
+        {
+            "indicator_id": i.id, "system": i.system, "dimension": i.dimension, "type": str(i.type),
+            "unit": i.unit, "direction": str(i.direction), "minimum": i.minimum, "maximum": i.maximum,
+        }
+        for i in catalog.indicators
+    ]  # fmt: skip
+    scheme = catalog.default_weight_scheme
+    members = [
+        {
+            "scheme": scheme.id, "bounds": str(scheme.bounds), "dimension": dimension, "indicator_id": i,
+            "direction": str(catalog.indicator[i].direction), "weight": weight,
+            "dimension_weight": scheme.dimension_weights.get(dimension),
+        }
+        for dimension in scheme.dimensions
+        for i, weight in scheme.weights(dimension).items()
+    ]  # fmt: skip
+    given = {
+        "catalog_indicators": indicators,
+        "default_scheme_members": members,
+        "household_key_columns": list(keys),
+        "sampling_column_names": list(DESIGN_COLUMNS),
+        "missing_reasons": [str(r) for r in MissingReason],
+        "minimum_answered_share": catalog.minimum_answered_share,
+    }
+    return WRITTEN + "".join(_macro(name, value) for name, value in given.items())
+
+
+MACRO_WORDS = {
+    "catalog_indicators": "Canonical indicators in catalog order, of all systems.",
+    "default_scheme_members": "Members of the default weight scheme with dimension, direction and weights, in order.",
+    "household_key_columns": "Columns that identify a household in a wave and say what kind of row it is.",
+    "sampling_column_names": "Columns that say how a household was drawn.",
+    "missing_reasons": "Why a value can be missing, in the order of reports.",
+    "minimum_answered_share": "Share of the asked weight of a composite that must be answered.",
+}
+
+
+def _macro(name: str, value: Any) -> str:
+    rows = value if isinstance(value, list) else None
+    said = repr(value) if rows is None else "[\n" + "".join(f"        {row!r},\n" for row in rows) + "    ]"
+    return f"\n{{% macro {name}() -%}}\n    {{{{ return({said}) }}}}\n{{%- endmacro %}}\n"
+
+
+def _committed(dbt: Path) -> dict[str, str]:
+    """SQL of the committed models by name."""
+    return {p.stem: p.read_text(encoding="utf-8") for p in (dbt / "models").rglob("*.sql")}
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and Path(os.readlink(link)) == target:
+        return
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
+def _write(folder: Path, files: Mapping[Path, str]) -> None:
+    """Make `files` the only ones of the generated folders."""
+    for root in (MODELS, MACROS):
+        for path in [p for p in (folder / root).rglob("*") if p.is_file()]:
+            if path.relative_to(folder) not in files:
+                path.unlink()
+    for name, text in files.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() == text.encode():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+
+
+def _digest(dbt: Path, files: Mapping[Path, str]) -> str:
+    total = hashlib.sha256()
+    linked = [
+        p for name in LINKED for p in ((dbt / name).rglob("*") if (dbt / name).is_dir() else [dbt / name])
+    ]
+    for path in sorted(p for p in linked if p.is_file()):
+        total.update(f"{path.relative_to(dbt)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for name, text in sorted(files.items()):
+        total.update(f"{name}\0{hashlib.sha256(text.encode()).hexdigest()}\n".encode())
+    return total.hexdigest()

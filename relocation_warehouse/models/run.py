@@ -1,0 +1,232 @@
+"""Run dbt on the project of a warehouse, in this process: a command of its own would start Python and parse twice.
+
+Belongs here: parsing, building, and what dbt says of its models and tests. Does not belong here: which models are
+built when (`dagster_project`), or what the project holds (`models.project`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from relocation_warehouse.engines import explained, in_words
+from relocation_warehouse.ground.database import connect, quoted, replace_rows
+from relocation_warehouse.ground.engine import SPARK, engine_name
+from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.ground.state import sha256_of
+from relocation_warehouse.models.project import Project, assemble
+
+CHECKS = pa.schema(
+    [
+        *((n, pa.string()) for n in ("source", "check", "table", "status", "severity")),
+        ("n_failed", pa.int64()),
+        ("message", pa.string()),
+    ]
+)
+"""What a check said, whoever made it, as in `quality.checks`."""
+STATUS = {"pass": "passed", "skipped": "not_run"}
+"""dbt's status of a test as ours; every other one is a failure."""
+BAD = {"error", "fail", "runtime error"}
+MANIFEST = "manifest.json"
+PLACES = ("survey_id", "wave", "indicator_id", "failed_column")
+"""Columns of the rows that a test of the models returns, by which a failure is told."""
+NAMED = 5
+"""Places that a failure names; the rest are counted."""
+
+_PARSED: dict[str, Any] = {}
+"""Manifests by the digest of what they were parsed from."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that was built."""
+
+    schema: str
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Build:
+    """What came of a run of dbt.
+
+    Attributes
+    ----------
+    models
+        Those that were built, those that others are made from first.
+    checks
+        A row for each test, with the columns of `CHECKS`.
+    failures
+        Why it did not succeed; empty where it did.
+    """
+
+    models: tuple[Model, ...]
+    checks: tuple[dict[str, object], ...]
+    failures: tuple[str, ...]
+
+
+def parsed(project: Project) -> Any:
+    """Manifest of a project, parsed once for the same content; dbt itself reads only what changed since it last did.
+
+    Raises
+    ------
+    RuntimeError
+        dbt could not parse the project; the message is dbt's own.
+    """
+    if project.digest not in _PARSED:
+        from dbt.cli.main import dbtRunner
+
+        _mark(project).unlink(missing_ok=True)
+        done = dbtRunner().invoke(["parse", *_places(project)])
+        if not done.success:
+            raise RuntimeError(f"the dbt project in {project.folder} does not parse: {done.exception}")
+        _mark(project).write_text(_content(project), encoding="utf-8")
+        _PARSED[project.digest] = done.result
+    return _PARSED[project.digest]
+
+
+def manifest_file(project: Project) -> Path:
+    """The manifest of a project as a file; one that an earlier process parsed from the same content is kept."""
+    mark = _mark(project)
+    if not mark.exists() or mark.read_text(encoding="utf-8") != _content(project):
+        _PARSED.pop(project.digest, None)
+        parsed(project)
+    return project.target / MANIFEST
+
+
+def _content(project: Project) -> str:
+    """What a project was parsed from, and to: a manifest that was cut off or changed is another one."""
+    manifest = project.target / MANIFEST
+    return f"{project.digest} {sha256_of(manifest) if manifest.exists() else ''}"
+
+
+def _mark(project: Project) -> Path:
+    """File that says from what the manifest beside it was parsed."""
+    return project.target / "parsed"
+
+
+def build(paths: Paths, select: Collection[str], step: str) -> Build:
+    """Build models and run their tests; the tests' results are kept as `raw.dbt_checks`.
+
+    Parameters
+    ----------
+    paths
+        The warehouse.
+    select
+        Names of the models.
+    step
+        Name under which the results replace those of the run before.
+    """
+    from dbt.cli.main import dbtRunner
+
+    from relocation_warehouse.engines import spark
+
+    project = assemble(paths)
+    manifest = parsed(project)
+    os.environ["WAREHOUSE_BUILD_DATABASE"] = str(paths.build_database)
+    if engine_name() == SPARK:
+        chosen = [(n.schema, n.name) for n in manifest.nodes.values() if n.name in select]
+        with in_words():
+            spark.prepare(paths, chosen)
+    done = dbtRunner(manifest=manifest).invoke(["build", *_places(project), "--select", *sorted(select)])
+    results: list[Any] = getattr(done.result, "results", [])
+    models = [r for r in results if r.node.resource_type == "model"]
+    if engine_name() == SPARK and done.success:
+        with in_words():
+            spark.show(paths, [(r.node.schema, r.node.name, r.node.compiled_code) for r in models])
+    checks = tuple(_check_rows(paths, results))
+    rows = pa.Table.from_pylist(
+        [{"step": step, **row} for row in checks], CHECKS.insert(0, pa.field("step", pa.string()))
+    )
+    with connect(paths.build_database) as con:
+        replace_rows(con, "raw", "dbt_checks", rows, step=step)
+    failures: tuple[str, ...] = ()
+    if not done.success:
+        failures = (
+            *(
+                f"dbt: {c['check']}: {c['message']}"
+                for c in checks
+                if c["status"] == "failed" and c["severity"] == "error"
+            ),
+            *(f"dbt: {r.node.name}: {explained(r.message)}" for r in models if str(r.status) in BAD),
+        ) or (f"dbt: {done.exception}",)
+    built = tuple(
+        Model(r.node.schema, r.node.name, r.execution_time) for r in models if str(r.status) == "success"
+    )
+    return Build(built, checks, failures)
+
+
+def _stops(check: Mapping[str, object]) -> bool:
+    return check["status"] == "failed" and check["severity"] == "error"
+
+
+def _places(project: Project) -> tuple[str, ...]:
+    profiles = (project.folder / "dbt_project.yml").resolve().parent
+    return (
+        *("--project-dir", str(project.folder), "--profiles-dir", str(profiles)),
+        *("--target-path", str(project.target), "--log-path", str(project.target), "--log-level", "none"),
+    )
+
+
+def _check_rows(paths: Paths, results: Iterable[Any]) -> Iterator[dict[str, object]]:
+    """Tests and unit tests among the results of a dbt run, as rows of `quality.checks`."""
+    for result in results:
+        node = result.node
+        if node.resource_type not in ("test", "unit_test"):
+            continue
+        tested = (
+            getattr(node, "attached_node", None)
+            or getattr(node, "tested_node_unique_id", None)
+            or node.unique_id
+        )
+        status = str(result.status)
+        is_warning = str(getattr(node.config, "severity", "error")).lower() == "warn"
+        message = None if status == "pass" else explained(result.message)
+        if status in BAD and engine_name() != SPARK:
+            with connect(paths.build_database, read_only=True) as con:
+                message = f"{message}{failed_rows(con, getattr(node, 'compiled_code', None))}"
+        yield {
+            "source": "dbt",
+            "check": node.name,
+            "table": str(tested).rsplit(".", 1)[-1],
+            "status": STATUS.get(status, "failed"),
+            "severity": "warning" if is_warning else "error",
+            "n_failed": int(result.failures or 0),
+            "message": message,
+        }
+
+
+def failed_rows(con: duckdb.DuckDBPyConnection, compiled: str | None) -> str:
+    """In brackets: survey, wave and indicator of the rows that a failed test of the models returns, where it has them.
+
+    Parameters
+    ----------
+    con
+        Where the models were built.
+    compiled
+        SQL of the test; None where nothing was compiled.
+    """
+    try:
+        returned = [name for name, *_ in con.execute(f"describe {compiled}").fetchall()] if compiled else []
+        columns = [name for name in PLACES if name in returned]
+        if not columns:
+            return ""
+        listed = ", ".join(map(quoted, columns))
+        found = con.execute(
+            f"select {listed}, count(*) as n_rows from ({compiled}) as failed "
+            f"group by {listed} order by n_rows desc, {listed}"
+        ).fetchall()
+    except duckdb.Error:
+        # a model that could not be built has no rows; dbt's own message stands
+        return ""
+    said = [
+        f"{', '.join(str(part) for part in place if part is not None)}: {n} rows"
+        for *place, n in found[:NAMED]
+    ]
+    return f" ({'; '.join(said)}{'' if len(found) <= NAMED else f' and {len(found) - NAMED} more places'})"

@@ -1,0 +1,103 @@
+"""Which computation makes which result tables, from what.
+
+One declaration each: `made_by` of a table in `data/catalog/tables.yml` names its group, and the orchestration, the
+description of the models and the audit follow. Belongs here: the list. Does not belong here: a computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from relocation_warehouse.results.comparison import comparison
+from relocation_warehouse.results.coupling import coupling
+from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.plausibility import plausibility
+from relocation_warehouse.results.regressions import regressions
+from relocation_warehouse.results.replication import replication
+from relocation_warehouse.results.sensitivity import sensitivity
+from relocation_warehouse.results.tables import Result
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature
+
+Computation = Callable[[duckdb.DuckDBPyConnection, Catalog, Callable[[], Literature]], Mapping[str, Result]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tables that are computed together.
+
+    Attributes
+    ----------
+    name
+        As `made_by` says it.
+    compute
+        Computation on the build database; gives a result for each table of the group.
+    needs
+        Tables that it reads, as `schema.table`, or a group whose tables it reads.
+    description
+        What it is, and the page of its method.
+    is_small
+        It asks many little questions of what is built, and stays in the build database whatever the engine.
+    """
+
+    name: str
+    compute: Computation
+    needs: tuple[str, ...]
+    description: str
+    is_small: bool = False
+
+
+HOUSEHOLDS = "harmonized.households"
+CAPITALS = "capital.household_capitals"
+DIMENSIONS = "integration.household_dimensions"
+STATISTICS = "reference.published_statistics"
+
+GROUPS = (
+    Group(
+        "coupling",
+        lambda con, catalog, _: coupling(con, catalog),
+        (CAPITALS, HOUSEHOLDS),
+        "Coupling coordination of livelihood capital and stability: docs/methods/coupling.md.",
+    ),
+    Group(
+        "factors",
+        lambda con, catalog, _: factors(con, catalog),
+        (HOUSEHOLDS,),
+        "Factor analysis as SPSS does it: docs/methods/factors.md.",
+    ),
+    Group(
+        "regressions",
+        lambda con, catalog, _: regressions(con, catalog),
+        (HOUSEHOLDS, CAPITALS, "coupling", "factors"),
+        "Linear models specified in the catalog: docs/methods/regression.md.",
+    ),
+    Group(
+        "plausibility",
+        lambda _, __, literature: plausibility(literature()),
+        (STATISTICS, "reference.published_sites"),
+        "Arithmetic tests of what the papers print: docs/methods/plausibility.md.",
+        is_small=True,
+    ),
+    Group(
+        "replication",
+        lambda con, catalog, literature: replication(con, catalog, literature()),
+        (HOUSEHOLDS, CAPITALS, STATISTICS, "coupling", "factors", "regressions"),
+        "Every printed result beside the recomputed one: docs/methods/replication.md.",
+        is_small=True,
+    ),
+    Group(
+        "comparison",
+        lambda con, catalog, literature: comparison(con, catalog, literature()),
+        (HOUSEHOLDS, CAPITALS, DIMENSIONS, STATISTICS, "coupling", "factors", "regressions"),
+        "Regions side by side, households and printed figures kept apart: docs/methods/region_comparison.md.",
+    ),
+    Group(
+        "sensitivity",
+        lambda con, catalog, _: sensitivity(con, catalog),
+        (HOUSEHOLDS, CAPITALS, "coupling"),
+        "Does the order of regions survive other choices of method: docs/methods/sensitivity.md.",
+    ),
+)
