@@ -10,13 +10,19 @@ export OPENBLAS_NUM_THREADS ?= 1
 # where an environment forbids to keep compiled modules, every process would compile its imports again: seconds each
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: refresh test serve setup lint format demo lock clean
+.PHONY: help refresh test test-fast serve setup lint format demo lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
 	$(BIN)/warehouse refresh
 
 test: setup           ## the whole test suite
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-fast: setup      ## what needs no refresh and no browser, in under two minutes
+	$(BIN)/pytest -n 2 --dist loadfile --fast
+
+help:                 ## these lines
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | sort | expand -t 20
 
 serve: setup          ## Dagster UI on 127.0.0.1
 	$(BIN)/warehouse serve

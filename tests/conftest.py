@@ -17,6 +17,30 @@ NEEDS = {"services": "duckdb_extension_ducklake", "spark": "pyspark"}
 collect_ignore = [folder for folder, library in NEEDS.items() if not find_spec(library)]
 
 
+SLOW_FIXTURES = {"refreshed", "published", "location"}
+"""Fixtures that take a refresh, or load all of the orchestration."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast", action="store_true", help="leave out what needs a refresh, a browser or a server"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--fast"):
+        return
+    slow = [
+        item
+        for item in items
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
+        or item.get_closest_marker("slow")
+        or "browser" in item.path.name
+    ]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_dagster_instance(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the runs of the tests out of the checkout's history, and those of two workers apart."""
@@ -29,10 +53,8 @@ def own_dagster_instance(tmp_path_factory: pytest.TempPathFactory) -> None:
 def refreshed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The `data/` folder of a warehouse after one refresh; tests that change anything work on a copy.
 
-    `WAREHOUSE_REFRESHED` names one that was refreshed already, which saves a minute.
+    `WAREHOUSE_REFRESHED` names one of these surveys that was refreshed already; a copy of it saves a minute.
     """
-    if given := os.environ.get("WAREHOUSE_REFRESHED"):
-        return Path(given).resolve()
     base = tmp_path_factory.getbasetemp()
     root = (base if worker_id == "master" else base.parent) / "refreshed"
     root.mkdir(exist_ok=True)
@@ -41,14 +63,18 @@ def refreshed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not data.exists():
+            data.mkdir()
+            for name in ("catalog", "surveys", "literature"):
+                (data / name).symlink_to(CHECKOUT / "data" / name)
+            given = os.environ.get("WAREHOUSE_REFRESHED")
+            for name in ("inbox", "landing", "warehouse", "published") if given else ():
+                shutil.copytree(Path(str(given)) / name, data / name, symlinks=True)
+            # nothing to do where what was given is up to date
             _refresh(data)
     return data
 
 
 def _refresh(data: Path) -> None:
-    data.mkdir()
-    for name in ("catalog", "surveys", "literature"):
-        (data / name).symlink_to(CHECKOUT / "data" / name)
     done = subprocess.run(
         [Path(sys.executable).with_name("warehouse"), "refresh"],
         cwd=CHECKOUT,
