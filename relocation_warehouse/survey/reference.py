@@ -15,7 +15,7 @@ from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import unit_factor
 from relocation_warehouse.survey.folder import SurveyFolder
 
-TEXT, BIG, FLAG = pa.string(), pa.int64(), pa.bool_()
+TEXT, BIG, NUMBER, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 
 def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[str, pa.Table]:
