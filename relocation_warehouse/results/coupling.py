@@ -157,13 +157,7 @@ def capitals_under(
 ) -> str:
     """Relation of a survey's households with the columns of `capital.household_capitals` under a scheme's bounds."""
     limits = extremes(con, catalog, members(scheme))
-    source = scored(
-        limits,
-        survey.survey_id,
-        scheme.bounds,
-        {scheme.id: scheme_weights(scheme)},
-        minimum_answered_share=catalog.minimum_answered_share,
-    )
+    source = scored(limits, survey.survey_id, scheme.bounds, {scheme.id: scheme_weights(scheme)})
     own = {d: quoted(dimension_column(scheme.id, d)) for d in scheme.dimensions}
     columns = {"scheme": literal(scheme.id), "bounds": literal(scheme.bounds), **own}
     columns |= {f"n_indicators_{d}": quoted(count_column(scheme.id, d)) for d in own}
@@ -563,9 +557,8 @@ def _obstacles(
     answered = [quoted(score_column(i)) for i in limits.indicators]
     counts: dict[tuple[str, str], dict[str, int]] = {}
     modes = sorted({scheme.bounds for scheme in schemes})
-    share = catalog.minimum_answered_share
     for mode in modes:
-        households = scored(limits, survey.survey_id, mode, minimum_answered_share=share)
+        households = scored(limits, survey.survey_id, mode)
         for wave, *found in con.execute(
             f"select wave, {', '.join(f'count({x})' for x in answered)} from {households} group by wave"
         ).fetchall():
@@ -581,13 +574,7 @@ def _obstacles(
                 if scheme.bounds == mode
                 for index in _indices(scheme, weights[scheme.id])
             ]
-            source = scored(
-                limits,
-                survey.survey_id,
-                mode,
-                condition=f"wave = {literal(wave)}",
-                minimum_answered_share=share,
-            )
+            source = scored(limits, survey.survey_id, mode, condition=f"wave = {literal(wave)}")
             yield from _obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
 
 

@@ -135,6 +135,8 @@ class Extremes:
         Ends of the answer scales, NaN where open.
     is_cost : tuple of bool
         Whether less is better.
+    minimum_answered_share : float
+        Share of the asked weight of a composite of them that must be answered.
     """
 
     survey_ids: tuple[str, ...]
@@ -144,6 +146,7 @@ class Extremes:
     upper: FloatArray
     ends: FloatArray
     is_cost: tuple[bool, ...]
+    minimum_answered_share: float
 
     def bounds(self, k: int, survey_id: str, mode: str) -> tuple[float, float]:
         """Bounds of the k-th indicator under a mode, for a survey."""
@@ -205,6 +208,7 @@ def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Seque
         numbers[:, 1::2],
         np.array(ends, dtype=np.float64),
         tuple(i.direction == "cost" for i in declared),
+        catalog.minimum_answered_share,
     )
 
 
@@ -224,8 +228,6 @@ def scored(
     mode: str,
     schemes: Mapping[str, Weights] | None = None,
     condition: str = "true",
-    *,
-    minimum_answered_share: float,
 ) -> str:
     """SQL of the households of a survey with their scores, and their dimensions under some schemes.
 
@@ -241,8 +243,6 @@ def scored(
         Scheme -> dimension -> indicator -> weight.
     condition
         Which households.
-    minimum_answered_share
-        Share of the asked weight that must be answered (`Catalog.minimum_answered_share`).
 
     Returns
     -------
@@ -256,7 +256,7 @@ def scored(
     for scheme, dimensions in (schemes or {}).items():
         for dimension, weights in dimensions.items():
             members = [Member(quoted(score_column(i)), is_asked(i), w) for i, w in weights.items()]
-            columns[dimension_column(scheme, dimension)] = composite(members, minimum_answered_share)
+            columns[dimension_column(scheme, dimension)] = composite(members, limits.minimum_answered_share)
             columns[count_column(scheme, dimension)] = f"cast({answered_count(members)} as bigint)"
     return extended(source, columns) if columns else source
 
