@@ -126,6 +126,13 @@ campaign: setup       ## two hundred kills of a refresh, full disks, closed fold
 attack: setup         ## attack the public edition of fifty random surveys by integer programming, and of the shipped ones
 	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/publication/test_attack.py
 
+.PHONY: campaign-formats campaign-fuzz
+campaign-formats: setup  ## two thousand tables drawn at random, written in every format by other libraries and read back
+	cd tests/survey && $(CURDIR)/$(BIN)/python campaign_formats.py --tables 2100
+
+campaign-fuzz: setup     ## five thousand damaged surveys through `warehouse check`: each ends in one answer
+	cd tests/survey && $(CURDIR)/$(BIN)/python campaign_fuzz.py --inputs 5200
+
 .PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin
 

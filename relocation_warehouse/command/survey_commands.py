@@ -188,17 +188,21 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         SurveyFolderError,
         list_survey_folders,
         load_folder,
+        misnamed_folders,
         suggestion,
     )
 
     paths = Paths.from_environment()
     catalog = _catalog(paths)
     folders = list_survey_folders(paths.surveys)
+    misnamed = misnamed_folders(paths.surveys) if survey is None else ()
+    for name in misnamed:
+        _say(f"{name}: the name of this folder is not UTF-8, so it is no survey; rename it")
     chosen = [p for p in folders if survey in (None, p.name)]
     if not chosen:
         hint = suggestion(survey or "", (p.name for p in folders))
         _stop(f"no survey folder {survey!r} under data/surveys{hint}", 2)
-    failed = False
+    failed = bool(misnamed)
     for path in chosen:
         found = Findings()
         try:

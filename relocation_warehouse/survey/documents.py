@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from yaml.nodes import MappingNode, SequenceNode
 
 YAMLError = yaml.YAMLError
@@ -56,6 +57,10 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
+MOST_CHARACTERS, MOST_NODES, DEEPEST = 2**22, 200_000, 40
+"""Length, number of values and depth that no declaration of a survey has."""
+
+
 def read_yaml(path: Path) -> Any:
     """Values of a YAML file.
 
@@ -67,6 +72,53 @@ def read_yaml(path: Path) -> Any:
         It is no YAML, or gives a key twice.
     """
     return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+
+
+def read_strange_yaml(path: Path) -> Any:
+    """Values of a YAML file that a stranger wrote, whose aliases may stand for themselves or for billions.
+
+    Raises
+    ------
+    OSError, UnicodeDecodeError
+        The file cannot be read, or is not UTF-8.
+    YAMLError
+        See `read_yaml`; or it is larger or nested deeper than anything that is read, also with its aliases written
+        out, or holds a number that is none.
+    """
+    text = path.read_text(encoding="utf-8")
+    if len(text) > MOST_CHARACTERS:
+        raise YAMLError(f"has {len(text):,} characters, more than the {MOST_CHARACTERS:,} that are read")
+    _check_extent(text)
+    try:
+        return yaml.load(text, _Loader)
+    except ValueError as error:
+        raise YAMLError(str(error)) from error
+
+
+def _check_extent(text: str) -> None:
+    """Count the values of a document, each alias as all that it stands for, before any of them is made."""
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = []
+    count = 0
+    for event in yaml.parse(text, _Loader):
+        why = ""
+        if isinstance(event, AliasEvent):
+            count += sizes.get(event.anchor, 1)
+            if any(anchor == event.anchor for anchor, _ in opened):
+                why = f"{event.anchor!r} stands for itself"
+        elif isinstance(event, CollectionStartEvent):
+            opened.append((event.anchor, count))
+            count += 1
+        elif isinstance(event, CollectionEndEvent):
+            anchor, before = opened.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before
+        elif isinstance(event, ScalarEvent):
+            count += 1
+        if len(opened) > DEEPEST or count > MOST_NODES:
+            why = "is nested too deep or holds too many values"
+        if why:
+            raise ConstructorError(None, None, why, event.start_mark)
 
 
 def line_of(path: Path, place: Sequence[str | int]) -> int | None:

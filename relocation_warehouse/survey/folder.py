@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
 
-from relocation_warehouse.survey.documents import YAMLError, line_of, read_yaml
+from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml
 from relocation_warehouse.survey.vocabulary import (
     ROSTER_RULES,
     WAVE_NAME,
@@ -53,6 +53,9 @@ BLANK = "FILL_IN"
 
 COUNTED = ("sampling_weight", "weight", "population_units", "unit_households")
 """What the sampling design counts: the variable named must be a number."""
+
+NO_SHA256 = "no sha256"
+"""What a `.sha256` file says that holds none; no file hashes to it."""
 
 ALIKE = 60
 """Likeness (0 to 100) from which a name is offered in place of a misspelt one."""
@@ -192,8 +195,14 @@ class SurveyFolder:
         if root == self.path:
             return file.sha256, SURVEY_FILE
         beside = root / f"{file.path}.sha256"
-        said = beside.read_text(encoding="utf-8", errors="replace").split() if beside.is_file() else []
-        return (said[0].lower() if said else None), beside.name
+        if not beside.is_file():
+            return None, beside.name
+        # A file that holds no checksum says nothing: its words must not come back in a message.
+        text = (
+            "" if beside.is_symlink() else beside.read_text(encoding="utf-8", errors="replace")[:100].lower()
+        )
+        said = re.match(r"\s*\\?([0-9a-f]{64})\b", text)
+        return said[1] if said else NO_SHA256, beside.name
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -209,8 +218,21 @@ def sha256_of(path: Path) -> str:
 
 
 def list_survey_folders(surveys: Path) -> tuple[Path, ...]:
-    """Folders under `surveys` that hold a `survey.yml`, in the order of their names."""
-    return tuple(sorted(p.parent for p in surveys.glob(f"*/{SURVEY_FILE}")))
+    """Folders under `surveys` that hold a `survey.yml`, in the order of their names.
+
+    One whose name is not UTF-8 can be no survey: `misnamed_folders` gives it.
+    """
+    return tuple(sorted(p.parent for p in surveys.glob(f"*/{SURVEY_FILE}") if _is_text(p.parent.name)))
+
+
+def misnamed_folders(surveys: Path) -> tuple[str, ...]:
+    """Names of folders that are not UTF-8, in ASCII with escapes."""
+    names = (p.parent.name for p in surveys.glob(f"*/{SURVEY_FILE}"))
+    return tuple(sorted(ascii(name) for name in names if not _is_text(name)))
+
+
+def _is_text(name: str) -> bool:
+    return all(not 0xD800 <= ord(c) <= 0xDFFF for c in name)
 
 
 def load_folder(
@@ -291,8 +313,8 @@ def _load_survey(path: Path, problems: list[Problem]) -> Survey | None:
         problems.append(Problem(SURVEY_FILE, None, "file is missing; every survey folder needs one"))
         return None
     try:
-        data = read_yaml(file)
-    except (YAMLError, UnicodeDecodeError) as error:
+        data = read_strange_yaml(file)
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
         mark = getattr(error, "problem_mark", None)
         problems.append(
             Problem(SURVEY_FILE, mark.line + 1 if mark else None, f"not readable as YAML: {error}")
@@ -398,8 +420,9 @@ def _load_rows(
                         problems += [Problem(name, line, message) for _, message in messages(error)]
                     with suppress(KeyError):
                         rows.append((line, _lenient(model, cells)))
-    except (UnicodeDecodeError, csv.Error) as error:
-        problems.append(Problem(name, None, f"not readable as UTF-8 CSV: {error}"))
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        problems.append(Problem(name, None, f"not readable as UTF-8 CSV: {why}"))
         return None
     return rows
 

@@ -96,6 +96,8 @@ def _batches(source: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBat
             numbers = pa.array(np.arange(start, start + len(batch)))
             start += len(batch)
             yield has_answers(pa.RecordBatch.from_arrays([*columns, numbers], schema=schema))
+    except pa.ArrowMemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFile(f"Parquet data are damaged ({error}); write the file again") from error
 

@@ -17,7 +17,7 @@ SAMPLE = 2**17
 """Bytes of lines that are not ASCII from which an encoding is told."""
 
 # They turn text into other text, or stand for no characters of a language.
-NO_ENCODINGS = {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "utf-7"}
+NO_ENCODINGS = {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "utf_7"}
 
 
 def known_encoding(name: str) -> str:
@@ -29,8 +29,10 @@ def known_encoding(name: str) -> str:
         Nothing in which text is written.
     """
     try:
-        b"".decode(name)
-        is_known = codecs.lookup(name).name not in NO_ENCODINGS
+        "a".encode(
+            name
+        )  # what turns text into text, or bytes into bytes, is looked up too, but does not encode
+        is_known = codecs.lookup(name).name.replace("-", "_") not in NO_ENCODINGS
     except (LookupError, UnicodeError, ValueError):
         is_known = False
     if not is_known:

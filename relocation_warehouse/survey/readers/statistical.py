@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyreadstat
 from pyreadstat._readstat_parser import PyreadstatError, ReadstatError
 
@@ -198,7 +199,10 @@ def _array(column: pd.Series[Any], is_text: bool, text: _Text) -> pa.Array:
     if is_text:
         if text.is_raw:
             column = column.map({v: text.of(v) for v in column.unique() if isinstance(v, str)})
-        return pa.array(column, pa.string(), from_pandas=True)
+        found = pa.array(column, pa.string(), from_pandas=True)
+        return pc.if_else(
+            pc.equal(found, ""), pa.scalar(None, pa.string()), found
+        )  # the formats' way to say blank
     if column.dtype.kind in "iuf":
         return pa.array(column.to_numpy(dtype=float), from_pandas=True)
     if column.dtype.kind == "M":
