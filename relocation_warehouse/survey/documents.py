@@ -100,10 +100,11 @@ def _check_extent(text: str) -> None:
     sizes: dict[str, int] = {}
     opened: list[tuple[str | None, int]] = []
     count = 0
+    event: Any
     for event in yaml.parse(text, _Loader):
         why = ""
         if isinstance(event, AliasEvent):
-            count += sizes.get(event.anchor, 1)
+            count += sizes.get(event.anchor or "", 1)
             if any(anchor == event.anchor for anchor, _ in opened):
                 why = f"{event.anchor!r} stands for itself"
         elif isinstance(event, CollectionStartEvent):

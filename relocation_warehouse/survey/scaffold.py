@@ -7,6 +7,7 @@ judging a column (`scaffold_columns`), or checking the finished folder (`folder`
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shutil
@@ -32,7 +33,7 @@ from relocation_warehouse.survey.readers import (
     sheet_names,
     xlsform,
 )
-from relocation_warehouse.survey.readers.archives import SUFFIXES
+from relocation_warehouse.survey.readers.archives import DAMAGED, SUFFIXES
 from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.scaffold_columns import (
     LANGUAGES,
@@ -70,6 +71,9 @@ from relocation_warehouse.survey.vocabulary import (
 )
 
 SINGLE = Wave(wave="single", order=0, label=Label(en="One round", zh="单轮"))
+MOST_FORM_BYTES = 16 * 2**20
+"""Larger than any form's definition."""
+
 SHOWN = 3
 """Candidates listed for an indicator."""
 
@@ -402,6 +406,20 @@ def _with_rounds(files: Sequence[SurveyFile], known: Recognition) -> list[Survey
     ]
 
 
+def _packs_form(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Whether a member of an archive is the definition of a form: a workbook with its two sheets."""
+    if not member.filename.lower().endswith(".xlsx") or member.file_size > MOST_FORM_BYTES:
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive.read(member))) as workbook:
+            part = workbook.getinfo("xl/workbook.xml")
+            text = workbook.read(part) if part.file_size < MOST_FORM_BYTES else b""
+    except (KeyError, ValueError, RuntimeError, *DAMAGED):
+        return False
+    names = {n.strip().lower().decode() for n in re.findall(rb'<sheet [^>]*?name="([a-zA-Z ]+)"', text)}
+    return set(xlsform.SHEETS) <= names
+
+
 def file_format(file: Path) -> str:
     """The format that a file's name, or what is packed in it, stands for."""
     name = file.name.lower().removesuffix(".gz")
@@ -409,10 +427,11 @@ def file_format(file: Path) -> str:
         try:
             with zipfile.ZipFile(file) as archive:
                 members = [n.lower() for n in archive.namelist() if not n.endswith("/")]
+                has_form = any(_packs_form(archive, m) for m in archive.infolist())
         except zipfile.BadZipFile:
             raise UnreadableFile(f"{file.name}: is no readable zip archive; export it again") from None
         data = [n for n in members if n.endswith((".csv", ".json"))]
-        if len(data) > 1 or any(n.endswith(".json") for n in data):
+        if len(data) > 1 or any(n.endswith(".json") for n in data) or (data and has_form):
             return "odk"
         name = next(iter(data or members), "")
     if name.endswith(".json"):
@@ -448,12 +467,12 @@ def _tables(file: Path, kind: str, reading: Reading, name: str) -> list[SurveyFi
     households = table(name, {})
     if kind == "odk":
         groups = repeat_groups(file, households)
-        short = [re.split(r"[-/]", g)[-1] for g in groups]
+        short = [name_of(re.split(r"[-/]", g)[-1]) for g in groups]
         return [
             households,
             *(
-                table(name_of(s) or f"repeat_{k}", {"repeat": s}, Grain.MEMBER)
-                for k, s in enumerate(short, 1)
+                table(s or f"repeat_{k}", {"repeat": g}, Grain.MEMBER)
+                for k, (s, g) in enumerate(zip(short, groups, strict=True), 1)
             ),
         ]
     if kind == "excel" and file.suffix.lower() not in (".gz", ".zip"):

@@ -28,6 +28,7 @@ from relocation_warehouse.survey.folder import SurveyFolderError, load_folder
 from relocation_warehouse.survey.ingest import ingest
 from relocation_warehouse.survey.readers import UnreadableFile, read, streamed
 from relocation_warehouse.survey.readers.quotes import count_records
+from relocation_warehouse.survey.scaffold import file_format
 from relocation_warehouse.survey.vocabulary import SurveyFile
 
 
@@ -425,7 +426,7 @@ def test_records_are_counted_as_they_were_written(rows, quoting, end):
     try:
         found = count_records(lines, ",", 2, 1)
     except UnreadableFile:
-        found = None  # an answer that looks like rows is refused, and has breaks
+        found = None  # answers that look like rows, or are cut by a break that the writer did not quote
     has_breaks = any("\n" in c or "\r" in c for row in rows for c in row)
     assert found == len(rows) + 1 or (found is None and has_breaks)
 
@@ -442,6 +443,17 @@ def test_two_stray_marks_swallow_no_row(tmp_path, con, first, column_of):
         (tmp_path / "a.csv").write_text(content)
         with pytest.raises(UnreadableFile, match=f"lines {first + 1} to {last + 1} are one cell"):
             came(tmp_path, "a.csv", "delimited")
+
+
+def test_an_answer_cut_in_two_by_a_carriage_return_is_refused(tmp_path):
+    for text in ("a,b\n1,x\ry,2\n", 'a,b\n1,x\ry,2\n3,"z"\n'):
+        (tmp_path / "a.csv").write_bytes(text.encode())
+        with pytest.raises(UnreadableFile, match="ends in a carriage return alone"):
+            came(tmp_path, "a.csv", "delimited")
+    (tmp_path / "a.csv").write_bytes(b'a,b\n1,"x\ry"\n')
+    assert came(tmp_path, "a.csv", "delimited") == [{"a": "1", "b": "x\ry", "_row": 2}]
+    (tmp_path / "a.csv").write_bytes(b"a,b\r1,2\r3,4\r")
+    assert [r["_row"] for r in came(tmp_path, "a.csv", "delimited")] == [2, 3]
 
 
 def test_marks_inside_a_cell_and_answers_with_breaks_are_text(tmp_path):
@@ -677,6 +689,15 @@ def test_hidden_rows_are_read_and_named(tmp_path):
     result = read(declared("a.xlsx", "excel"), tmp_path)
     assert result.table.num_rows == 2
     assert any("hidden row(s) 3" in n for n in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("members", "kind"), [("f.csv form.xlsx", "odk"), ("f.csv", "delimited"), ("f.csv m.csv", "odk")]
+)
+def test_an_archive_with_its_form_is_an_export_of_it(tmp_path, members, kind):
+    content = {"form.xlsx": form([["select_one yn", "q", "Q"]], YES_NO)}
+    zipped(tmp_path / "a.zip", **{n: content.get(n, "q,_uuid\n1,u\n") for n in members.split()})
+    assert file_format(tmp_path / "a.zip") == kind
 
 
 # ---- what stops a reader, or leads it astray

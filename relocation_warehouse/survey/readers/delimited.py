@@ -68,7 +68,7 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
     schema = landing_schema(headers)
     last = max(options.header_rows)
     records = text.lines
-    if text.has_quotes:
+    if text.has_quotes or text.has_returns:
         with _lines(path, encoding) as lines:
             records = count_records(lines, delimiter, len(headers), last)
     notes = (f"encoding {encoding} ({how})", f"delimiter {delimiter!r}")
@@ -86,10 +86,10 @@ class UndecodableText(UnreadableFile):
 
 
 class _Text:
-    """What a first reading of a text found: the number of its lines, and whether it holds quotation marks."""
+    """What a first reading of a text found: its lines, and whether it holds marks or carriage returns alone."""
 
     def __init__(self) -> None:
-        self.lines, self.has_quotes = 0, False
+        self.lines, self.has_quotes, self.has_returns = 0, False, False
 
 
 def _detected(path: Path) -> tuple[str, _Text]:
@@ -143,6 +143,7 @@ def _check_text(path: Path, encoding: str) -> _Text:
                 )
             line += block.count("\n")
             found.has_quotes = found.has_quotes or '"' in block
+            found.has_returns = found.has_returns or block.count("\r") > block.count("\r\n")
             found.lines += _line_ends(block, end)
             end = block[-1:] or end
         found.lines += end not in "\r\n"

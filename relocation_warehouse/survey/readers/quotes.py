@@ -57,12 +57,13 @@ def count_records(lines: Iterable[str], delimiter: str, width: int, headers: int
     Raises
     ------
     UnreadableFile
-        A mark that is not closed or closed in the middle of a cell, or a cell that holds rows.
+        A mark that is not closed or closed in the middle of a cell, a cell that holds rows, or lines that end in
+        different ways.
     """
     scan = _Scan(delimiter)
     cell = rf'"[^"]*(?:""[^"]*)*"|(?!")[^{re.escape(delimiter)}]*'
     closed = re.compile(rf"(?:{cell})(?:{re.escape(delimiter)}(?:{cell}))*")
-    number = 0
+    number, returns, feeds = 0, 0, 0
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
         if scan.open is None and ('"' not in text or closed.fullmatch(text)):
@@ -71,10 +72,19 @@ def count_records(lines: Iterable[str], delimiter: str, width: int, headers: int
                 scan.plain.append(text)
         else:
             _go_through(scan, text, number)
+        if scan.open is None and line.endswith("\r"):
+            returns = returns or number
+        elif scan.open is None and line.endswith("\n"):
+            feeds = feeds or number
     if scan.open is not None:
         raise UnreadableFile(
             f"a quotation mark is not closed (opened in line {scan.open.line} of {number}); "
             "close it, or double it inside a quoted cell"
+        )
+    if returns and feeds:
+        raise UnreadableFile(
+            f"line {returns} ends in a carriage return alone, line {feeds} does not, so that one of them may be an "
+            "answer cut in two; put answers with line breaks in quotes"
         )
     shapes = [set(map(_shape, column)) - {""} for column in _columns(scan.plain, delimiter, width)]
     for long in scan.long:
