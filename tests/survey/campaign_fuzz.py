@@ -245,6 +245,8 @@ def run(inputs: int, seed: int) -> tuple[collections.Counter[str], list[str]]:
                     faults.append(f"{kind}, {name}, input {number} of seed {seed}: status {status}, {told!r}")
                 counts[f"{kind}: {'accepted' if status == 0 else 'refused'}"] += 1
                 shutil.rmtree(path)
+                if number % 100 == 99:
+                    print(f"{number + 1} inputs, {len(faults)} fault(s)", flush=True)
         finally:
             survey_commands._catalog, survey_commands.out = kept[:2]
             if kept[2] is None:
