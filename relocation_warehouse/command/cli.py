@@ -6,8 +6,11 @@ Does not belong here: work. Heavy imports happen inside a command, so that help 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +18,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from relocation_warehouse.command import lake_commands, survey_commands
+from relocation_warehouse.command import lake_commands, reader_commands, survey_commands
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Harmonised surveys of resettled households."
-)
+app = typer.Typer(no_args_is_help=True, help="Harmonised surveys of resettled households.")
 out = Console()
 err = Console(stderr=True)
 
@@ -33,7 +34,30 @@ for variable, value in {
 }.items():
     os.environ.setdefault(variable, value)
 
-SURVEYS = Annotated[list[str] | None, typer.Option("--survey", help="Only this survey; may be given again.")]
+SURVEYS = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--survey",
+        help="Only this survey; may be given again.",
+        autocompletion=reader_commands.complete("survey"),
+    ),
+]
+Json = reader_commands.Json
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"relocation-warehouse {version('relocation-warehouse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Harmonised surveys of resettled households."""
 
 
 @app.command()
@@ -43,6 +67,7 @@ def refresh(
     engine: Annotated[
         str | None, typer.Option(help="duckdb, or spark for more than one machine; see docs/engines.md.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Receive what changed, rebuild what depends on it, publish."""
     from relocation_warehouse.command.refresh import UnknownSurvey
@@ -53,16 +78,24 @@ def refresh(
     try:
         # every part of this process asks the environment
         os.environ[VARIABLE] = engine_name(engine)
-        with out.status("looking for changes") as status:
+        with (err if as_json else out).status("looking for changes") as status:
 
             def tell(text: str) -> None:
-                out.print(text)
+                (err if as_json else out).print(text)
                 status.update(text)
 
             outcome = run(paths, survey or (), force, tell)
     except (UnknownSurvey, UnknownEngine) as error:
         err.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
+    if as_json:
+        answer = {
+            **asdict(outcome),
+            "exit_code": outcome.exit_code,
+            "published": str(paths.published) if outcome.is_published else None,
+        }
+        print(json.dumps(answer, ensure_ascii=False))
+        raise typer.Exit(outcome.exit_code)
     for survey_id, problems in outcome.refused.items():
         err.print(f"[red]{survey_id} was refused; what was published of it before stays:[/red]")
         for problem in problems:
@@ -76,12 +109,26 @@ def refresh(
 
 
 @app.command()
-def status() -> None:
+def status(as_json: Json = False) -> None:
     """What is fresh, stale, refused or new, and why."""
     from relocation_warehouse.ground.state import State, summary
     from relocation_warehouse.publication.verify import summed_up, what_changed
 
     paths = Paths.from_environment()
+    if as_json:
+        state = State.load(paths)
+        print(
+            json.dumps(
+                {
+                    "surveys": summary(paths),
+                    "published_at": state.published_at or None,
+                    "failed_at": state.failed_at or None,
+                    "failure": state.failure or None,
+                },
+                ensure_ascii=False,
+            )
+        )
+        return
     table = Table("survey", "status", "since", "why")
     for survey_id, row in summary(paths).items():
         table.add_row(survey_id, row["status"], row["since"], row["why"])
@@ -105,7 +152,9 @@ app.command()(survey_commands.add_wave)
 app.command()(survey_commands.check)
 app.command()(survey_commands.explain)
 app.command()(survey_commands.trace)
-app.command()(survey_commands.coverage)
+app.command()(reader_commands.coverage)
+app.command()(reader_commands.extract)
+app.command("open")(reader_commands.open_report)
 app.command()(lake_commands.as_of)
 app.add_typer(lake_commands.app, name="lake")
 
@@ -140,15 +189,23 @@ def make_key(
 
 @app.command()
 def serve(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
-    """Dagster UI on 127.0.0.1."""
+    """Dagster UI on 127.0.0.1, until it is interrupted."""
+    from relocation_warehouse.command.serving import serve as run
+
     dagster = Path(sys.executable).with_name("dg")
     if not dagster.exists():
         dagster = Path(sys.executable).with_name("dagster")
-    arguments = ["dev", "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(dagster), "dev", "--host", "127.0.0.1", "--port", str(port)]
     if dagster.name == "dagster":
-        arguments += ["--module-name", "dagster_project.definitions"]
-    os.chdir(CHECKOUT)
-    os.execv(dagster, [str(dagster), *arguments])
+        command += ["--module-name", "dagster_project.definitions"]
+    log = Paths.from_environment().warehouse / "serve.log"
+    out.print(f"starting Dagster; what it says goes to {log}", soft_wrap=True, highlight=False)
+    why = run(
+        command, port, log, lambda address: out.print(f"open {address} (Ctrl-C stops it)"), folder=CHECKOUT
+    )
+    if why:
+        err.print(f"Dagster does not serve: {why}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
 
 
 def main() -> None:

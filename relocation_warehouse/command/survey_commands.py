@@ -1,4 +1,4 @@
-"""The commands for people who hold surveys: new-survey, check, explain, trace, coverage.
+"""The commands for people who hold surveys: new-survey, check, explain, trace.
 
 Belongs here: arguments, wording and exit status of these commands. Does not belong here: work.
 Heavy imports happen inside a command, so that help answers at once.
@@ -6,14 +6,14 @@ Heavy imports happen inside a command, so that help answers at once.
 
 from __future__ import annotations
 
+import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from relocation_warehouse.ground.paths import Paths
 
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 
 out = Console()
 err = Console(stderr=True)
-
-VERDICT_STYLES = {
-    "identical": "green",
-    "compatible": "cyan",
-    "proxy": "yellow",
-    "not_asked": "dim",
-    "undetermined": "red",
-}
-VERDICT_SIGNS = {"identical": "=", "compatible": "~", "proxy": "p", "not_asked": "·", "undetermined": "?"}
 
 
 def _say(text: str) -> None:
@@ -181,7 +172,12 @@ def _header_rows(given: Sequence[str]) -> tuple[list[int], dict[str, list[int]]]
     return rows, of_sheets
 
 
-def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None) -> None:
+def check(
+    survey: Annotated[str | None, typer.Argument(help="Survey; all where absent.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Answer as JSON on standard output, for programs.")
+    ] = False,
+) -> None:
     """Find every mistake in survey folders and their files, with file, line and what to write instead."""
     from relocation_warehouse.survey.crosswalk import check_crosswalk
     from relocation_warehouse.survey.folder import (
@@ -197,12 +193,17 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
     folders = list_survey_folders(paths.surveys)
     misnamed = misnamed_folders(paths.surveys) if survey is None else ()
     for name in misnamed:
-        _say(f"{name}: the name of this folder is not UTF-8, so it is no survey; rename it")
+        said = f"{name}: the name of this folder is not UTF-8, so it is no survey; rename it"
+        if as_json:
+            err.print(said, markup=False, highlight=False, soft_wrap=True)
+        else:
+            _say(said)
     chosen = [p for p in folders if survey in (None, p.name)]
     if not chosen:
         hint = suggestion(survey or "", (p.name for p in folders))
         _stop(f"no survey folder {survey!r} under data/surveys{hint}", 2)
     failed = bool(misnamed)
+    answer: dict[str, object] = {}
     for path in chosen:
         found = Findings()
         try:
@@ -215,6 +216,13 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
         except SurveyFolderError as error:
             found.problems += error.problems
         failed |= bool(found.problems)
+        answer[path.name] = {
+            "problems": [asdict(problem) for problem in found.problems],
+            "aside": found.aside.lstrip("; "),
+            "notes": list(found.notes),
+        }
+        if as_json:
+            continue
         _say(
             f"{path.name}: {f'{len(found.problems)} mistake(s)' if found.problems else 'no mistakes'}{found.aside}"
         )
@@ -222,6 +230,8 @@ def check(survey: Annotated[str | None, typer.Argument(help="Survey; all where a
             _say(f"  {problem}")
         for note in found.notes:
             _say(f"  {note}")
+    if as_json:
+        _say(json.dumps(answer, ensure_ascii=False))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -451,44 +461,3 @@ def _tell(wave: WaveTrace, published: dict[str, str | None] | None) -> None:
         _say(f"  {cell.place}, row {cell.row}, column {cell.column}: received {received}, kept {kept}")
         for note in cell.notes:
             _say(f"    {note}")
-
-
-def coverage(
-    figure: Annotated[
-        Path | None,
-        typer.Option(help="Where to draw the matrix, .svg or .png; data/warehouse/coverage.svg if absent."),
-    ] = None,
-    language: Annotated[Literal["en", "zh"], typer.Option(help="Language of the labels.")] = "en",
-) -> None:
-    """What each survey and wave answers: verdicts in the terminal, and as a picture."""
-    from relocation_warehouse.ground.database import connect
-    from relocation_warehouse.publication.report.data import Reader, localise
-    from relocation_warehouse.publication.report.figures import coverage_detail
-
-    paths = Paths.from_environment()
-    database = paths.published / "warehouse.duckdb"
-    if not database.exists():
-        _stop("nothing is published yet; run `warehouse refresh` first", 1)
-    target = figure or paths.warehouse / "coverage.svg"
-    if target.suffix not in (".svg", ".png"):
-        _stop(f"{target.name}: a picture is drawn as .svg or .png", 2)
-    with connect(database, read_only=True) as con:
-        frame = Reader(con).coverage()
-    data = localise(frame, language)
-    data["code"] = frame["status"]
-    words = dict(zip(data["code"], data["status"], strict=True))
-    fields = ("indicator", "survey_id", "wave", "code")
-    verdicts = {(i, survey, wave): verdict for i, survey, wave, verdict in data[[*fields]].to_numpy(str)}
-    columns = list(dict.fromkeys((survey, wave) for _, survey, wave in verdicts))
-    table = Table("", *(str(number) for number in range(1, len(columns) + 1)), pad_edge=False)
-    for indicator in dict.fromkeys(i for i, _, _ in verdicts):
-        found = [verdicts[indicator, survey, wave] for survey, wave in columns]
-        table.add_row(indicator, *(f"[{VERDICT_STYLES[v]}]{VERDICT_SIGNS[v]}[/]" for v in found))
-    out.print(table)
-    for number, (survey, wave) in enumerate(columns, start=1):
-        _say(f"{number:>2} {survey}, {wave}")
-    _say("  ".join(f"{sign} {words[code]}" for code, sign in VERDICT_SIGNS.items() if code in words))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for panel in coverage_detail(frame, language):
-        panel.chart.properties(width=panel.min_width).save(target, scale_factor=2)
-    _say(f"drawn: {target}")

@@ -13,7 +13,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
@@ -22,15 +21,11 @@ from pyarrow import csv as pa_csv
 
 from relocation_warehouse.contract.tables import Column, Contract, Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.publication.csv_text import TIMESTAMP_FORMAT, csv_safe
 from relocation_warehouse.publication.database import column_comment, comment, sort_order
 
 ROW_LIMIT = 1_048_575
 """Rows below the header that a spreadsheet can show."""
-
-FORMULA_START = r"^[=+\-@\t\r]"
-"""Text that spreadsheets would run as a formula; a leading apostrophe makes it text."""
-
-TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
 
@@ -133,7 +128,7 @@ def write_csv(
             file.write(b"\xef\xbb\xbf")
             with pa_csv.CSVWriter(file, schema) as writer:
                 for batch in reader:
-                    writer.write_batch(pa.record_batch([_csv_safe(c) for c in batch.columns], schema=schema))
+                    writer.write_batch(pa.record_batch([csv_safe(c) for c in batch.columns], schema=schema))
     package = datapackage(written, contract.version)
     (folder / "datapackage.json").write_text(
         json.dumps(package, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
@@ -151,15 +146,6 @@ def _order(table: Table) -> str:
 
 def _csv_field(field: pa.Field) -> pa.Field:
     return field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field
-
-
-def _csv_safe(column: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        return pc.strftime(column.cast(pa.timestamp("s"), safe=False), TIMESTAMP_FORMAT)
-    if not pa.types.is_string(column.type):
-        return column
-    is_formula = pc.match_substring_regex(column, FORMULA_START)
-    return pc.if_else(is_formula, pc.binary_join_element_wise("'", column, ""), column)
 
 
 def datapackage(tables: Iterable[Table], contract_version: str) -> dict[str, Any]:

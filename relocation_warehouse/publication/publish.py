@@ -39,6 +39,7 @@ from relocation_warehouse.publication.database import (
     write_database,
 )
 from relocation_warehouse.publication.disclosure import public_contract
+from relocation_warehouse.publication.extract.tables import write_household_tables
 from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
 from relocation_warehouse.publication.moved import compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
@@ -249,6 +250,7 @@ def _write_files(
         write_parquet(con, contract, folder / "parquet", left_out)
         write_csv(con, contract, folder / "csv", left_out)
         write_dictionary(con, contract, folder / "data_dictionary.xlsx")
+    labelled_left_out = write_household_tables(database, contract, folder, left_out)
     if report is not None:
         report(database, folder / "report")
     manifest: dict[str, Any] = {
@@ -272,6 +274,7 @@ def _write_files(
             {"survey_id": w.survey_id, "columns": w.columns, "sites": w.sites, "coarsened": w.names_coarsened}
             for w in withheld
         ],
+        "stata_and_spss_left_out": labelled_left_out,
         "files": {
             path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             for path in sorted(folder.rglob("*"))

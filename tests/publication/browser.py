@@ -30,6 +30,7 @@ FLAGS = (
 EACH_PAGE = """
 window.__violations = [];
 addEventListener("securitypolicyviolation", e => window.__violations.push(e.blockedURI));
+addEventListener("unhandledrejection", e => window.__violations.push(String(e.reason)));
 addEventListener("error", e => window.__violations.push(String(e.message)));
 new MutationObserver((_, self) => {
   if (!document.querySelector("[data-drawn]")) return;
@@ -71,7 +72,10 @@ class Browser:
         options = {
             "binary": CHROMIUM,
             "args": [*FLAGS, f"--user-data-dir={self._folder / 'profile'}"],
-            "prefs": {"download.default_directory": str(self.downloads)},
+            "prefs": {
+                "download.default_directory": str(self.downloads),
+                "profile.default_content_setting_values.automatic_downloads": 1,
+            },
         }
         made = self._ask(
             "POST", "/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}

@@ -2,17 +2,18 @@ import os
 import shutil
 
 import pytest
+from browser import CHROMIUM, DRIVER, MISSING
 from made_up_build import build
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FOUND = CHROMIUM and DRIVER
 
 # on a machine of one's own the browser is optional; in continuous integration its absence must not go unseen
-if CHROMIUM is None and "CI" not in os.environ:
+if not FOUND and "CI" not in os.environ:
     collect_ignore = ["test_report_in_browser.py"]
 
 
 def pytest_report_header():
-    found = CHROMIUM or "not found, the report is not opened in a browser (apt-get install chromium)"
+    found = FOUND or f"not found, the report is not opened in a browser ({MISSING})"
     return f"browser: {found}"
 
 

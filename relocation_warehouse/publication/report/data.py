@@ -138,7 +138,8 @@ class Reader:
         return self._rows(
             """
             SELECT r.metric_id, r.evidence, r.source_id, r.region, r.wave, r.wave_order, r.is_synthetic,
-              r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status, r.n_indicators, m.source_column,
+              r.value, r.ci_low, r.ci_high, r.n, r.unit, r.status, r.n_indicators,
+              r.n_indicators_defined, m.source_column,
               m.label_en AS metric_en, m.label_zh AS metric_zh, m.display_order, d.dimension, d.system
             FROM analysis.region_comparison r
             JOIN reference.metric_definitions m USING (metric_id)
@@ -154,7 +155,7 @@ class Reader:
         return self._rows(
             """
             SELECT r.source_id AS survey_id, r.region, r.wave, r.wave_order, r.is_synthetic, r.n, r.value,
-              r.ci_low, r.ci_high, r.status, r.n_indicators, s.mean_c, s.mean_t, s.d_of_means
+              r.ci_low, r.ci_high, r.status, r.n_indicators, r.n_indicators_defined, s.mean_c, s.mean_t, s.d_of_means
             FROM analysis.region_comparison r
             JOIN reference.metric_definitions m USING (metric_id)
             LEFT JOIN (

@@ -7,6 +7,7 @@ Colours of text and grid come from the page, which knows whether it is light or 
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from collections.abc import Sequence
@@ -43,14 +44,15 @@ VERDICT_COLOURS = {
 }
 HEAT = ["#eef5f3", "#bfe0d6", "#7fc0b1", "#3f988a", "#156f66", "#0b4744"]
 DIVERGING = ["#9c3d1f", "#d98b62", "#f3dccb", "#f5f5f2", "#cfe3e0", "#69aaa4", "#12655f"]
-ON_PALE = "#44504e"
-"""Text on the pale end of a scale of colours."""
+SIGNIFICANT, NOT_SIGNIFICANT = "#1f9384", "#98a3a0"
+INK = "#1d2b2a"
+"""Text of a mark that would otherwise take the colour of its region."""
 IN_THE_DARK = {
     **dict(zip(HEAT, ["#202a29", "#1f3b38", "#1c4f49", "#19625a", "#17766c", "#178478"], strict=True)),
-    ON_PALE: "#c3cecb",
     **dict(zip(DIVERGING[1:6], ["#8f4f2e", "#4a3529", "#262e2c", "#233f3b", "#2c7a72"], strict=True)),
     "#d5d5d0": "#39413f",
     "#c9c9c3": "#4a5250",
+    INK: "#e8edeb",
 }
 """What the page puts in the place of colours that are near the white of its paper, when its paper is dark."""
 
@@ -75,10 +77,14 @@ _WORDS: dict[str, dict[Language, str]] = {
     "published": {"en": "Printed", "zh": "论文值"},
     "recomputed": {"en": "Recomputed", "zh": "复算值"},
     "difference": {"en": "Recomputed minus printed", "zh": "复算减论文值"},
-    "relative": {
-        "en": "Recomputed minus printed, in % of the printed value",
-        "zh": "复算减论文值（占论文值%）",
+    "tolerances": {
+        "en": "Recomputed minus printed, in tolerances of the figure",
+        "zh": "复算减论文值（以该数字的容差为单位）",
     },
+    "share_of": {"en": "Share of ", "zh": "占比："},
+    "badge": {"en": "Indicators, comparability", "zh": "指标数与可比性"},
+    "n_indicators_defined": {"en": "Indicators defined", "zh": "定义所含指标"},
+    "system": {"en": "System", "zh": "系统"},
     "n_checks": {"en": "Checks", "zh": "检查次数"},
     "count": {"en": "Printed figures", "zh": "论文数字个数"},
     "tests": {"en": "Tests", "zh": "检验次数"},
@@ -187,13 +193,69 @@ def _lines(label: str, language: Language, width: int) -> list[str]:
     return [label[k : k + step] for k in range(0, len(label), step)]
 
 
-def _heat_text(field: str, threshold: float, fmt: str) -> tuple[alt.Text, Any]:
-    colour = alt.condition(
-        f"datum['{field}'] > {threshold} || datum['{field}'] < -{threshold}",
+def _cell_text(field: str) -> Any:
+    """Black or white, whichever stands out more from the cell that `field` colours; at least 4.5 to 1 on any colour."""
+    cell = f"scale('color', datum['{field}'])"
+    return alt.condition(
+        f"contrast({cell}, '#000000') >= contrast({cell}, '#ffffff')",
+        alt.value("#000000"),
         alt.value("#ffffff"),
-        alt.value(ON_PALE),
     )
-    return alt.Text(f"{field}:Q", format=fmt), colour
+
+
+def _heat_map(
+    frame: pd.DataFrame, field: str, scale: alt.Scale, y: alt.Y, tooltip: list[alt.Tooltip], height: int
+) -> Any:
+    """Cells coloured by `field` with their `text`, at row `y` and `column`; a pair that is not there has a dash.
+
+    A cell is as wide as its column's label needs and no wider.
+    """
+    row = str(y.shorthand).removesuffix(":N")
+    names, rows = list(dict.fromkeys(frame["column"])), list(dict.fromkeys(frame[row]))
+    there = set(zip(frame[row], frame["column"], strict=True))
+    absent = pd.DataFrame(
+        [{row: r, "column": c, "text": "–"} for r in rows for c in names if (r, c) not in there],
+        columns=[row, "column", "text"],
+    )
+    x = _columns(names)
+    base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
+    colour = alt.Color(f"{field}:Q", scale=scale, legend=None)
+    layers = [
+        base.mark_rect(cornerRadius=3).encode(color=colour),
+        base.mark_text(fontSize=11, lineBreak="\n", lineHeight=12, dy=_lifted(frame["text"])).encode(
+            text="text:N", color=_cell_text(field)
+        ),
+    ]
+    if len(absent):
+        layers.append(alt.Chart(absent).mark_text(fontSize=11).encode(x=x, y=y, text="text:N"))
+    longest = max((len(line) for name in names for line in str(name).split("\n")), default=0)
+    is_wide = any(ord(c) > 0x2E80 for name in names for c in str(name))
+    step = max(58, 14 + longest * (13 if is_wide else 7))
+    return alt.layer(*layers).properties(width=alt.Step(step), height=alt.Step(height))
+
+
+def _lifted(texts: pd.Series) -> int:
+    """Pixels that text of two lines has to be lifted by to stand in the middle."""
+    return -6 if any("\n" in str(text) for text in texts) else 0
+
+
+SIGNS = {"identical": "=", "compatible": "~", "proxy": "p", "not_asked": "·", "undetermined": "?"}
+"""Verdict of comparability -> its sign beside a mark and in a terminal."""
+
+
+def badges(frame: pd.DataFrame) -> list[str]:
+    """Of each mark: indicators answered of those the metric is made of, and the sign of the weakest verdict."""
+    return [
+        ""
+        if pd.isna(known) or pd.isna(defined)
+        else f"{known}/{defined} {SIGNS.get(str(status), '')}".strip()
+        for known, defined, status in zip(
+            frame["n_indicators"].astype("Int64"),
+            frame["n_indicators_defined"].astype("Int64"),
+            frame["status"],
+            strict=True,
+        )
+    ]
 
 
 def _stub(frame: pd.DataFrame) -> pd.Series:
@@ -213,26 +275,17 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data["column"] = data["region"] + "\n" + data["wave"]
     data["share"] = data["n_covered"] / data["n_indicators"]
     data["text"] = data["n_covered"].astype(str) + "/" + data["n_indicators"].astype(str)
-    base = alt.Chart(data).encode(
-        x=_columns(data["column"]),
-        y=alt.Y("dimension:N", sort=list(dict.fromkeys(data["dimension"])), title=None),
-    )
+    y = alt.Y("dimension:N", sort=list(dict.fromkeys(data["dimension"])), title=None)
     tooltip = [
-        alt.Tooltip("system:N", title=" "),
-        alt.Tooltip("dimension:N", title="  "),
+        alt.Tooltip("system:N", title=word("system", language)),
+        alt.Tooltip("dimension:N", title=word("dimension", language)),
         alt.Tooltip("column:N", title=word("wave", language)),
         alt.Tooltip("n_covered:Q", title=word("indicators", language)),
         alt.Tooltip("n_indicators:Q", title=word("of", language)),
         alt.Tooltip("n_proxy:Q", title=word("n_proxy", language)),
     ]
-    rect = base.mark_rect(cornerRadius=3, stroke=None).encode(
-        color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None), tooltip=tooltip
-    )
-    text = base.mark_text(fontSize=11).encode(
-        text="text:N",
-        color=alt.condition("datum.share > 0.55", alt.value("#ffffff"), alt.value(ON_PALE)),
-    )
-    return [Panel(_sized(rect + text, height=alt.Step(23)), min_width=560)]
+    chart = _heat_map(data, "share", alt.Scale(domain=[0, 1], range=HEAT), y, tooltip, 23)
+    return [Panel(chart)]
 
 
 def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
@@ -244,7 +297,12 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
         .mark_rect(cornerRadius=2)
         .encode(
             x=_columns(data["column"]),
-            y=alt.Y("indicator:N", sort=list(dict.fromkeys(data["indicator"])), title=None),
+            y=alt.Y(
+                "indicator:N",
+                sort=list(dict.fromkeys(data["indicator"])),
+                title=None,
+                axis=alt.Axis(labelLimit=420),
+            ),
             color=alt.Color("status:N", scale=_coded(STATUS_COLOURS, frame, "status", language), title=None),
             tooltip=[
                 alt.Tooltip("indicator:N", title=word("measure", language)),
@@ -255,7 +313,7 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
             ],
         )
     )
-    return [Panel(_sized(chart, height=alt.Step(15)), min_width=560)]
+    return [Panel(chart.properties(width=alt.Step(96), height=alt.Step(16)))]
 
 
 def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
@@ -266,21 +324,17 @@ def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     )
     data = data.loc[frame.sort_values(["region", "evidence", "wave_order"], kind="stable").index]
     data["column"] = _wrapped(data["metric"], language, 12)
-    base = alt.Chart(data).encode(
-        x=_columns(data["column"]),
-        y=alt.Y("row:N", sort=list(dict.fromkeys(data["row"])), title=None),
-    )
-    rect = base.mark_rect(cornerRadius=3).encode(
-        color=alt.Color("value:Q", scale=alt.Scale(domain=[0, 0.8], range=HEAT, clamp=True), legend=None),
-        tooltip=_value_tooltip(language, "row"),
-    )
-    text, colour = _heat_text("value", 0.42, ".2f")
-    return [
-        Panel(
-            _sized(rect + base.mark_text(fontSize=12).encode(text=text, color=colour), alt.Step(34)),
-            min_width=600,
-        )
-    ]
+    data["badge"] = badges(frame.loc[data.index])
+    data["text"] = [f"{v:.2f}\n{b}".strip() for v, b in zip(data["value"], data["badge"], strict=True)]
+    y = alt.Y("row:N", sort=list(dict.fromkeys(data["row"])), title=None)
+    scale = alt.Scale(domain=[0, 0.8], range=HEAT, clamp=True)
+    return [Panel(_heat_map(data, "value", scale, y, _value_tooltip(language, "row"), 36))]
+
+
+def outer_ring(frame: pd.DataFrame) -> float:
+    """Index that the outer ring of the profiles stands for: the largest one, rounded up to a tenth."""
+    values = frame.loc[frame["evidence"] == "household", "value"]
+    return max(0.2, math.ceil(values.max() * 10) / 10) if len(values) else 0.2
 
 
 def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
@@ -290,7 +344,7 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
     if len(axes) < 3:
         return []
     angle = {a: math.pi / 2 - 2 * math.pi * k / len(axes) for k, a in enumerate(axes)}
-    top = max(0.2, math.ceil(data["value"].max() * 10) / 10)
+    top = outer_ring(frame)
 
     def at(axis: str, radius: float) -> dict[str, float]:
         return {"x": radius * math.cos(angle[axis]), "y": radius * math.sin(angle[axis])}
@@ -311,9 +365,7 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
     frame_layers = (
         alt.Chart(pd.DataFrame(rings)).mark_line(**grid).encode(x, y, order="order:Q", detail="ring:N"),
         alt.Chart(pd.DataFrame(spokes)).mark_line(**grid).encode(x, y, order="order:Q", detail="spoke:N"),
-        alt.Chart(pd.DataFrame(ring_labels))
-        .mark_text(fontSize=9.5, dy=7, opacity=0.75)
-        .encode(x, y, text="label:N"),
+        alt.Chart(pd.DataFrame(ring_labels)).mark_text(fontSize=10, dy=8).encode(x, y, text="label:N"),
         alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, lineBreak=" ").encode(x, y, text="label:N"),
     )
     panels = []
@@ -345,23 +397,50 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
         layers = [
             *frame_layers,
             outline.mark_line(strokeWidth=2.2).encode(order="order:Q"),
-            outline.mark_point(filled=True, size=34),
+            outline.mark_point(filled=True, size=44),
         ]
         panels.append(Panel(_sized(alt.layer(*layers), height=270), title=region))
     return panels
 
 
 def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
-    """Mean D of each region from wave to wave, with 95 % intervals."""
-    data = localise(frame, language)
+    """Mean D of each region from wave to wave, with 95 % intervals and what they rest on.
+
+    Marks of regions stand side by side around the tick of their wave; labels are kept apart on the outer side.
+    """
+    data = localise(frame, language).reset_index(drop=True)
+    data["badge"] = badges(frame)
     waves = list(dict.fromkeys(data.sort_values("wave_order")["wave"]))
-    colours = _scale(_regions(regions, data["region"], language))
-    base = alt.Chart(data).encode(
-        x=alt.X("wave:N", sort=waves, title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
-        color=alt.Color("region:N", scale=colours, title=None),
-        xOffset=alt.XOffset("region:N", scale=alt.Scale(range=[-10, 10])),
+    colours = _regions(regions, data["region"], language)
+    shift = {name: (k - (len(colours) - 1) / 2) * 0.05 for k, name in enumerate(colours)}
+    data["x"] = [
+        waves.index(w) + shift.get(r, 0.0) for w, r in zip(data["wave"], data["region"], strict=True)
+    ]
+    first = data.groupby("survey_id")["wave_order"].transform("min")
+    last = data.groupby("survey_id")["wave_order"].transform("max")
+    data["is_left"] = (data["wave_order"] == first) & (first < last)
+    data["label"] = [f"{v:.3f}  {b}" for v, b in zip(data["value"], data["badge"], strict=True)]
+    ends = pd.concat([data["ci_low"].fillna(data["value"]), data["ci_high"].fillna(data["value"])])
+    low, high = float(ends.min()), float(ends.max())
+    margin = 0.06 * (high - low or 1)
+    domain = [low - margin, high + margin]
+    data["label_y"] = data["value"]
+    for _, side in data.groupby(["wave", "is_left"]):
+        data.loc[side.index, "label_y"] = _apart(side["value"], 15 / 320 * (domain[1] - domain[0]))
+    x = alt.X(
+        "x:Q",
+        title=None,
+        scale=alt.Scale(domain=[-0.6, len(waves) - 0.4], nice=False),
+        axis=alt.Axis(
+            values=list(range(len(waves))),
+            labelExpr=f"{json.dumps(waves)}[datum.value]",
+            grid=False,
+            labelFontSize=13,
+        ),
     )
-    y = alt.Y("value:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True))
+    y_title = f"{word('d', language)}, {word('ci', language)}"
+    y_scale = alt.Scale(domain=domain, nice=False, zero=False)
+    y = alt.Y("value:Q", title=y_title, scale=y_scale)
     tooltip = [
         alt.Tooltip("region:N", title=word("region", language)),
         alt.Tooltip("wave:N", title=word("wave", language)),
@@ -369,17 +448,37 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
         alt.Tooltip("ci_low:Q", format=".3f", title=f"{word('ci', language)} ↓"),
         alt.Tooltip("ci_high:Q", format=".3f", title=f"{word('ci', language)} ↑"),
         alt.Tooltip("n:Q", title=word("n", language)),
+        alt.Tooltip("badge:N", title=word("badge", language)),
     ]
-    chart = (
-        base.mark_line(strokeWidth=2.4).encode(y=y)
-        + base.mark_rule(strokeWidth=1.6).encode(
-            y=alt.Y("ci_low:Q", title=word("d", language), scale=alt.Scale(zero=False, nice=True)),
-            y2="ci_high:Q",
-        )
-        + base.mark_point(filled=True, size=90).encode(y=y, tooltip=tooltip)
-        + base.mark_text(align="left", dx=10, fontSize=11).encode(y=y, text=alt.Text("value:Q", format=".3f"))
+    base = alt.Chart(data).encode(
+        x=x, color=alt.Color("region:N", scale=_scale(colours), title=None), tooltip=tooltip
     )
-    return [Panel(_sized(chart, height=320))]
+    text = alt.Chart(data).encode(
+        x=x, y=alt.Y("label_y:Q", title=y_title, scale=y_scale), text="label:N", tooltip=tooltip
+    )
+    chart = (
+        base.mark_line(strokeWidth=2.4).encode(y=y, detail="survey_id:N")
+        + base.mark_rule(strokeWidth=1.6).encode(
+            y=alt.Y("ci_low:Q", title=y_title, scale=y_scale), y2="ci_high:Q"
+        )
+        + base.mark_point(filled=True, size=90, opacity=1).encode(y=y)
+        + text.transform_filter("datum.is_left").mark_text(align="right", dx=-14, fontSize=12)
+        + text.transform_filter("!datum.is_left").mark_text(align="left", dx=14, fontSize=12)
+    )
+    return [Panel(_sized(chart, height=320), min_width=480)]
+
+
+def _apart(values: pd.Series, gap: float) -> list[float]:
+    """Places of labels near `values`, in their order, no two closer than `gap`."""
+    ordered = values.sort_values()
+    places = list(ordered)
+    for _ in range(len(places)):
+        for k in range(1, len(places)):
+            lack = gap - (places[k] - places[k - 1])
+            if lack > 0:
+                places[k - 1] -= lack / 2
+                places[k] += lack / 2
+    return list(pd.Series(places, index=ordered.index).reindex(values.index))
 
 
 def distribution(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
@@ -406,7 +505,7 @@ def distribution(frame: pd.DataFrame, regions: pd.DataFrame, language: Language)
                 ),
                 color=alt.Color("wave:N", scale=scale, title=None),
                 tooltip=[
-                    alt.Tooltip("band:N", title=word("status", language)),
+                    alt.Tooltip("band:N", title=word("band", language)),
                     alt.Tooltip("wave:N", title=word("wave", language)),
                     alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
                     alt.Tooltip("n:Q", title=word("n", language)),
@@ -440,7 +539,7 @@ def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
         x = alt.X(
             "x:Q",
             title=None,
-            scale=alt.Scale(domain=[-0.08, 1.08]),
+            scale=alt.Scale(domain=[-0.16, 1.16]),
             axis=alt.Axis(
                 values=[0, 1],
                 orient="top",
@@ -460,6 +559,11 @@ def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
             alt.Tooltip("n:Q", title=word("n", language)),
             alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
         ]
+        share_of_block = [
+            alt.Tooltip("band:N", title=word("band", language)),
+            alt.Tooltip("n:Q", title=word("n", language)),
+            alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
+        ]
         colour = alt.Color("from:N", scale=scale, title=None, legend=alt.Legend(columns=2))
         areas = (
             alt.Chart(ribbons)
@@ -470,16 +574,12 @@ def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
             alt.Chart(blocks)
             .mark_rect(cornerRadius=2)
             .encode(
-                alt.X("x:Q", scale=alt.Scale(domain=[-0.08, 1.08])),
+                alt.X("x:Q", scale=alt.Scale(domain=[-0.16, 1.16])),
                 x2="x2:Q",
                 y=y,
                 y2="y2:Q",
                 color=alt.Color("band:N", scale=scale, title=None),
-                tooltip=[
-                    alt.Tooltip("band:N", title=word("status", language)),
-                    alt.Tooltip("n:Q", title=word("n", language)),
-                    alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
-                ],
+                tooltip=share_of_block,
             )
         )
         labels = (
@@ -489,6 +589,7 @@ def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 x=alt.X("middle:Q"),
                 y=alt.Y("y_middle:Q", scale=alt.Scale(domain=[0, max(1.0, float(blocks["y2"].max()))])),
                 text=alt.Text("share:Q", format=".0%"),
+                tooltip=share_of_block,
             )
         )
         panels.append(Panel(_sized(areas + bars + labels, height=300), title=str(region)))
@@ -517,7 +618,7 @@ def _ribbons(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
                     "y2": y + share,
                     "n": int(rows["n"].sum()),
                     "share": share,
-                    "middle": start + (0.045 if side == "from" else -0.045),
+                    "middle": start + (-0.07 if side == "from" else 0.07),
                     "y_middle": y + share / 2,
                 }
             )
@@ -547,30 +648,35 @@ def _ribbons(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:
-    """Each dimension on 0 to 100: households with intervals, printed figures as hollow marks."""
+    """Each dimension on 0 to 100: households with intervals; figures printed in papers, where there are, hollow."""
     data = localise(frame, language)
     data["is_household"] = frame["evidence"] == "household"
+    data["badge"] = badges(frame)
+    data["row"] = _stub(data)
+    data["label_x"] = data["ci_high"].fillna(data["value"])
     colours = _scale(_regions(regions, data["region"], language))
+    x_title = f"{word('points', language)}, {word('ci', language)}"
+    tooltip = [
+        alt.Tooltip("wave:N", title=word("wave", language)),
+        *_value_tooltip(language, "region"),
+    ]
     base = alt.Chart(data).encode(
         y=alt.Y("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None),
-        yOffset=alt.YOffset("region:N", sort=list(regions[f"region_{language}"])),
+        yOffset=alt.YOffset("row:N", sort=list(dict.fromkeys(data["row"]))),
         color=alt.Color("region:N", scale=colours, title=None),
+        tooltip=tooltip,
     )
-    x = alt.X("value:Q", title=word("points", language), scale=alt.Scale(domain=[0, 100]))
-    chart = base.transform_filter("datum.is_household").mark_rule(strokeWidth=2).encode(
-        x=alt.X("ci_low:Q", title=word("points", language)), x2="ci_high:Q"
-    ) + base.mark_point(size=70).encode(
-        x=x,
-        shape=alt.Shape(
-            "evidence:N",
-            title=None,
-            scale=_coded({"household": "circle", "printed": "diamond"}, frame, "evidence", language),
-        ),
-        fillOpacity=alt.condition("datum.is_household", alt.value(1), alt.value(0)),
-        fill=alt.Fill("region:N", scale=colours, title=None),
-        tooltip=[alt.Tooltip("wave:N", title=word("wave", language)), *_value_tooltip(language, "region")],
+    x = alt.X("value:Q", title=x_title, scale=alt.Scale(domain=[0, 100]))
+    households = base.transform_filter("datum.is_household")
+    chart = (
+        households.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q", title=x_title), x2="ci_high:Q")
+        + households.mark_point(size=70, filled=True, opacity=1).encode(x=x)
+        + base.transform_filter("!datum.is_household").mark_point(size=80, shape="diamond").encode(x=x)
+        + base.mark_text(align="left", dx=10, fontSize=11).encode(
+            x=alt.X("label_x:Q", title=x_title), text="badge:N", color=alt.ColorValue(INK)
+        )
     )
-    return [Panel(_sized(chart, height=alt.Step(20)))]
+    return [Panel(_sized(chart, height=alt.Step(22)), min_width=480)]
 
 
 def _fullest(part: pd.DataFrame) -> str:
@@ -585,36 +691,21 @@ def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]
     data["text"] = [f"{b:.2f}{s}" for b, s in zip(frame["beta"], frame["stars"], strict=True)]
     data["column"] = _wrapped(data["model"], language, 14)
     panels = []
+    scale = alt.Scale(domain=[-0.6, 0.6], range=DIVERGING, clamp=True)
     for survey, part in data.sort_values(["survey_id", "model_order", "term_order"]).groupby(
         "survey", sort=False
     ):
         terms = [*part.loc[part["model"] == _fullest(part), "term"], *part["term"]]
-        columns = list(dict.fromkeys(part["column"]))
-        base = alt.Chart(part).encode(
-            x=_columns(columns),
-            y=alt.Y("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=alt.Axis(labelLimit=260)),
-        )
-        rect = base.mark_rect(cornerRadius=2).encode(
-            color=alt.Color(
-                "beta:Q", scale=alt.Scale(domain=[-0.6, 0.6], range=DIVERGING, clamp=True), legend=None
-            ),
-            tooltip=_coefficient_tooltip(language),
-        )
-        _, colour = _heat_text("beta", 0.42, ".2f")
-        text = base.mark_text(fontSize=10.5).encode(text="text:N", color=colour)
-        panels.append(
-            Panel(
-                _sized(rect + text, alt.Step(22)),
-                title=str(survey),
-                min_width=290 + 92 * len(columns),
-            )
-        )
+        y = alt.Y("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=alt.Axis(labelLimit=420))
+        chart = _heat_map(part, "beta", scale, y, _coefficient_tooltip(language), 22)
+        panels.append(Panel(chart, title=str(survey)))
     return panels
 
 
 def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
-    """Standardised coefficients with 95 % intervals; a menu chooses the model."""
+    """Standardised coefficients with 95 % intervals, the largest on top; a menu chooses the model."""
     data = localise(frame, language)
+    data["line"] = ["\n".join(_lines(str(term), language, 34)) for term in data["term"]]
     panels = []
     for survey, part in data.groupby("survey", sort=False):
         models = list(dict.fromkeys(part.sort_values("model_order")["model"]))
@@ -626,14 +717,15 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
             .transform_filter(choice)
             .encode(
                 y=alt.Y(
-                    "term:N",
-                    sort=alt.EncodingSortField("term_order", op="min"),
+                    "line:N",
+                    sort=alt.EncodingSortField("beta", op="max", order="descending"),
                     title=None,
-                    axis=alt.Axis(labelLimit=230),
-                )
+                    axis=alt.Axis(labelLimit=420, labelExpr="split(datum.label, '\\n')", labelLineHeight=13),
+                ),
+                tooltip=_coefficient_tooltip(language),
             )
         )
-        colour = alt.condition("datum.p <= 0.05", alt.value("#1f9384"), alt.value("#98a3a0"))
+        colour = alt.condition("datum.p <= 0.05", alt.value(SIGNIFICANT), alt.value(NOT_SIGNIFICANT))
         x_title = f"{word('beta', language)}, {word('ci', language)}"
         chart = (
             alt.Chart(pd.DataFrame({"zero": [0.0]}))
@@ -643,113 +735,112 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 x=alt.X("beta_low:Q", title=x_title), x2="beta_high:Q", color=colour
             )
             + base.mark_point(filled=True, size=60, opacity=1).encode(
-                x=alt.X("beta:Q", title=x_title), color=colour, tooltip=_coefficient_tooltip(language)
+                x=alt.X("beta:Q", title=x_title), color=colour
             )
         ).add_params(choice)
-        panels.append(Panel(_sized(chart, height=alt.Step(22)), title=str(survey), min_width=420))
+        step = 32 if part["line"].str.contains("\n").any() else 24
+        panels.append(Panel(_sized(chart, height=alt.Step(step)), title=str(survey), min_width=420))
     return panels
 
 
 def rank_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     """How often each region takes each rank over all combinations of options."""
     data = localise(frame, language)
-    panels = []
-    for (metric, wave), part in data.groupby(["metric", "wave"], sort=False):
-        base = alt.Chart(part).encode(
-            x=alt.X("rank:O", title=word("rank", language), axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("region:N", title=None),
+    data["column"] = data["rank"].astype(str)
+    data["text"] = [f"{share:.0%}" for share in data["share_of_combinations"]]
+    scale = alt.Scale(domain=[0, 1], range=HEAT)
+    tooltip = [
+        alt.Tooltip("region:N", title=word("region", language)),
+        alt.Tooltip("rank:O", title=word("rank", language)),
+        alt.Tooltip("share_of_combinations:Q", format=".0%", title=word("share_of_combinations", language)),
+    ]
+    return [
+        Panel(
+            _heat_map(part, "share_of_combinations", scale, alt.Y("region:N", title=None), tooltip, 30),
+            title=f"{metric} · {wave} · {word('rank', language)}",
         )
-        rect = base.mark_rect(cornerRadius=3).encode(
-            color=alt.Color(
-                "share_of_combinations:Q", scale=alt.Scale(domain=[0, 1], range=HEAT), legend=None
-            ),
-            tooltip=[
-                alt.Tooltip("region:N", title=word("region", language)),
-                alt.Tooltip("rank:O", title=word("rank", language)),
-                alt.Tooltip(
-                    "share_of_combinations:Q", format=".0%", title=word("share_of_combinations", language)
-                ),
-            ],
+        for (metric, wave), part in data.sort_values(["display_order", "rank"]).groupby(
+            ["metric", "wave"], sort=False
         )
-        text, colour = _heat_text("share_of_combinations", 0.55, ".0%")
-        panels.append(
-            Panel(
-                _sized(rect + base.mark_text().encode(text=text, color=colour), alt.Step(30)),
-                title=f"{metric} · {wave}",
-            )
-        )
-    return panels
+    ]
 
 
 def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
-    """Relative difference of each recomputed figure, by kind of statistic."""
-    frame = frame[frame["recomputed"].notna() & frame["published"].notna() & (frame["published"] != 0)]
-    if frame.empty:
+    """Difference of each recomputed figure in units of its tolerance, by kind of statistic.
+
+    What has no tolerance above zero (signs, stars) agrees or does not: it is counted in the verdicts.
+    """
+    exact = set(frame.loc[frame["tolerance"] == 0, "statistic"])
+    measured = frame["difference"].notna() & (frame["tolerance"] > 0) & ~frame["statistic"].isin(exact)
+    data = localise(frame[measured], language)
+    if data.empty:
         return []
-    data = localise(frame, language)
-    data["relative"] = (100 * data["difference"] / data["published"].abs()).clip(-100, 100)
-    chart = (
-        alt.Chart(
-            data[
-                [
-                    "stat_id",
-                    "region",
-                    "subject",
-                    "statistic",
-                    "published",
-                    "recomputed",
-                    "relative",
-                    "verdict",
-                ]
-            ]
-        )
-        .transform_calculate(jitter="sin(datum.published * 997 + datum.relative * 31)")
-        .mark_point(filled=True, size=34, opacity=0.6)
+    data["tolerances"] = (data["difference"] / data["tolerance"]).clip(-100, 100)
+    # a spread that depends on the figure alone, so that a page drawn again is the same page
+    data["spread"] = [math.sin(sum(map(ord, str(stat))) * 997) for stat in data["stat_id"]]
+    kept = ["stat_id", "region", "subject", "statistic", "published", "recomputed", "tolerances", "verdict"]
+    x = alt.X(
+        "tolerances:Q",
+        title=word("tolerances", language),
+        scale=alt.Scale(type="symlog", constant=1, domain=[-100, 100]),
+        axis=alt.Axis(values=[-100, -10, -1, 0, 1, 10, 100]),
+    )
+    points = (
+        alt.Chart(data[[*kept, "spread"]])
+        .mark_point(filled=True, size=34, opacity=0.7)
         .encode(
-            x=alt.X(
-                "relative:Q",
-                title=word("relative", language),
-                scale=alt.Scale(type="symlog", constant=1, domain=[-100, 100]),
-                axis=alt.Axis(values=[-100, -10, -1, 0, 1, 10, 100]),
-            ),
+            x=x,
             y=alt.Y("statistic:N", title=None),
-            yOffset=alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1.6, 1.6])),
+            yOffset=alt.YOffset("spread:Q", scale=alt.Scale(domain=[-1.6, 1.6])),
             color=alt.Color(
                 "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
             ),
             tooltip=[
-                alt.Tooltip("stat_id:N", title="id"),
+                alt.Tooltip("stat_id:N", title=word("stat_id", language)),
                 alt.Tooltip("subject:N", title=word("measure", language)),
                 alt.Tooltip("region:N", title=word("region", language)),
                 alt.Tooltip("published:Q", format=".4~g", title=word("published", language)),
                 alt.Tooltip("recomputed:Q", format=".4~g", title=word("recomputed", language)),
+                alt.Tooltip("tolerances:Q", format=".2f", title=word("tolerances", language)),
             ],
         )
     )
-    return [Panel(_sized(chart, height=alt.Step(34)), min_width=520)]
+    within = (
+        alt.Chart(pd.DataFrame({"from": [-1.0], "to": [1.0]}))
+        .mark_rect(color="#8a9694", opacity=0.16)
+        .encode(x=alt.X("from:Q", title=word("tolerances", language)), x2="to:Q")
+    )
+    return [Panel(_sized(within + points, height=alt.Step(34)), min_width=520)]
 
 
 def verdict_bars(frame: pd.DataFrame, by: str, counted: str, language: Language) -> list[Panel]:
-    """Verdicts in column `counted`, stacked."""
+    """Share of each verdict in column `counted`, every bar as long as the others and its count in its label."""
     data = localise(frame, language)
-    data["label"] = [str(v).replace("_", " ") for v in data[by]]
+    totals = data.groupby(by)[counted].sum()
+    data["label"] = [f"{str(v).replace('_', ' ')} ({totals[v]:,})" for v in data[by]]
+    order = [f"{str(v).replace('_', ' ')} ({n:,})" for v, n in totals.sort_values(ascending=False).items()]
     chart = (
         alt.Chart(data)
         .mark_bar(cornerRadius=2)
         .encode(
-            x=alt.X(f"sum({counted}):Q", title=word(counted, language)),
-            y=alt.Y("label:N", title=None, axis=alt.Axis(labelLimit=240)),
+            x=alt.X(
+                f"sum({counted}):Q",
+                stack="normalize",
+                title=f"{word('share_of', language)}{word(counted, language)}",
+                axis=alt.Axis(format="%"),
+            ),
+            y=alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=420)),
             color=alt.Color(
                 "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
             ),
             tooltip=[
-                "label:N",
-                alt.Tooltip("verdict:N", title=word("status", language)),
+                alt.Tooltip("label:N", title=word(by, language)),
+                alt.Tooltip("verdict:N", title=word("verdict", language)),
                 alt.Tooltip(f"sum({counted}):Q", title=word(counted, language)),
             ],
         )
     )
-    return [Panel(_sized(chart, height=alt.Step(24)))]
+    return [Panel(_sized(chart, height=alt.Step(24)), min_width=480)]
 
 
 def _coded(marks: dict[str, str], frame: pd.DataFrame, column: str, language: Language) -> alt.Scale:
@@ -781,6 +872,7 @@ def _value_tooltip(language: Language, label: str) -> list[alt.Tooltip]:
         alt.Tooltip("ci_low:Q", format=".3~f", title=f"{word('ci', language)} ↓"),
         alt.Tooltip("ci_high:Q", format=".3~f", title=f"{word('ci', language)} ↑"),
         alt.Tooltip("n:Q", title=word("n", language)),
+        alt.Tooltip("badge:N", title=word("badge", language)),
     ]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ from relocation_warehouse.publication.database import read_only
 from relocation_warehouse.publication.report import figures
 from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
 from relocation_warehouse.survey.vocabulary import Label
+
+BADGE = Label(
+    en="Beside a mark: indicators answered of those the measure is made of, and the weakest verdict among them"
+    " (= identical, ~ compatible, p proxy).",
+    zh="标记旁为已回答指标数与定义指标数，以及其中最弱的可比性结论（=一致，~可比，p替代）。",
+)
+"""What the signs beside marks mean, after the caption of every figure that has them."""
 
 CLASSICAL_FIRST = ("ols", "hc3", "hc1", "cr2", "cr1")
 ROBUST_FIRST = ("hc3", "cr2", "hc1", "cr1", "ols")
@@ -130,11 +138,33 @@ def write_report(published_db: Path, out: Path) -> None:
         numbers=_numbers,
         table=_table,
         specs=Markup(_script_json(specs)),
+        data=Markup(_script_json({f.id: _rows_of(f) for f in figure_list})),
         in_the_dark=Markup(_script_json(figures.IN_THE_DARK)),
         library=_library(),
+        **{name: _asset(file) for name, file in ASSETS.items()},
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.html").write_text(page, encoding="utf-8")
+
+
+ASSETS = {"style": "style.css", "common": "common.js", "script": "report.js"}
+"""Name in the template -> file beside it that is put into the page as it is."""
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """Text of a style sheet or script of ours."""
+    return Markup((resources.files(__package__) / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _rows_of(figure: Figure) -> dict[str, list[Any]]:
+    """Numbers of a figure as they are taken along: in full, with the codes and both languages of what has words."""
+    frame = figure.frame
+    names = [c for n in figure.shown for c in (n, f"{n}_en", f"{n}_zh") if c in frame]
+    if "is_synthetic" in frame:
+        names.append("is_synthetic")
+    rows = frame[names].astype(object).where(frame[names].notna(), None)
+    return {"columns": names, "rows": rows.to_numpy().tolist()}
 
 
 @cache
@@ -356,22 +386,25 @@ def _capitals(reader: Reader) -> Section:
                 "capital-heat-map",
                 Label(en="Capital indices, 0 to 1", zh="资本指数（0至1）"),
                 Label(
-                    en="Mean over households of each index, weighted by the households a"
-                    " questionnaire stands for. Which"
-                    " indicators make up an index differs by survey.",
-                    zh="住户指数的加权均值；各调查构成指数的指标不同。",
+                    en="Mean over households of each index, weighted by the households a questionnaire stands for."
+                    + f" {BADGE.en}",
+                    zh="住户指数的加权均值。" + BADGE.zh,
                 ),
                 lambda lang: figures.capital_heat_map(frame, lang),
                 frame,
-                ("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
+                (
+                    *("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
+                    *("n_indicators", "n_indicators_defined", "status"),
+                ),
             ),
             Figure(
                 "pentagons",
                 Label(en="Profile of the capitals", zh="资本构成轮廓"),
                 Label(
-                    en="One outline a wave; the further out a corner, the higher the index. All"
-                    " regions share one scale.",
-                    zh="每轮次一条轮廓线，越靠外指数越高；各地区使用同一尺度。",
+                    en="One outline a wave; the further out a corner, the higher the index. All regions share one"
+                    f" scale: the centre is 0, the outer ring {figures.outer_ring(axes):.1f}, not 1.",
+                    zh="每轮次一条轮廓线，越靠外指数越高；各地区使用同一尺度："
+                    f"中心为0，外圈为{figures.outer_ring(axes):.1f}（不是1）。",
                 ),
                 lambda lang: figures.pentagons(axes, reader.regions, lang),
                 axes,
@@ -437,14 +470,25 @@ def _coordination(reader: Reader) -> Section:
                 "slope",
                 Label(en="Mean coordination degree D by wave", zh="各轮次平均耦合协调度D"),
                 Label(
-                    en="D is computed for each household and averaged; bars are 95 % intervals. A"
-                    " region with one round has"
-                    " one point.",
-                    zh="先逐户计算D再取均值，竖线为95%区间；只有一轮的地区为一个点。",
+                    en="D is computed for each household and averaged; bars are 95 % intervals. A region with one"
+                    " round has one point." + f" {BADGE.en}",
+                    zh="先逐户计算D再取均值，竖线为95%区间；只有一轮的地区为一个点。" + BADGE.zh,
                 ),
                 lambda lang: figures.slope(means, reader.regions, lang),
                 means,
-                ("region", "wave", "n", "value", "ci_low", "ci_high", "d_of_means", "mean_c", "mean_t"),
+                (
+                    *(
+                        "region",
+                        "wave",
+                        "n",
+                        "value",
+                        "ci_low",
+                        "ci_high",
+                        "n_indicators",
+                        "n_indicators_defined",
+                    ),
+                    *("status", "d_of_means", "mean_c", "mean_t"),
+                ),
             ),
             Figure(
                 "distribution",
@@ -480,6 +524,7 @@ def _coordination(reader: Reader) -> Section:
 
 def _integration(reader: Reader) -> Section:
     frame = reader.comparison("integration.household_dimensions")
+    is_printed = bool((frame["evidence"] == "printed").any())
     return Section(
         "integration",
         Label(en="Integration", zh="融入"),
@@ -490,14 +535,19 @@ def _integration(reader: Reader) -> Section:
                 "integration-dots",
                 Label(en="Integration scores with 95 % intervals", zh="社会融入得分及95%区间"),
                 Label(
-                    en="Mean of the items asked, turned so that more is better integrated and"
-                    " rescaled to 0 to 100. Items"
-                    " differ by survey. Hollow marks are printed in a paper.",
-                    zh="所问题项正向化后的均值，换算为0至100；各调查题项不同。空心点为论文印刷值。",
+                    en="Mean of the items asked, turned so that more is better integrated and rescaled to 0 to 100."
+                    + (" Hollow marks are printed in a paper." if is_printed else "")
+                    + f" {BADGE.en}",
+                    zh="所问题项正向化后的均值，换算为0至100。"
+                    + ("空心点为论文印刷值。" if is_printed else "")
+                    + BADGE.zh,
                 ),
                 lambda lang: figures.dimension_dots(frame, reader.regions, lang),
                 frame,
-                ("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
+                (
+                    *("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
+                    *("n_indicators", "n_indicators_defined", "status"),
+                ),
             ),
         ),
         _made_up(frame),
@@ -547,21 +597,21 @@ def _coefficients(reader: Reader) -> Section:
                 Label(en="Coefficients with 95 % intervals", zh="系数及95%区间"),
                 Label(
                     en=f"Standardised coefficients; standard errors by convention: {conventions}."
-                    " Dark: p below .05. Choose"
-                    " a model in the menu.",
-                    zh=f"标准化系数；标准误口径：{conventions}。深色：p小于0.05。可在菜单中选择模型。",
+                    " Teal: p below .05; grey: not. The largest stands on top. Choose a model in the menu.",
+                    zh=f"标准化系数；标准误口径：{conventions}。青绿色：p小于0.05；灰色：其余。系数由大到小排列，可在菜单中选择模型。",
                 ),
                 lambda lang: figures.forest(robust, lang),
                 robust,
                 ("survey", "model", "term", "covariance", "beta", "beta_low", "beta_high", "b", "p"),
-                grid="grid wide",
+                grid="columns",
             ),
             Figure(
                 "coefficient-heat-map",
                 Label(en="All models side by side", zh="全部模型对照"),
                 Label(
-                    en="Standardised coefficients as in the papers; * p < .10, ** p < .05, *** p < .01.",
-                    zh="标准化系数，格式同论文；* p<0.10，** p<0.05，*** p<0.01。",
+                    en="Standardised coefficients as in the papers; * p < .10, ** p < .05, *** p < .01."
+                    " A dash: the model does not have the term.",
+                    zh="标准化系数，格式同论文；* p<0.10，** p<0.05，*** p<0.01。“–”表示模型不含该变量。",
                 ),
                 lambda lang: figures.coefficient_heat_map(classical, lang),
                 classical,
@@ -641,10 +691,13 @@ def _replication(reader: Reader) -> Section:
         (
             Figure(
                 "replication-strip",
-                Label(en="Relative difference of each figure", zh="各数字的相对差异"),
+                Label(en="Difference of each figure, in its tolerance", zh="各数字的差异（以容差计）"),
                 Label(
-                    en="One mark a printed figure; the axis is stretched near zero and cut at 100 %.",
-                    zh="每点为一个论文数字；横轴在零附近放大，并在±100%处截断。",
+                    en="One mark a printed figure, at its difference over its own tolerance: the shaded band holds"
+                    " what agrees. The axis is stretched near zero; what is further off stands at 100. Signs and stars"
+                    " agree or do not: they are counted below.",
+                    zh="每点为一个论文数字，横轴为差异除以该数字的容差，阴影内为一致。零附近放大，超过100者置于100处。"
+                    "正负号与显著性星号只有一致与否，见下图计数。",
                 ),
                 lambda lang: figures.replication_strip(frame, lang),
                 computed,
@@ -662,7 +715,10 @@ def _replication(reader: Reader) -> Section:
             Figure(
                 "replication-verdicts",
                 Label(en="Verdicts by statistic", zh="按统计量的结论"),
-                Label(en="Printed figures by statistic and verdict.", zh="按统计量和结论统计的论文数字。"),
+                Label(
+                    en="Share of the printed figures of each kind (how many, in brackets) with each verdict.",
+                    zh="各类论文数字（括号内为个数）中各结论的占比。",
+                ),
                 lambda lang: figures.verdict_bars(bars, "statistic", "count", lang),
                 bars,
                 ("statistic", "verdict", "count"),
@@ -705,7 +761,10 @@ def _contradictions(reader: Reader) -> Section:
             Figure(
                 "plausibility",
                 Label(en="Arithmetic tests of printed figures", zh="论文数字的算术检验"),
-                Label(en="Verdicts by test.", zh="按检验方法统计的结论。"),
+                Label(
+                    en="Share of the tests of each kind (how many, in brackets) with each verdict.",
+                    zh="各类检验（括号内为次数）中各结论的占比。",
+                ),
                 lambda lang: figures.verdict_bars(tests, "test", "tests", lang),
                 tests,
                 ("region", "test", "verdict", "tests"),

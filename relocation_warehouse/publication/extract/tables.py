@@ -1,0 +1,108 @@
+"""Every table of households of an edition as Stata and SPSS files, as they are published.
+
+Belongs here: which tables, and how a column of the contract is labelled. Does not belong here: a reader's own choice
+(`choose`) and the formats (`labelled`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from relocation_warehouse.contract.tables import Column, Contract, Table
+from relocation_warehouse.ground import sql
+from relocation_warehouse.publication.database import read_only, sort_order
+from relocation_warehouse.publication.extract.choose import HOUSEHOLDS, NEEDS, choose
+from relocation_warehouse.publication.extract.labelled import (
+    CannotHold,
+    LabelledTable,
+    Variable,
+    write_spss,
+    write_stata,
+)
+from relocation_warehouse.survey.vocabulary import Label
+
+CELL_LIMIT = 20_000_000
+"""Rows times columns of a table that is written whole; more would hold gigabytes in memory."""
+
+KEY = {"survey_id", "household_id", "wave"}
+
+
+def write_household_tables(
+    database: Path, contract: Contract, folder: Path, left_out: Container[str] = ()
+) -> dict[str, str]:
+    """Write `folder/stata/<schema>.<table>.dta` and `folder/spss/<schema>.<table>.sav` of every table of households.
+
+    Parameters
+    ----------
+    database
+        A published database; opened read-only.
+    contract
+        Its tables. An edition without household rows gets no files.
+    folder
+        Created where it does not exist.
+    left_out
+        Tables that are too long for a sheet; they are too long here too.
+
+    Returns
+    -------
+    dict
+        Tables without files, and why.
+    """
+    reasons = {}
+    can_choose = {table.full_name for table in contract} >= NEEDS
+    with read_only(database) as con:
+        for table in _tables(contract):
+            try:
+                if table.full_name in left_out:
+                    raise CannotHold(
+                        "more rows than one file is for; take what you need with `warehouse extract`"
+                    )
+                labelled = _labelled(con, database if can_choose else None, table)
+                for name, ending, write in (("stata", ".dta", write_stata), ("spss", ".sav", write_spss)):
+                    path = folder / name / f"{table.full_name}{ending}"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write(labelled, path, "en")
+            except CannotHold as error:
+                reasons[table.full_name] = str(error)
+    return reasons
+
+
+def _tables(contract: Contract) -> Iterator[Table]:
+    return (t for t in contract if {*t.column_names} >= KEY and not t.is_view)
+
+
+def _labelled(con: duckdb.DuckDBPyConnection, database: Path | None, table: Table) -> LabelledTable:
+    (n_rows,) = con.execute(f"SELECT count(*) FROM {table.full_name}").fetchone() or (0,)
+    if n_rows * len(table.columns) > CELL_LIMIT:
+        raise CannotHold("too large for one file; take what you need with `warehouse extract`")
+    if database and table.full_name == HOUSEHOLDS and n_rows:
+        return choose(database).table
+    names = ", ".join(map(sql.identifier, table.column_names))
+    frame = con.execute(f"SELECT {names} FROM {table.full_name} ORDER BY {sort_order(table)}").df()
+    for column in table.columns:
+        values: Any = frame[column.name]
+        frame[column.name] = (
+            values.astype(object).where(values.notna(), None)
+            if _is_text(column)
+            else values.astype(np.float64)
+        )
+    return LabelledTable(tuple(map(_variable, table.columns)), frame, {}, {}, table.description)
+
+
+def _is_text(column: Column) -> bool:
+    return column.type in ("VARCHAR", "DATE", "TIMESTAMP")
+
+
+def _variable(column: Column) -> Variable:
+    label = Label(en=column.en, zh=column.zh)
+    if _is_text(column):
+        return Variable(column.name, label, "text", measure="nominal")
+    measures: Any = {"BOOLEAN": "nominal", "INTEGER": "ordinal"}
+    return Variable(
+        column.name, label, "number", unit=column.unit, measure=measures.get(column.type, "scale")
+    )
