@@ -1,10 +1,12 @@
 """The README's questions have the answers it shows."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from relocation_warehouse.ground.paths import CHECKOUT
 
@@ -29,3 +31,12 @@ def test_the_readme_asks_three_questions():
 @pytest.mark.parametrize(("sql", "answer"), QUESTIONS, ids=range(1, len(QUESTIONS) + 1))
 def test_the_answer_is_the_one_shown(sql, answer, published):
     assert shown(sql, published / "warehouse.duckdb") == answer
+
+
+def test_the_citation_names_the_version_of_the_project():
+    root = CHECKOUT
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["authors"]
+    assert cited["message"]
