@@ -67,7 +67,7 @@ def coverage(
     as_json: Json = False,
 ) -> None:
     """What each survey and wave answers: verdicts in the terminal, and as a picture."""
-    from relocation_warehouse.ground.database import connect
+    from relocation_warehouse.ground.database import connect, table_exists
     from relocation_warehouse.publication.report.data import Reader, localise
     from relocation_warehouse.publication.report.figures import SIGNS, coverage_detail
 
@@ -78,6 +78,15 @@ def coverage(
         _stop(f"{target.name}: a picture is drawn as .svg or .png", 2)
     with connect(database, read_only=True) as con:
         frame = Reader(con).coverage()
+        # what was published before there was such a table has none
+        panels = (
+            con.execute(
+                "SELECT survey_id, wave, n_households, n_stayed, n_returned, n_split, n_new, n_left, n_moved, wave_before "
+                "FROM analysis.panel_waves WHERE wave_before IS NOT NULL ORDER BY survey_id, wave_order"
+            ).fetchall()
+            if table_exists(con, "analysis", "panel_waves")
+            else []
+        )
     if as_json:
         kept = ["survey_id", "wave", "indicator_id", "status", "evidence", "n", "n_missing", "is_synthetic"]
         _say(frame[kept].to_json(orient="records", force_ascii=False))
@@ -97,6 +106,11 @@ def coverage(
     for number, (survey, wave) in enumerate(columns, start=1):
         _say(f"{number:>2} {survey}, {wave}")
     _say("  ".join(f"{sign} {words[code]}" for code, sign in SIGNS.items() if code in words))
+    for survey, wave, n, stayed, returned, split, new, left, moved, before in panels:
+        _say(
+            f"panel {survey}, {wave}: {n:,} households, of which {stayed:,} stayed since {before}, {returned:,} came "
+            f"back, {split:,} split off, {new:,} are new; {left:,} left, {moved:,} moved"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     for panel in coverage_detail(frame, language):
         panel.chart.save(target, scale_factor=2)

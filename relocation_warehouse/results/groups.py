@@ -14,6 +14,7 @@ import duckdb
 from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.panels import panels
 from relocation_warehouse.results.plausibility import plausibility
 from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.results.replication import replication
@@ -93,6 +94,13 @@ GROUPS = (
         lambda con, catalog, literature: comparison(con, catalog, literature()),
         (HOUSEHOLDS, CAPITALS, DIMENSIONS, STATISTICS, "coupling", "factors", "regressions"),
         "Regions side by side, households and printed figures kept apart: docs/methods/region_comparison.md.",
+    ),
+    Group(
+        "panels",
+        lambda con, catalog, _: panels(con, catalog),
+        (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors"),
+        "Who of a panel was interviewed again, and what changed between its waves.",
+        is_small=True,
     ),
     Group(
         "sensitivity",

@@ -128,11 +128,14 @@ def add_vietnam(
     edits.use("hh", "hh")
     edits.use("commune", "commune")
     edits.use("educyr", "schooling")
-    edits.use("hhsize", "members")
-    for header in ("age", "farm", "lntotal", "lnmed", "lnrlfood", "lnexp12m"):
+    edits.use("hhsize", "members", minimum="1", maximum="")
+    edits.use("age", "age", minimum="14", maximum="110")
+    for header in ("farm", "lntotal", "lnmed", "lnrlfood", "lnexp12m"):
         edits.column(header, ignore_reason="no indicator of the catalog")
     edits.map("sex", "direct", "sex", "compatible", "sex of the head")
     edits.map("education_years", "direct", "schooling", "proxy", "years of schooling of the head")
+    edits.map("household_size", "direct", "members", "identical", "members of the household")
+    edits.map("head_age_years", "direct", "age", "identical", "age of the head")
     edits.map("household_size_band", "recode", "members", "compatible", "members", codes="size_bands")
     bands = {"..3": "le_3", "4": "4", "5..": "ge_5"}
     edits.append("codes.csv", *({"list": "size_bands", "code": c, "value": v} for c, v in bands.items()))

@@ -1,0 +1,216 @@
+"""Who of a panel was interviewed again, and what changed between waves, in a balanced sample and in all households.
+
+Belongs here: counts of households by wave, and means of two waves side by side. Does not belong here: tests of a change
+(`coupling`), or a comparison of regions (`comparison`).
+
+Samples
+-------
+balanced
+    Households with a value in both waves: the change of the same households.
+unbalanced
+    All households with a value in each wave: the change of the population, with those who left and those who came.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.households import HOUSEHOLDS, Survey, surveys
+from relocation_warehouse.results.metrics import relation
+from relocation_warehouse.results.tables import conform
+from relocation_warehouse.survey.catalog import Catalog
+
+BALANCED, UNBALANCED = "balanced", "unbalanced"
+
+SPLIT_FROM = "_split_from"
+"""Column of a raw table of a file that says which household another one split off from."""
+
+
+def panels(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+    """Count the households of every wave, and compare the waves of every panel.
+
+    Parameters
+    ----------
+    con
+        Build database, read only, with the tables of `coupling` and `factors` in it.
+    catalog
+        Metrics and indicators.
+
+    Returns
+    -------
+    dict
+        `panel_waves` and `wave_changes` of the schema `analysis`.
+    """
+    found = surveys(con)
+    return {
+        "panel_waves": conform("analysis.panel_waves", (row for s in found for row in _waves(con, s))),
+        "wave_changes": conform(
+            "analysis.wave_changes", (row for s in found for row in _changes(con, catalog, s))
+        ),
+    }
+
+
+def _head(survey: Survey) -> dict[str, Any]:
+    return {"survey_id": survey.survey_id, "region": survey.region, "is_synthetic": survey.is_synthetic}
+
+
+def _waves(con: duckdb.DuckDBPyConnection, survey: Survey) -> Iterator[dict[str, Any]]:
+    """Households of each wave by what became of them since the waves before."""
+    own = f"(select * from {HOUSEHOLDS} where survey_id = {literal(survey.survey_id)})"
+    orders = ", ".join(
+        f"({order}, {before})"
+        for before, order in pairwise(("cast(null as integer)", *map(str, survey.wave_orders)))
+    )
+    found = con.execute(
+        f"""
+        with own as (select household_id, wave_order, site_id from {own}),
+        seen as (
+            select household_id, min(wave_order) as first_order, count(*) as n_waves from own group by household_id),
+        waves(wave_order, order_before) as (values {orders})
+        select
+            waves.wave_order,
+            count(*),
+            count(former.household_id),
+            count(*) filter (where former.household_id is null and seen.first_order < waves.wave_order),
+            count(*) filter (where seen.first_order = waves.wave_order and origin.first_order < waves.wave_order),
+            count(*) filter (where former.site_id <> own.site_id),
+            count(*) filter (where seen.n_waves = {len(survey.waves)})
+        from waves
+        inner join own using (wave_order)
+        inner join seen using (household_id)
+        left join own as former
+            on own.household_id = former.household_id and waves.order_before = former.wave_order
+        left join {_origins(con, survey)} as origins on own.household_id = origins.household_id
+        left join seen as origin on origins.split_from = origin.household_id
+        group by all
+        """
+    ).fetchall()
+    by_order = {order: counts for order, *counts in found}
+    before: int | None = None
+    for place, (wave, order) in enumerate(zip(survey.waves, survey.wave_orders, strict=True)):
+        n, stayed, returned, split, moved, always = by_order[order]
+        since = {
+            "n_stayed": stayed,
+            "n_left": (before or 0) - stayed,
+            "n_returned": returned,
+            "n_split": split,
+            "n_new": n - stayed - returned - split,
+            "n_moved": moved,
+        }
+        yield {
+            **_head(survey),
+            "wave": wave,
+            "wave_order": order,
+            "wave_before": survey.waves[place - 1] if place else None,
+            "n_households": n,
+            # nobody can have stayed or left in the first wave
+            **(since if place else dict.fromkeys(since)),
+            "n_in_all_waves": always,
+        }
+        before = n
+
+
+def _origins(con: duckdb.DuckDBPyConnection, survey: Survey) -> str:
+    """Relation of households with the one that they split off from, as far as files of the survey say so."""
+    tables = con.execute(
+        "select table_name from duckdb_columns() where schema_name = 'raw' and column_name = ? "
+        "and starts_with(table_name, ?) order by table_name",
+        [SPLIT_FROM, f"{survey.survey_id}__"],
+    ).fetchall()
+    parts = [f"select _household_id, {SPLIT_FROM} from raw.{quoted(name)}" for (name,) in tables]
+    none = "select cast(null as varchar), cast(null as varchar)"
+    union = " union all ".join(parts or [none])
+    return (
+        f"(select household_id, any_value(split_from) as split_from from ({union}) as said(household_id, split_from) "
+        "where split_from <> household_id group by household_id)"
+    )
+
+
+def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> Iterator[dict[str, Any]]:
+    """Means of every metric and numeric indicator in two waves: neighbours, and the first and the last."""
+    pairs = list(dict.fromkeys([*pairwise(survey.waves), (survey.waves[0], survey.waves[-1])]))
+    if len(survey.waves) < 2:
+        return
+    order = {name: k for k, name in enumerate(_measured(catalog))}
+    rows: list[dict[str, Any]] = []
+    for source, columns in _sources(catalog).items():
+        here = f"survey_id = {literal(survey.survey_id)}"
+        own = f"(select * from {source} where {here})"
+        weights = f"(select household_id, wave, weight as w from {HOUSEHOLDS} where {here})"
+        values = ", ".join(quoted(c) for c in columns.values())
+        for first, second in pairs:
+            one, two = (
+                f"(select household_id, w, {values} from (select * from {own} where wave = {literal(wave)}) "
+                f"inner join (select household_id, w from {weights} where wave = {literal(wave)}) using (household_id))"
+                for wave in (first, second)
+            )
+            answered = {
+                x: f"one.{x} is not null and two.{x} is not null" for x in map(quoted, columns.values())
+            }
+            both = ", ".join(
+                f"[count(*) filter (where {when}), {_mean('one', x, when)}, count(*) filter (where {when}), "
+                f"{_mean('two', x, when)}]"
+                for x, when in answered.items()
+            )
+            each = ", ".join(
+                f"[count(one.{x}), {_mean('one', x, f'one.{x} is not null')}, count(two.{x}), "
+                f"{_mean('two', x, f'two.{x} is not null')}]"
+                for x in map(quoted, columns.values())
+            )
+            for sample, join, numbers in ((BALANCED, "inner", both), (UNBALANCED, "full", each)):
+                found = con.execute(
+                    f"select {numbers} from {one} as one {join} join {two} as two using (household_id)"
+                ).fetchone()
+                for name, (n_from, mean_from, n_to, mean_to) in zip(columns, found or (), strict=False):
+                    if not (n_from and n_to):
+                        continue
+                    rows.append(
+                        {
+                            **_head(survey),
+                            "metric_id": name,
+                            "wave_from": first,
+                            "wave_to": second,
+                            "panel_sample": sample,
+                            "n_from": int(n_from),
+                            "n_to": int(n_to),
+                            "mean_from": mean_from,
+                            "mean_to": mean_to,
+                            "change": mean_to - mean_from,
+                        }
+                    )
+    yield from sorted(
+        rows,
+        key=lambda r: (order[r["metric_id"]], pairs.index((r["wave_from"], r["wave_to"])), r["panel_sample"]),
+    )
+
+
+def _mean(side: str, column: str, condition: str) -> str:
+    """SQL of a mean weighted by the weights of its wave."""
+    return (
+        f"sum({side}.w * {side}.{column}) filter (where {condition}) / "
+        f"nullif(sum({side}.w) filter (where {condition}), 0.0)"
+    )
+
+
+def _measured(catalog: Catalog) -> tuple[str, ...]:
+    return tuple(name for columns in _sources(catalog).values() for name in columns)
+
+
+def _sources(catalog: Catalog) -> Mapping[str, dict[str, str]]:
+    """SQL of rows -> metric or numeric indicator -> its column there."""
+    sources: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for metric in catalog.metrics:
+        if metric.grain == "household":
+            sources[relation(metric, catalog.default_weight_scheme)][metric.id] = metric.column
+    for indicator in catalog.indicators:
+        if indicator.is_numeric:
+            sources[HOUSEHOLDS][indicator.id] = indicator.id
+    return sources

@@ -1,0 +1,96 @@
+"""Counts of a panel by hand, and means of two waves by pandas."""
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from relocation_warehouse.results.households import Survey
+from relocation_warehouse.results.panels import _waves, panels
+from relocation_warehouse.survey.catalog import Catalog
+
+# household, wave order, site: b leaves and comes back elsewhere, c leaves, d comes, e splits off from a, f from c
+PANEL = [
+    *(("a", 1, "x"), ("b", 1, "x"), ("c", 1, "y")),
+    *(("a", 2, "x"), ("d", 2, "y"), ("e", 2, "x")),
+    *(("a", 3, "y"), ("b", 3, "y"), ("e", 3, "x"), ("f", 3, "y")),
+]
+
+
+def test_every_household_of_a_wave_is_counted_once() -> None:
+    survey = Survey("s", "r", False, ("one", "two", "three"), (1, 2, 3), frozenset(), ("r", "r"))
+    with duckdb.connect() as con:
+        con.execute("create schema harmonized; create schema raw")
+        con.register("panel", pd.DataFrame(PANEL, columns=["household_id", "wave_order", "site_id"]))
+        con.execute("create table harmonized.households as select *, 's' as survey_id from panel")
+        con.execute("create table raw.s__two as select 'e' as _household_id, 'a' as _split_from")
+        con.execute(
+            "create table raw.s__three as from (values ('f', 'c'), ('a', 'a')) as t(_household_id, _split_from)"
+        )
+        # of another survey, whose name begins alike
+        con.execute("create table raw.s2__two as select 'd' as _household_id, 'a' as _split_from")
+        counts = pd.DataFrame(_waves(con, survey)).set_index("wave")
+    expected = {
+        "wave_before": [None, "one", "two"],
+        "n_households": [3, 3, 4],
+        "n_stayed": [None, 1, 2],
+        "n_returned": [None, 0, 1],
+        "n_split": [None, 1, 1],
+        "n_new": [None, 1, 0],
+        "n_moved": [None, 0, 1],
+        "n_left": [None, 2, 1],
+        "n_in_all_waves": [1, 1, 1],
+    }
+    for column, values in expected.items():
+        shown = [None if pd.isna(v) else v for v in counts[column]]
+        assert shown == values, column
+
+
+@pytest.fixture(scope="module")
+def tables(analysed: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pd.DataFrame]:
+    return {name: table.to_pandas() for name, table in panels(analysed, catalog).items()}
+
+
+def test_a_survey_of_one_wave_has_counts_and_no_change(tables: dict[str, pd.DataFrame]) -> None:
+    counts = tables["panel_waves"].set_index(["survey_id", "wave"])
+    assert counts.loc[("valley", "single"), "n_households"] == 260
+    assert (
+        counts.loc[("hills", "after"), "n_stayed"] == counts.loc[("hills", "before"), "n_households"] == 240
+    )
+    assert set(tables["wave_changes"]["survey_id"]) == {"hills", "plains"}
+
+
+def test_means_of_both_samples_are_those_of_pandas(
+    tables: dict[str, pd.DataFrame], frame: pd.DataFrame, catalog: Catalog
+) -> None:
+    changes = tables["wave_changes"].set_index(["survey_id", "metric_id", "panel_sample"])
+    checked = 0
+    for survey, answers in frame.groupby("survey_id"):
+        for indicator in (i.id for i in catalog.indicators if i.is_numeric):
+            if (survey, indicator, "balanced") not in changes.index:
+                continue
+            y, w = (
+                answers[["household_id", "wave", "weight"]]
+                .assign(y=pd.to_numeric(answers[indicator]))
+                .pivot(index="household_id", columns="wave", values=v)
+                for v in ("y", "weight")
+            )
+            both = y.notna().all(axis=1)
+            for sample, known in (
+                ("balanced", y.notna() & both.to_numpy()[:, None]),
+                ("unbalanced", y.notna()),
+            ):
+                row = changes.loc[(survey, indicator, sample)]
+                for side, wave in (("from", "before"), ("to", "after")):
+                    inside = known[wave]
+                    assert row[f"n_{side}"] == inside.sum()
+                    mean = np.average(y.loc[inside, wave], weights=w.loc[inside, wave])
+                    assert row[f"mean_{side}"] == pytest.approx(mean, rel=1e-10)
+                assert row["change"] == pytest.approx(row["mean_to"] - row["mean_from"])
+                checked += 1
+    assert checked > 40
+    blank = (
+        changes.xs("balanced", level="panel_sample")["n_from"]
+        < changes.xs("unbalanced", level="panel_sample")["n_from"]
+    )
+    assert blank.any()
