@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +51,9 @@ JUDGED = 1000
 
 NAMED = 10
 """Columns named in one message; the rest are counted."""
+
+SAME_PANEL = 0.5
+"""Share of households found again from which two waves are of one panel."""
 
 ROW_MESSAGES = {
     "missing_household_id": ("has no household id", "缺少住户编号"),
@@ -207,12 +211,15 @@ class Landed:
     @property
     def household_id(self) -> str:
         """SQL for the household id in the one way of writing; NULL where a part of it is blank or missing."""
-        return self._joined(self.file.household_id)
+        return self._of_form(self._joined(self.file.household_id))
 
     @property
     def split_from(self) -> str:
         """SQL for the household that this one split off from; NULL where it did not."""
-        return self._joined(self.file.split_from) or "NULL"
+        return self._of_form(self._joined(self.file.split_from)) if self.file.split_from else "NULL"
+
+    def _of_form(self, household_id: str) -> str:
+        return household_id if self.file.household_id_form == "as_written" else _plain(household_id)
 
     def _joined(self, variables: Sequence[str]) -> str:
         return " || '-' || ".join(map(self.part_of_id, variables))
@@ -260,6 +267,7 @@ def ingest(
         landed = [found for file in folder.survey.files if (found := _land(folder, file, landing, problems))]
         if not problems:
             problems += _find_corrections(folder, landed, con)
+            problems += _changed_ids(folder, landed, con)
         if not problems and inspect is not None:
             problems += inspect({file.file.file_id: file.part for file in landed})
         if problems:
@@ -457,6 +465,58 @@ def _find_corrections(
     # Only now, so that a corrected household id does not hide the household from the next correction.
     for file, variable, row, replacement in pending:
         file.corrections.setdefault(variable, {})[row] = replacement
+    return problems
+
+
+def _plain(household_id: str) -> str:
+    """SQL of a household id without what differs between ways of writing it."""
+    plain = f"regexp_replace(lower({household_id}), '\\.0+$', '')"
+    plain = f"regexp_replace({plain}, '[\\s\\p{{P}}]+', '-', 'g')"
+    return f"regexp_replace({plain}, '(^|[^0-9])0+([0-9])', '\\1\\2', 'g')"
+
+
+def _changed_ids(
+    folder: SurveyFolder, landed: Sequence[Landed], con: duckdb.DuckDBPyConnection
+) -> list[Problem]:
+    """Waves that share few household ids as written, but most of them in plain form: a panel that would fall apart."""
+    problems = []
+    survey = folder.survey
+    files = {f.file.file_id: f for f in landed}
+    for former, wave in pairwise(sorted(survey.waves, key=lambda w: w.order)):
+        before, after = (files[survey.base_file(w.wave).file_id] for w in (former, wave))
+        if before is after:
+            continue
+        ids = [
+            f"(SELECT DISTINCT {file.household_id} AS id FROM {file.scan} "
+            f"WHERE coalesce({_wave(folder, file)}, {sql.text(name)}) = {sql.text(name)})"
+            for file, name in ((before, former.wave), (after, wave.wave))
+        ]
+        plain = [
+            f"(SELECT {_plain('id')} AS form, min(id) AS id FROM {each} WHERE id IS NOT NULL GROUP BY 1)"
+            for each in ids
+        ]
+        n_same, n_alike, n_before, n_after = (
+            _count(con, source)
+            for source in (
+                f"{ids[0]} JOIN {ids[1]} USING (id)",
+                f"{plain[0]} JOIN {plain[1]} USING (form)",
+                ids[0],
+                ids[1],
+            )
+        )
+        if n_alike <= min(n_before, n_after) * SAME_PANEL or n_same >= n_alike * SAME_PANEL:
+            continue
+        there, here = con.execute(
+            f"SELECT one.id, two.id FROM {plain[0]} one JOIN {plain[1]} two USING (form) "
+            "WHERE one.id <> two.id ORDER BY ALL LIMIT 1"
+        ).fetchone() or ("", "")
+        message = (
+            f"household ids are written otherwise than in {place_of(before.file)}: {there!r} there is {here!r} here. "
+            f"As written {n_same:,} households of {n_before:,} are found again, {n_alike:,} where zeros in front, "
+            "capitals and separators do not count; write the ids alike, or say household_id_form: plain at both files "
+            "in survey.yml"
+        )
+        problems.append(Problem(after.file.path, None, message))
     return problems
 
 

@@ -245,6 +245,9 @@ class SurveyFile(Closed):
     grain: Grain = Grain.HOUSEHOLD
     household_id: tuple[Identifier, ...] = Field(min_length=1)
     """Variables that together identify the household; several are joined with "-"."""
+    household_id_form: Literal["as_written", "plain"] = "as_written"
+    """`plain`: zeros in front, capitals, a trailing `.0` and the kind of separator do not tell households apart, for
+    files of one survey that write the same ids differently."""
     wave: FixedWave | WaveColumn | None = None
     """Absent: all waves stand side by side in each row (paired columns), or the survey has one wave."""
     split_from: tuple[Identifier, ...] = ()

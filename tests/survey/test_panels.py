@@ -176,3 +176,47 @@ def test_nobody_is_lost_who_says_where_they_live(tmp_path_factory, before, after
         assert interviewed(con, *contents) == sorted(expected)
         rules = {rule for *_, rule in aside(con)}
     assert rules <= {"missing_site"}
+
+
+OLD, NEW = ["V01-007", "V01-008", "V02-010"], ["v1/7", "v1/8", "v2/10"]
+
+
+def two_files(tmp_path, form):
+    folder = write_folder(
+        tmp_path / "s",
+        files=[file_of(w, wave={"fixed": w}, **form) for w in WAVES],
+        columns=(*columns_of("before"), *columns_of("after")),
+    )
+    for wave, ids in zip(WAVES, (OLD, NEW), strict=True):
+        write_csv(tmp_path / "s" / f"{wave}.csv", ["编号", "安置点"], [[i, "甲"] for i in ids])
+    return folder
+
+
+def test_ids_that_change_their_form_between_waves_are_refused_by_name(tmp_path, con):
+    refused = ingest(two_files(tmp_path, {}), tmp_path / "landing", con)
+    assert not refused.is_accepted
+    (problem,) = refused.problems
+    assert (problem.file, problem.line) == ("after.csv", None)
+    assert (
+        "'V01-007' there is 'v1/7' here. As written 0 households of 3 are found again, 3 where"
+        in problem.message
+    )
+    assert "household_id_form: plain" in problem.message
+
+
+def test_ids_in_plain_form_are_the_same_in_every_file(tmp_path, con):
+    load = ingest(two_files(tmp_path, {"household_id_form": "plain"}), tmp_path / "landing", con)
+    assert load.is_accepted
+    assert [(h, w) for h, w, _ in interviewed(con, *WAVES)] == [
+        (h, w) for h in ("v1-7", "v1-8", "v2-10") for w in ("after", "before")
+    ]
+
+
+def test_waves_of_different_households_are_no_change_of_ids(tmp_path, con):
+    load(
+        tmp_path,
+        con,
+        [file_of(wave, wave={"fixed": wave}) for wave in WAVES],
+        (*columns_of("before"), *columns_of("after")),
+        {"before": [["1", "甲"], ["2", "甲"]], "after": [["11", "乙"], ["012", "乙"]]},
+    )
