@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from folders import add_rice, add_vietnam
 
-from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE
 from relocation_warehouse.survey.catalog import Catalog, load_catalog
 from relocation_warehouse.survey.scaffold_columns import Recognition
@@ -39,7 +39,7 @@ class RealWarehouse:
 
     @property
     def build(self) -> Path:
-        return next((self.data / "warehouse").glob("*.duckdb"))
+        return Paths.under(self.data).build_database
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,7 @@ def add_vietnam(
     for codes, site in ((("1", "no"), "VN_RURAL"), (("2", "yes"), "VN_URBAN")):
         edits.append("codes.csv", *({"list": "urban_or_rural", "code": c, "value": site} for c in codes))
     edits.use("hh", "hh")
-    edits.use("commune", "commune")
+    edits.use("commune", "commune", type="integer", codes="", minimum="1", maximum="194")
     edits.use("educyr", "schooling")
     edits.use("hhsize", "members", minimum="1", maximum="")
     edits.use("age", "age", minimum="14", maximum="110")
