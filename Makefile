@@ -106,7 +106,7 @@ bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass stati
 	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1
 	touch $@
 
-.PHONY: test-report campaign
+.PHONY: test-report campaign campaign-papers
 AXE := .venv/axe-core/package/axe.min.js
 
 test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium; SCREENSHOTS=docs/screenshots takes them
@@ -132,6 +132,9 @@ campaign-formats: setup  ## two thousand tables drawn at random, written in ever
 
 campaign-fuzz: setup     ## five thousand damaged surveys through `warehouse check`: each ends in one answer
 	cd tests/survey && $(CURDIR)/$(BIN)/python campaign_fuzz.py --inputs 5200
+
+campaign-papers: setup  ## two hundred simulated papers in each style of practice and with each kind of fault; an hour on 2 idle cores
+	cd tests/analysis && ../../$(BIN)/python campaign_of_papers.py
 
 .PHONY: setup-spark test-spark bench-spark spark-lock
 SPARK := .venv-spark/bin

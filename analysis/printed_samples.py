@@ -797,7 +797,7 @@ def _members_by_agreement(
         if best is None or 2 * best[0] < len(wholes) or not best[0]:
             continue
         # Runs of equal length and main loadings are what a reader would expect.
-        allowed = 5 * CHANCE if candidates is likely else CHANCE
+        allowed = 10 * CHANCE if candidates is likely else CHANCE
         if len(candidates) * comb(len(wholes), best[0]) * p ** best[0] <= allowed:
             return dict(enumerate(best[1])), best[2]
     for partition, name in likely[-1:]:

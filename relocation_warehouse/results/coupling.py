@@ -575,10 +575,10 @@ def _obstacles(
                 for index in _indices(scheme, weights[scheme.id])
             ]
             source = scored(limits, survey.survey_id, mode, condition=f"wave = {literal(wave)}")
-            yield from _obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
+            yield from obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
 
 
-def _obstacle_rows(
+def obstacle_rows(
     con: duckdb.DuckDBPyConnection,
     source: str,
     indices: Sequence[tuple[str, Members]],

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from relocation_warehouse.results.categories import categories
 from relocation_warehouse.results.comparison import comparison
+from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.panels import panels
@@ -62,6 +64,18 @@ GROUPS = (
         lambda con, catalog, _: coupling(con, catalog),
         (CAPITALS, HOUSEHOLDS),
         "Coupling coordination of livelihood capital and stability: docs/methods/coupling.md.",
+    ),
+    Group(
+        "coupled_systems",
+        lambda con, catalog, _: coupled_systems(con, catalog),
+        (HOUSEHOLDS,),
+        "Coordination of the systems that papers couple, from named dimensions: docs/methods/coupling.md.",
+    ),
+    Group(
+        "categories",
+        lambda con, catalog, literature: categories(con, catalog, literature()),
+        (HOUSEHOLDS, CAPITALS, "reference.published_categories", "coupling"),
+        "Results of the households that a coded category of a paper speaks of: docs/methods/replication.md.",
     ),
     Group(
         "factors",

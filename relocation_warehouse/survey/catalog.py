@@ -231,6 +231,46 @@ class CoupledSystem(Closed):
     alpha: float = Field(gt=0, le=1)
 
 
+class PairedSystem(Labelled):
+    """A system of a pair: the weighted mean of dimensions; None takes an equal share of what the others leave."""
+
+    id: Identifier
+    alpha: float = Field(gt=0, le=1)
+    dimensions: dict[Identifier, Share | None] = Field(min_length=1)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Dimension -> weight, equal shares filled in."""
+        n_open = sum(weight is None for weight in self.dimensions.values())
+        rest = 1 - sum(weight for weight in self.dimensions.values() if weight is not None)
+        return {d: rest / n_open if weight is None else weight for d, weight in self.dimensions.items()}
+
+
+class CoupledPair(Labelled):
+    """Two or more systems whose coordination is measured together."""
+
+    id: Identifier
+    source: str = Field(min_length=1)
+    least_share: float = Field(gt=0, le=1)
+    systems: tuple[PairedSystem, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> CoupledPair:
+        total = sum(s.alpha for s in self.systems)
+        if abs(total - 1) > WEIGHT_TOLERANCE:
+            raise ValueError(f"alphas of {self.id} sum to {total:g}, not 1")
+        for system in self.systems:
+            total = sum(system.weights.values())
+            if abs(total - 1) > WEIGHT_TOLERANCE:
+                raise ValueError(f"weights of {system.id} sum to {total:g}, not 1")
+        listed = [d for system in self.systems for d in system.dimensions]
+        if twice := sorted({d for d in listed if listed.count(d) > 1}):
+            raise ValueError(
+                f"{', '.join(twice)} would be coupled with itself: it is in two systems of {self.id}"
+            )
+        return self
+
+
 class CouplingVariant(Labelled):
     """A formula for the coupling degree."""
 
@@ -245,6 +285,7 @@ class Coupling(Closed):
 
     systems: tuple[CoupledSystem, ...] = Field(min_length=2)
     band_scheme: Identifier
+    pairs: tuple[CoupledPair, ...] = ()
     variants: tuple[CouplingVariant, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -724,6 +765,12 @@ def _check(c: Catalog) -> Iterator[tuple[Path_, str]]:
     for n, metric in enumerate(c.metrics):
         if metric.dimension:
             yield from _unknown(("metrics", n, "dimension"), "dimension", metric.dimension, dimensions)
+    yield from _twice("coupling.pairs", (p.id for p in c.coupling.pairs))
+    for n, pair in enumerate(c.coupling.pairs):
+        for k, part in enumerate(pair.systems):
+            for name in part.dimensions:
+                where: Path_ = ("coupling", "pairs", n, "systems", k, "dimensions", name)
+                yield from _unknown(where, "dimension", name, dimensions)
     for n, system in enumerate(c.coupling.systems):
         yield from _unknown(("coupling", "systems", n, "metric"), "metric", system.metric, c.metric)
     yield from _check_factor_models(c, numeric, dimensions)

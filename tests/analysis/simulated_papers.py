@@ -424,7 +424,7 @@ FAULTS = {
     "communality": Fault(misprint("communality", 0.01, 0.2)),
     "explained variance": Fault(misprint("explained_variance", 0.3, 5)),
     "loadings copied": Fault(copied_item),
-    "alpha above 1": Fault(larger("alpha", 1, 5)),
+    "alpha above 1": Fault(larger("alpha", 1.5, 5)),
     "F": Fault(misprint("f", 0.3, 5)),
     "adjusted R2": Fault(misprint("adj_r2", 0.02, 0.2)),
     "stars of F": Fault(wrong_stars("regression")),
