@@ -67,6 +67,9 @@ REASON_OF_RULE = {
     Rule.UNDETERMINED: MissingReason.NOT_ASKED,
 }
 
+DEEPEST_EXPRESSION = 100
+"""Levels of brackets, signs and cases that an expression may have."""
+
 ALLOWED_IN_EXPRESSION = (
     *(exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren),
     *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Abs, exp.Round, exp.Floor, exp.Ceil),
@@ -826,11 +829,20 @@ def _parsed(text: str, variable: Callable[[str], exp.Expr], what: str) -> exp.Ex
     """
     try:
         parsed = sqlglot.parse_one(text, into=exp.Condition, dialect="duckdb")
+        depth = max((_depth(node) for node in parsed.walk()), default=0)
+    except RecursionError:
+        depth = DEEPEST_EXPRESSION + 1
     except (SqlglotError, ValueError):
         raise CrosswalkError(f"{what} is not one SQL scalar expression") from None
+    if depth > DEEPEST_EXPRESSION:
+        raise CrosswalkError("an expression is nested too deep to be read; divide it") from None
     for node in parsed.walk():
         if not isinstance(node, ALLOWED_IN_EXPRESSION):
             raise CrosswalkError(f"{what} uses {node.sql()!r}, which is not allowed")
+        if isinstance(node, exp.Literal) and not _is_value(node):
+            raise CrosswalkError(f"{what} holds {node.sql()[:40]}, which is no finite number")
+        if isinstance(node, exp.In) and not node.expressions:
+            raise CrosswalkError(f"{what} asks for one of no values; name them in the brackets")
 
     def replace(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Column):
@@ -838,6 +850,21 @@ def _parsed(text: str, variable: Callable[[str], exp.Expr], what: str) -> exp.Ex
         return exp.Paren(this=variable(".".join(part.name for part in node.parts)).copy())
 
     return exp.Paren(this=_guarded(parsed.transform(replace)))
+
+
+def _depth(node: exp.Expr) -> int:
+    above, depth = node.parent, 0
+    while above is not None and depth <= DEEPEST_EXPRESSION:
+        above, depth = above.parent, depth + 1
+    return depth
+
+
+def _is_value(literal: exp.Literal) -> bool:
+    """Whether a literal is a finite number, or a text that is not read as none."""
+    try:
+        return math.isfinite(float(literal.this))
+    except ValueError:
+        return bool(literal.is_string)
 
 
 def _guarded(value: exp.Expr) -> exp.Expr:
