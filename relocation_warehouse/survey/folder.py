@@ -372,6 +372,10 @@ def _salvaged(data: Any) -> Survey | None:
                 parts[name] = TypeAdapter(kind).validate_python(data.get(name, {}))
     except (ValidationError, KeyError, TypeError, AttributeError):
         return None
+    names = [*(w.wave for w in parts["waves"]), *(s.site_id for s in parts["sites"])]
+    names += [parts["site"].column, parts["site"].codes]
+    if not all(isinstance(name, str) for name in names):
+        return None
     return Survey.model_construct(**parts) if files and parts["waves"] else None
 
 
