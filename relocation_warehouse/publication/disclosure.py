@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -49,22 +48,6 @@ KNOWN = "known"
 
 SAMPLE = re.compile(r"^([a-z][a-z0-9_]*)=(.+)$")
 """A sample of a model that is a group of households."""
-
-
-def public_contract(contract: Contract, rules: Disclosure | None = None) -> Contract:
-    """Tables and columns of the public edition; what may be empty in it becomes nullable."""
-    rules = rules or disclosure_of()
-    tables = []
-    for table in contract:
-        name = table.full_name
-        if table.edition == "public" and (name in rules.declared_tables or name in rules.derived):
-            columns = tuple(
-                c if rules.is_exact(table, c) else c.model_copy(update={"nullable": True})
-                for c in table.columns
-                if c.edition == "public"
-            )
-            tables.append(replace(table, columns=columns))
-    return Contract(contract.version, tuple(tables))
 
 
 def write_public_build(

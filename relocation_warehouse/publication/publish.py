@@ -38,12 +38,12 @@ from relocation_warehouse.publication.database import (
     read_only,
     write_database,
 )
-from relocation_warehouse.publication.disclosure import public_contract
 from relocation_warehouse.publication.extract.tables import write_household_tables
 from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
 from relocation_warehouse.publication.moved import compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
+from relocation_warehouse.publication.tables import public_contract
 from relocation_warehouse.publication.verify import CURRENT, MANIFEST
 from relocation_warehouse.publication.withholding import Withheld
 

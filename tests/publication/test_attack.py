@@ -13,9 +13,10 @@ from made_up_build import contract
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.database import write_database
-from relocation_warehouse.publication.disclosure import THRESHOLD, public_contract, write_public_build
+from relocation_warehouse.publication.disclosure import THRESHOLD, write_public_build
 from relocation_warehouse.publication.publish import RunInfo, publish
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
+from relocation_warehouse.publication.tables import public_contract
 
 RUN = RunInfo("a run")
 CAMPAIGN = int(os.environ.get("ATTACKED_SURVEYS", "4"))

@@ -12,7 +12,8 @@ from relocation_warehouse.contract.disclosure import disclosure_of, load_disclos
 from relocation_warehouse.contract.tables import Contract, ContractError, contract_of
 from relocation_warehouse.publication import disclosure
 from relocation_warehouse.publication.database import write_database
-from relocation_warehouse.publication.disclosure import THRESHOLD, public_contract, write_public_build
+from relocation_warehouse.publication.disclosure import THRESHOLD, write_public_build
+from relocation_warehouse.publication.tables import public_contract
 
 RULES = disclosure_of()
 BASE = RULES.base

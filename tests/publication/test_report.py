@@ -7,8 +7,9 @@ import vl_convert
 from made_up_build import contract
 
 from relocation_warehouse.publication.database import write_database
-from relocation_warehouse.publication.disclosure import public_contract, write_public_build
+from relocation_warehouse.publication.disclosure import write_public_build
 from relocation_warehouse.publication.report import write_report
+from relocation_warehouse.publication.tables import public_contract
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
