@@ -32,7 +32,7 @@ setup: .venv/.setup-done
 .venv/.setup-done: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -110,7 +110,7 @@ bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass stati
 AXE := .venv/axe-core/package/axe.min.js
 
 test-report: refresh $(AXE)  ## the published report under axe-core in headless Chromium; SCREENSHOTS=docs/screenshots takes them
-	$(BIN)/python tests/publication/report_check.py $(or $(WAREHOUSE_DATA),data)/published/report/index.html \
+	$(BIN)/python tests/editions/report_check.py $(or $(WAREHOUSE_DATA),data)/published/report/index.html \
 		--axe $(AXE) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 $(AXE): .venv/.setup-done
@@ -119,12 +119,15 @@ $(AXE): .venv/.setup-done
 	touch $@
 
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; over an hour on 2 idle cores
-	$(BIN)/python tests/publication/campaign.py
+	$(BIN)/python tests/editions/campaign.py
 
-.PHONY: attack
+.PHONY: mutants attack
+
+mutants: setup        ## three hundred spoilt surveys: refused by name, or published; half an hour on 2 idle cores
+	$(BIN)/python tests/receiving/campaign.py --mutants 300
 
 attack: setup         ## attack the public edition of fifty random surveys by integer programming, and of the shipped ones
-	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/publication/test_attack.py
+	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/editions/test_attack.py
 
 .PHONY: campaign-formats campaign-fuzz
 campaign-formats: setup  ## two thousand tables drawn at random, written in every format by other libraries and read back

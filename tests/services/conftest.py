@@ -15,7 +15,7 @@ from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.lake.catalog import Lake
 
 # helpers of other suites: a warehouse that a test may change, and a build that needs no refresh
-for suite in ("integration", "publication"):
+for suite in ("integration", "editions"):
     sys.path.append(str(CHECKOUT / "tests" / suite))
 
 
