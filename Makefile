@@ -131,10 +131,10 @@ attack: setup         ## attack the public edition of fifty random surveys by in
 
 .PHONY: campaign-formats campaign-fuzz
 campaign-formats: setup  ## two thousand tables drawn at random, written in every format by other libraries and read back
-	cd tests/survey && $(CURDIR)/$(BIN)/python campaign_formats.py --tables 2100
+	cd tests/surveys && PYTHONPATH=$(CURDIR)/tests $(CURDIR)/$(BIN)/python campaign_formats.py --tables 2100
 
 campaign-fuzz: setup     ## five thousand damaged surveys through `warehouse check`: each ends in one answer
-	cd tests/survey && $(CURDIR)/$(BIN)/python campaign_fuzz.py --inputs 5200
+	cd tests/surveys && PYTHONPATH=$(CURDIR)/tests $(CURDIR)/$(BIN)/python campaign_fuzz.py --inputs 5200
 
 campaign-papers: setup  ## two hundred simulated papers in each style of practice and with each kind of fault; an hour on 2 idle cores
 	cd tests/analysis && ../../$(BIN)/python campaign_of_papers.py
