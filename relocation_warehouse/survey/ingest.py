@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -253,7 +253,8 @@ def ingest(
     inspect
         Asked about the landed files, by file id, before anything is replaced; what it finds refuses the survey.
     trial
-        Asked about the new raw and quality tables before they are committed; what it finds refuses the survey.
+        Asked about the new raw and quality tables before they are committed; what it finds refuses the survey. By
+        default only whether every household has its weight.
 
     Returns
     -------
@@ -275,7 +276,7 @@ def ingest(
         con.begin()
         try:
             load = _replace(folder, landed, con, indicators or {})
-            problems += trial(con) if trial is not None else ()
+            problems += _unusable_weights(folder, con) if trial is None else trial(con)
             if problems:
                 con.rollback()
             else:
@@ -291,6 +292,29 @@ def ingest(
     finally:
         for part in (landing / folder.survey_id).glob("*.part"):
             part.unlink()
+
+
+def _unusable_weights(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
+    """The least that rows are tried for where no other trial is given: nothing later can mend a weight."""
+    for wave in folder.survey.waves:
+        weight = folder.survey.sampling(wave.wave).weight
+        if not weight:
+            continue
+        file_id, name = folder.resolve(weight, wave.wave)
+        file = next(f for f in folder.survey.files if f.file_id == file_id)
+        column = sql.identifier(name)
+        of_wave = f"_wave = {sql.text(wave.wave)}" if isinstance(file.wave, WaveColumn) else "true"
+        n, row = con.execute(
+            f"SELECT count(*), min(_row) FROM raw.{_raw_name(folder.survey_id, file_id)} "
+            f"WHERE {of_wave} AND NOT coalesce({column} >= 0, false)"
+        ).fetchall()[0]
+        if n:
+            yield Problem(
+                file.path,
+                row,
+                f"{n} household(s) of wave {wave.wave} have no sampling weight of 0 or more in {name!r}; fill it in, "
+                "or let them be set aside with missing_weight: set_aside",
+            )
 
 
 def refuse(
