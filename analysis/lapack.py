@@ -49,7 +49,7 @@ def absorb(r: FloatArray, rows: FloatArray) -> FloatArray:
     ndarray, shape (p, p)
         Upper-triangular R in column order, the signs of its rows as they come.
     """
-    if not len(rows):
+    if not rows.size:
         return r
     merged = np.array(r, dtype=float, order="F")
     block = rows if _in_column_order(rows) else np.array(rows, dtype=float, order="F")

@@ -532,8 +532,13 @@ def _rows_of_composite(
     rows = ", ".join(names[row] for row in fit.broken)
     text += f"; as printed {rows} miss it by up to {fit.residual_before:.3f}"
     if fit.shift:
-        text += f"; with the parts moved up by {fit.shift} (the first to the end of these rows) by "
-        text += f"{fit.residual_after:.4f}"
+        down = len(fit.broken) - fit.shift
+        moved = (
+            f"up by {fit.shift} (the first to the end of these rows)"
+            if fit.shift <= down
+            else f"down by {down} (the last to the beginning of these rows)"
+        )
+        text += f"; with the parts moved {moved} by {fit.residual_after:.4f}"
     for row, first, second in fit.swaps:
         text += f"; {names[row]} obeys it with {models[first]} and {models[second]} exchanged"
     for row, column in fit.signs:

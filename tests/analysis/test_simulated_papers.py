@@ -56,7 +56,7 @@ def test_moved_rows_wrong_signs_and_exchanged_columns_are_explained():
         paper = Paper(1001)
         FAULTS[kind].plant(paper, np.random.default_rng(1))
         found[kind] = " ".join(f.arithmetic for f in audit(paper.rows, paper.sites) if f.verdict in ALARMS)
-    assert "moved up by 1" in found["block of 8-10 rows moved"]
+    assert "with the parts moved down by 1 " in found["block of 8-10 rows moved"]
     assert "with the sign of" in found["wrong sign"]
     assert "columns of models are exchanged" in found["columns of models exchanged"]
 

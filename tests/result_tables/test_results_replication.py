@@ -152,7 +152,7 @@ def test_real_answers_stand_before_made_up_ones(
     analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
 ) -> None:
     analysed.execute("begin")
-    analysed.execute("update reference.surveys set is_synthetic = false where survey_id = 'valley'")
+    analysed.execute("update harmonized.coverage set is_synthetic = false where survey_id = 'valley'")
     made = replication(analysed, catalog, literature)["replication"].to_pandas()
     analysed.execute("rollback")
     real = made[made["survey_id"] == "valley"]
@@ -197,19 +197,19 @@ def test_model_figures_are_those_of_the_tables(
     table: pd.DataFrame, analysed: duckdb.DuckDBPyConnection, catalog: Catalog, targets: Targets
 ) -> None:
     fitted = {
-        (model, term): (b, beta, stars)
-        for model, term, b, beta, stars in analysed.execute(
-            "select model, term, b, beta, stars from analysis.regression_coefficients where covariance = 'ols'"
+        (survey_id, model, term): (b, beta, stars)
+        for survey_id, model, term, b, beta, stars in analysed.execute(
+            "select survey_id, model, term, b, beta, stars from analysis.regression_coefficients where covariance = 'ols'"
         ).fetchall()
     }
     reported = {m.id: m.reported_coefficient for m in catalog.models}
     checked = 0
     for stat_id, target in targets.items():
-        if target.kind not in ("coefficient", "stars") or not table.loc[stat_id, "survey_id"]:
+        if target.kind not in ("coefficient", "stars"):
             continue
-        if pd.isna(table.loc[stat_id, "recomputed"]):
+        if table.loc[stat_id, ["survey_id", "recomputed"]].isna().any():
             continue
-        b, beta, stars = fitted[target.model, target.term]
+        b, beta, stars = fitted[table.loc[stat_id, "survey_id"], target.model, target.term]
         coefficient = b if reported[target.model] == "b" else beta
         expected = len(stars) if target.kind == "stars" else coefficient * target.multiplier
         assert table.loc[stat_id, "recomputed"] == pytest.approx(expected)
