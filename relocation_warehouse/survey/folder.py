@@ -373,7 +373,7 @@ def _salvaged(data: Any) -> Survey | None:
     except (ValidationError, KeyError, TypeError, AttributeError):
         return None
     names = [*(w.wave for w in parts["waves"]), *(s.site_id for s in parts["sites"])]
-    names += [parts["site"].column, parts["site"].codes]
+    names += vars(parts["site"]).values()
     if not all(isinstance(name, str) for name in names):
         return None
     return Survey.model_construct(**parts) if files and parts["waves"] else None

@@ -199,7 +199,8 @@ def test_model_figures_are_those_of_the_tables(
     fitted = {
         (survey_id, model, term): (b, beta, stars)
         for survey_id, model, term, b, beta, stars in analysed.execute(
-            "select survey_id, model, term, b, beta, stars from analysis.regression_coefficients where covariance = 'ols'"
+            "select survey_id, model, term, b, beta, stars from analysis.regression_coefficients "
+            "where covariance = 'ols'"
         ).fetchall()
     }
     reported = {m.id: m.reported_coefficient for m in catalog.models}

@@ -221,7 +221,14 @@ def test_storage_is_postgresql(deployment, postgres):
 @pytest.fixture(scope="module")
 def backfilled(deployment):
     """All surveys refreshed by a backfill that the daemon carries out."""
-    nodes = deployment.ask("{assetNodes {assetKey {path}}}")["assetNodes"]
+    surveys = {p.parent.name for p in (deployment.place.data / "surveys").glob("*/survey.yml")}
+
+    def assets():
+        """All assets, once the sensor has made every survey a partition."""
+        nodes = deployment.ask("{assetNodes {assetKey {path} partitionKeys}}")["assetNodes"]
+        return nodes if any(surveys <= set(n["partitionKeys"]) for n in nodes) else None
+
+    nodes = deployment.wait(assets)
     started = deployment.ask(BACKFILL, assets=[n["assetKey"] for n in nodes])["launchPartitionBackfill"]
     assert started["__typename"] == "LaunchBackfillSuccess", started
     query = (

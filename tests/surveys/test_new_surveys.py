@@ -20,13 +20,18 @@ from relocation_warehouse.survey.catalog import load_catalog
 ROOT = Path(__file__).parents[2]
 NEW = {STATA_SURVEY: "qinghai", KOBO_SURVEY: "gansu"}
 
-ABOUT_PRINTED_STUDIES = {"quality.replication_options", "analysis.study_capitals", "quality.replication"}
+ABOUT_PRINTED_STUDIES = {
+    *("quality.replication_options", "analysis.study_capitals", "quality.replication"),
+    "analysis.category_results",
+}
 ABOUT_CELLS_SET_ASIDE = {"quality.quarantine"}
 ABOUT_SEVERAL_REASONS = {"harmonized.missing_reasons"}
 """Holds a survey only where households lack an answer for different reasons, which these two do not."""
 ABOUT_CHANGE_BETWEEN_WAVES = {
     "analysis.coupling_tests",
+    "analysis.coupled_transitions",
     "analysis.coupling_transitions",
+    "analysis.wave_changes",
     "capital.capital_changes",
 }
 EXEMPT = ABOUT_PRINTED_STUDIES | ABOUT_CELLS_SET_ASIDE | ABOUT_SEVERAL_REASONS
