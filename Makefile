@@ -124,7 +124,7 @@ campaign: setup       ## two hundred kills of a refresh, full disks, closed fold
 .PHONY: mutants attack
 
 mutants: setup        ## three hundred spoilt surveys: refused by name, or published; half an hour on 2 idle cores
-	$(BIN)/python tests/receiving/campaign.py --mutants 300
+	$(BIN)/python tests/receiving/campaign_of_mutants.py --mutants 300
 
 attack: setup         ## attack the public edition of fifty random surveys by integer programming, and of the shipped ones
 	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/editions/test_attack.py

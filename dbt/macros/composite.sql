@@ -37,7 +37,7 @@ cast(null as double)
 {%- else -%}
 {%- set answered = weight_where(counted, 'answered') -%}
 {#- Weights such as 1/3 + 1/3 + 1/3 may add up to just under the share asked for. -#}
-{%- set enough = double((minimum_answered_share() if share is none else share) - 1e-12) -%}
+{%- set enough = double((minimum_answered_share() if share is none else share) | float - 1e-12) -%}
 {#- Scores lie between 0 and 1, and so does their mean; without the ends its last digit could lie outside. -#}
 case
         when

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import SURVEYS, Folder, plain
+from trial_folders import SURVEYS, Folder, plain
 
 from relocation_warehouse.contract.tables import Contract, load_contract
 from relocation_warehouse.survey.catalog import Catalog, load_catalog

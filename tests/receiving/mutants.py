@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
-from folders import Folder
+from trial_folders import Folder
 
 from relocation_warehouse.contract.rules import rules_of
 from relocation_warehouse.contract.tables import Contract

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import SURVEYS, Folder
+from trial_folders import SURVEYS, Folder
 from typer.testing import CliRunner
 
 from relocation_warehouse.command.cli import app

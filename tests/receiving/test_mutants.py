@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import Folder, survey_ids
+from trial_folders import Folder, survey_ids
 from mutants import mutate, tried
 
 from relocation_warehouse.contract.tables import Contract

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from folders import SURVEYS, Folder
+from trial_folders import SURVEYS, Folder
 
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.receiving.arrival import receive

@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from folders import SURVEYS, Folder, plain, survey_ids
+from trial_folders import SURVEYS, Folder, plain, survey_ids
 from mutants import mutate, tried
 
 from relocation_warehouse.contract.tables import load_contract
