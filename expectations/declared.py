@@ -25,6 +25,52 @@ from relocation_warehouse.survey.folder import (
 
 EXPECTATIONS_FILE = "expectations.yml"
 
+ARGUMENTS = frozenset(
+    {
+        *(
+            "column",
+            "column_A",
+            "column_B",
+            "column_list",
+            "column_set",
+            "column_index",
+            "mostly",
+            "exact_match",
+        ),
+        *(
+            "min_value",
+            "max_value",
+            "strict_min",
+            "strict_max",
+            "value",
+            "value_set",
+            "value_pairs_set",
+            "sum_total",
+        ),
+        *(
+            "regex",
+            "regex_list",
+            "match_on",
+            "or_equal",
+            "ignore_row_if",
+            "type_",
+            "type_list",
+            "strftime_format",
+        ),
+        *("quantile_ranges", "double_sided", "threshold", "ties_okay"),
+    }
+)
+"""Arguments that a folder may give: values and names of columns. Great Expectations hands a condition on rows to
+pandas as code, and a query to a database; neither is for who writes a survey folder."""
+TYPES = (
+    "expect_column_",
+    "expect_compound_",
+    "expect_multicolumn_",
+    "expect_select_column_",
+    "expect_table_",
+)
+"""How the types begin that look at the table itself, and at no query."""
+
 
 class DeclaredExpectation(BaseModel):
     """One entry of `expectations.yml`."""
@@ -66,7 +112,7 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
     for number, entry in enumerate(entries, start=1):
         file_id = entry.file or files[0]
         expectation = Expectation(entry.type, dict(entry.kwargs), entry.severity)
-        fault, place = fault_of(expectation), ("type",)
+        fault, place = _fault(expectation), ("type",)
         if file_id not in files:
             fault = f"file {file_id!r} is not in survey.yml{suggestion(file_id, files)}; there are: {', '.join(files)}"
             place = ("file",)
@@ -84,6 +130,17 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
     if problems:
         raise SurveyFolderError(folder.path, problems)
     return found
+
+
+def _fault(expectation: Expectation) -> str:
+    """What is wrong with an expectation, and what a folder must not ask for whatever the values are."""
+    foreign = sorted(set(expectation.kwargs) - ARGUMENTS)
+    if foreign:
+        return f"{', '.join(foreign)} cannot be given here; there are: {', '.join(sorted(ARGUMENTS))}"
+    fault = fault_of(expectation)
+    if not fault and not expectation.type.startswith(TYPES):
+        return f"a folder may use types that begin with {', '.join(TYPES)}"
+    return fault
 
 
 def _unreadable(path: Path, error: YAMLError | UnicodeDecodeError | ValidationError) -> list[Problem]:

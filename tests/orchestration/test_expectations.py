@@ -173,6 +173,28 @@ def test_declared_expectations_are_checked_before_they_are_used(warehouse, surve
     assert "file 'no_such_file' is not in survey.yml" in messages[2]
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("expect_column_to_exist", {"row_condition": "RUN", "condition_parser": "pandas"}),
+        ("expect_column_values_to_not_be_null", {"row_condition": 'col("x") == "RUN"'}),
+        ("expect_table_row_count_to_be_between", {"min_value": 1, "meta": {"notes": "RUN"}}),
+        ("unexpected_rows_expectation", {"unexpected_rows_query": "RUN"}),
+    ],
+)
+def test_nothing_in_a_folder_is_run_as_code(warehouse, survey_id, tmp_path, kind, arguments):
+    mark = tmp_path / "ran"
+    code = f"index >= @pd.io.common.os.system('touch {mark}')"
+    arguments = yaml.safe_load(yaml.safe_dump(arguments).replace("RUN", code.replace("'", "''")))
+    column = warehouse.folder(survey_id).columns_of(warehouse.folder(survey_id).survey.files[0].file_id)
+    if "column" in kind:
+        arguments["column"] = next(c.variable for c in column if c.variable)
+    declare(warehouse, survey_id, [{"type": kind, "kwargs": arguments, "severity": "error"}])
+    with pytest.raises(SurveyFolderError, match="cannot be given here"):
+        declared_expectations(warehouse.folder(survey_id))
+    assert not mark.exists()
+
+
 def test_a_misspelt_field_is_refused(warehouse, survey_id):
     declare(warehouse, survey_id, [{"type": "expect_column_to_exist", "severity": "fatal"}])
     with pytest.raises(SurveyFolderError, match="'error' or 'warning'"):

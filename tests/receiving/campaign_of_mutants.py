@@ -13,8 +13,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from trial_folders import SURVEYS, Folder, plain, survey_ids
 from mutants import mutate, tried
+from trial_folders import SURVEYS, Folder, plain, survey_ids
 
 from relocation_warehouse.contract.tables import load_contract
 from relocation_warehouse.ground.paths import CHECKOUT

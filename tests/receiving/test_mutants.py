@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trial_folders import Folder, survey_ids
 from mutants import mutate, tried
+from trial_folders import Folder, survey_ids
 
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.survey.catalog import Catalog
