@@ -14,7 +14,7 @@ from relocation_warehouse.survey.catalog import load_catalog
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-KEY = "5f0c7a1e" * 8
+KEY = "9b3f06d2c85e7a41f0d9264b8ce173a55d02e94fb7618c3a"
 K = 5
 
 
