@@ -192,7 +192,10 @@ def _degree(u: FloatArray, variant: Variant) -> FloatArray:
         # The mean of logarithms instead of the root of a product: many small systems would underflow.
         geometric = np.sqrt(u[0] * u[1]) if count == 2 else np.exp(np.log(u).mean(axis=0))
         total = u.sum(axis=0)
-        c = geometric / (total / count if variant is Variant.STANDARD else total)
+        # the half of the smallest number there is would be zero
+        c = geometric / np.maximum(
+            total / count if variant is Variant.STANDARD else total, np.finfo(np.float64).tiny
+        )
         return np.asarray(np.minimum(c, 1.0 if variant is Variant.STANDARD else 1.0 / count))
     if variant is Variant.WANG2021:
         ordered = np.stack([u.min(axis=0), u.max(axis=0)]) if count == 2 else np.sort(u, axis=0)

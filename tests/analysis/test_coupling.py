@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -77,6 +77,7 @@ def test_with_equal_shares_d_is_a_root_of_the_product(u):
 
 
 @given(SYSTEMS, st.sampled_from(list(Variant)), st.sampled_from(["zero", "formula"]))
+@example(np.array([[5e-324, 0.0]]), Variant.STANDARD, "formula")
 @settings(deadline=None)
 def test_degrees_stay_within_their_range(u, variant, rule):
     result = coupling(u, variant=variant, zero_rule=rule)
