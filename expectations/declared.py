@@ -14,14 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from expectations.runner import Expectation, Severity, fault_of
 from relocation_warehouse.survey.documents import YAMLError, line_of, read_yaml
-from relocation_warehouse.survey.folder import (
-    Problem,
-    SurveyFolder,
-    SurveyFolderError,
-    messages,
-    place_of,
-    suggestion,
-)
+from relocation_warehouse.survey.folder import SurveyFolder, messages, place_of, suggestion
+from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
 EXPECTATIONS_FILE = "expectations.yml"
 

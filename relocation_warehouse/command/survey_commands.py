@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from relocation_warehouse.survey.catalog import Catalog
-    from relocation_warehouse.survey.folder import Problem, SurveyFolder
+    from relocation_warehouse.survey.folder import SurveyFolder
+    from relocation_warehouse.survey.problems import Problem
     from relocation_warehouse.survey.trace import WaveTrace
 
 out = Console()
@@ -53,12 +54,8 @@ def _folder(
     paths: Paths, catalog: Catalog, survey: str, indicator: str, accepted: bool = False
 ) -> SurveyFolder:
     """The survey folder, or the one that was last accepted; stops where a name is unknown or the folder refused."""
-    from relocation_warehouse.survey.folder import (
-        SurveyFolderError,
-        list_survey_folders,
-        load_folder,
-        suggestion,
-    )
+    from relocation_warehouse.survey.folder import list_survey_folders, load_folder, suggestion
+    from relocation_warehouse.survey.problems import SurveyFolderError
 
     root = paths.accepted if accepted else paths.surveys
     known = [p.name for p in list_survey_folders(root)]
@@ -135,12 +132,8 @@ def add_wave(
 ) -> None:
     """Declare a file as a further wave: take over the declarations that still fit, list what changed."""
     from relocation_warehouse.survey.added_wave import add_wave as add
-    from relocation_warehouse.survey.folder import (
-        SurveyFolderError,
-        list_survey_folders,
-        load_folder,
-        suggestion,
-    )
+    from relocation_warehouse.survey.folder import list_survey_folders, load_folder, suggestion
+    from relocation_warehouse.survey.problems import SurveyFolderError
     from relocation_warehouse.survey.readers import UnreadableFile
     from relocation_warehouse.survey.scaffold import ScaffoldError
 
@@ -181,12 +174,12 @@ def check(
     """Find every mistake in survey folders and their files, with file, line and what to write instead."""
     from relocation_warehouse.survey.crosswalk import check_crosswalk
     from relocation_warehouse.survey.folder import (
-        SurveyFolderError,
         list_survey_folders,
         load_folder,
         misnamed_folders,
         suggestion,
     )
+    from relocation_warehouse.survey.problems import SurveyFolderError
 
     paths = Paths.from_environment()
     catalog = _catalog(paths)
@@ -245,7 +238,8 @@ def _said_not_mapped(folder: SurveyFolder) -> str:
 
 def not_mapped(paths: Paths) -> dict[str, str]:
     """By survey, what to say of the indicators that its crosswalk does not speak of, where there are any."""
-    from relocation_warehouse.survey.folder import SurveyFolderError, list_survey_folders, load_folder
+    from relocation_warehouse.survey.folder import list_survey_folders, load_folder
+    from relocation_warehouse.survey.problems import SurveyFolderError
 
     catalog, said = _catalog(paths), {}
     for path in list_survey_folders(paths.surveys):
@@ -279,7 +273,7 @@ class Findings:
 
 def _faults_of_expectations(folder: SurveyFolder) -> tuple[Problem, ...]:
     """What is wrong with expectations.yml, where there is one; only then does Great Expectations load."""
-    from relocation_warehouse.survey.folder import SurveyFolderError
+    from relocation_warehouse.survey.problems import SurveyFolderError
 
     if not (folder.path / "expectations.yml").exists():
         return ()

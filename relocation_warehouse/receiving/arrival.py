@@ -30,15 +30,9 @@ from relocation_warehouse.receiving.trial import set_aside, trial
 from relocation_warehouse.receiving.warehouse import Access, Warehouse
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
-from relocation_warehouse.survey.folder import (
-    SURVEY_FILE,
-    TABLES,
-    Problem,
-    SurveyFolder,
-    SurveyFolderError,
-    load_folder,
-)
+from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, SurveyFolder, load_folder
 from relocation_warehouse.survey.ingest import SurveyLoad, ingest, refuse
+from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
 TEXT, NUMBER = pa.string(), pa.float64()
 RESULTS = pa.schema(

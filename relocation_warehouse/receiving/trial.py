@@ -18,7 +18,8 @@ from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import FAILED_SUFFIX, compile_trial, explain
 from relocation_warehouse.survey.documents import line_of
-from relocation_warehouse.survey.folder import SURVEY_FILE, Problem, SurveyFolder
+from relocation_warehouse.survey.folder import SURVEY_FILE, SurveyFolder
+from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.readers import place_of
 from relocation_warehouse.survey.vocabulary import VALUELESS_RULES, CrosswalkRow
 

@@ -19,7 +19,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
 
 from relocation_warehouse.survey.documents import YAMLError, read_yaml
-from relocation_warehouse.survey.folder import Problem
+from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.vocabulary import Closed, Identifier
 
 PublishedSurveyId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}_[A-Z]+$")]

@@ -18,7 +18,8 @@ from sqlglot.errors import SqlglotError
 
 from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.catalog import Catalog, Indicator
-from relocation_warehouse.survey.folder import Problem, SurveyFolder, suggestion
+from relocation_warehouse.survey.folder import SurveyFolder, suggestion
+from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.vocabulary import (
     VALUELESS_RULES,
     Code,

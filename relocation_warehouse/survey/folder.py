@@ -22,6 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
 
 from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml
+from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 from relocation_warehouse.survey.vocabulary import (
     ROSTER_RULES,
     WAVE_NAME,
@@ -64,29 +65,6 @@ ADDED_LATER = "added after this survey was mapped"
 """Evidence of `not_asked` where the crosswalk has no row of an indicator, until somebody gives one."""
 
 Row = TypeVar("Row", bound=BaseModel)
-
-
-@dataclass(frozen=True, order=True)
-class Problem:
-    """One thing wrong with a folder, where it is and what to do."""
-
-    file: str
-    line: int | None
-    message: str
-
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}, line {self.line}"
-        return f"{place}: {self.message}"
-
-
-class SurveyFolderError(ValueError):
-    """A folder that cannot be used; carries every problem found."""
-
-    def __init__(self, folder: Path, problems: Iterable[Problem]) -> None:
-        self.folder = folder
-        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line or 0, p.message)))
-        lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"survey folder {folder.name} has {len(self.problems)} problem(s):\n{lines}")
 
 
 @dataclass(frozen=True)

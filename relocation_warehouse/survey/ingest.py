@@ -26,9 +26,10 @@ from relocation_warehouse.survey import household_ids
 from relocation_warehouse.survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
 from relocation_warehouse.survey.codebook import codebook_table
 from relocation_warehouse.survey.conventions import Shown, judged
-from relocation_warehouse.survey.folder import Problem, SurveyFolder, sha256_of
+from relocation_warehouse.survey.folder import SurveyFolder, sha256_of
 from relocation_warehouse.survey.household_ids import id_sql
 from relocation_warehouse.survey.landing import land, landed_path
+from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.readers import ROW, Received, UnreadableFile, located, opened, place_of
 from relocation_warehouse.survey.readers.base import SUBMISSION_ROW, cell_text
 from relocation_warehouse.survey.vocabulary import (

@@ -17,7 +17,7 @@ import pyarrow as pa
 from analysis.claims import RULES, Outcome, check
 from analysis.printed_figures import SEPARATED
 from relocation_warehouse.survey.catalog import Catalog, Kind, ReplicationRule
-from relocation_warehouse.survey.folder import Problem
+from relocation_warehouse.survey.problems import Problem
 
 Row = Mapping[str, str]
 

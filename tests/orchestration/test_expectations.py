@@ -15,7 +15,8 @@ from expectations.declared import declared_expectations
 from expectations.page import write_quality_page
 from expectations.runner import Expectation, ExpectationDidNotRun, Outcome, combined, fault_of, run_suite
 from relocation_warehouse.ground.paths import CHECKOUT
-from relocation_warehouse.survey.folder import SurveyFolderError, list_survey_folders, load_folder
+from relocation_warehouse.survey.folder import list_survey_folders, load_folder
+from relocation_warehouse.survey.problems import SurveyFolderError
 from relocation_warehouse.survey.vocabulary import ColumnType
 
 

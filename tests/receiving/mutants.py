@@ -17,8 +17,9 @@ from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.receiving.trial import HOUSEHOLDS, trial
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk, compile_stored
-from relocation_warehouse.survey.folder import Problem, SurveyFolder, SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import SurveyFolder, load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 from relocation_warehouse.survey.vocabulary import Rule
 
 ODD = (

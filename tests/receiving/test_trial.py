@@ -13,8 +13,9 @@ from relocation_warehouse.receiving.trial import large_shares, set_aside, trial
 from relocation_warehouse.receiving.warehouse import Warehouse
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
-from relocation_warehouse.survey.folder import Problem, load_folder
+from relocation_warehouse.survey.folder import load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import Problem
 
 Survey = Callable[[str], Folder]
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from relocation_warehouse.command.cli import app
 from relocation_warehouse.survey.added_wave import add_wave
-from relocation_warehouse.survey.folder import BLANK, SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import BLANK, load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import SurveyFolderError
 from relocation_warehouse.survey.readers import UnreadableFile
 from relocation_warehouse.survey.scaffold import ScaffoldError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from small_survey import write_folder
 
-from relocation_warehouse.survey.folder import BLANK, Problem, SurveyFolder, SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import BLANK, SurveyFolder, load_folder
+from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
 
 def replace(folder: SurveyFolder, name: str, old: str, new: str) -> None:

@@ -14,8 +14,9 @@ from ruamel.yaml import YAML
 from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
 
 from relocation_warehouse.survey.conventions import dates_sql, judged, number_sql
-from relocation_warehouse.survey.folder import SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import SurveyFolderError
 from relocation_warehouse.survey.vocabulary import Convention
 
 

@@ -14,8 +14,9 @@ from relocation_warehouse.contract.tables import Word
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import compile_wave
-from relocation_warehouse.survey.folder import ADDED_LATER, SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import ADDED_LATER, load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import SurveyFolderError
 from relocation_warehouse.survey.vocabulary import Label
 
 CATALOG = Catalog.model_construct(indicators=(), units=(), code_lists={})

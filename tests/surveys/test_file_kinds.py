@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from small_survey import CODES, COLUMNS, HEADER, ROWS, csv_text, write_folder
 
-from relocation_warehouse.survey.folder import SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import SurveyFolderError
 from relocation_warehouse.survey.readers import UnreadableFile, read, streamed
 from relocation_warehouse.survey.readers.quotes import count_records
 from relocation_warehouse.survey.scaffold import file_format

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
 
-from relocation_warehouse.survey.folder import Problem, sha256_of
+from relocation_warehouse.survey.folder import sha256_of
 from relocation_warehouse.survey.ingest import ingest, refuse
+from relocation_warehouse.survey.problems import Problem
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from small_survey import write_folder
 
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import compile_stored, compile_wave
-from relocation_warehouse.survey.folder import SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import SurveyFolderError
 
 CATALOG = Catalog.model_construct(indicators=(), units=(), code_lists={})
 HEADER = ("hhid", "site", "w1", "w2", "urban", "district", "block", "n_blocks", "size")

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from relocation_warehouse.command.cli import app
 from relocation_warehouse.survey.catalog import load_catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
-from relocation_warehouse.survey.folder import BLANK, SurveyFolderError, load_folder
+from relocation_warehouse.survey.folder import BLANK, load_folder
 from relocation_warehouse.survey.ingest import ingest
+from relocation_warehouse.survey.problems import SurveyFolderError
 from relocation_warehouse.survey.readers import UnreadableFile
 from relocation_warehouse.survey.scaffold import Scaffold, ScaffoldError, scaffold
 from relocation_warehouse.survey.scaffold_columns import Recognition

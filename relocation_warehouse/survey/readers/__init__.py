@@ -49,11 +49,7 @@ READERS: Mapping[str, str] = {
 
 
 def _reader(format_: str) -> Any:
-    return import_module(_module(format_))
-
-
-def _module(format_: str) -> str:
-    return f"{__name__}.{READERS[format_]}"
+    return import_module(f"{__name__}.{READERS[format_]}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
     """
     try:
         path = located(file, folder)
-        with isolated("streamed", path, file, path=path, module=_module(file.format)) as received:
+        with isolated("streamed", file.model_dump_json(), path=path, module=READERS[file.format]) as received:
             yield received
     except UnreadableFile as error:
         raise UnreadableFile(f"{place_of(file)}: {error}") from error
@@ -134,13 +130,13 @@ def streamed(path: Path, file: SurveyFile) -> Iterator[Received]:
 
 def repeat_groups(path: Path, file: SurveyFile) -> tuple[str, ...]:
     """Names of the repeat groups of an export, read in a process of its own."""
-    with isolated("repeat_groups", path, file, path=path, module=_module("odk")) as names:
+    with isolated("repeat_groups", file.model_dump_json(), path=path, module=READERS["odk"]) as names:
         return tuple(names)
 
 
 def sheet_names(path: Path) -> list[str]:
     """Names of the sheets of a workbook that a person sees and that hold cells, read likewise."""
-    with isolated("sheet_names", path, path=path, module=_module("excel")) as names:
+    with isolated("sheet_names", path=path, module=READERS["excel"]) as names:
         return list(names)
 
 
@@ -148,9 +144,11 @@ def serve() -> None:
     """Be the process that reads (`isolation`)."""
     isolation.serve(
         {
-            "streamed": streamed,
-            "repeat_groups": lambda path, file: _reader("odk").repeat_groups(path, file),
-            "sheet_names": lambda path: _reader("excel").sheet_names(path),
+            "streamed": lambda path, file: streamed(Path(path), SurveyFile.model_validate_json(file)),
+            "repeat_groups": lambda path, file: _reader("odk").repeat_groups(
+                Path(path), SurveyFile.model_validate_json(file)
+            ),
+            "sheet_names": lambda path: _reader("excel").sheet_names(Path(path)),
         }
     )
 

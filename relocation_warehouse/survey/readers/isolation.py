@@ -40,7 +40,11 @@ SECONDS, SECONDS_OF_A_MEGABYTE = 15, 2
 STALLED = 20
 """Times the processor time without a sign after which a reader is given up."""
 
+NO_MEMORY = 12
+"""Exit status of a reader that had no memory left even to say so."""
+
 FRAME = struct.Struct(">cQ")
+REQUEST = "request.json"
 BATCH, VALUE, REFUSED, HEAD = b"b", b"v", b"r", b"h"
 
 
@@ -78,8 +82,8 @@ _helper: _Helper | None = None
 _lock = threading.Lock()
 
 
-def _ask(request: Mapping[str, Any]) -> tuple[int, int]:
-    """Hand a request to the helper; descriptors from which the answer and the end of the reader are read."""
+def _ask(scratch: str) -> tuple[int, int]:
+    """Hand the request in a folder to the helper; descriptors from which the answer and the reader's end are read."""
     global _helper  # noqa: PLW0603 (one helper a process)
     answer, answer_in = os.pipe()
     end, end_in = os.pipe()
@@ -87,7 +91,8 @@ def _ask(request: Mapping[str, Any]) -> tuple[int, int]:
         with _lock:
             if _helper is None or not _helper.is_usable:
                 _helper = _Helper()
-            socket.send_fds(_helper.socket, [pickle.dumps(request)], [answer_in, end_in])
+            with contextlib.suppress(ConnectionError):  # it ended: nothing comes back, which is said then
+                socket.send_fds(_helper.socket, [scratch.encode()], [answer_in, end_in])
     finally:
         os.close(answer_in)
         os.close(end_in)
@@ -95,11 +100,12 @@ def _ask(request: Mapping[str, Any]) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def isolated(function: str, *arguments: Any, path: Path, module: str) -> Iterator[Any]:
+def isolated(function: str, *arguments: str, path: Path, module: str) -> Iterator[Any]:
     """Call one of the functions that the helper serves, for the file at `path`; give what it gives.
 
-    The helper imports `module` first, and keeps it for the next file. A function that gives `Received` has its batches
-    passed on as they come.
+    The helper imports `module` of this package first, and keeps it for the next file. Arguments are text, never
+    objects: the helper knows classes by the names that it imported them under, which need not be the caller's. A
+    function that gives `Received` has its batches passed on as they come.
 
     Raises
     ------
@@ -109,14 +115,14 @@ def isolated(function: str, *arguments: Any, path: Path, module: str) -> Iterato
     size = path.stat().st_size
     with tempfile.TemporaryDirectory(prefix="survey-") as scratch:
         request = {
-            "module": module,
+            "module": f"{__package__}.{module}",
             "function": function,
-            "arguments": arguments,
-            "scratch": scratch,
+            "arguments": (str(path), *arguments),
             "memory": MEMORY_BYTES + MEMORY_OF_A_BYTE * size,
             "seconds": SECONDS + SECONDS_OF_A_MEGABYTE * size // 2**20,
         }
-        answer, end = _ask(request)
+        (Path(scratch) / REQUEST).write_text(json.dumps(request), encoding="utf-8")
+        answer, end = _ask(scratch)
         try:
             kind, value = _frame(answer, end, request)
             if kind == HEAD:
@@ -164,16 +170,23 @@ def _read(answer: int, size: int, request: Mapping[str, Any]) -> bytes:
 
 
 def _why_ended(end: int, request: Mapping[str, Any]) -> str:
-    """Words for a reader that ended without an answer."""
+    """Words for a reader that ended without an answer; only what memory explains is said to be memory."""
     ready, _, _ = select.select([end], [], [], 5)
     status = os.read(end, 4096) if ready else b""
-    number = json.loads(status) if status else 0
-    if number in (signal.SIGXCPU, signal.SIGKILL):
+    if not status:
+        return (
+            "was not read: the process that reads files ended, or cannot start; try again, then `make setup`"
+        )
+    code = json.loads(status)
+    if code == -signal.SIGXCPU:
         seconds = request["seconds"]
         return f"takes more than {seconds} seconds to read, far more than a file of its size should; split it"
-    if number in (signal.SIGABRT, 0):
+    if code == -signal.SIGKILL:
+        return "was not read: its reader was killed from outside, as happens where the machine has no memory left"
+    if code in (-signal.SIGABRT, NO_MEMORY):
         return _too_much(request)
-    return f"its reader failed ({signal.Signals(number).name}), so it is damaged or made to; save it again"
+    name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+    return f"its reader failed ({name}), so it is damaged or made to; save it again"
 
 
 def _too_much(request: Mapping[str, Any]) -> str:
@@ -193,49 +206,68 @@ def serve(functions: Mapping[str, Callable[..., Any]]) -> None:
     import_module("pandas")  # pyarrow looks for it when it makes an array: once here, not once a file
     requests = socket.socket(fileno=0)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(requests, 2**18, 2)
+        message, descriptors, _, _ = socket.recv_fds(requests, 2**16, 2)
         if not message:
             return
-        request = pickle.loads(message)
-        import_module(request["module"])
-        if os.fork() == 0:
-            requests.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _watch(request, functions, *descriptors)
-            os._exit(0)
+        scratch = message.decode()
+        with contextlib.suppress(FileNotFoundError):  # who asked has gone
+            request = json.loads((Path(scratch) / REQUEST).read_text(encoding="utf-8"))
+            with contextlib.suppress(Exception):  # said by the reader, which meets it again
+                import_module(request["module"])
+            if os.fork() == 0:
+                requests.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                try:
+                    _watch(request, scratch, functions, *descriptors)
+                finally:
+                    os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
 def _watch(
-    request: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]], answer: int, end: int
+    request: Mapping[str, Any],
+    scratch: str,
+    functions: Mapping[str, Callable[..., Any]],
+    answer: int,
+    end: int,
 ) -> None:
     """Fork once more, so that somebody sees how the reader ends."""
     reader = os.fork()
     if reader == 0:
         os.close(end)
-        with contextlib.suppress(BrokenPipeError):
-            _respond(request, functions, answer)
-        os._exit(0)
+        status = 1
+        try:
+            _respond(request, scratch, functions, answer)
+            status = 0
+        except BrokenPipeError:
+            status = 0
+        except MemoryError:
+            status = NO_MEMORY
+        finally:
+            os._exit(status)
     os.close(answer)
     _, status = os.waitpid(reader, 0)
     with contextlib.suppress(BrokenPipeError):
-        os.write(end, json.dumps(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0).encode())
+        os.write(end, json.dumps(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _respond(request: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]], answer: int) -> None:
+def _respond(
+    request: Mapping[str, Any], scratch: str, functions: Mapping[str, Callable[..., Any]], answer: int
+) -> None:
     def send(kind: bytes, content: Any) -> None:
         for part in (FRAME.pack(kind, len(content)), content):
             view = memoryview(part)
             while view:
                 view = view[os.write(answer, view) :]
 
-    tempfile.tempdir = request["scratch"]
+    tempfile.tempdir = scratch
     seconds = request["seconds"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_DATA, (request["memory"], request["memory"]))
     try:
+        import_module(request["module"])
         value = functions[request["function"]](*request["arguments"])
         with contextlib.ExitStack() as stack:
             if hasattr(value, "__enter__"):
@@ -254,6 +286,6 @@ def _respond(request: Mapping[str, Any], functions: Mapping[str, Callable[..., A
         send(REFUSED, _too_much(request).encode())
     except BrokenPipeError:
         raise
-    except Exception as error:  # whatever a file does to a library, it is a file that cannot be read
+    except BaseException as error:  # whatever a file does to a library, panics included: it cannot be read
         told = f"cannot be read ({type(error).__name__}: {str(error)[:200]}); save it again"
         send(REFUSED, told.encode("utf-8", errors="replace"))
