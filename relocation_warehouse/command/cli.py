@@ -64,6 +64,12 @@ def common(
 def refresh(
     survey: SURVEYS = None,
     force: Annotated[bool, typer.Option(help="Rebuild even where nothing changed.")] = False,
+    new_key: Annotated[
+        bool,
+        typer.Option(
+            "--new-key", help="The secret of the pseudonyms was replaced on purpose: publish everything anew."
+        ),
+    ] = False,
     engine: Annotated[
         str | None, typer.Option(help="duckdb, or spark for more than one machine; see docs/engines.md.")
     ] = None,
@@ -84,7 +90,7 @@ def refresh(
                 (err if as_json else out).print(text)
                 status.update(text)
 
-            outcome = run(paths, survey or (), force, tell)
+            outcome = run(paths, survey or (), force, tell, new_key)
     except (UnknownSurvey, UnknownEngine) as error:
         err.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None

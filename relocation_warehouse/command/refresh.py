@@ -25,6 +25,7 @@ from relocation_warehouse.ground.state import (
     total_digest,
 )
 from relocation_warehouse.lake.catalog import Lake, LakeError
+from relocation_warehouse.publication.key import MissingKeyError, key_from_environment, require_same_key
 from relocation_warehouse.publication.verify import summed_up, what_changed
 from relocation_warehouse.survey.folder import list_survey_folders
 
@@ -69,7 +70,11 @@ class UnknownSurvey(ValueError):
 
 
 def refresh(
-    paths: Paths, only: Sequence[str] = (), force: bool = False, progress: Progress = print
+    paths: Paths,
+    only: Sequence[str] = (),
+    force: bool = False,
+    progress: Progress = print,
+    new_key: bool = False,
 ) -> Outcome:
     """Bring the published warehouse up to date with the checkout.
 
@@ -83,6 +88,8 @@ def refresh(
         Rebuild even where nothing changed.
     progress
         Told in a few words what happens.
+    new_key
+        The secret of the pseudonyms is another one on purpose; everything is published anew.
 
     Raises
     ------
@@ -94,11 +101,18 @@ def refresh(
     unknown = sorted(set(only) - set(inputs))
     if unknown:
         raise UnknownSurvey(f"no folder data/surveys/{unknown[0]}; there are: {', '.join(inputs) or 'none'}")
+    if new_key:
+        with State.updated(paths) as known:
+            known.key = known.published = ""
     state = State.load(paths)
     wanted = [s for s in inputs if not only or s in only]
     stale = [s for s in wanted if force or _is_stale(paths, s, state.surveys.get(s), inputs[s])]
     withdrawn = [] if only else sorted(set(state.surveys) - set(inputs))
     total = total_digest(inputs)
+    try:
+        require_same_key(key_from_environment(), state.key)
+    except MissingKeyError as error:
+        return _not_published(paths, wanted, str(error))
     if not stale and not withdrawn and state.published == total and not force:
         damage = what_changed(paths.published, state.manifest)
         if not damage:

@@ -70,6 +70,8 @@ class State:
         When, UTC.
     manifest
         sha256 of the manifest of that version, by which it is known again; empty where that is not known.
+    key
+        Fingerprint of the secret that its pseudonyms were made with; empty where there was none.
     failure
         Why the last refresh did not publish; empty where it did.
     failed_at
@@ -80,6 +82,7 @@ class State:
     published: str = ""
     published_at: str = ""
     manifest: str = ""
+    key: str = ""
     failure: str = ""
     failed_at: str = ""
 
@@ -108,8 +111,12 @@ class State:
         self.surveys[survey_id] = SurveyState(inputs, status, list(problems), now(), harmonised_by)
         self.published = ""
 
-    def was_published(self, manifest: str = "") -> None:
-        """Remember that a version made from these surveys is visible, and the sha256 of its manifest."""
+    def was_published(self, manifest: str = "", key: str = "") -> None:
+        """Remember that a version made from these surveys is visible, the sha256 of its manifest, and its key.
+
+        A version of made-up surveys that was published without a key does not make the former key forgotten.
+        """
+        self.key = key or self.key
         self.published, self.published_at, self.manifest = total_digest(self.inputs), now(), manifest
         self.failure = self.failed_at = ""
 

@@ -5,6 +5,8 @@ Belongs here: the key itself. Does not belong here: what is made with it (`pseud
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import math
 import os
 import re
@@ -53,6 +55,35 @@ class MissingKeyError(Exception):
 
 class WeakKeyError(MissingKeyError):
     """There is a secret, but it can be guessed or others can read it."""
+
+
+class ChangedKeyError(MissingKeyError):
+    """There is a secret, but what is published was made with another one."""
+
+
+PURPOSE = b"fingerprint of the key"
+"""Keeps the fingerprint apart from pseudonyms and thresholds, which are made with the same key."""
+
+
+def fingerprint(key: bytes | None) -> str:
+    """What a key is known again by; it tells nothing of a key that cannot be guessed. Empty where there is none."""
+    return "" if key is None else hmac.new(key, PURPOSE, hashlib.sha256).hexdigest()[:16]
+
+
+def require_same_key(key: bytes | None, former: str) -> None:
+    """Refuse another key than the one whose fingerprint is remembered: every household would get another pseudonym.
+
+    Raises
+    ------
+    ChangedKeyError
+        The key is another one. No key at all is refused elsewhere, where a survey is real.
+    """
+    if key is not None and former and fingerprint(key) != former:
+        raise ChangedKeyError(
+            f"the secret in {KEY_VARIABLE} or {FILE_VARIABLE} is not the one that what is published was made with: "
+            f"every household would get another pseudonym (fingerprint {fingerprint(key)}, before {former}). Set the "
+            "former secret again; where it is to be replaced, `warehouse refresh --new-key`"
+        )
 
 
 def make_key(path: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import duckdb
 
@@ -57,11 +59,12 @@ def trial(
     tuple of Problem
         Each names the line that decides, wave, indicator, number of households, a row, and what to do.
     """
-    return tuple(
-        problem
-        for wave in folder.survey.waves
-        for problem in _Wave(folder, wave.wave, catalog, contract, con).problems()
-    )
+    waves = [
+        _Wave(folder, wave.wave, catalog, contract, con)
+        for wave in sorted(folder.survey.waves, key=lambda w: w.order)
+    ]
+    found = [problem for wave in waves for problem in wave.problems()]
+    return tuple(found or (p for former, wave in pairwise(waves) for p in wave.lost(former)))
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,41 @@ class _Wave:
         for (column, rule), is_suspect in zip(rules, suspect, strict=True):
             if is_suspect and (broken := self._broken(column, rule)):
                 yield self._problem(broken, n)
+        yield from self._drawn()
+
+    def lost(self, former: _Wave) -> Iterator[Problem]:
+        """Whether more households of the wave before are missing than a panel loses."""
+        n, lost, example = self._one(
+            "SELECT count(*), count(*) FILTER (WHERE NOT is_here), min(household_id) FILTER (WHERE NOT is_here) FROM "
+            f"(SELECT household_id, household_id IN (SELECT household_id FROM {self.rows}) AS is_here "
+            f"FROM {former.rows})"
+        )
+        allowed = self.folder.survey.largest_share_lost
+        if lost > 1 and lost > n * (self.catalog.gates.largest_share_lost if allowed is None else allowed):
+            message = (
+                f"{lost} of {n} households of wave {former.wave} are not in it ({lost / n:.1%}), such as household "
+                f"{example!r}; so many are taken for a file that was cut off, or ids in another form"
+            )
+            remedy = "correct the file, say household_id_form: plain, or allow them with largest_share_lost"
+            yield self._of_survey(message, remedy, "waves", self._position)
+
+    def _drawn(self) -> Iterator[Problem]:
+        """Strata of which more units were drawn than there are, or of which two numbers are said."""
+        if self.folder.survey.sampling(self.wave).population_units is None:
+            return
+        for stratum, drawn, least, most in self.con.execute(
+            "SELECT stratum_id, count(DISTINCT sampling_unit_id), min(population_units), max(population_units) "
+            f"FROM {self.rows} WHERE weight > 0 GROUP BY stratum_id ORDER BY stratum_id"
+        ).fetchall():
+            where = "" if stratum is None else f"stratum {stratum!r}: "
+            if least != most:
+                message = f"{where}population_units is {least} in one household and {most} in another"
+            elif least is not None and drawn > least:
+                message = f"{where}{drawn} sampling units were drawn of population_units {least}"
+            else:
+                continue
+            remedy = "give the number of sampling units that the stratum has in the population"
+            yield self._of_survey(message, remedy, "design", "population_units")
 
     def _not_sql(self, error: duckdb.Error) -> Iterator[Problem]:
         """The rows of the crosswalk that the database cannot read as SQL over these columns."""
@@ -220,7 +258,7 @@ class _Wave:
         ]
         return "; ".join(said) or "no row of its files says that it is of this wave"
 
-    def _one(self, query: str) -> Sequence[int]:
+    def _one(self, query: str) -> Sequence[Any]:
         row = self.con.execute(query).fetchone()
         assert row is not None
         return row

@@ -445,6 +445,9 @@ class Survey(Closed):
     """A household without a sampling weight refuses the survey, or is set aside by the rule missing_weight."""
     largest_share_set_aside: float | None = Field(default=None, ge=0, le=1)
     """Share of rows, or of the answers of a column, that one rule may set aside; the catalog's where absent."""
+    largest_share_lost: float | None = Field(default=None, ge=0, le=1)
+    """Share of the households of a wave that may be missing from the next one; the catalog's where absent, 1 where each
+    wave asked other households."""
     disclosure: Disclosure = Disclosure()
     units: tuple[UnitFactor, ...] = ()
     """Conversions that hold for this survey: local units, and currencies at the rate of a wave. They go before those

@@ -10,10 +10,13 @@ from relocation_warehouse.publication.key import (
     FILE_VARIABLE,
     KEY_VARIABLE,
     LEAST_BITS,
+    ChangedKeyError,
     WeakKeyError,
     bits,
+    fingerprint,
     key_from_environment,
     make_key,
+    require_same_key,
 )
 
 
@@ -86,3 +89,18 @@ def test_a_file_that_is_not_there_is_refused_and_not_taken_for_no_key(monkeypatc
 
 def test_without_a_key_there_is_none():
     assert key_from_environment() is None
+
+
+def test_another_key_is_known_by_its_fingerprint():
+    keys = [secrets.token_hex(32).encode() for _ in range(200)]
+    prints = [fingerprint(key) for key in keys]
+    assert len(set(prints)) == len(keys)
+    assert not any(told in key.decode() for told, key in zip(prints, keys, strict=True))
+    for key, told in zip(keys, prints, strict=True):
+        require_same_key(key, told)
+        require_same_key(key, "")
+        require_same_key(None, told)
+    with pytest.raises(
+        ChangedKeyError, match=r"Set the former secret again; .* `warehouse refresh --new-key`"
+    ):
+        require_same_key(keys[0], prints[1])

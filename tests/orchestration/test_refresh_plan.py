@@ -1,5 +1,6 @@
 """Which surveys a refresh takes up, from what the last one left behind; the jobs themselves are stood in for."""
 
+import secrets
 from typing import ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from relocation_warehouse.ground.state import (
     survey_inputs,
     total_digest,
 )
+from relocation_warehouse.publication.key import KEY_VARIABLE, fingerprint, key_from_environment
 
 
 class Jobs:
@@ -62,7 +64,7 @@ class Jobs:
         if self.stops_at == "audit":
             return "rows_balance"
         with State.updated(self.paths) as state:
-            state.was_published()
+            state.was_published(key=fingerprint(key_from_environment()))
         return ""
 
 
@@ -108,6 +110,37 @@ def test_the_first_refresh_does_everything_and_the_second_nothing(again):
     steps, outcome = again()
     assert (steps, outcome.exit_code, outcome.is_published) == ([], 0, False)
     assert again(force=True)[0] == EVERYTHING
+
+
+def test_a_key_that_changed_is_refused_by_name_until_that_is_meant(again, paths, monkeypatch):
+    keys = [secrets.token_hex(32) for _ in range(2)]
+    monkeypatch.setenv(KEY_VARIABLE, keys[0])
+    assert again()[1].is_published
+    monkeypatch.setenv(KEY_VARIABLE, keys[1])
+    before = State.load(paths)
+    for touched in (False, True):
+        if touched:
+            touch(paths, "b")
+        steps, outcome = again()
+        assert (steps, outcome.exit_code) == ([], 1)
+        assert "every household would get another pseudonym" in outcome.failure
+        assert keys[1] not in outcome.failure
+    assert State.load(paths).published_at == before.published_at
+    assert State.load(paths).surveys == before.surveys
+    monkeypatch.setenv(KEY_VARIABLE, keys[0])
+    assert again()[0] == ["receive b", "harmonise b", "publish"]
+    monkeypatch.setenv(KEY_VARIABLE, keys[1])
+    assert again(new_key=True)[0] == ["harmonise ", "publish"]
+    assert again()[0] == []
+    monkeypatch.setenv(KEY_VARIABLE, keys[0])
+    assert again()[1].failure
+
+
+def test_a_key_that_can_be_guessed_is_named_before_anything_is_done(again, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, "change-me")
+    steps, outcome = again()
+    assert steps == []
+    assert "can be guessed" in outcome.failure
 
 
 def test_what_was_published_and_is_lost_is_published_again(again, paths):

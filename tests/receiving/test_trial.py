@@ -242,3 +242,91 @@ def test_an_accepted_survey_is_told_of_large_shares_among_its_checks(
     assert "30 of 323 answers" in check["message"]
     assert "99" not in check["message"]
     assert len({c["loaded_at"] for c in arrival.checks}) == 1
+
+
+def by_name(folder: Folder, table: str, **cells: str) -> None:
+    """Add a row to a table of declarations."""
+    folder.tables[table].append([cells.get(name, "") for name in folder.tables[table][0]])
+
+
+def with_a_second_wave(folder: Folder, keep: int) -> Folder:
+    """Ask the first households of the first file once more, in a file of its own."""
+    first = folder.survey["files"][0]
+    wave = folder.survey["waves"][0]["wave"]
+    again = first | {"file_id": "again", "path": "again.csv", "wave": {"fixed": "later"}}
+    first["wave"] = {"fixed": wave}
+    folder.survey["files"] = [first, again]
+    folder.survey["waves"] = [
+        folder.survey["waves"][0],
+        {"wave": "later", "order": 9, "label": {"en": "Later", "zh": "其后"}},
+    ]
+    header, *rows = folder.files[first["file_id"]]
+    folder.files["again"] = [header, *(list(row) for row in rows[:keep])]
+    names = folder.tables["columns.csv"][0]
+    for row in folder.tables["columns.csv"][1:]:
+        by_name(folder, "columns.csv", **(dict(zip(names, row, strict=True)) | {"file_id": "again"}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("keep", "allowed", "refused"),
+    [(323, None, ""), (200, None, ""), (161, None, "162 of 323"), (161, 0.6, "")],
+)
+def test_a_wave_that_loses_half_of_its_households_is_refused_unless_allowed(
+    found: Callable[..., tuple[Problem, ...]],
+    plain_survey: Survey,
+    keep: int,
+    allowed: float | None,
+    refused: str,
+) -> None:
+    folder = with_a_second_wave(plain_survey("gz_anshun_2020"), keep)
+    if allowed is not None:
+        folder.survey["largest_share_lost"] = allowed
+    problems = found(folder)
+    assert len(problems) == bool(refused)
+    for problem in problems:
+        assert (problem.file, problem.line is None) == ("survey.yml", False)
+        assert f"wave later: {refused} households of wave single are not in it" in problem.message
+        assert "such as household" in problem.message
+        assert "allow them with largest_share_lost" in problem.message
+
+
+def design(folder: Folder, populations: list[str]) -> Folder:
+    """Add columns of strata, units and numbers of units in the population: two strata of four units each."""
+    file = folder.survey["files"][0]["file_id"]
+    rows = folder.files[file]
+    for name, kind in (("stratum", "text"), ("psu", "text"), ("pop", "integer")):
+        rows[0].append(name)
+        by_name(
+            folder, "columns.csv", file_id=file, column=name, variable=name, type=kind, is_personal="false"
+        )
+    for k, row in enumerate(rows[1:]):
+        row += [f"S{k % 2}", f"U{k % 8}", populations[k % len(populations)]]
+    folder.survey["design"] = {"stratum": "stratum", "sampling_unit": "psu", "population_units": "pop"}
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("populations", "messages"),
+    [
+        (["4"], []),
+        (["40", "50"], []),
+        (["3", "50"], ["stratum 'S0': 4 sampling units were drawn of population_units 3"]),
+        (
+            ["40", "50", "41"],
+            ["stratum 'S0': population_units is 40", "stratum 'S1': population_units is 40"],
+        ),
+    ],
+)
+def test_a_stratum_has_as_many_units_as_were_drawn(
+    found: Callable[..., tuple[Problem, ...]],
+    plain_survey: Survey,
+    populations: list[str],
+    messages: list[str],
+) -> None:
+    problems = found(design(plain_survey("gz_anshun_2020"), populations))
+    assert len(problems) == len(messages)
+    for problem, message in zip(problems, messages, strict=True):
+        assert problem.file == "survey.yml"
+        assert problem.line
+        assert message in problem.message

@@ -251,10 +251,20 @@ def stata(rng: np.random.Generator, folder: Path) -> Written:
     return Written("a.dta", "stata", table, options)
 
 
+def _has_midnight(day: dt.date, zone: str) -> bool:
+    return bool(pd.Timestamp(day).tz_localize(zone, nonexistent="NaT", ambiguous="NaT") is not pd.NaT)
+
+
 def parquet(rng: np.random.Generator, folder: Path) -> Written:
     table = draw(rng)
     zone = str(rng.choice(["", "Asia/Shanghai", "+08:00", "America/Lima"]))
     arrays = []
+    if zone:
+        # on a day on which clocks are put forward at midnight there is no midnight to be written
+        table.rows = [
+            [None if isinstance(v, dt.date) and not _has_midnight(v, zone) else v for v in r]
+            for r in table.rows
+        ]
     for _, kind, cells in table.columns():
         if kind == "date" and zone:
             local = [None if v is None else pd.Timestamp(v, tz=zone).to_pydatetime() for v in cells]

@@ -18,6 +18,7 @@ from relocation_warehouse.lake import history
 from relocation_warehouse.lake.catalog import Lake, LakeError
 from relocation_warehouse.publication.audit import audit
 from relocation_warehouse.publication.checks import departure_outcomes, store_checks
+from relocation_warehouse.publication.key import fingerprint, key_from_environment, require_same_key
 from relocation_warehouse.publication.publish import DATABASE, Published, RunInfo, publish
 from relocation_warehouse.publication.report import write_report
 from relocation_warehouse.publication.withholding import plan
@@ -106,9 +107,11 @@ def publish_assets() -> dg.Definitions:
                 history.record(lake, version / DATABASE, contract)
 
         memory = warehouse.paths.warehouse / "disclosed.duckdb"
+        key = key_from_environment()
+        require_same_key(key, State.load(warehouse.paths).key)
         result = publish(build, warehouse.paths.published, contract, audited, run, pages, record, memory)
         with State.updated(warehouse.paths) as state:
-            state.was_published(result.manifest_sha256)
+            state.was_published(result.manifest_sha256, fingerprint(key))
         if lake is not None:
             try:
                 history.expire(lake, history.load_policy())
