@@ -301,7 +301,8 @@ def _with_rare_terms(rules: Disclosure, x: str) -> str:
 def _expression(name: str, rule: str, derived: Derived) -> str:
     """SQL of a column under its rule."""
     field = sql.identifier(name)
-    of = {rule: sql.identifier(c) for c, rule in derived.columns.items()}
+    # of several columns under a rule the first is meant: the estimate comes before what else has its digits
+    of = {rule: sql.identifier(c) for c, rule in reversed(derived.columns.items())}
     error, estimate = of.get("error", "NULL"), of.get("by_error", "NULL")
     n = of.get("count", "NULL")
     within = ", ".join(map(sql.identifier, derived.within))
