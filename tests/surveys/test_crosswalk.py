@@ -1,6 +1,7 @@
 """Every rule of the closed set, compiled and executed on small raw tables; nothing in a folder can run SQL."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -16,7 +17,7 @@ from relocation_warehouse.survey.catalog import Catalog, Indicator, UnitConversi
 from relocation_warehouse.survey.crosswalk import check_crosswalk, compile_wave
 from relocation_warehouse.survey.folder import SurveyFolder, load_folder
 from relocation_warehouse.survey.ingest import ingest
-from relocation_warehouse.survey.vocabulary import Code, Column, CrosswalkRow, Rule, Survey
+from relocation_warehouse.survey.vocabulary import Code, Column, CrosswalkRow, Rule, Status, Survey
 
 LABEL = {"en": "x", "zh": "x"}
 SURVEY = {
@@ -300,6 +301,8 @@ PEOPLE = [
         ("first", {"where": "view = 2"}, PEOPLE, (2.0, None)),
         ("first", {"parameters": "order=view"}, PEOPLE, (2.0, None)),
         ("last", {"parameters": "order=view"}, PEOPLE, (None, "blank")),
+        # who has no place in the order is not the last
+        ("last", {"parameters": "order=view"}, PEOPLE[:2] + PEOPLE[3:], (8.0, None)),
         ("first", {"where": "hours > 100"}, PEOPLE, (None, "not_applicable")),
         ("first", {}, [], (None, "blank")),
     ],
@@ -336,6 +339,46 @@ def test_a_filter_that_cannot_be_is_refused(
 ) -> None:
     (problem,) = check_crosswalk(folder(rule, source, **extra), catalog())
     assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "extra", "limits", "refused"),
+    [
+        # column a is declared from 0, column c up to 10 (below)
+        ("direct", "a", {}, {"minimum": 0}, ""),
+        ("direct", "a", {}, {"minimum": -1}, ""),
+        ("direct", "a", {}, {"minimum": 1}, "'a' needs minimum >= 1"),
+        ("direct", "a", {}, {"maximum": 9}, "'a' needs maximum <= 9"),
+        ("direct", "c", {}, {"maximum": 10}, ""),
+        ("direct", "c", {}, {"maximum": 11}, ""),
+        ("direct", "c", {}, {"maximum": 9}, "'c' needs maximum <= 9"),
+        ("direct", "c", {}, {"minimum": 0}, "'c' needs minimum >= 0"),
+        # in another unit, the values are judged when they have arrived
+        ("direct", "a", {"unit": "m2"}, {"minimum": 1}, ""),
+        ("direct", "opinion", {}, {"minimum": 2, "maximum": 4}, ""),
+        ("direct", "opinion", {}, {"minimum": 3}, "code '不同意' gives 2, outside"),
+        ("direct", "opinion", {}, {"maximum": 3}, "code '同意' gives 4, outside"),
+        ("recode", "age", {"codes": "bands"}, {"minimum": 1, "maximum": 3}, ""),
+        ("recode", "age", {"codes": "bands"}, {"maximum": 2}, "code '60..' gives 3, outside"),
+        ("recode", "vehicle", {"codes": "means"}, {}, "code '1' gives 'car', which is not a number"),
+        ("recode", "opinion", {"codes": "means"}, {}, "answers ['同意', '不同意'] of 'opinion' are not in list"),
+    ],
+)
+def test_what_a_row_could_give_is_held_against_the_catalog(
+    rule: str, source: str, extra: dict[str, str], limits: dict[str, float], refused: str
+) -> None:
+    up_to_ten = column("hh", "c", "number").model_copy(update={"minimum": None, "maximum": 10})
+    made = replace(folder(rule, source, **extra), columns=(*COLUMNS, up_to_ten))
+    problems = check_crosswalk(made, catalog(indicator(**limits)))
+    assert all(p.line == 2 for p in problems)
+    assert any(refused in p.message for p in problems) if refused else problems == ()
+
+
+def test_an_identical_question_was_asked_in_the_unit_of_the_catalog() -> None:
+    made = folder("direct", "a", unit="m2")
+    made = replace(made, crosswalk=(made.crosswalk[0].model_copy(update={"status": Status.IDENTICAL}),))
+    (problem,) = check_crosswalk(made, catalog())
+    assert "asked in 'm2', so the status is compatible, not identical" in problem.message
 
 
 @pytest.mark.parametrize(
