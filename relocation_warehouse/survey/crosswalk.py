@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,9 @@ REASON_OF_RULE = {
     Rule.ASKED_NOT_SHARED: MissingReason.NOT_SHARED,
     Rule.UNDETERMINED: MissingReason.NOT_ASKED,
 }
+
+OPEN_RANGE = (-sys.float_info.max, sys.float_info.max)
+"""Smallest and largest number."""
 
 DEEPEST_EXPRESSION = 100
 """Levels of brackets, signs and cases that an expression may have."""
@@ -679,6 +683,9 @@ def _matches(raw: exp.Expr, code: Code, number_column: bool) -> exp.Expr:
         return raw.copy().eq(exp.Literal.number(repr(float(code.code))))
     number = raw.copy() if number_column else exp.TryCast(this=raw.copy(), to=exp.DataType.build("double"))
     low, high = bounds
+    if not number_column:
+        # a text may be cast to infinity or to what is no number, which sorts above it: neither is in an open range
+        low, high = (end if end is not None else open_ for end, open_ in zip(bounds, OPEN_RANGE, strict=True))
     conditions: list[exp.Expr] = []
     if low is not None:
         conditions.append(exp.GTE(this=number.copy(), expression=exp.Literal.number(repr(low))))
@@ -892,14 +899,13 @@ def _guarded(value: exp.Expr) -> exp.Expr:
             is_small = exp.LTE(this=log, expression=exp.Literal.number(LARGEST_EXPONENT))
             positive = exp.GT(this=base.copy(), expression=zero.copy())
             whole = exp.func("floor", power.copy()).eq(power.copy())
-            negative = exp.LT(this=base.copy(), expression=zero.copy())
             nothing = base.copy().eq(zero.copy())
             no_pole = exp.GTE(this=power.copy(), expression=zero.copy())
             return (
                 exp.case()
                 .when(exp.and_(nothing, no_pole), value)
                 .when(nothing.copy(), exp.null())
-                .when(exp.and_(exp.or_(positive, exp.and_(negative, whole)), is_small), value.copy())
+                .when(exp.and_(exp.or_(positive, whole), is_small), value.copy())
             )
         case _:
             return value

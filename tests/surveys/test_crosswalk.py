@@ -75,6 +75,7 @@ COLUMNS = (
     column("hh", "helped", "multi", "help"),
     column("people", "hours", "number"),
     column("people", "view", "code", "agree"),
+    column("hh", "told", "text"),
 )
 
 
@@ -174,6 +175,11 @@ def run(
         ("recode", "age", {"codes": "bands"}, {"age": 60.0}, (3.0, None)),
         ("recode", "age", {"codes": "bands"}, {"age": 17.5}, (None, "out_of_range")),
         ("recode", "age", {"codes": "bands"}, {"age": "!dont_know"}, (None, "dont_know")),
+        ("recode", "told", {"codes": "bands"}, {"told": "17"}, (1.0, None)),
+        ("recode", "told", {"codes": "bands"}, {"told": "60"}, (3.0, None)),
+        ("recode", "told", {"codes": "bands"}, {"told": "seventeen"}, (None, "out_of_range")),
+        ("recode", "told", {"codes": "bands"}, {"told": "nan"}, (None, "out_of_range")),
+        ("recode", "told", {"codes": "bands"}, {"told": "-inf"}, (None, "out_of_range")),
         ("scale", "a", {"parameters": "slope=-1 intercept=6"}, {"a": 2.0}, (4.0, None)),
         ("scale", "a", {"parameters": "slope=-1 intercept=6"}, {"a": "!blank"}, (None, "blank")),
         ("scale", "a", {"unit": "m2"}, {"a": 2000.0}, (3.0, None)),
