@@ -14,7 +14,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.publication import disclosure
-from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import write_public_build
 from relocation_warehouse.publication.tables import public_contract
 
@@ -35,7 +34,7 @@ LEVELS = (0.001, 0.01, 0.05, 0.1, 1.0)
 def editions(tmp_path_factory):
     """Databases of the analyst edition and of what the public edition is published from."""
     folder = tmp_path_factory.mktemp("rules")
-    build = attacked_build(folder / "build.duckdb", 11, {"hills": 150, "plains": 140})
+    build = attacked_build(folder / "analyst.duckdb", 11, {"hills": 150, "plains": 140})
     with duckdb.connect(str(build)) as con:
         for name in LARGER:
             con.execute(f"UPDATE analysis.{name} SET n = n * 7")
@@ -65,7 +64,6 @@ def editions(tmp_path_factory):
             " ('land_area', 'mu', 7.654), ('metric_a', 'index 0-1', 0.4321), ('metric_b', 'score 0-100', 43.217),"
             " ('metric_c', 'yuan', 9876.5)) AS t(m, u, v) WHERE evidence = 'household' AND metric_id = 'share_0'"
         )
-    write_database(build, folder / "analyst.duckdb", contract())
     write_public_build(
         folder / "analyst.duckdb", folder / "public.duckdb", public_contract(contract()), secret=SECRET
     )

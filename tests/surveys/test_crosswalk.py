@@ -367,7 +367,13 @@ def test_a_filter_that_cannot_be_is_refused(
         ("recode", "age", {"codes": "bands"}, {"minimum": 1, "maximum": 3}, ""),
         ("recode", "age", {"codes": "bands"}, {"maximum": 2}, "code '60..' gives 3, outside"),
         ("recode", "vehicle", {"codes": "means"}, {}, "code '1' gives 'car', which is not a number"),
-        ("recode", "opinion", {"codes": "means"}, {}, "answers ['同意', '不同意'] of 'opinion' are not in list"),
+        (
+            "recode",
+            "opinion",
+            {"codes": "means"},
+            {},
+            "answers ['同意', '不同意'] of 'opinion' are not in list",
+        ),
     ],
 )
 def test_what_a_row_could_give_is_held_against_the_catalog(
