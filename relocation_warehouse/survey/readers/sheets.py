@@ -1,12 +1,16 @@
 """What a workbook's file says beside its values: formulas without a result, errors, hidden rows, far cells.
 
-Belongs here: reading the XML of XLSX and ODS sheets. Does not belong here: values (`excel`).
+Belongs here: reading the XML of XLSX and ODS sheets, and the records of XLSB and XLS ones. Does not belong here:
+values (`excel`).
 """
 
 from __future__ import annotations
 
+import os
 import re
+import struct
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +32,15 @@ MARKED = re.compile(rb'<(?:\w+:)?f[ >/]|t="e"|hidden="(?:1|true)"')
 """A formula, an error or something hidden in the XML of an XLSX sheet."""
 
 ODF = "{urn:oasis:names:tc:opendocument:xmlns:"
+ERRORS = {
+    0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}  # fmt: skip
+"""What a program shows for the codes of XLS and XLSB."""
+
+BUNDLE_SHEET, ROW_HEADER, CELL_ERROR, FORMULA_ERROR = 156, 0, 3, 11
+"""Records of XLSB ([MS-XLSB] 2.3.1) that name a sheet, begin a row, and hold an error or a formula that gave one."""
+
 ERROR = re.compile(r"#[A-Z/0]+[!?]?|Err:\d+")
 
 
@@ -49,7 +62,7 @@ class Beside:
 
 
 def beside(path: Path, sheet: str) -> Beside:
-    """Read what an XLSX or ODS file says beside the values of a sheet; nothing of other workbooks.
+    """Read what a workbook says beside the values of a sheet; of XLSB and XLS ones, their errors.
 
     Raises
     ------
@@ -57,7 +70,7 @@ def beside(path: Path, sheet: str) -> Beside:
         A cell lies so far outside that the table between would not fit into memory.
     """
     if not zipfile.is_zipfile(path):
-        return Beside()
+        return _xls(path, sheet)
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
@@ -65,7 +78,9 @@ def beside(path: Path, sheet: str) -> Beside:
                 return _xlsx(archive, sheet)
             if "content.xml" in names:
                 return _ods(archive, sheet)
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+            if "xl/workbook.bin" in names:
+                return _xlsb(archive, sheet)
+    except (ElementTree.ParseError, KeyError, ValueError, struct.error) as error:
         if isinstance(error, UnreadableFile):
             raise
         raise UnreadableFile(f"workbook is damaged ({error}); save it again") from error
@@ -85,15 +100,20 @@ def _xlsx(archive: zipfile.ZipFile, sheet: str) -> Beside:
     }
     calculations = [e for e in book.iter() if _local(e.tag) == "calcPr"]
     is_stale = any(e.get("fullCalcOnLoad") in ("1", "true") for e in calculations)
-    links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
-    target = next((e.get("Target") or "" for e in links if e.get("Id") == ids.get(sheet)), "")
-    part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+    part = _part(archive, "workbook.xml", ids.get(sheet))
     with archive.open(part) as handle:
         is_marked = _looked_through(handle)
     if not is_marked:
         return Beside()
     with archive.open(part) as handle:
         return _cells(handle, is_stale)
+
+
+def _part(archive: zipfile.ZipFile, book: str, relation: str | None) -> str:
+    """Name of the part of an archive that a relation of the workbook leads to."""
+    links = ElementTree.fromstring(archive.read(f"xl/_rels/{book}.rels"))
+    target = next((e.get("Target") or "" for e in links if e.get("Id") == relation), "")
+    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
 
 
 def _looked_through(handle: IO[bytes]) -> bool:
@@ -185,3 +205,64 @@ def _ods(archive: zipfile.ZipFile, sheet: str) -> Beside:
             row += int(element.get(f"{table}number-rows-repeated") or 1) - 1
             element.clear()
     return found
+
+
+def _xlsb(archive: zipfile.ZipFile, sheet: str) -> Beside:
+    found, row, relation = Beside(), 0, None
+    for kind, content in _records(archive.read("xl/workbook.bin")):
+        if kind == BUNDLE_SHEET:
+            given, end = _wide(content, 8)
+            relation = given if _wide(content, end)[0] == sheet else relation
+    for kind, content in _records(archive.read(_part(archive, "workbook.bin", relation))):
+        if kind == ROW_HEADER:
+            row = struct.unpack_from("<I", content)[0] + 1
+        elif kind in (CELL_ERROR, FORMULA_ERROR):
+            column, code = struct.unpack_from("<I", content)[0] + 1, content[8]
+            found.texts[row, column] = ERRORS.get(code, "#ERROR")
+    return found
+
+
+def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of every record; both their kind and their length are written in seven bits a byte."""
+
+    def number(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            byte = data[at]
+            value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
+            if not byte & 0x80:
+                return value, at
+
+    at = 0
+    try:
+        while at < len(data):
+            (kind, at) = (
+                (data[at], at + 1) if data[at] < 0x80 else (data[at] & 0x7F | data[at + 1] << 7, at + 2)
+            )
+            length, at = number(at)
+            yield kind, data[at : at + length]
+            at += length
+    except IndexError:
+        raise ValueError("a record is cut off") from None
+
+
+def _wide(content: bytes, at: int) -> tuple[str, int]:
+    """A text with its length before it, and where it ends."""
+    end = at + 4 + 2 * struct.unpack_from("<I", content, at)[0]
+    return content[at + 4 : end].decode("utf-16-le"), end
+
+
+def _xls(path: Path, sheet: str) -> Beside:
+    import xlrd  # only here, because few files are so old
+
+    try:
+        with open(os.devnull, "w") as log, xlrd.open_workbook(str(path), logfile=log, on_demand=True) as book:
+            cells = book.sheet_by_name(sheet)
+            return Beside({
+                (row + 1, column + 1): ERRORS.get(cells.cell_value(row, column), "#ERROR")
+                for row in range(cells.nrows)
+                for column, kind in enumerate(cells.row_types(row))
+                if kind == xlrd.XL_CELL_ERROR
+            })  # fmt: skip
+    except Exception as error:  # it raises whatever damaged records lead to
+        raise UnreadableFile(f"workbook is damaged ({error}); save it again") from error
