@@ -44,6 +44,7 @@ from relocation_warehouse.survey.vocabulary import (
     SurveyFile,
     Wave,
     WaveColumn,
+    as_number,
 )
 
 SURVEY_FILE = "survey.yml"
@@ -51,6 +52,8 @@ TABLES = ("columns.csv", "codes.csv", "crosswalk.csv", "corrections.csv")
 
 BLANK = "FILL_IN"
 """Stands where `new-survey` could not know the answer; a folder that still holds one is refused, with the line."""
+
+NUMBERS = (ColumnType.NUMBER, ColumnType.INTEGER)
 
 COUNTED = ("sampling_weight", "weight", "population_units", "unit_households")
 """What the sampling design counts: the variable named must be a number."""
@@ -565,7 +568,8 @@ def _check_codes(folder: SurveyFolder) -> list[Problem]:
 def _check_contradictions(folder: SurveyFolder) -> list[Problem]:
     """Codes of one column that mean two things: whichever stood first would win.
 
-    A single missing code inside a range of answers is none of them: 99 may be "refused" beside "60..".
+    A single code inside a range of answers is none of them: 99 may be "refused" beside "60..". Nor are ranges of
+    numbers that need not be whole and share an end: the first has it.
     """
     lines = dict(zip(map(id, folder.codes), folder.lines["codes.csv"], strict=True))
     found: dict[tuple[str, int], Problem] = {}
@@ -573,10 +577,11 @@ def _check_contradictions(folder: SurveyFolder) -> list[Problem]:
         if column.variable is None or any(name not in folder.code_lists for name in column.codes):
             continue
         codes = sorted(folder.codes_of(column), key=lambda c: lines[id(c)])
-        exact: dict[str, list[Code]] = {}
+        exact: dict[str | float, list[Code]] = {}
         for code in codes:
             if code.bounds is None:
-                exact.setdefault(code.code, []).append(code)
+                number = as_number(code.code) if column.type in NUMBERS else None
+                exact.setdefault(code.code if number is None else number, []).append(code)
         ranges = [c for c in codes if c.bounds is not None]
         pairs = [(first, second) for same in exact.values() for first, second in pairwise(same)]
         pairs += [
@@ -589,7 +594,11 @@ def _check_contradictions(folder: SurveyFolder) -> list[Problem]:
             and (first.bounds is None or lines[id(first)] < lines[id(second)])
         ]
         for first, second in pairs:
-            if first.missing_reason != second.missing_reason:
+            is_of_same_kind = (first.bounds is None) == (second.bounds is None)
+            touches = column.type is not ColumnType.INTEGER and first.touches(second)
+            if first.missing_reason != second.missing_reason or (
+                first.value != second.value and is_of_same_kind and not touches
+            ):
                 line = lines[id(second)]
                 message = (
                     f"column {column.column!r}: {second.code!r} (list {second.list}) is {second.meaning}, but "

@@ -6,6 +6,8 @@ Does not belong here: which rows an id sets aside (`ingest`).
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from collections.abc import Iterable
 
 import duckdb
@@ -24,6 +26,14 @@ PLAIN = "[!-~]+( [!-~]+)*"
 
 # Signs without a width or a meaning, besides those of the category Cf: selectors of variants, fillers, joiners.
 UNSEEN = r"[\p{Cf}\x{034F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}]"
+BLANKS = r"[\p{Z}\p{Cc}\x{2800}]+"
+DIGITS = tuple(
+    "["
+    + "".join(c for c in map(chr, range(128, sys.maxunicode + 1)) if unicodedata.decimal(c, None) == n)
+    + "]"
+    for n in range(10)
+)
+"""Patterns of the digits of other scripts, by their value."""
 DASHES = r"[\p{Pd}\x{2212}\x{02D7}\x{2043}]"
 
 FOREIGN = r"[\p{Greek}\p{Cyrillic}]"
@@ -39,13 +49,16 @@ ALIKE = {
 def canonical(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Ids in one way of writing; null where nothing of one can be seen.
 
-    Unicode's compatibility forms are replaced (full-width digits and letters among them), signs that cannot be seen
-    are removed, dashes are one sign, and runs of blanks are one blank, with none at the ends.
+    Unicode's compatibility forms are replaced (full-width digits and letters among them), and digits of other scripts
+    by ours; signs that cannot be seen are removed, dashes are one sign, and runs of blanks are one blank, with none
+    at the ends.
     """
     text = pc.utf8_normalize(ids, form="NFKC")
+    for number, digits in enumerate(DIGITS):
+        text = pc.replace_substring_regex(text, digits, str(number))
     text = pc.replace_substring_regex(text, UNSEEN, "")
     text = pc.replace_substring_regex(text, DASHES, "-")
-    text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"[\p{Z}\p{Cc}]+", " "))
+    text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, BLANKS, " "))
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 

@@ -761,7 +761,7 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
     if SUBMISSION_ROW in file.names:
         again = f"SELECT _row FROM sent_twice WHERE path = {sql.text(file.file.path)}"
         rules.append(("duplicate_submission", f"submission IN ({again})", "household_id"))
-    if file.file.grain is Grain.HOUSEHOLD and _find_repeats(file, con):
+    if file.file.grain is Grain.HOUSEHOLD and _find_repeats(folder, file, con):
         rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
         rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))
         joins += " LEFT JOIN repeats USING (_row)"
@@ -836,7 +836,14 @@ def _row_messages(folder: SurveyFolder, file: Landed) -> dict[str, tuple[str, st
     }
 
 
-def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
+def _answer(file: Landed, variable: str, cell: CellSql | None) -> str:
+    """SQL of an answer as it is compared: 1 and 1.0 are the same number, 2024-03-05 and 2024/3/5 the same day."""
+    if cell is None or file.columns[variable].type not in WRITTEN:
+        return file.text(variable)
+    return f"coalesce(CAST({cell.parsed} AS VARCHAR), {file.text(variable)})"
+
+
+def _find_repeats(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
     """Whether a household stands more than once in a wave; if so, make the temporary table `repeats` of such rows."""
     con.execute(
         "CREATE OR REPLACE TEMP TABLE twice AS SELECT household_id, wave FROM arrived "
@@ -846,7 +853,8 @@ def _find_repeats(file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
         return False
     # What is not used does not speak: a form that is sent again has another number and time of submission.
     ids = {*file.file.household_id, *file.file.split_from}
-    used = ", ".join(file.text(v) for v in file.columns if v not in ids) or "NULL"
+    cells = _cells(folder, file)
+    used = ", ".join(_answer(file, v, cells.get(v)) for v in file.columns if v not in ids) or "NULL"
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE repeats AS
         WITH rows AS (

@@ -596,6 +596,9 @@ class Code(Closed):
             raise ValueError(
                 f"code {self.code!r} of list {self.list}: give either a value or a missing_reason"
             )
+        low, high = self.bounds or (None, None)
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"code {self.code!r} of list {self.list}: the range ends before it begins")
         return self
 
     @property
@@ -618,7 +621,19 @@ class Code(Closed):
     @property
     def meaning(self) -> str:
         """What it stands for, in words."""
-        return "an answer" if self.missing_reason is None else f"missing ({self.missing_reason})"
+        return (
+            f"the answer {self.value!r}"
+            if self.missing_reason is None
+            else f"missing ({self.missing_reason})"
+        )
+
+    def touches(self, other: Code) -> bool:
+        """Whether two ranges share an end and nothing else."""
+        mine, its = _ends(self.bounds_or_code), _ends(other.bounds_or_code)
+        are_ranges = self.bounds is not None and other.bounds is not None
+        return (
+            are_ranges and mine is not None and its is not None and (mine[1] == its[0] or its[1] == mine[0])
+        )
 
     def overlaps(self, declared: str | tuple[float, float]) -> bool:
         """Whether an answer or range that a file declares is, or shares numbers with, this code."""
@@ -630,11 +645,12 @@ class Code(Closed):
 
 def _ends(item: str | tuple[float, float]) -> tuple[float, float] | None:
     """A range, or a number as a range of one; None for words."""
-    number = _number(item) if isinstance(item, str) else None
+    number = as_number(item) if isinstance(item, str) else None
     return item if isinstance(item, tuple) else None if number is None else (number, number)
 
 
-def _number(text: str) -> float | None:
+def as_number(text: str) -> float | None:
+    """A code as a number; None for words."""
     try:
         return float(text)
     except ValueError:

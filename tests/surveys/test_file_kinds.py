@@ -484,6 +484,9 @@ def test_marks_inside_a_cell_and_answers_with_breaks_are_text(tmp_path):
         "H1\ufe0f",
         "H\u20601",
         "H1\u202c",
+        "H١",
+        "H१",
+        "H൧",
     ],
 )
 def test_ids_that_a_person_reads_as_one_are_one(tmp_path, con, alike):
@@ -494,6 +497,24 @@ def test_ids_that_a_person_reads_as_one_are_one(tmp_path, con, alike):
         ("H2",),
     ]
     assert con.execute("SELECT rule FROM quality.quarantine").fetchall() == [("duplicate_row",)]
+
+
+def written_as(kind, text):
+    """A cell of ROWS[0] in another way of writing."""
+    return [text if c[3] == kind else v for c, v in zip(COLUMNS, ROWS[0], strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("integer", "35.0"), ("number", "1.2005e3"), ("number", "1200.50"), ("date", "2024/3/5")],
+)
+def test_the_same_answer_is_the_same_in_another_way_of_writing(tmp_path, con, kind, text):
+    rows = [ROWS[0], written_as(kind, text), [*ROWS[1]], ["H2", *ROWS[0][1:]]]
+    assert load(tmp_path, csv_text(rows), con).is_accepted
+    assert con.execute('SELECT _household_id FROM raw."s__households"').fetchall() == [("H1",)]
+    assert con.execute('SELECT "row", rule FROM quality.quarantine ORDER BY 1').fetchall() == [
+        (3, "duplicate_row"), (4, "duplicate_household"), (5, "duplicate_household"),
+    ]  # fmt: skip
 
 
 def test_dashes_and_inner_blanks_of_an_id_are_one_sign(tmp_path, con):
@@ -579,9 +600,40 @@ def test_a_form_sent_twice_is_one_household_with_its_members(tmp_path, con):
 def test_a_code_cannot_be_an_answer_and_missing(tmp_path, order, odd):
     columns = tuple((*c[:6], " ".join(order), *c[7:]) if c[2] == "satisfied" else c for c in COLUMNS)
     with pytest.raises(
-        SurveyFolderError, match=r"(is missing \(refused\), but|is an answer, but) .* keep one"
+        SurveyFolderError, match=r"(is missing \(refused\), but|is the answer '\d', but) .* keep one"
     ):
         write_folder(tmp_path / "s", columns=columns, codes=CODES + odd + "\n")
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+@pytest.mark.parametrize(
+    ("variable", "pair"),
+    [
+        ("satisfied", ("one,7,1,,,", "two,7,2,,,")),
+        ("satisfied", ("one,20..30,1,,,", "two,25..40,2,,,")),
+        ("age", ("one,99.0,,refused,,", "two,99,,dont_know,,")),
+        ("age", ("one,1e2,,refused,,", "two,100,100,,,")),
+        ("age", ("one,-9,,refused,,", "two,-9.00,,blank,,")),
+        ("age", ("one,16..20,1,,,", "two,20..30,2,,,")),
+    ],
+)
+def test_a_code_cannot_mean_two_things(tmp_path, order, variable, pair):
+    columns = tuple((*c[:6], " ".join(order), *c[7:]) if c[2] == variable else c for c in COLUMNS)
+    with pytest.raises(SurveyFolderError, match=r"line \d+: column .* is .*, but .* keep one"):
+        write_folder(tmp_path / "s", columns=columns, codes=CODES + "\n".join(pair) + "\n")
+
+
+def test_ranges_of_measures_may_share_an_end_and_lists_may_agree(tmp_path):
+    codes = CODES + "one,0..1.5,1,,,\none,1.5..3,2,,,\none,7,3,,,\ntwo,7,3,,,\n"
+    columns = tuple((*c[:6], "one two", *c[7:]) if c[2] == "satisfied" else c for c in COLUMNS)
+    assert write_folder(tmp_path / "s", columns=columns, codes=codes).columns
+
+
+def test_a_range_that_ends_before_it_begins_is_refused(tmp_path):
+    with pytest.raises(
+        SurveyFolderError, match=r"'100\.\.90' of list missing: the range ends before it begins"
+    ):
+        write_folder(tmp_path / "s", codes=CODES + "missing,100..90,,refused,,\n")
 
 
 def test_a_missing_code_may_stand_within_a_range_of_answers(tmp_path):
@@ -637,7 +689,11 @@ def test_rows_are_counted_from_one(options):
 
 
 @pytest.mark.parametrize(
-    "start", ["PK", "PK\tid", "PAR1", "PAR1_name", "%PDF", "<html", "$FL2", "<?xml", "<!doc", "{", "["]
+    "start",
+    [
+        *("PK", "PK\tid", "PAR1", "PAR1_name", "%PDF", "<html", "$FL2", "<?xml", "<!doc", "{", "["),
+        *("%PDF-1.4 share", "<html> page", "<!doctype x", "$FL2@(#) SPSS", "<stata_dta>x", "<?xml note"),
+    ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 def test_a_header_is_no_signature(tmp_path, start, encoding):
@@ -679,6 +735,49 @@ def test_the_sheet_that_a_person_sees_is_read(tmp_path, states):
         "the sheet is hidden" in read(declared("a.xlsx", "excel", sheet="s1"), tmp_path).notes
         or states[1] == "visible"
     )
+
+
+def test_signatures_are_still_known(tmp_path):
+    pyreadstat.write_sav(pd.DataFrame({"a": [1.0]}), tmp_path / "x.sav")
+    pd.DataFrame({"a": [1.0]}).to_stata(tmp_path / "x.dta", version=118)
+    pages = {
+        "a PDF": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>",
+        "a web page": b'<!DOCTYPE html>\n<html lang="en"><head><title>login</title></head>',
+        "an XML": b'<?xml version="1.0"?><data/>',
+        "an SPSS": (tmp_path / "x.sav").read_bytes(),
+        "a Stata": (tmp_path / "x.dta").read_bytes(),
+    }
+    for told, content in pages.items():
+        (tmp_path / "a.csv").write_bytes(content)
+        with pytest.raises(UnreadableFile, match=f"but the content is {told}"):
+            read(declared("a.csv", "delimited"), tmp_path)
+
+
+def test_an_empty_sheet_before_the_table_is_passed_over(tmp_path):
+    workbook = openpyxl.Workbook()
+    sheet = workbook.create_sheet("answers ")
+    for row in (["h"], ["H1"]):
+        sheet.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    assert came(tmp_path, "a.xlsx", "excel") == [{"h": "H1", "_row": 2}]
+    # a declaration has no blanks at its ends
+    assert read(declared("a.xlsx", "excel", sheet="answers "), tmp_path).table.num_rows == 1
+
+
+@pytest.mark.parametrize("kind", ["select1 yn", "Select_One yn", "SELECT ONE yn", "select_one yn or_other"])
+@pytest.mark.parametrize("names", [("survey", "choices"), ("Survey ", " CHOICES")])
+def test_kinds_and_sheets_of_a_form_in_any_spelling(tmp_path, kind, names):
+    content = io.BytesIO()
+    with pd.ExcelWriter(content, engine="openpyxl") as writer:
+        pd.DataFrame([[kind, "q", "Q"]], columns=["type", "name", "label"]).to_excel(
+            writer, sheet_name=names[0], index=False
+        )
+        pd.DataFrame([["yn", "1", "Yes"]], columns=["list_name", "name", "label"]).to_excel(
+            writer, sheet_name=names[1], index=False
+        )
+    zipped(tmp_path / "a.zip", **{"f.csv": "q,_uuid\n1,u\n", "form.xlsx": content.getvalue()})
+    (entry, _) = read(declared("a.zip", "odk"), tmp_path).codebook.to_pylist()
+    assert json.loads(entry["value_labels"])["1"] == "Yes"
 
 
 def test_hidden_rows_are_read_and_named(tmp_path):

@@ -53,14 +53,14 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 SIGNATURES = (
     (rb"PK\x03\x04|PK\x05\x06", "zip", "a zip archive or an .xlsx/.ods workbook"),
     (rb"\xd0\xcf\x11\xe0", "ole", "an old Excel workbook (.xls) or one protected by a password"),
-    (rb"\$FL[23]@\(#\)", "sav", "an SPSS file"),
-    (rb"<stata_dta>", "dta", "a Stata file"),
+    (rb"(?s)\$FL[23].{60}[\x00\x02\x03]", "sav", "an SPSS file"),
+    (rb"<stata_dta><header>", "dta", "a Stata file"),
     (rb"PAR1(?=[^ -~]|$)", "parquet", "a Parquet file"),
-    (rb"%PDF-\d", "pdf", "a PDF document"),
-    (rb"(?i:<html[\s>]|<!doctype\s)", "html", "a web page"),
-    (rb"<\?xml\s", "xml", "an XML document"),
+    (rb"%PDF-\d\.\d\s*[\r\n]\s*(%[^ -~]|\d+ \d+ obj)", "pdf", "a PDF document"),
+    (rb"(?i:<html(\s[^>]*)?>\s*<|<!doctype\s+html[^>]*>)", "html", "a web page"),
+    (rb"<\?xml\s+version\s*=", "xml", "an XML document"),
 )
-"""Patterns of the first bytes, each long or odd enough that no header of a text table begins so."""
+"""Patterns of the first bytes: what begins a file of the kind and no table of text, whatever its first header is."""
 
 ACCEPTS: dict[str, set[str | None]] = {
     "delimited": {None},

@@ -117,6 +117,8 @@ def _read(
     with _open(path) as workbook:
         name = sheet_name or _first(workbook)
         known = {m.name: m for m in workbook.sheets_metadata}
+        if name not in known:  # a declaration has no blanks at the ends of a name
+            name = next((n for n in known if n.strip() == name), name)
         if name not in known:
             raise UnreadableFile(f"has no sheet {name!r}; it has {', '.join(map(repr, known))}")
         if not _is_table(known[name]):
@@ -153,11 +155,12 @@ def _first(workbook: CalamineWorkbook) -> str:
     if not tables:
         raise UnreadableFile("workbook has no sheet with a table")
     seen = _visible(workbook)
+    filled = [n for n in seen if workbook.get_sheet_by_name(n).total_height] if len(seen) > 1 else seen
     if not seen:
         raise UnreadableFile(
             f"every sheet is hidden; name one in options.sheet ({', '.join(map(repr, tables))})"
         )
-    return seen[0]
+    return (filled or seen)[0]
 
 
 def _spread(rows: list[list[object]], merged: Sequence[Merged], data: Collection[int]) -> list[str]:

@@ -18,9 +18,11 @@ SEPARATORS = "/-:."
 """What exports put between the names of a path: `land/area` (Kobo), `land-area` (Central), and by option `:` or `.`."""
 
 SELECT = re.compile(
-    r"(?P<kind>select[_ ]one|select[_ ]multiple|select all that apply|rank)(?P<source>[_ ]external)?\s+(?:from\s+)?"
-    r"(?P<list>\S+)(?P<other>\s+or[_ ](?:other|specify[_ ]other))?\s*$"
+    r"(?P<kind>select[_ ]one|select1|select[_ ]multiple|select all that apply|rank)(?P<source>[_ ]external)?\s+"
+    r"(?:from\s+)?(?P<list>\S+)(?P<other>\s+or[_ ](?:other|specify[_ ]other))?\s*$",
+    re.IGNORECASE,
 )
+SAME_KINDS = {"select_all_that_apply": "select_multiple", "select1": "select_one"}
 OPENS = re.compile(r"begin[_ ](group|repeat)$")
 CLOSES = re.compile(r"end[_ ](group|repeat)$")
 
@@ -73,9 +75,8 @@ def questions(survey: Iterable[Row], choices: Iterable[Row], language: str | Non
             if select and select["other"]:
                 answers.setdefault("other", "Other")
             if select:
-                kind = f"{select['kind'].replace(' ', '_')} {select['list']}".replace(
-                    "select_all_that_apply", "select_multiple"
-                )
+                asked = select["kind"].lower().replace(" ", "_")
+                kind = f"{SAME_KINDS.get(asked, asked)} {select['list']}"
             found.append(Question((*path, name), path[:last], kind, _label(row, language), answers))
     return found
 
