@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # where an environment forbids to keep compiled modules, every process would compile its imports again: seconds each
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help refresh test test-fast serve setup lint format demo lock clean
+.PHONY: help refresh test test-fast serve setup lint format demo contract-file lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
 	$(BIN)/warehouse refresh
@@ -50,6 +50,9 @@ format: setup
 
 demo: setup           ## write the made-up demonstration surveys again (they are committed)
 	$(BIN)/python -m relocation_warehouse.demonstration
+
+contract-file: setup  ## write down the contract of a new version, with which a test compares the tables
+	PYTHONPATH=tests:tests/editions $(BIN)/python tests/editions/test_contract_version.py
 
 lock: setup           ## pin again after a change in pyproject.toml; the file names no index
 	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml

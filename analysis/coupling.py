@@ -75,29 +75,6 @@ class Coupling:
 
 
 @dataclass(frozen=True)
-class CouplingMeans:
-    """Two different averages of a group, both named: the mean of D and the D of the means.
-
-    Attributes
-    ----------
-    n : int
-        Households with all systems.
-    mean_c, mean_t, mean_d : float
-        Means over households (C over those that have one).
-    c_of_means, t_of_means, d_of_means : float
-        Degrees of the mean systems.
-    """
-
-    n: int
-    mean_c: float
-    mean_t: float
-    mean_d: float
-    c_of_means: float
-    t_of_means: float
-    d_of_means: float
-
-
-@dataclass(frozen=True)
 class Band:
     """One grade of a scheme; which end belongs to it is data."""
 
@@ -206,32 +183,6 @@ def _degree(u: FloatArray, variant: Variant) -> FloatArray:
         )
         return np.asarray(np.sqrt(np.maximum(1.0 - difference, 0.0) * ratio))
     return np.asarray(1.0 - 2.0 * u.std(axis=0))
-
-
-def coupling_means(
-    u: npt.ArrayLike,
-    alphas: npt.ArrayLike | None = None,
-    variant: Variant | str = Variant.STANDARD,
-    *,
-    zero_rule: ZeroRule | str = ZeroRule.ZERO,
-) -> CouplingMeans:
-    """Average a group both ways: mean of the household degrees, and degrees of the mean systems.
-
-    Raises
-    ------
-    AnalysisError
-        If no household of the group has all systems, or as `coupling`.
-    """
-    systems = as_matrix(u, "systems")
-    complete = systems[~np.isnan(systems).any(axis=1)]
-    if not len(complete):
-        raise AnalysisError("No household of this group has all systems.")
-    each = coupling(complete, alphas, variant, zero_rule=zero_rule)
-    whole = coupling(complete.mean(axis=0)[None, :], alphas, variant, zero_rule=zero_rule)
-    has_c = ~each.is_all_zero
-    mean_c = float(each.c[has_c].mean()) if has_c.any() else float("nan")
-    means = (mean_c, float(each.t.mean()), float(each.d.mean()))
-    return CouplingMeans(len(complete), *means, float(whole.c[0]), float(whole.t[0]), float(whole.d[0]))
 
 
 def classify(d: npt.ArrayLike, bands: Sequence[Band]) -> IntArray:

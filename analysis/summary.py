@@ -11,7 +11,7 @@ Does not belong here: models (``regression``), anything that needs single rows (
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -281,22 +281,6 @@ def summarise(
             for group, summary in parts:
                 total[group] = total[group].merge(summary) if group in total else summary
     return {group: total[group] for group in sorted(total, key=_sort_key)}
-
-
-def roll_up(summaries: Mapping[Group, Summary], key: Callable[[Group], Group]) -> dict[Group, Summary]:
-    """Merge groups into coarser ones (sites into regions, regions into the pool) without reading again.
-
-    Parameters
-    ----------
-    summaries : mapping
-        Fine groups.
-    key : callable
-        Coarse group of a fine group, for example ``lambda group: group[:1]``.
-    """
-    coarse: dict[Group, list[Summary]] = {}
-    for group, summary in summaries.items():
-        coarse.setdefault(key(group), []).append(summary)
-    return {group: parts[0].merge(*parts[1:]) for group, parts in coarse.items()}
 
 
 def in_parts(

@@ -1,6 +1,6 @@
 """Weights of indicators inside an index, and the weighted index itself.
 
-What belongs here: ways to choose weights (equal, given, entropy, CRITIC, PCA, pairwise comparison), from rows or from
+What belongs here: ways to choose weights (equal, given, entropy, CRITIC, PCA), from rows or from
 their moments, and the weighted mean of normalised indicators. What does not: normalisation, and weights of households
 in a sample.
 """
@@ -13,9 +13,6 @@ import numpy.typing as npt
 
 from analysis.arrays import ROUNDING, FloatArray, IntArray, as_matrix, as_option, as_weights, without_spread
 from analysis.errors import AnalysisError, TooFewRowsError
-
-RANDOM_INDEX = (0.0, 0.0, 0.58, 0.90, 1.12, 1.24, 1.32, 1.41, 1.45, 1.49, 1.51, 1.48, 1.56, 1.57, 1.59)
-"""Mean consistency index of random reciprocal matrices of order 1, 2, ... (Saaty 1980)."""
 
 
 class WeightMethod(StrEnum):
@@ -75,31 +72,6 @@ class Moments:
     mean: FloatArray
     mean_log: FloatArray
     covariance: FloatArray
-
-
-@dataclass(frozen=True)
-class PairwiseWeights:
-    """Weights from pairwise comparisons (analytic hierarchy process).
-
-    Attributes
-    ----------
-    values : ndarray, shape (p,)
-        Principal eigenvector, sums to one.
-    lambda_max : float
-        Principal eigenvalue; p for perfectly consistent judgements.
-    consistency_index, consistency_ratio : float
-        (lambda_max - p)/(p - 1), and that over the index of random judgements.
-    is_consistent : bool
-        The ratio is below `limit`.
-    limit : float
-    """
-
-    values: FloatArray
-    lambda_max: float
-    consistency_index: float
-    consistency_ratio: float
-    is_consistent: bool
-    limit: float
 
 
 @dataclass(frozen=True)
@@ -258,38 +230,6 @@ def _pca(r: FloatArray, n_components: int | None) -> FloatArray:
     if not 1 <= keep <= len(r):
         raise AnalysisError(f"Weights by pca: {keep} components asked for, 1 to {len(r)} possible.")
     return np.asarray(np.abs(vectors[:, :keep]) @ eigenvalues[:keep])
-
-
-def pairwise_weights(judgements: npt.ArrayLike, *, limit: float = 0.1) -> PairwiseWeights:
-    """Turn a matrix of pairwise comparisons into weights and check that the judgements agree (Saaty 1980).
-
-    Parameters
-    ----------
-    judgements : array_like, shape (p, p)
-        How many times indicator i matters as much as indicator j; reciprocal.
-    limit : float
-        Consistency ratio from which the judgements count as contradictory.
-
-    Raises
-    ------
-    AnalysisError
-        If the matrix is not square, positive and reciprocal, or has more than fifteen rows.
-    """
-    matrix = as_matrix(judgements, "pairwise comparisons")
-    size = len(matrix)
-    if matrix.shape != (size, size) or not 1 <= size <= len(RANDOM_INDEX):
-        raise AnalysisError(
-            f"Pairwise comparisons: a square matrix of 1 to 15 rows needed, got {matrix.shape}."
-        )
-    if not (matrix > 0).all() or not np.allclose(matrix * matrix.T, 1.0, rtol=1e-3):
-        raise AnalysisError("Pairwise comparisons must be positive with a[j,i] = 1/a[i,j].")
-    eigenvalues, vectors = np.linalg.eig(matrix)
-    largest = int(np.argmax(eigenvalues.real))
-    lambda_max = float(eigenvalues[largest].real)
-    weights = np.abs(vectors[:, largest].real)
-    index = (lambda_max - size) / (size - 1) if size > 1 else 0.0
-    ratio = index / RANDOM_INDEX[size - 1] if size > 2 else 0.0
-    return PairwiseWeights(weights / weights.sum(), lambda_max, index, ratio, ratio < limit, limit)
 
 
 def composite(

@@ -23,6 +23,17 @@ TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a
 DuckType = Literal["VARCHAR", "DOUBLE", "BIGINT", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATE"]
 
 
+ARROW: dict[str, pa.DataType] = {
+    "VARCHAR": pa.string(),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DATE": pa.date32(),
+}
+"""Arrow type of each type of column."""
+
 TOLERANCE = 1e-9
 """By how much a computed value may lie beyond its bounds: the last digits of a mean of values between them."""
 
@@ -133,6 +144,11 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns in order."""
         return tuple(c.name for c in self.columns)
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Names and types of the columns in order."""
+        return pa.schema([(c.name, ARROW[c.type]) for c in self.columns])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from relocation_warehouse.ground.sql import WITHOUT_WAITING
 from relocation_warehouse.ground.sql import identifier as quoted
 
 __all__ = [
-    "MEMORY_LIMIT", "SCHEMAS", "append_rows", "connect", "quoted", "replace_rows", "table_exists", "write_table",
+    "MEMORY_LIMIT", "SCHEMAS", "add_rows", "connect", "quoted", "table_exists", "write_table",
 ]  # fmt: skip
 
 SCHEMAS = ("raw", "reference", "staging", "harmonized", "capital", "integration", "analysis", "quality")
@@ -81,15 +81,10 @@ def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str, *, with
     return bool(found and found[0])
 
 
-def append_rows(con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table) -> None:
-    """Add rows to a table, creating it where it is not there yet."""
-    replace_rows(con, schema, name, rows)
-
-
-def replace_rows(
-    con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table, **partition: str
+def add_rows(
+    con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table, **instead_of: str
 ) -> None:
-    """Replace one partition of a table, creating the table where it is not there yet.
+    """Add rows to a table, creating it where it does not exist yet.
 
     Parameters
     ----------
@@ -98,16 +93,16 @@ def replace_rows(
     schema, name
         The table.
     rows
-        Its new rows.
-    partition
-        Column and value of the rows to replace.
+        The rows to add.
+    instead_of
+        Columns and their values: rows with one of these are deleted before, in the same transaction.
     """
     target = f"{quoted(schema)}.{quoted(name)}"
     con.register("incoming", rows)
     con.begin()
     try:
         con.execute(f"create table if not exists {target} as select * from incoming limit 0")
-        for column, value in partition.items():
+        for column, value in instead_of.items():
             con.execute(f"delete from {target} where {quoted(column)} = ?", [value])
         con.execute(f"insert into {target} by name select * from incoming")
         con.commit()

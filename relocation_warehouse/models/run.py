@@ -7,7 +7,7 @@ built when (`dagster_project`), or what the project holds (`models.project`).
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.engines import explained, in_words
-from relocation_warehouse.ground.database import connect, quoted, replace_rows
+from relocation_warehouse.ground.database import add_rows, connect, quoted
 from relocation_warehouse.ground.engine import SPARK, engine_name
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.models.project import Project, assemble
 
-CHECKS = pa.schema(
-    [
-        *((n, pa.string()) for n in ("source", "check", "table", "status", "severity")),
-        ("n_failed", pa.int64()),
-        ("message", pa.string()),
-    ]
-)
-"""What a check said, whoever made it, as in `quality.checks`."""
+CHECKS = "quality.checks"
+"""What a check said, whoever made it."""
 STATUS = {"pass": "passed", "skipped": "not_run"}
 """dbt's status of a test as ours; every other one is a failure."""
 BAD = {"error", "fail", "runtime error"}
@@ -61,7 +56,7 @@ class Build:
     models
         Those that were built, those that others are made from first.
     checks
-        A row for each test, with the columns of `CHECKS`.
+        A row for each test, as in `quality.checks`.
     failures
         Why it did not succeed; empty where it did.
     """
@@ -141,11 +136,10 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
         with in_words():
             spark.show(paths, [(r.node.schema, r.node.name, r.node.compiled_code) for r in models])
     checks = tuple(_check_rows(paths, results))
-    rows = pa.Table.from_pylist(
-        [{"step": step, **row} for row in checks], CHECKS.insert(0, pa.field("step", pa.string()))
-    )
+    schema = contract_of(paths)[CHECKS].arrow_schema.insert(0, pa.field("step", pa.string()))
+    rows = pa.Table.from_pylist([{"step": step, **row} for row in checks], schema)
     with connect(paths.build_database) as con:
-        replace_rows(con, "raw", "dbt_checks", rows, step=step)
+        add_rows(con, "raw", "dbt_checks", rows, step=step)
     failures: tuple[str, ...] = ()
     if not done.success:
         failures = (
@@ -160,10 +154,6 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
         Model(r.node.schema, r.node.name, r.execution_time) for r in models if str(r.status) == "success"
     )
     return Build(built, checks, failures)
-
-
-def _stops(check: Mapping[str, object]) -> bool:
-    return check["status"] == "failed" and check["severity"] == "error"
 
 
 def _places(project: Project) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ from relocation_warehouse.contract.rules import Rule, rules_of
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.contract.views import view_of
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.publication.withholding import Withheld, published_rows
+from relocation_warehouse.survey.catalog import load_catalog
 
 SURVEYS = "reference.surveys"
 INDICATORS = "reference.indicators"
@@ -25,9 +27,6 @@ COVERAGE = "harmonized.coverage"
 LOADS = "quality.loads"
 HOUSEHOLDS = "harmonized.households"
 REASONS = "harmonized.missing_reasons"
-
-SMALLEST_GROUP = 5
-"""Fewest households of a survey that share their quasi-identifiers of all waves."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,9 @@ class AuditResult:
         return not self.errors
 
 
-def audit(build: Path, contract: Contract, withheld: Sequence[Withheld] = ()) -> AuditResult:
+def audit(
+    build: Path, contract: Contract, withheld: Sequence[Withheld] = (), *, fewest_alike: int | None = None
+) -> AuditResult:
     """Check a build database against the contract.
 
     Parameters
@@ -81,12 +82,16 @@ def audit(build: Path, contract: Contract, withheld: Sequence[Withheld] = ()) ->
         What must be in it.
     withheld
         What real surveys do not publish of single households, as `withholding.plan` chose it.
+    fewest_alike
+        Households that must share their quasi-identifiers; by default that of `gates.yml`.
 
     Returns
     -------
     AuditResult
         One check for every rule and table, in the order of the contract.
     """
+    if fewest_alike is None:
+        fewest_alike = load_catalog(Paths.from_environment().catalog).gates.fewest_alike
     with duckdb.connect(":memory:") as con:
         con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
         con.execute("USE build")
@@ -107,7 +112,7 @@ def audit(build: Path, contract: Contract, withheld: Sequence[Withheld] = ()) ->
                 checks += _each_survey(con, table, sound)
         checks += _loads(con, sound)
         checks += _coverage(con, sound)
-        checks += _quasi_identifiers(con, contract, sound, withheld)
+        checks += _quasi_identifiers(con, contract, sound, withheld, fewest_alike)
     return AuditResult(tuple(checks), tuple(withheld))
 
 
@@ -289,7 +294,11 @@ def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[Audit
 
 
 def _quasi_identifiers(
-    con: duckdb.DuckDBPyConnection, contract: Contract, sound: set[str], withheld: Sequence[Withheld]
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    sound: set[str],
+    withheld: Sequence[Withheld],
+    fewest_alike: int,
 ) -> Iterator[AuditCheck]:
     """No household stands out by its sites and quasi-identifiers of all waves together, and why one is missing.
 
@@ -315,7 +324,7 @@ def _quasi_identifiers(
     households = published_rows(contract[HOUSEHOLDS], HOUSEHOLDS, withheld)
     hidden = {w.survey_id for w in withheld if w.is_everything}
     few = [
-        s for s in standing_out(con, households, columns, SMALLEST_GROUP, linked) if s.survey_id not in hidden
+        s for s in standing_out(con, households, columns, fewest_alike, linked) if s.survey_id not in hidden
     ]
     for is_made_up, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
         found = [s for s in few if (s.survey_id in made_up) == is_made_up]
@@ -324,7 +333,7 @@ def _quasi_identifiers(
             f"{kind}_households_do_not_stand_out",
             HOUSEHOLDS,
             sum(s.n for s in found),
-            f"fewer than {SMALLEST_GROUP} households share site, {', '.join(columns)} of all waves: {shares}. For a"
+            f"fewer than {fewest_alike} households share site, {', '.join(columns)} of all waves: {shares}. For a"
             " real survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
             severity,
             "" if is_made_up else "; ".join(map(str, withheld)),

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from expectations.departure import departure_suite
 from expectations.runner import Outcome, check_row, combined, run_suite
-from relocation_warehouse.contract.tables import Contract, Table
+from relocation_warehouse.contract.tables import Contract, Table, contract_of
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.models.run import CHECKS
 from relocation_warehouse.receiving.warehouse import Access
@@ -63,12 +63,13 @@ LATEST = "is_accepted qualify loaded_at = max(loaded_at) over (partition by surv
 
 def store_checks(warehouse: Access, leaving: list[tuple[str, Outcome]]) -> int:
     """Write `quality.checks`; the audit adds its own when it publishes. Returns the number of rows."""
-    names = ", ".join(quoted(name) for name in CHECKS.names)
+    schema = contract_of(warehouse.paths)[CHECKS].arrow_schema
+    names = ", ".join(quoted(name) for name in schema.names)
     with warehouse.connect(read_only=True) as con:
         arriving = con.execute(f"select {names} from raw.expectation_results where {LATEST}").to_arrow_table()
         models = con.execute(f"select {names} from raw.dbt_checks").to_arrow_table()
     rows = [*arriving.to_pylist(), *(check_row(name, o) for name, o in leaving), *models.to_pylist()]
     unique = {(r["source"], r["check"], r["table"]): r for r in rows}
-    table = pa.Table.from_pylist(list(unique.values()), CHECKS)
+    table = pa.Table.from_pylist(list(unique.values()), schema)
     warehouse.store("quality", {"checks": table})
     return int(table.num_rows)

@@ -22,7 +22,7 @@ from expectations.arrival import ColumnProfile, arrival_suite, as_received, prof
 from expectations.declared import EXPECTATIONS_FILE, declared_expectations
 from expectations.runner import Expectation, Outcome, check_row, run_suite
 from relocation_warehouse.contract.tables import contract_of
-from relocation_warehouse.ground.database import append_rows, quoted, replace_rows, table_exists
+from relocation_warehouse.ground.database import add_rows, quoted, table_exists
 from relocation_warehouse.ground.state import State, survey_inputs, total_digest
 from relocation_warehouse.lake.arrivals import Deposits
 from relocation_warehouse.lake.catalog import Lake
@@ -34,23 +34,20 @@ from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, SurveyFolder
 from relocation_warehouse.survey.ingest import SurveyLoad, ingest, refuse
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
-TEXT, NUMBER = pa.string(), pa.float64()
-RESULTS = pa.schema(
-    [
-        ("loaded_at", pa.timestamp("us")),
-        ("is_accepted", pa.bool_()),
-        *((n, TEXT) for n in ("survey_id", "source", "check", "table", "status", "severity")),
-        ("n_failed", pa.int64()),
-        ("message", TEXT),
-    ]
-)
-"""Results of every load; `loaded_at` and `survey_id` name the load."""
+LOAD = [("loaded_at", pa.timestamp("us")), ("is_accepted", pa.bool_()), ("survey_id", pa.string())]
+"""Columns of `raw.expectation_results` that name the load; the others are those of `quality.checks`."""
 PROFILES = pa.schema(
     [
-        *((n, TEXT) for n in ("survey_id", "file_id", "variable")),
-        *((n, NUMBER) for n in ("answered_share", "mean", "sd")),
+        *((n, pa.string()) for n in ("survey_id", "file_id", "variable")),
+        *((n, pa.float64()) for n in ("answered_share", "mean", "sd")),
     ]
 )
+
+
+def _results(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows of `raw.expectation_results`."""
+    checks = contract_of()["quality.checks"].arrow_schema
+    return pa.Table.from_pylist(rows, pa.schema([*LOAD, *checks]))
 
 
 @dataclass(frozen=True)
@@ -172,9 +169,9 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
             results = pa.concat_tables(
                 [results, _large_shares(folder, warehouse.catalog, con, validation.at)]
             )
-        append_rows(con, "raw", "expectation_results", results)
+        add_rows(con, "raw", "expectation_results", results)
         if load.is_accepted:
-            replace_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
+            add_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
         loads = _loads(con, survey_id)
     if load.is_accepted:
         _remember(warehouse, survey_id, _declarations(folder.path))
@@ -187,7 +184,7 @@ def _large_shares(
     """Rules that set aside more than is allowed, as rows of `raw.expectation_results`: shown, and no refusal."""
     load = {"loaded_at": at, "is_accepted": True, "survey_id": folder.survey_id}
     check = {"source": "ingest", "status": "failed", "severity": "warning"}
-    return pa.Table.from_pylist(
+    return _results(
         [
             load
             | check
@@ -199,8 +196,7 @@ def _large_shares(
             }
             for part in set_aside(folder, con)
             if part.is_large(folder, catalog)
-        ],
-        RESULTS,
+        ]
     )
 
 
@@ -253,13 +249,12 @@ class Validation:
             "is_accepted": is_accepted,
             "survey_id": self.folder.survey_id,
         }
-        return pa.Table.from_pylist(
+        return _results(
             [
                 load | check_row(self._table(file_id), outcome)
                 for file_id, outcomes in self.found.items()
                 for outcome in outcomes
-            ],
-            RESULTS,
+            ]
         )
 
     def profiles(self) -> pa.Table:

@@ -31,6 +31,7 @@ from analysis.survey_design import unit_mean
 from analysis.transitions import paired_change, transition
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import number
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.formulas import (
     band,
@@ -40,7 +41,6 @@ from relocation_warehouse.results.formulas import (
     extended,
     lag_type,
     level,
-    number,
     shortfalls,
     weighted_sum,
 )

@@ -35,8 +35,9 @@ from analysis.factors import (
 from analysis.reliability import alpha_interval, cronbach_alpha
 from analysis.summary import Summary, summarise
 from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import number
 from relocation_warehouse.ground.sql import text as literal
-from relocation_warehouse.results.formulas import MISSING, extended, number, score, weighted_sum
+from relocation_warehouse.results.formulas import MISSING, extended, score, weighted_sum
 from relocation_warehouse.results.households import (
     BATCH_ROWS,
     HOUSEHOLDS,

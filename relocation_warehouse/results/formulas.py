@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from math import isfinite
 from typing import Any
 
 from jinja2 import Environment
@@ -22,15 +21,11 @@ from analysis.arrays import as_option, as_weights
 from analysis.coupling import ROUNDING, Variant
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.sql import identifier as quoted
+from relocation_warehouse.ground.sql import number
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.survey.catalog import BandScheme
 
 MISSING = "cast(null as double)"
-
-
-def number(value: float) -> str:
-    """SQL literal of a number, to the last digit."""
-    return f"{float(value)!r}::double" if isfinite(value) else f"'{float(value)!r}'::double"
 
 
 def extended(source: str, columns: Mapping[str, str]) -> str:

@@ -14,17 +14,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relocation_warehouse.contract.tables import Table, contract_of
+from relocation_warehouse.contract.tables import ARROW, Table, contract_of
 from relocation_warehouse.ground.database import drop_view, quoted, write_table
-
-ARROW: dict[str, pa.DataType] = {
-    "VARCHAR": pa.string(),
-    "DOUBLE": pa.float64(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "BOOLEAN": pa.bool_(),
-}
-"""Arrow type of each column type that a result may have."""
 
 Row = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -22,10 +22,12 @@ import duckdb
 import pyarrow as pa
 
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.survey import household_ids
 from relocation_warehouse.survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
 from relocation_warehouse.survey.codebook import codebook_table
 from relocation_warehouse.survey.conventions import Shown, judged
+from relocation_warehouse.survey.documents import read_yaml
 from relocation_warehouse.survey.folder import SurveyFolder, sha256_of
 from relocation_warehouse.survey.household_ids import id_sql
 from relocation_warehouse.survey.landing import land, landed_path
@@ -90,20 +92,19 @@ ROW_MESSAGES = {
 }
 """Why a row is set aside, in the order in which the rules are tried, in English and Chinese."""
 
-TABLES = """
-CREATE SCHEMA IF NOT EXISTS raw;
-CREATE SCHEMA IF NOT EXISTS quality;
-CREATE TABLE IF NOT EXISTS quality.loads (
-    survey_id VARCHAR, file_id VARCHAR, file VARCHAR, sha256 VARCHAR, format VARCHAR, encoding VARCHAR,
-    received BIGINT, accepted BIGINT, quarantined BIGINT, status VARCHAR, message VARCHAR,
-    loaded_at TIMESTAMP, is_synthetic BOOLEAN);
-CREATE TABLE IF NOT EXISTS quality.quarantine (
-    survey_id VARCHAR, file_id VARCHAR, file VARCHAR, "row" BIGINT, household_id VARCHAR, "column" VARCHAR,
-    "value" VARCHAR, rule VARCHAR, grain VARCHAR, message_en VARCHAR, message_zh VARCHAR, is_synthetic BOOLEAN);
-CREATE TABLE IF NOT EXISTS quality.codebook (
-    survey_id VARCHAR, file_id VARCHAR, "column" VARCHAR, position BIGINT, label VARCHAR, type_as_stored VARCHAR,
-    value_labels VARCHAR, missing_declared VARCHAR, note VARCHAR, is_synthetic BOOLEAN);
-"""
+CONTRACT = "tables.yml"
+"""File of the catalog that describes the published tables."""
+
+
+@cache
+def _tables(contract: Path) -> str:
+    """SQL that creates the tables that receiving writes, with the columns that the contract gives them."""
+    statements = [f"CREATE SCHEMA IF NOT EXISTS {schema};" for schema in ("raw", "quality")]
+    for table in read_yaml(contract)["tables"]:
+        if table.get("made_by") == "ingest":
+            columns = ", ".join(f"{sql.identifier(c['name'])} {c['type']}" for c in table["columns"])
+            statements.append(f"CREATE TABLE IF NOT EXISTS {table['table']} ({columns});")
+    return "\n".join(statements)
 
 
 Inspection = Callable[[Mapping[str, Path]], Iterable[Problem]]
@@ -262,7 +263,7 @@ def ingest(
     SurveyLoad
         Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` says so.
     """
-    con.execute(TABLES)
+    con.execute(_tables(Paths.from_environment().catalog / CONTRACT))
     household_ids.register(con)
     problems: list[Problem] = []
     try:
@@ -326,7 +327,7 @@ def refuse(
     Where a version of the survey is loaded, its rows keep their counts and say that the newest delivery was
     refused, and why. Otherwise there is one row for each file that has a problem.
     """
-    con.execute(TABLES)
+    con.execute(_tables(Paths.from_environment().catalog / CONTRACT))
     found = tuple(sorted(problems, key=lambda p: (p.file, p.line or 0, p.message)))
     by_file: dict[str, list[str]] = {}
     for problem in found:
@@ -347,7 +348,8 @@ def refuse(
         for file, messages in by_file.items() if loaded is None else ():
             kind = Path(file).suffix.lstrip(".")
             con.execute(
-                "INSERT INTO quality.loads VALUES (?, ?, ?, NULL, ?, NULL, 0, 0, 0, 'refused', ?, ?, ?)",
+                "INSERT INTO quality.loads (survey_id, file_id, file, format, received, accepted, quarantined, "
+                "status, message, loaded_at, is_synthetic) VALUES (?, ?, ?, ?, 0, 0, 0, 'refused', ?, ?, ?)",
                 [survey_id, file, file, kind, "\n".join(messages), _now(), is_synthetic],
             )
         con.commit()
@@ -589,7 +591,8 @@ def _replace(
             _now(),
         )
         con.execute(
-            "INSERT INTO quality.loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', NULL, ?, ?)",
+            "INSERT INTO quality.loads (survey_id, file_id, file, sha256, format, encoding, received, accepted, "
+            "quarantined, status, loaded_at, is_synthetic) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?)",
             [
                 load.survey_id,
                 load.file_id,
@@ -1032,7 +1035,8 @@ def _quarantine(
     )
     shown = "coalesce(left(value, 200) || ' ', '')"
     con.execute(
-        f"""INSERT INTO quality.quarantine
+        f"""INSERT INTO quality.quarantine (survey_id, file_id, file, "row", household_id, "column", "value", rule,
+            grain, message_en, message_zh, is_synthetic)
         SELECT {sql.texts([folder.survey_id, file.file.file_id, file.file.path])}, _row, household_id,
             {sql.text(header)}, value, rule, {sql.text(grain)},
             {sql.text(f"{place}, row ")} || _row || {sql.text(f"{column[0]}: ")} || {shown} || CASE rule {en} END,

@@ -14,7 +14,6 @@ from analysis.coupling import (
     Variant,
     classify,
     coupling,
-    coupling_means,
     lag,
     leave_one_out,
     obstacle_degrees,
@@ -120,14 +119,6 @@ def test_zeros_and_blanks_are_told_apart():
     assert by_formula.d[0] == pytest.approx(np.sqrt(0.5 * 0.25))
 
 
-def test_mean_of_degrees_and_degree_of_means_are_two_measures():
-    u = np.array([[0.9, 0.1], [0.1, 0.9], [np.nan, 0.2]])
-    means = coupling_means(u)
-    assert means.n == 2
-    assert means.mean_d == pytest.approx(0.09**0.25)
-    assert means.d_of_means == pytest.approx(np.sqrt(0.5))
-
-
 def test_faults_have_names():
     with pytest.raises(AnalysisError, match="two systems"):
         coupling([[0.5]])
@@ -135,8 +126,6 @@ def test_faults_have_names():
         coupling([[0.5, 1.5]])
     with pytest.raises(InvalidWeightError):
         coupling([[0.5, 0.5]], [1.5, -0.5])
-    with pytest.raises(AnalysisError, match="No household"):
-        coupling_means([[np.nan, 0.5]])
 
 
 def test_bands_keep_the_end_that_the_scheme_closes():

@@ -24,7 +24,7 @@ from analysis.errors import (
     SummaryMismatchError,
 )
 from analysis.regression import fit_ols
-from analysis.summary import BLOCK_ROWS, roll_up, summarise, triangular_factor
+from analysis.summary import BLOCK_ROWS, summarise, triangular_factor
 
 COLUMNS = ["area", "loans", "score"]
 
@@ -103,7 +103,7 @@ def test_merging_summaries_of_seven_rows_loses_at_most_one_certified_digit(name:
     assert correct_digits(model.b, nist.b) >= DIGITS[name][0] - 1
 
 
-def test_groups_are_the_summaries_of_their_rows_and_roll_up_to_the_pool() -> None:
+def test_groups_are_the_summaries_of_their_rows_and_merge_to_the_pool() -> None:
     frame = households()
     sites = summarise(cut(frame, [50, 51, 200]), COLUMNS, by=["region", "site"])
     assert list(sites) == [(region, site) for region in ("east", "west") for site in (0, 1, 2)]
@@ -111,10 +111,8 @@ def test_groups_are_the_summaries_of_their_rows_and_roll_up_to_the_pool() -> Non
         rows = frame[(frame["region"] == region) & (frame["site"] == site)]
         same_factor(found.r, summarise(rows, COLUMNS)[()].r)
         assert found.n == len(rows)
-    regions = roll_up(sites, lambda group: group[:1])
-    for (region,), found in regions.items():
-        same_factor(found.r, summarise(frame[frame["region"] == region], COLUMNS)[()].r)
-    same_factor(roll_up(regions, lambda _: ())[()].r, summarise(frame, COLUMNS)[()].r)
+    first, *others = sites.values()
+    same_factor(first.merge(*others).r, summarise(frame, COLUMNS)[()].r)
 
 
 def test_groups_are_sorted_by_value_and_nan_is_null() -> None:

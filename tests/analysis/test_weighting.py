@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from analysis.errors import AnalysisError, InvalidWeightError, TooFewRowsError
-from analysis.weighting import composite, pairwise_weights, weigh
+from analysis.weighting import composite, weigh
 
 UNIT = st.integers(0, 100).map(lambda value: value / 100)
 TABLES = hnp.arrays(np.float64, (15, 4), elements=UNIT)
@@ -80,18 +80,6 @@ def test_faults_have_names():
         weigh(np.full((3, 2), 0.5), "entropy")
     with pytest.raises(AnalysisError, match="perfectly correlated"):
         weigh(np.array([[0.1, 0.1], [0.4, 0.4], [0.2, 0.2]]), "critic")
-
-
-def test_saatys_consistent_and_inconsistent_judgements():
-    perfect = pairwise_weights(np.array([[1, 2, 6], [1 / 2, 1, 3], [1 / 6, 1 / 3, 1]]))
-    np.testing.assert_allclose(perfect.values, [0.6, 0.3, 0.1])
-    assert perfect.lambda_max == pytest.approx(3.0)
-    assert perfect.is_consistent
-    circular = pairwise_weights(np.array([[1, 5, 1 / 5], [1 / 5, 1, 5], [5, 1 / 5, 1]]))
-    assert circular.consistency_ratio > 1
-    assert not circular.is_consistent
-    with pytest.raises(AnalysisError, match="positive"):
-        pairwise_weights(np.array([[1, 2], [2, 1]]))
 
 
 def test_index_by_policy():

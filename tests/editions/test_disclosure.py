@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import duckdb
 import pytest
@@ -167,6 +168,49 @@ def test_a_share_is_a_quotient_of_counts_that_are_shown(edition):
         assert total % BASE == pytest.approx(0, abs=1e-6)
         assert 0 <= low <= share <= high <= 1
         assert error == pytest.approx(math.sqrt(share * (1 - share) / n), abs=1e-4)
+
+
+@pytest.fixture
+def figures():
+    """Figures of the public edition for rows (unit, value, standard error, n) of a wave of 1000 households."""
+    with calculator(b"a secret") as con:
+        con.execute(
+            f"ATTACH ':memory:' AS {disclosure.ANALYST}; CREATE SCHEMA {disclosure.ANALYST}.reference"
+        )
+        con.execute(
+            f"CREATE TABLE {disclosure.ANALYST}.reference.indicators"
+            " (indicator_id VARCHAR, minimum DOUBLE, maximum DOUBLE)"
+        )
+
+        def shown(unit, mean, error, n):
+            source = (
+                f"(SELECT 's' AS scope, 1000::BIGINT AS whole, 'm' AS metric_id, '{unit}' AS unit,"
+                f" {mean!r}::DOUBLE AS value, {error!r}::DOUBLE AS standard_error, {n}::BIGINT AS n,"
+                f" part('s', {n}, 1000) AS shown_n)"
+            )
+            columns = "figure_value, figure_standard_error, figure_ci_low, figure_ci_high, figure_value_x_n"
+            return con.execute(f"SELECT {columns} FROM ({disclosure._figures(RULES, source)})").fetchone()
+
+        yield shown
+
+
+def test_the_interval_of_a_public_mean_follows_from_its_public_error(figures):
+    mean, error, low, high, _ = figures("index", 0.6181, 0.0123, 400)
+    z = NormalDist().inv_cdf(0.975)
+    assert error > 0
+    assert low == pytest.approx(mean - z * error, abs=1e-4 * error)
+    assert high == pytest.approx(mean + z * error, abs=1e-4 * error)
+
+
+def test_a_weighted_share_counts_the_nearest_number_of_households(figures):
+    # a share that is weighted, or not exact in binary, times n is no whole number
+    counts = range(1, 100, 2)
+    totals = [figures("share", (k - 0.4) / 200, 0.01, 200)[-1] for k in counts]
+    with calculator(b"a secret") as con:
+        nearest = [value(con, f"part_of_part('s', {k}, 200, 1000)") for k in counts]
+        below = [value(con, f"part_of_part('s', {k - 1}, 200, 1000)") for k in counts]
+    assert totals == pytest.approx(nearest)
+    assert nearest != below
 
 
 def test_what_nobody_declared_is_not_published(edition, tmp_path):

@@ -159,11 +159,13 @@ def _with_load_results(warehouse: Warehouse, declared: pa.Table) -> pa.Table:
 
 
 def _n_households(con: duckdb.DuckDBPyConnection, folder: SurveyFolder) -> int:
+    """Households that have an accepted row in at least one wave."""
     tables = {
         f"raw.{quoted(f'{folder.survey_id}__{file.file_id}')}"
         for wave in folder.survey.waves
         for file in folder.survey.household_files(wave.wave)[:1]
     }
-    union = " union ".join(f"select _household_id from {table}" for table in sorted(tables))
-    row = con.execute(f"select count(*) from ({union})").fetchone()
+    rows = " union all ".join(f"select _household_id from {table}" for table in sorted(tables))
+    # a household of a panel has a row in each wave
+    row = con.execute(f"select count(distinct _household_id) from ({rows})").fetchone()
     return int(row[0]) if row else 0

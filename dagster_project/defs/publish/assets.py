@@ -82,12 +82,13 @@ def publish_assets() -> dg.Definitions:
     )
     def published_warehouse(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         """Audit the build and publish it."""
+        fewest_alike = warehouse.catalog.gates.fewest_alike
         declared = {f.survey_id: f.survey.disclosure for f in warehouse.accepted_folders()}
         with warehouse.connect(read_only=True) as con:
-            withheld = plan(con, contract, warehouse.catalog.gates.fewest_alike, declared)
+            withheld = plan(con, contract, fewest_alike, declared)
         for survey in withheld:
             context.log.warning("published rows of households: %s", survey)
-        audited = audit(warehouse.paths.build_database, contract, withheld)
+        audited = audit(warehouse.paths.build_database, contract, withheld, fewest_alike=fewest_alike)
         for failed in audited.errors:
             context.log.error("audit: %s: %s: %s", failed.table, failed.check, failed.message)
         yield dg.AssetCheckResult(
