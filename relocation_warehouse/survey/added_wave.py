@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
@@ -25,8 +26,10 @@ from relocation_warehouse.survey.ingest import SurveyLoad, ingest
 from relocation_warehouse.survey.readers import ROW, opened
 from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.scaffold import ScaffoldError, file_format
+from relocation_warehouse.survey.scaffold_columns import LANGUAGES
 from relocation_warehouse.survey.scaffold_proposals import name_of
 from relocation_warehouse.survey.vocabulary import (
+    Code,
     Column,
     CrosswalkRow,
     FixedWave,
@@ -126,12 +129,18 @@ def add_wave(
             f"{template.path}; name it alike, or say with --like which file it resembles"
         )
     changes += [*gone, *_relabelled(folder, template, columns, entries)]
+    codes = _same_answers(folder, new, columns, entries, path.parent)
+    changes += [
+        f"column {column.column!r}: answer {code.code!r} is taken for {known.code!r} of list {code.list}"
+        for column, code, known in codes
+    ]
     shutil.copyfile(path, folder.path / path.name)
     try:
         trial = replace(
             folder,
             survey=changed,
             columns=(*folder.columns, *columns),
+            codes=(*folder.codes, *dict.fromkeys(code for _, code, _ in codes)),
             crosswalk=rows,
             inbox=None,
             lines={},
@@ -293,6 +302,38 @@ def _absent(
     )
 
 
+def _same_answers(
+    folder: SurveyFolder, new: SurveyFile, columns: Sequence[Column], entries: Mapping[str, Entry], root: Path
+) -> list[tuple[Column, Code, Code]]:
+    """Answers that the code lists know under another code: words in one file are numbers with labels in another.
+
+    Gives the column, the code to be added, and the known one that it stands for.
+    """
+    closed = [c for c in columns if c.variable and c.codes]
+    answers: dict[str, dict[str, None]] = {c.column: {} for c in closed}
+    with opened(new, root) as received:
+        for batch in received.batches:
+            for name, seen in answers.items():
+                cells = pc.unique(batch.column(batch.schema.get_field_index(name))).to_pylist()
+                seen.update(
+                    (text.strip(), None) for cell in cells if (text := cell_text(cell)) and text.strip()
+                )
+    found = []
+    for column in closed:
+        known = folder.codes_of(column)
+        labels = entries[column.column].value_labels
+        for answer in dict.fromkeys([*labels, *answers[column.column]]):
+            if any(code.code == answer or code.overlaps(answer) for code in known):
+                continue
+            words = {w.casefold() for w in (answer, *labels.get(answer, "").split(LANGUAGES)) if w}
+            alike = [
+                c for c in known if {w.casefold() for w in (c.code, c.label_en, c.label_zh) if w} & words
+            ]
+            if len({(c.list, c.value, c.missing_reason) for c in alike}) == 1:
+                found.append((column, alike[0].model_copy(update={"code": answer}), alike[0]))
+    return found
+
+
 def _relabelled(
     folder: SurveyFolder, template: SurveyFile, columns: Sequence[Column], entries: Mapping[str, Entry]
 ) -> list[str]:
@@ -374,6 +415,8 @@ def _write(
     _replace_csv(folder.path / "columns.csv", list(Column.model_fields), declared)
     kept = {(r.wave, r.indicator_id) for r in folder.crosswalk} & {(r.wave, r.indicator_id) for r in rows}
     replaced = {r.indicator_id for r in rows if r.wave == wave and r not in folder.crosswalk}
+    codes = [*_raw_rows(folder.path / "codes.csv"), *map(_cells, changed.codes[len(folder.codes) :])]
+    _replace_csv(folder.path / "codes.csv", list(Code.model_fields), codes)
     old = [
         r
         for r in _raw_rows(folder.path / "crosswalk.csv")
@@ -407,7 +450,7 @@ def _raw_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-def _cells(row: Column | CrosswalkRow) -> dict[str, str]:
+def _cells(row: Column | Code | CrosswalkRow) -> dict[str, str]:
     """A row as it stands in a CSV file."""
 
     def text(value: object) -> str:

@@ -18,6 +18,10 @@ from relocation_warehouse.survey.folder import load_folder
 from relocation_warehouse.survey.scaffold import scaffold
 from relocation_warehouse.survey.scaffold_columns import Recognition
 
+YUAN = 0.624
+RATE = "1 USD = 13,268 VND and 8.279 CNY, official means of 1998 (World Bank, PA.NUS.FCRF)"
+"""What a thousand dong was worth, and where that is from."""
+
 VIETNAM, RICE = "vn_lss_1998", "id_rice_farms_1976"
 SEASON_YEARS = ("1976", "1976", "1977", "1977", "1983", "1983")
 FORMATS = (".csv", ".dta", ".sav", ".csv", ".dta", ".sav")
@@ -70,7 +74,7 @@ class Edits:
         self.rows(
             "crosswalk.csv",
             lambda r: r["indicator_id"] == indicator,
-            **{"rule": rule, "sources": source, "status": status, "evidence": evidence, "note": ""} | cells,
+            **{"rule": rule, "sources": source, "status": status, "evidence": evidence} | cells,
         )
 
 
@@ -93,10 +97,6 @@ def write_rows(path: Path, names: list[str], rows: list[Mapping[str, str]]) -> N
         writer.writerows(rows)
 
 
-def both(en: str, zh: str) -> dict[str, str]:
-    return {"en": en, "zh": zh}
-
-
 def add_vietnam(
     surveys: Path, scratch: Path, catalog: Catalog, known: Recognition, ending: str = ".dta"
 ) -> Edits:
@@ -105,9 +105,9 @@ def add_vietnam(
     edits = Edits(scaffold([file], surveys, catalog, known, VIETNAM).path)
     edits.yaml(
         region="vietnam",
-        region_label=both("Vietnam", "越南"),
-        title=both("Vietnam Living Standards Survey", "越南生活水平调查"),
-        place=both("Vietnam", "越南"),
+        region_label={"en": "Vietnam"},
+        title={"en": "Vietnam Living Standards Survey"},
+        place={"en": "Vietnam"},
         fieldwork="1998",
         is_synthetic=False,
         source={
@@ -116,27 +116,30 @@ def add_vietnam(
         },
         site={"column": "urban", "codes": "urban_or_rural"},
         sites=[
-            {"site_id": "VN_RURAL", "label": both("Countryside", "农村")},
-            {"site_id": "VN_URBAN", "label": both("Towns", "城镇")},
+            {"site_id": "VN_RURAL", "label": {"en": "Countryside"}},
+            {"site_id": "VN_URBAN", "label": {"en": "Towns"}},
         ],
         design={"sampling_unit": "commune"},
-        files__0__household_id=["hh"],
+        units=[{"from": "kVND/year", "to": "yuan/year", "factor": YUAN, "note": RATE}],
     )
-    edits.use("urban", "urban", type="code", codes="urban_or_rural")
-    for codes, site in ((("1", "no"), "VN_RURAL"), (("2", "yes"), "VN_URBAN")):
-        edits.append("codes.csv", *({"list": "urban_or_rural", "code": c, "value": site} for c in codes))
-    edits.use("hh", "hh")
-    edits.use("commune", "commune", type="integer", codes="", minimum="1", maximum="194")
-    edits.use("educyr", "schooling")
-    edits.use("hhsize", "members", minimum="1", maximum="")
-    edits.use("age", "age", minimum="14", maximum="110")
-    for header in ("farm", "lntotal", "lnmed", "lnrlfood", "lnexp12m"):
-        edits.column(header, ignore_reason="no indicator of the catalog")
-    edits.map("sex", "direct", "sex", "compatible", "sex of the head")
-    edits.map("education_years", "direct", "schooling", "proxy", "years of schooling of the head")
-    edits.map("household_size", "direct", "members", "identical", "members of the household")
-    edits.map("head_age_years", "direct", "age", "identical", "age of the head")
-    edits.map("household_size_band", "recode", "members", "compatible", "members", codes="size_bands")
+    edits.use("urban", "urban", codes="urban_or_rural")
+    # the file tells answers in words, or as numbers with labels
+    answers = ("no", "yes") if ending == ".csv" else ("1", "2")
+    for answer, site in zip(answers, ("VN_RURAL", "VN_URBAN"), strict=True):
+        edits.append("codes.csv", {"list": "urban_or_rural", "code": answer, "value": site})
+    for indicator, status in (
+        ("sex", "compatible"),
+        ("education_years", "proxy"),
+        ("household_size", "identical"),
+        ("head_age_years", "identical"),
+    ):
+        edits.rows("crosswalk.csv", lambda r, i=indicator: r["indicator_id"] == i, status=status)
+    edits.use("lntotal", "lntotal")
+    edits.map(
+        "household_income_yuan", "expression", "lntotal", "proxy", "log of expenditure, in thousand dong",
+        parameters="exp(lntotal)", unit="kVND/year",
+    )  # fmt: skip
+    edits.map("household_size_band", "recode", "hhsize", "compatible", "members", codes="size_bands")
     bands = {"..3": "le_3", "4": "4", "5..": "ge_5"}
     edits.append("codes.csv", *({"list": "size_bands", "code": c, "value": v} for c, v in bands.items()))
     return edits
@@ -152,41 +155,23 @@ def add_rice(surveys: Path, scratch: Path, catalog: Catalog, known: Recognition)
     edits = Edits(scaffold(files[:1], surveys, catalog, known, RICE).path)
     edits.yaml(
         region="west_java",
-        region_label=both("West Java", "西爪哇"),
-        title=both("Rice farms of West Java", "西爪哇稻农调查"),
-        place=both("Cimanuk river basin", "芝马努克河流域"),
+        region_label={"en": "West Java"},
+        title={"en": "Rice farms of West Java"},
+        place={"en": "Cimanuk river basin"},
         fieldwork=SEASON_YEARS[0],
         is_synthetic=False,
         source={
             "citation": "Feng and Horrace (2012), doi 10.1002/jae.1271",
             "licence": "GPL-2 (R package plm)",
         },
-        waves=[{"wave": "season_1", "order": 1, "label": both("Season 1", "第1季")}],
-        site={"column": "village", "codes": "villages"},
-        files__0__household_id=["farm_id"],
+        waves=[{"wave": "season_1", "order": 1, "label": {"en": "Season 1"}}],
     )
-    villages = sorted(frame["village"].unique(), key=list(frame["village"].unique()).index)
-    edits.yaml(sites=[{"site_id": f"JAVA_{v.upper()}", "label": both(v.title(), v)} for v in villages])
-    for answers, name, values in (
-        (CODES["village"], "villages", [f"JAVA_{v.upper()}" for v in CODES["village"]]),
-        (CODES["varieties"], "modern", ["0", "1", "1"]),
-        (CODES["bimas"], "supported", ["0", "1", "1"]),
-    ):
-        # in .dta and .sav the answers are numbers with labels
-        for number, (answer, value) in enumerate(zip(answers, values, strict=True), 1):
-            edits.append(
-                "codes.csv", *({"list": name, "code": c, "value": value} for c in (answer, str(number)))
-            )
-    edits.use("farm_id", "farm_id", type="text", minimum="", maximum="")
-    edits.use("village", "village", type="code", codes="villages")
+    for name in ("varieties", "bimas"):
+        # in .dta and .sav the answers are numbers with labels, which `add-wave` knows by their labels
+        for answer, value in zip(CODES[name], ("0", "1", "1"), strict=True):
+            edits.rows("codes.csv", lambda r, n=name, a=answer: (r["list"], r["code"]) == (n, a), value=value)
+        edits.use(name, name)
     edits.use("size", "land", minimum="0", maximum="")
-    edits.use("varieties", "varieties", type="code", codes="modern")
-    edits.use("bimas", "bimas", type="code", codes="supported")
-    edits.rows(
-        "columns.csv",
-        lambda r: r["ignore_reason"] == "FILL_IN" or not (r["variable"] or r["ignore_reason"]),
-        ignore_reason="no indicator of the catalog",
-    )
     edits.map("arable_land_area_mu", "direct", "land", "compatible", "rice land in hectares", unit="ha")
     edits.map("uses_modern_farm_technology", "direct", "varieties", "proxy", "high-yielding varieties")
     edits.map("technical_support_received", "direct", "bimas", "proxy", "intensification programme")

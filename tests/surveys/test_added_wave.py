@@ -173,3 +173,31 @@ def test_the_command_names_an_unknown_survey(tmp_path: Path, monkeypatch: pytest
     told = CliRunner().invoke(app, ["add-wave", "gz_anshun", "x.csv"])
     assert told.exit_code == 2
     assert "did you mean 'gz_anshun_2020'?" in told.stderr
+
+
+def test_answers_that_another_format_writes_otherwise_are_known_by_their_labels(
+    first_wave: Path, tmp_path: Path
+) -> None:
+    codes = first_wave / "codes.csv"
+    codes.write_text(
+        codes.read_text(encoding="utf-8").replace("site,甲,SITE_A,,Site A,甲", "site,甲,SITE_A,,Upper,甲"),
+        encoding="utf-8",
+    )
+    frame = pd.DataFrame(
+        {"编号": ["1", "3", "4"], "安置点": [7.0, 8.0, 9.0], "收入": [11.0, 31.0, 5.0], "备注": ""}
+    )
+    pyreadstat.write_sav(
+        frame,
+        tmp_path / "later.sav",
+        variable_value_labels={"安置点": {7.0: "upper", 8.0: "乙", 9.0: "Beyond"}},
+    )
+    made = add_wave(load_folder(first_wave), tmp_path / "later.sav", "after")
+    assert {
+        "column '安置点': answer '7' is taken for '甲' of list site",
+        "column '安置点': answer '8' is taken for '乙' of list site",
+    } < {*made.changes}
+    # what no list knows is not guessed
+    assert any("1 row(s) would be set aside as unknown_site" in told for told in made.changes)
+    folder = load_folder(first_wave)
+    added = {c.code: (c.value, c.label_en) for c in folder.codes if c.list == "site" and c.code in "789"}
+    assert added == {"7": ("SITE_A", "Upper"), "8": ("SITE_B", "Site B")}
