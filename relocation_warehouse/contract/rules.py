@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from relocation_warehouse.contract.tables import TOLERANCE, Column
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.numbers import exact
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ def rules_of(column: Column) -> Iterator[Rule]:
         yield Rule("number_is_finite", f"NOT isfinite({field})", infinite, message)
     if column.minimum is not None:
         under = f"< {column.minimum!r} - {TOLERANCE}"
-        message = f"{column.name} is under {column.minimum:g}"
+        message = f"{column.name} is under {exact(column.minimum)}"
         yield Rule("value_in_range", f"{field} {under}", f"{low} {under}", message)
     if column.maximum is not None:
         over = f"> {column.maximum!r} + {TOLERANCE}"
-        message = f"{column.name} is over {column.maximum:g}"
+        message = f"{column.name} is over {exact(column.maximum)}"
         yield Rule("value_in_range", f"{field} {over}", f"{high} {over}", message)
     if column.values:
         allowed = ", ".join(map(sql.text, column.values))

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from relocation_warehouse.contract.tables import Contract, Table
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import KEY_COLUMNS
 from relocation_warehouse.survey.folder import SurveyFolder
@@ -232,7 +233,7 @@ def _model(table: Table, is_view: bool) -> dict[str, Any]:
         if c.minimum is not None or c.maximum is not None:
             ranges.setdefault((c.minimum, c.maximum), []).append(c.name)
     for (low, high), columns in ranges.items():
-        ends = f"{'any' if low is None else f'{low:g}'}_and_{'any' if high is None else f'{high:g}'}"
+        ends = f"{'any' if low is None else exact(low)}_and_{'any' if high is None else exact(high)}"
         name = f"{table.name}_lies_between_{ends}".replace(".", "_").replace("-", "minus_")
         arguments = {"columns": columns, "minimum": low, "maximum": high}
         tests.append(_test("lies_between", name, **{k: v for k, v in arguments.items() if v is not None}))

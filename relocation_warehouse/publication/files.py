@@ -14,13 +14,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
-from openpyxl.worksheet.worksheet import Worksheet
+from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from pyarrow import csv as pa_csv
 
 from relocation_warehouse.contract.tables import Column, Contract, Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.publication.csv_text import TIMESTAMP_FORMAT, csv_safe
 from relocation_warehouse.publication.database import column_comment, comment, sort_order
 
@@ -28,6 +30,9 @@ ROW_LIMIT = 1_048_575
 """Rows below the header that a spreadsheet can show."""
 
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
+_BOLD = Font(bold=True)
+_WIDEST = 60
+"""Characters of the widest column of the dictionary; longer text is wrapped."""
 
 _FIELD_TYPES = {
     "VARCHAR": "string",
@@ -216,8 +221,7 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, contract: Contract, path: P
     path
         The workbook to write.
     """
-    book = Workbook()
-    book.remove(book.active)
+    book = Workbook(write_only=True)
     _sheet(
         book,
         "tables 表",
@@ -251,23 +255,34 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, contract: Contract, path: P
 def _allowed(column: Column) -> str:
     if column.values:
         return ", ".join(v or '""' for v in column.values)
-    ends = [f"{end:g}" if end is not None else "" for end in (column.minimum, column.maximum)]
+    ends = [exact(end) if end is not None else "" for end in (column.minimum, column.maximum)]
     return " to ".join(ends) if any(ends) else ""
 
 
 def _sheet(book: Workbook, title: str, header: list[str], rows: Iterable[Iterable[object]]) -> None:
-    sheet: Worksheet = book.create_sheet(title)
-    widths = [len(h) for h in header]
-    for number, row in enumerate([header, *rows], start=1):
-        sheet.append(list(row))
-        for k, cell in enumerate(sheet[number]):
-            if cell.data_type == "f":
-                cell.data_type = "s"
-            cell.alignment = _WRAPPED
-            widths[k] = max(widths[k], min(60, len(str(cell.value or ""))))
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
-    for k, width in enumerate(widths, start=1):
+    table: list[list[object]] = [list(header), *(list(row) for row in rows)]
+    sheet = book.create_sheet(title)
+    # a workbook that is only written takes widths, panes and filters before its rows
+    for k, column in enumerate(zip(*table, strict=True), start=1):
+        width = max(min(_WIDEST, len(str(value or ""))) for value in column)
         sheet.column_dimensions[get_column_letter(k)].width = width + 2
     sheet.freeze_panes = "A2"
-    sheet.auto_filter.ref = sheet.dimensions
+    sheet.auto_filter.ref = f"A1:{get_column_letter(len(header))}{len(table)}"
+    sheet.append([_cell(sheet, name, font=_BOLD) for name in header])
+    for row in table[1:]:
+        sheet.append([_cell(sheet, value) if _needs_a_cell(value) else value for value in row])
+
+
+def _needs_a_cell(value: object) -> bool:
+    """Whether a value is more than Excel's default shows: text to wrap, or text that would be read as a formula."""
+    return isinstance(value, str) and (len(value) > _WIDEST or "\n" in value or value.startswith("="))
+
+
+def _cell(sheet: WriteOnlyWorksheet, value: object, font: Font | None = None) -> WriteOnlyCell:
+    cell = WriteOnlyCell(sheet, value)
+    if cell.data_type == "f":
+        cell.data_type = "s"
+    cell.alignment = _WRAPPED
+    if font is not None:
+        cell.font = font
+    return cell

@@ -17,6 +17,7 @@ import duckdb
 from relocation_warehouse.contract.rules import Rule, rules_of
 from relocation_warehouse.contract.tables import TOLERANCE, Column, Contract
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import FAILED_SUFFIX, compile_trial, explain
 from relocation_warehouse.survey.documents import line_of
@@ -200,7 +201,7 @@ class _Wave:
         if column.type == "DOUBLE":
             beyond = f"abs({field}) > {largest!r} AND isfinite({field})"
             suspicion = f"max({field}) > {largest!r} OR min({field}) < -{largest!r}"
-            message = f"{column.name} is over {largest:g}, the largest number of catalog gates.yml"
+            message = f"{column.name} is over {exact(largest)}, the largest number of catalog gates.yml"
             yield Rule("value_in_range", beyond, suspicion, message)
         codes = self.catalog.codes_of(column.name) if column.name in self.catalog.indicator else ()
         if codes and column.type == "DOUBLE":

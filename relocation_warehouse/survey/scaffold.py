@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.codebook import Entry
 from relocation_warehouse.survey.crosswalk import check_crosswalk
@@ -41,7 +42,6 @@ from relocation_warehouse.survey.scaffold_columns import (
     FoundColumn,
     Recognition,
     candidates,
-    exact,
     found_column,
     may_be,
 )

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 from rapidfuzz import fuzz
 
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.survey.catalog import Catalog, Indicator
 from relocation_warehouse.survey.codebook import Entry
 from relocation_warehouse.survey.conventions import Shown, judged, number_sql, shown_dates
@@ -345,11 +345,6 @@ def _missing(entry: Entry, values: Sequence[str], known: Recognition) -> tuple[F
         if reason and code not in found:
             found[code] = FoundCode(code, label, missing_reason=reason)
     return tuple(found.values())
-
-
-def exact(number: float) -> str:
-    """A number with all its digits and without an exponent, as a folder has it."""
-    return format(Decimal(repr(number)).normalize(), "f") if number else "0"
 
 
 def _range(low: float, high: float) -> str:

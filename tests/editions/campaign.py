@@ -134,6 +134,7 @@ class Step:
 
     def fill_the_disk(self, megabytes):
         """Publish onto a disk of a few megabytes, or, without the right to mount one, with a limit to file size."""
+        forget_versions_before(self.published)
         if can_mount():
             with small_disk(self.published, megabytes):
                 return self.fail([])
@@ -150,6 +151,13 @@ class Step:
             )
         finally:
             versions.chmod(0o755)
+
+
+def forget_versions_before(published):
+    """Remove all versions but the current one: they would give their room to the next."""
+    for version in (published / ".versions").iterdir():
+        if version.is_dir() and version != (published / ".current").resolve():
+            shutil.rmtree(version)
 
 
 def can_mount():
@@ -282,10 +290,7 @@ class Refreshes:
 
     def fill_the_disk(self, megabytes):
         """Refresh on a disk with a few megabytes left, then with room again; tell whether there was too little."""
-        # the version before the current one would give its room to the new one
-        for version in (self.data / "published" / ".versions").iterdir():
-            if version.is_dir() and version != (self.data / "published" / ".current").resolve():
-                shutil.rmtree(version)
+        forget_versions_before(self.data / "published")
         if can_mount():
             with small_disk(self.data, megabytes):
                 code, _ = self.fail([])

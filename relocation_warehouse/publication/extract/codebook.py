@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.publication.extract.choose import Extract
 from relocation_warehouse.publication.extract.labelled import Variable, missing_codes
 
@@ -101,9 +102,9 @@ def _variable(extract: Extract, variable: Variable, facts: Mapping[str, Any] | N
         yield "| code | number | label | 标签 | rows |"
         yield "|---|---|---|---|---|"
         for code, words in variable.codes.items():
-            yield _row([f"`{code}`", f"{variable.numbers[code]:g}", words.en, words.zh, f"{counts[code]:,}"])
+            yield _row([f"`{code}`", exact(variable.numbers[code]), words.en, words.zh, f"{counts[code]:,}"])
     elif variable.kind == "number" and column.notna().any():
-        yield f"Range / 取值范围: {column.min():g} to {column.max():g}"
+        yield f"Range / 取值范围: {exact(column.min())} to {exact(column.max())}"
     reasons = extract.table.reasons.get(variable.name)
     if reasons is not None:
         counted = Counter(r for r in reasons if r is not None)
@@ -219,7 +220,7 @@ def _describe(
         _add(question, "qstnLit", "; ".join(questions))
     if variable.kind == "number" and column.notna().any():
         span = _add(element, "valrng")
-        _add(span, "range", UNITS="REAL", min=f"{column.min():g}", max=f"{column.max():g}")
+        _add(span, "range", UNITS="REAL", min=f"{exact(column.min())}", max=f"{exact(column.max())}")
     reasons = extract.table.reasons.get(variable.name)
     counted = Counter(r for r in reasons if r is not None) if reasons is not None else Counter()
     _add(element, "sumStat", str(int(column.notna().sum())), type="vald")
@@ -229,7 +230,7 @@ def _describe(
     counts = _counts(variable, column) if variable.codes else Counter()
     for code, words in variable.codes.items():
         category = _add(element, "catgry")
-        _add(category, "catValu", f"{variable.numbers[code]:g}")
+        _add(category, "catValu", exact(variable.numbers[code]))
         _labels(category, words.en, words.zh)
         if variable.kind == "code":
             _add(category, "txt", f"code {code}")

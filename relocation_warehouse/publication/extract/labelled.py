@@ -29,6 +29,7 @@ from openpyxl.cell import WriteOnlyCell
 from pandas.io.stata import StataWriterUTF8  # type: ignore[attr-defined]
 from pyarrow import csv as pa_csv
 
+from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.publication.csv_text import csv_safe
 from relocation_warehouse.survey.vocabulary import Label
 
@@ -351,7 +352,7 @@ def write_spss(table: LabelledTable, path: Path, language: Language) -> list[str
         for code, word in words.items():
             words[code] = _shortened(word, SPSS_VALUE_LABEL, _bytes)
             if words[code] != word:
-                notes.append(f"the label of {variable.name} = {code:g} is shortened to what SPSS holds")
+                notes.append(f"the label of {variable.name} = {exact(code)} is shortened to what SPSS holds")
         columns[name] = values
         if words:
             value_labels[name] = words
