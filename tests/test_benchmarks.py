@@ -50,5 +50,5 @@ def test_national(tmp_path: Path) -> None:
     found = output("bench_national.py", "--household-waves", "2000", "--keep", str(tmp_path))
     assert "2,000 household-waves of 1,200 households" in found
     stages = rows(found)
-    for name in ("reference_tables", "harmonise", "published__warehouse", "**whole refresh**"):
+    for name in ("reference_tables", "staging__household_waves", "published__warehouse", "**whole refresh**"):
         assert any(name in stage for stage in stages), found

@@ -34,6 +34,15 @@ ARRIVALS, REFRESHES = "arrivals", "refreshes"
 EXTENSIONS = ("postgres_scanner", "ducklake")
 ATTEMPTS = 8
 """How often a writer whose transaction met another one tries before it gives up."""
+MEETINGS = (
+    "Transaction conflict", "maximum retry count",
+    "could not serialize", "deadlock detected", "concurrently updated", "duplicate key value", "CREATE SCHEMA",
+)  # fmt: skip
+"""Words of DuckLake and of PostgreSQL when two writers met; whoever comes second tries again.
+
+The last three are of a catalog that several processes make at once: PostgreSQL tells of it by the index of its own
+tables that both wrote to.
+"""
 STAYS = "what is published stays as it was"
 
 T = TypeVar("T")
@@ -154,7 +163,7 @@ class Lake:
         attach = f"ATTACH {sql.text(f'ducklake:postgres:{self.url}')} AS lake ({', '.join(options)})"
         try:
             # several processes may be the first one
-            retried(lambda: con.execute(attach), meeting="CREATE SCHEMA")
+            retried(lambda: con.execute(attach))
             yield
             con.execute("DETACH lake")
         except duckdb.Error as error:
@@ -230,21 +239,19 @@ class Lake:
                     raise LakeError(self._explained(str(error))) from error
 
 
-def retried(work: Callable[[], T], meeting: str = "Transaction conflict") -> T:
+def retried(work: Callable[[], T]) -> T:
     """Do a piece of work again, a little later, while DuckDB says that it met another writer's.
 
     Parameters
     ----------
     work
         Leaves nothing behind where it fails.
-    meeting
-        Words in DuckDB's message when two writers met.
     """
     for attempt in range(1, ATTEMPTS):
         try:
             return work()
         except duckdb.Error as error:
-            if meeting not in str(error):
+            if not any(words in str(error) for words in MEETINGS):
                 raise
             time.sleep(random.uniform(0.05, 0.2) * attempt)
     return work()
