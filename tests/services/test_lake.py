@@ -223,6 +223,37 @@ def test_a_reader_answers_while_a_writer_is_in_the_middle_of_a_refresh(lake, ref
         writer.rollback()
 
 
+WRITER = """
+import sys
+from relocation_warehouse.lake.catalog import ARRIVALS, Lake, retried, transaction
+from pathlib import Path
+
+url, folder, name, rounds = sys.argv[1:]
+def write(con, k):
+    with transaction(con):
+        con.execute(f"DROP SCHEMA IF EXISTS lake.{name} CASCADE")
+        con.execute(f"CREATE SCHEMA lake.{name}")
+        for t in range(6):
+            con.execute(f"CREATE TABLE lake.{name}.t{t} AS SELECT {k} AS k FROM range(3)")
+for k in range(int(rounds)):
+    with Lake(url, Path(folder)).connect(ARRIVALS) as con:
+        retried(lambda: write(con, k))
+"""
+
+
+def test_processes_make_an_empty_lake_and_write_to_it_at_once(lake):
+    command = [sys.executable, "-c", WRITER, lake.url, lake.folder]
+    writers = [
+        subprocess.Popen([*command, f"writer_{k}", "4"], stderr=subprocess.PIPE, text=True) for k in range(6)
+    ]
+    said = [writer.communicate(timeout=300)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * len(writers), said
+    with lake.connect(ARRIVALS, read_only=True) as con:
+        for k in range(6):
+            for t in range(6):
+                assert con.execute(f"SELECT k FROM lake.writer_{k}.t{t}").fetchall() == [(3,)] * 3
+
+
 @pytest.mark.usefixtures("environment")
 def test_processes_load_all_surveys_at_once_and_nothing_is_lost(lake, refresh, environment):
     from dagster_project.resources import Warehouse
