@@ -233,6 +233,16 @@ def test_what_nobody_declared_is_not_published(edition, tmp_path):
         )
 
 
+def test_without_a_declaration_every_table_of_the_public_edition_is_undeclared():
+    full = contract_of()
+    nothing = RULES.model_copy(update={"derived": {}, "declared": ()})
+    assert list(nothing.undeclared(full)) == [t.full_name for t in full if t.edition == "public"]
+    # what is declared does not hide what comes after it
+    names = [t.full_name for t in full if t.edition == "public"]
+    some = nothing.model_copy(update={"declared": ((names[0],),)})
+    assert list(some.undeclared(full)) == names[1:]
+
+
 def test_a_declaration_of_what_does_not_exist_is_named():
     tables = tuple(t for t in contract() if t.full_name != "quality.loads")
     assert "quality.loads" in set(RULES.unknown(Contract("1.0.0", tables)))

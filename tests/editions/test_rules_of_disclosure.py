@@ -64,6 +64,11 @@ def editions(tmp_path_factory):
             " ('land_area', 'mu', 7.654), ('metric_a', 'index 0-1', 0.4321), ('metric_b', 'score 0-100', 43.217),"
             " ('metric_c', 'yuan', 9876.5)) AS t(m, u, v) WHERE evidence = 'household' AND metric_id = 'share_0'"
         )
+        # a weighted share is no quotient of counts
+        con.execute(
+            "UPDATE analysis.region_comparison SET value = least(1, value + (CASE WHEN metric_id < 'share_4' THEN 0.45"
+            " ELSE 0.55 END) / n) WHERE evidence = 'household' AND unit = 'share' AND metric_id <> 'share_0'"
+        )
     write_public_build(
         folder / "analyst.duckdb", folder / "public.duckdb", public_contract(contract()), secret=SECRET
     )

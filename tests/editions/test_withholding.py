@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from relocation_warehouse.contract.anonymity import standing_out
 from relocation_warehouse.contract.tables import contract_of
-from relocation_warehouse.publication.withholding import DESIGN, HOUSEHOLDS, Withheld, choose, published_rows
+from relocation_warehouse.publication.withholding import (
+    COVERAGE,
+    DESIGN,
+    HOUSEHOLDS,
+    REASONS,
+    SITES,
+    Withheld,
+    choose,
+    published_rows,
+)
 from relocation_warehouse.survey.vocabulary import Coarsening, Disclosure
 
 SENSITIVE = ("size", "age", "people")
@@ -126,3 +135,73 @@ def test_a_survey_of_which_every_household_differs_gives_up_all_its_columns():
     rows = kept(con, found)
     assert set(rows["site_id"]) == {"s_small_sites"}
     assert not stands_out(con, found.sites, [c for c in SENSITIVE if c not in found.columns])
+
+
+def published(name, rows, *withheld):
+    """Rows of a table of the contract, given as dictionaries of what matters, as they are published."""
+    table = contract_of()[name]
+    con = duckdb.connect()
+    con.execute(f"CREATE TABLE rows ({', '.join(f'{c.name} {c.type}' for c in table.columns)})")
+    for row in rows:
+        con.execute(
+            f"INSERT INTO rows ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
+        )
+    answer = con.execute(f"FROM {published_rows(table, 'rows', withheld)} ORDER BY ALL")
+    names = [d[0] for d in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def test_coverage_says_of_all_that_they_do_not_share_what_is_withheld():
+    counts = {"n": 7, "n_missing": 3, "n_refused": 2, "n_blank": 1, "n_not_shared": 0}
+    rows = [
+        {"survey_id": s, "indicator_id": i, "wave": "one", **counts} for s in "st" for i in ("age", "size")
+    ]
+    found = {
+        (r["survey_id"], r["indicator_id"]): {c: r[c] for c in counts}
+        for r in published(COVERAGE, rows, Withheld("s", ("age",)), Withheld("t", (), ("a",)))
+    }
+    hidden = {"n": 0, "n_missing": 10, "n_refused": 0, "n_blank": 0, "n_not_shared": 10}
+    assert found == {("s", "age"): hidden, ("s", "size"): counts, ("t", "age"): counts, ("t", "size"): counts}
+
+
+def test_sites_that_are_published_as_one_have_a_row_that_says_nothing_of_them():
+    rows = [
+        {"survey_id": s, "site_id": f"{s}_{k}", "region": f"region of {s}", "county": "x", "households": 4}
+        for s in "st"
+        for k in range(2)
+    ]
+    found = published(SITES, rows, Withheld("s", (), ("s_0", "s_1")), Withheld("t", ("age",)))
+    added = [r for r in found if r["site_id"] not in {r["site_id"] for r in rows}]
+    assert len(found) == len(rows) + 1
+    (row,) = added
+    assert (row["survey_id"], row["site_id"], row["region"]) == ("s", "s_small_sites", "region of s")
+    assert row["label_en"]
+    assert (row["county"], row["households"]) == (None, None)
+    # without a site to merge there is nothing to add
+    assert len(published(SITES, rows, Withheld("t", ("age",)))) == len(rows)
+
+
+def test_neither_a_reason_nor_a_group_tells_what_is_withheld():
+    rows = [
+        {"survey_id": s, "household_id": "h", "site_id": "a", "indicator_id": i, "missing_reason": "refused"}
+        for s in "st"
+        for i in ("age", "size")
+    ]
+    found = published(REASONS, rows, Withheld("s", ("age",), ("a",)))
+    assert [(r["survey_id"], r["indicator_id"], r["site_id"]) for r in found] == [
+        ("s", "size", "s_small_sites"),
+        ("t", "age", "a"),
+        ("t", "size", "a"),
+    ]
+    groups = [("site", "a"), ("site", "c"), ("all", "a")]
+    rows = [{"survey_id": s, "group_type": t, "group_id": g, "n": 3} for s in "st" for t, g in groups]
+    found = published("analysis.coupling_bands", rows, Withheld("s", (), ("a", "b")))
+    assert {(r["survey_id"], r["group_type"], r["group_id"]) for r in found} == {
+        (s, t, g) for s in "st" for t, g in groups
+    } - {("s", "site", "a")}
+
+
+def test_what_withholds_nothing_changes_no_row():
+    rows = [{"survey_id": "s", "site_id": "a", "region": "r"}]
+    assert published(SITES, rows, Withheld("s")) == published(SITES, rows)
+    assert published("analysis.sensitivity", [{"region": "r"}], Withheld("s", ("age",), ("a",)))
