@@ -171,7 +171,10 @@ class Contract:
         return iter(self.tables)
 
     def __getitem__(self, full_name: str) -> Table:
-        return next(t for t in self.tables if t.full_name == full_name)
+        for table in self.tables:
+            if table.full_name == full_name:
+                return table
+        raise KeyError(f"data/catalog/tables.yml has no table {full_name}")
 
     @property
     def schemas(self) -> tuple[str, ...]:

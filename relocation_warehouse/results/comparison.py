@@ -18,7 +18,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from statsmodels.stats.multitest import multipletests
 from threadpoolctl import threadpool_limits
 
@@ -40,8 +39,8 @@ from relocation_warehouse.results.common import (
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, by_origin, surveys
 from relocation_warehouse.results.metrics import ingredients, relation
 from relocation_warehouse.results.regressions import UNIT, Sample, samples
-from relocation_warehouse.results.sampling import Estimate, by_site, estimate, units_of
-from relocation_warehouse.results.tables import conform
+from relocation_warehouse.results.sampling import Estimate, Units, by_group, estimate, units_of
+from relocation_warehouse.results.tables import Result, computed, conform
 from relocation_warehouse.survey.catalog import Catalog, Gates, Model
 from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row, replication_targets
 
@@ -50,10 +49,18 @@ VERDICTS = ("identical", "compatible", "proxy", "undetermined")
 
 LATEST = "latest"
 
+CATEGORY_RESULTS = """(
+    select
+        r.source_id as survey_id, r.wave, r.wave_order, r.region, r.is_synthetic, c.code, c.survey_indicator_id,
+        c.survey_code, r.metric_id as measure, r.n, r.n_units, r.value as mean, r.ci_low, r.ci_high, r.interval_reason
+    from reference.published_categories as c
+    inner join analysis.region_comparison as r
+        on c.region = r.region and c.survey_indicator_id = r.group_type and c.survey_code = r.group_id
+    where r.evidence = 'household'
+)"""
 
-def comparison(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
-) -> dict[str, pa.Table]:
+
+def comparison(con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature) -> dict[str, Result]:
     """Compare every metric and numeric indicator, and the models meant for comparison, across regions.
 
     Parameters
@@ -68,11 +75,11 @@ def comparison(
     Returns
     -------
     dict
-        `region_comparison` and `region_tests` of the schema `analysis`.
+        `region_comparison` and `region_tests` of the schema `analysis`, and the view `category_results` on the first.
     """
     # On matrices this small more BLAS threads only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        measures = _Measures(con, catalog)
+        measures = _Measures(con, catalog, _coded(literature))
         households = list(_household_rows(measures))
         tests = [*_difference_rows(measures), *_model_rows(con, catalog)]
     printed = [*_printed_rows(con, catalog, literature), *_context_rows(catalog, literature)]
@@ -80,6 +87,7 @@ def comparison(
     return {
         "region_comparison": conform("analysis.region_comparison", [*households, *printed]),
         "region_tests": conform("analysis.region_tests", tests),
+        "category_results": computed("analysis.category_results", CATEGORY_RESULTS, is_view=True),
     }
 
 
@@ -98,17 +106,19 @@ def _sources(catalog: Catalog) -> Iterator[tuple[str, dict[str, tuple[str, str]]
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric in a wave of a survey: the estimate of all its households, and of each site."""
+    """A metric in a wave of a survey: the estimate of all its households, and by group type of each group."""
 
     whole: Estimate
-    sites: Mapping[str, Estimate]
+    groups: dict[str, dict[str, Estimate]]
     unit: str
 
 
 class _Measures:
     """Every metric and numeric indicator of every survey and wave, and the composites over shared indicators."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, catalog: Catalog, categories: Mapping[str, Sequence[str]]
+    ) -> None:
         self.con, self.catalog = con, catalog
         self.surveys = surveys(con)
         self.verdicts = verdicts(con)
@@ -117,10 +127,14 @@ class _Measures:
         for (source, measured), survey in product(_sources(catalog), self.surveys):
             columns = {name: column for name, (column, _) in measured.items()}
             for name, wave, units in units_of(con, source, columns, survey):
-                is_share = self._is_share(name)
-                sites = {s: estimate(own, is_share=is_share) for s, own in by_site(units).items()}
-                whole = estimate(units, is_share=is_share)
+                whole = estimate(units, is_share=self._is_share(name))
+                sites = {"site": self._by_group(name, units)}
                 self.found[name, survey.survey_id, wave] = Measured(whole, sites, measured[name][1])
+            for indicator in categories.get(survey.region, ()):
+                chosen = {n: c for n, c in columns.items() if self._speaks_of(n, indicator)}
+                for name, wave, units in units_of(con, source, chosen, survey, indicator):
+                    groups = self.found[name, survey.survey_id, wave].groups
+                    groups[indicator] = self._by_group(name, units)
         self._common: dict[tuple[str, frozenset[str]], dict[tuple[str, str], Estimate]] = {}
 
     def behind(self, metric: str) -> frozenset[str]:
@@ -151,6 +165,16 @@ class _Measures:
             if len(alike) > 1
         }
 
+    def _by_group(self, name: str, units: Units) -> dict[str, Estimate]:
+        is_share = self._is_share(name)
+        return {group: estimate(own, is_share=is_share) for group, own in by_group(units).items()}
+
+    def _speaks_of(self, name: str, indicator: str) -> bool:
+        """Whether a measure is reported by the codes of an indicator: metrics are, and indicators of its system."""
+        other = self.catalog.indicator.get(name)
+        system = self.catalog.indicator[indicator].system
+        return other is None or (other.system == system and name != indicator)
+
     def _is_share(self, name: str) -> bool:
         indicator = self.catalog.indicator.get(name)
         return indicator is not None and indicator.type == "binary"
@@ -175,8 +199,8 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
         common = None
         if len(behind) > 1 and everywhere & behind:
             common = measures.common(survey, everywhere).get((name, wave))
-        groups = [("all", "all", measured.whole), *(("site", s, e) for s, e in measured.sites.items())]
-        for group_type, group_id, found in groups:
+        groups = {"all": {"all": measured.whole}, **measured.groups}
+        for group_type, group_id, found in _flat(groups):
             is_whole = group_type == "all"
             design, own = found.design, common if is_whole else None
             yield {
@@ -214,6 +238,19 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
                 if len(known) < len(behind)
                 else None,
             }
+
+
+def _flat(groups: Mapping[str, Mapping[str, Estimate]]) -> Iterator[tuple[str, str, Estimate]]:
+    return ((kind, group, found) for kind, own in groups.items() for group, found in own.items())
+
+
+def _coded(literature: Literature) -> dict[str, list[str]]:
+    """Region -> indicators whose codes are categories of a paper on it, such as its industry models."""
+    coded: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for row in literature["qualitative.csv"]:
+        if row["survey_indicator_id"]:
+            coded[row["region"]][row["survey_indicator_id"]] = None
+    return {region: list(indicators) for region, indicators in coded.items()}
 
 
 HOUSEHOLD_ONLY = (

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import duckdb
 
-from relocation_warehouse.results.categories import categories
 from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
@@ -72,12 +71,6 @@ GROUPS = (
         "Coordination of the systems that papers couple, from named dimensions: docs/methods/coupling.md.",
     ),
     Group(
-        "categories",
-        lambda con, catalog, literature: categories(con, catalog, literature()),
-        (HOUSEHOLDS, CAPITALS, "reference.published_categories", "coupling"),
-        "Results of the households that a coded category of a paper speaks of: docs/methods/replication.md.",
-    ),
-    Group(
         "factors",
         lambda con, catalog, _: factors(con, catalog),
         (HOUSEHOLDS,),
@@ -106,7 +99,10 @@ GROUPS = (
     Group(
         "comparison",
         lambda con, catalog, literature: comparison(con, catalog, literature()),
-        (HOUSEHOLDS, CAPITALS, DIMENSIONS, STATISTICS, "coupling", "factors", "regressions"),
+        (
+            *(HOUSEHOLDS, CAPITALS, DIMENSIONS, STATISTICS, "reference.published_categories"),
+            *("coupling", "factors", "regressions"),
+        ),
         "Regions side by side, households and printed figures kept apart: docs/methods/region_comparison.md.",
     ),
     Group(

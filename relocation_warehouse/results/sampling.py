@@ -10,7 +10,6 @@ variance with Satterthwaite's degrees of freedom is.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,7 +29,7 @@ LEVEL = 0.95
 CELLS_AT_A_TIME = 2_000_000
 """Units times measures held at once: a survey whose every household is a unit is read in several parts."""
 
-DESIGN = ("site_id", "stratum_id", "sampling_unit_id", "population_units", "weight")
+DESIGN = ("stratum_id", "sampling_unit_id", "population_units", "weight")
 
 Labels = npt.NDArray[np.object_]
 
@@ -39,11 +38,11 @@ Labels = npt.NDArray[np.object_]
 class Units:
     """A measure in the G sampling units of one wave of a survey.
 
-    A unit whose households live in several sites is one row for each site.
+    A unit whose households belong to several groups, sites where nothing else is asked for, is one row for each.
 
     Attributes
     ----------
-    site, stratum, unit : ndarray of str, shape (G,)
+    group, stratum, unit : ndarray of str, shape (G,)
     population : ndarray, shape (G,)
         Units that the stratum has in the population; infinity where many more than were drawn.
     n : ndarray of int, shape (G,)
@@ -56,7 +55,7 @@ class Units:
         Mean of the households and sum of squared deviations from it, each household counted once.
     """
 
-    site: Labels
+    group: Labels
     stratum: Labels
     unit: Labels
     population: FloatArray
@@ -172,7 +171,11 @@ def _correlation(units: Units, place: IntArray) -> float | None:
 
 
 def units_of(
-    con: duckdb.DuckDBPyConnection, source: str, columns: Mapping[str, str], survey: Survey
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    columns: Mapping[str, str],
+    survey: Survey,
+    group: str = "site_id",
 ) -> Iterator[tuple[str, str, Units]]:
     """Measure, wave and units of the columns of a survey: every unit is read once.
 
@@ -188,6 +191,9 @@ def units_of(
         Measure -> its column.
     survey
         Whose households.
+    group
+        Column of `harmonized.households` whose groups can be told apart afterwards; a unit has a row for each group
+        that its households belong to, and households without one are left out.
 
     Raises
     ------
@@ -198,14 +204,16 @@ def units_of(
     """
     own = f"survey_id = {literal(survey.survey_id)}"
     measured = ", ".join(f"{quoted(c)} as {quoted(f'y {k}')}" for k, c in enumerate(columns.values()))
+    known_group = f"{quoted(group)} is not null"
     rows = (
         f"(select wave, household_id, {measured} from {source} where {own}) as answers "
-        f"inner join (select household_id, wave, {_design_columns(con)} from {HOUSEHOLDS} where {own}) as drawn "
+        f"inner join (select household_id, wave, {_design_columns(con, group)} from {HOUSEHOLDS} "
+        f"where {own} and {known_group}) as drawn "
         "using (household_id, wave)"
     )
     counts = ", ".join(f"count({quoted(f'y {k}')})" for k in range(len(columns)))
     negative, n_units, *answered = con.execute(
-        "select count(*) filter (where weight < 0), count(distinct (wave, site_id, stratum_id, sampling_unit_id)), "
+        "select count(*) filter (where weight < 0), count(distinct (wave, group_id, stratum_id, sampling_unit_id)), "
         f"{counts} from {rows}"
     ).fetchone() or (0,)
     if negative:
@@ -224,16 +232,18 @@ def unit_key(con: duckdb.DuckDBPyConnection, households: str) -> str:
     return f"concat_ws(chr(31), {households}.survey_id, {drawn['stratum_id']}, {drawn['sampling_unit_id']})"
 
 
-def _design_columns(con: duckdb.DuckDBPyConnection) -> str:
-    """How households were drawn; without a declaration the site stands for the unit."""
-    return ", ".join(f"{value} as {name}" for name, value in _drawn(con).items())
+def _design_columns(con: duckdb.DuckDBPyConnection, group: str) -> str:
+    """How households were drawn, and their group; without a declaration the site stands for the unit."""
+    text = f"cast({quoted(group)} as varchar)"
+    # the code of a whole number has no point
+    code = f"if(typeof({quoted(group)}) = 'DOUBLE', regexp_replace({text}, '\\.0$', ''), {text})"
+    return ", ".join(f"{value} as {name}" for name, value in (_drawn(con) | {"group_id": code}).items())
 
 
 def _drawn(con: duckdb.DuckDBPyConnection, of: str = "") -> dict[str, str]:
     present = {name for name, *_ in con.execute(f"describe {HOUSEHOLDS}").fetchall()}
     has_design = set(DESIGN) <= present
     return {
-        "site_id": f"{of}site_id",
         "stratum_id": f"coalesce({of}stratum_id, '')" if has_design else "''",
         "sampling_unit_id": f"coalesce({of}sampling_unit_id, {of}site_id)" if has_design else f"{of}site_id",
         "population_units": f"{of}population_units" if has_design else "null",
@@ -244,7 +254,7 @@ def _drawn(con: duckdb.DuckDBPyConnection, of: str = "") -> dict[str, str]:
 def _sums(
     con: duckdb.DuckDBPyConnection, rows: str, columns: Mapping[str, str], survey: Survey
 ) -> Iterator[tuple[str, str, Units]]:
-    keys = "wave, site_id, stratum_id, sampling_unit_id"
+    keys = "wave, group_id, stratum_id, sampling_unit_id"
     y = [quoted(column) for column in columns.values()]
     given = [f"if({x} is null, 0.0, weight)" for x in y]
     first = ", ".join(
@@ -273,7 +283,9 @@ def _sums(
     finally:
         con.unregister("unit_means")
     waves = np.array(table["wave"].to_pylist(), dtype=object)
-    site, stratum, unit = (np.array(table[c].to_pylist(), dtype=object) for c in DESIGN[:3])
+    group, stratum, unit = (
+        np.array(table[c].to_pylist(), dtype=object) for c in ("group_id", "stratum_id", "sampling_unit_id")
+    )
     population = _numbers(table, "population")
     population = np.where(np.isnan(population), np.inf, population)
     for k, name in enumerate(columns):
@@ -286,7 +298,7 @@ def _sums(
         with np.errstate(invalid="ignore", divide="ignore"):
             shift = d / n
         every = Units(
-            site,
+            group,
             stratum,
             unit,
             population,
@@ -308,9 +320,6 @@ def _numbers(table: pa.Table, name: str) -> FloatArray:
     return values
 
 
-def by_site(units: Units) -> dict[str, Units]:
-    """Units of each site."""
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for k, site in enumerate(units.site):
-        places[site].append(k)
-    return {site: units.of(np.isin(np.arange(len(units.site)), rows)) for site, rows in places.items()}
+def by_group(units: Units) -> dict[str, Units]:
+    """Units of each group."""
+    return {group: units.of(units.group == group) for group in dict.fromkeys(units.group)}

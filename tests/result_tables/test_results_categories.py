@@ -1,11 +1,12 @@
 """Results of the households that a category speaks of."""
 
+from pathlib import Path
+
 import duckdb
 import pandas as pd
 import pytest
-from scipy import stats
 
-from relocation_warehouse.results.categories import categories
+from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
 
@@ -36,49 +37,69 @@ def coded(
     return Literature({**literature.rows, "qualitative.csv": rows}), name, codes
 
 
-def test_means_are_those_of_the_households_of_the_code(
+def test_a_group_for_each_code_has_the_weighted_mean_of_its_households(
     analysed: duckdb.DuckDBPyConnection, catalog: Catalog, coded: tuple[Literature, str, list[str]]
 ) -> None:
     told, name, codes = coded
-    made = categories(analysed, catalog, told)["category_results"].to_pandas()
-    assert set(made["survey_code"]) <= set(codes)
-    d = made[(made["measure"] == "coupling_coordination_degree") & (made["n"] > 1)]
-    if d.empty:
-        d = made[made["n"] > 1]
-    assert len(d)
-    row = d.iloc[0]
-    if row["measure"] == "coupling_coordination_degree":
+    region = told["qualitative.csv"][0]["region"]
+    made = comparison(analysed, catalog, told)["region_comparison"].to_pandas()
+    groups = made[made["group_type"] == name]
+    assert set(groups["region"]) == {region}
+    assert set(groups["group_id"]) == set(codes)
+    system = catalog.indicator[name].system
+    metrics = {m.id for m in catalog.metrics}
+    measures = set(groups["metric_id"])
+    assert measures & metrics
+    assert {catalog.indicator[m].system for m in measures - metrics} <= {system}
+    checked = 0
+    answers = {m: ("harmonized.households", m) for m in measures - metrics}
+    capitals = "(select * from capital.household_capitals where scheme = 'equal' and bounds = 'pooled')"
+    answers |= {
+        m: (capitals, catalog.metric[m].column)
+        for m in measures & metrics
+        if catalog.metric[m].table == "capital.household_capitals"
+    }
+    for row in groups[groups["metric_id"].isin(list(answers))].itertuples():
+        table, column = answers[row.metric_id]
         values = analysed.execute(
-            "select c.d from analysis.coupling_coordination as c join harmonized.households as h "
-            f'using (survey_id, household_id, wave) where h."{name}" = ? and survey_id = ? and wave = ? and c.scheme = '
-            "'equal' and c.variant = 'standard' and c.d is not null",
-            [row["survey_code"], row["survey_id"], row["wave"]],
-        ).df()["d"]
-    else:
-        values = (
-            analysed.execute(
-                f'select "{row["measure"]}" as d from harmonized.households where "{name}" = ? and survey_id = ? '
-                "and wave = ?",
-                [row["survey_code"], row["survey_id"], row["wave"]],
+            f'select m."{column}" as y, h.weight as w from harmonized.households as h '
+            f"inner join {table} as m using (survey_id, household_id, wave) where h.weight > 0 "
+            f'and h."{name}" = ? and survey_id = ? and wave = ? and y is not null',
+            [row.group_id, row.source_id, row.wave],
+        ).df()
+        assert row.n == len(values)
+        assert row.value == pytest.approx((values["y"] * values["w"]).sum() / values["w"].sum())
+        whole = made[
+            (made["metric_id"] == row.metric_id)
+            & (made["source_id"] == row.source_id)
+            & (made["wave"] == row.wave)
+            & (made["group_type"] == "all")
+        ]
+        assert row.n <= whole["n"].item()
+        checked += 1
+    assert checked
+
+
+def test_categories_are_joined_to_the_results_of_their_households(published: Path) -> None:
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+        linked = con.execute(
+            "select code, region, survey_indicator_id, survey_code from reference.published_categories "
+            "where survey_indicator_id is not null"
+        ).fetchall()
+        for code, region, indicator, value in linked:
+            rows = con.execute(
+                "select n, mean, ci_low, ci_high from analysis.category_results where code = ? "
+                "order by survey_id, wave, measure",
+                [code],
+            ).fetchall()
+            assert (
+                rows
+                == con.execute(
+                    "select n, value, ci_low, ci_high from analysis.region_comparison where evidence = 'household' "
+                    "and region = ? and group_type = ? and group_id = ? order by source_id, wave, metric_id",
+                    [region, indicator, value],
+                ).fetchall()
             )
-            .df()["d"]
-            .dropna()
-        )
-    assert row["n"] == len(values)
-    assert row["mean"] == pytest.approx(values.mean())
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
-    assert row["ci_high"] - row["mean"] == pytest.approx(half)
-
-
-def test_a_category_without_households_has_a_row_and_other_regions_have_none(
-    analysed: duckdb.DuckDBPyConnection, catalog: Catalog, coded: tuple[Literature, str, list[str]]
-) -> None:
-    told, _, _ = coded
-    first = told["qualitative.csv"][0]
-    nobody = first | {"code": "C_nobody", "survey_code": "nobody"}
-    elsewhere = first | {"code": "C_elsewhere", "region": "nowhere"}
-    more = Literature({**told.rows, "qualitative.csv": (first, nobody, elsewhere)})
-    made = categories(analysed, catalog, more)["category_results"].to_pandas()
-    assert set(made["code"]) == {first["code"], "C_nobody"}
-    assert (made.loc[made["code"] == "C_nobody", "n"] == 0).all()
-    assert made.loc[made["code"] == "C_nobody", "mean"].isna().all()
+        n_measured = con.execute("select count(distinct code) from analysis.category_results").fetchone()
+    assert n_measured is not None
+    assert n_measured[0] > len(linked) / 2

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from invented_surveys import build, mart, store, stored
 
@@ -16,7 +17,7 @@ from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.households import surveys
 from relocation_warehouse.results.regressions import regressions, samples
-from relocation_warehouse.results.sampling import by_site, estimate, units_of
+from relocation_warehouse.results.sampling import by_group, estimate, units_of
 from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature, replication_targets
@@ -27,7 +28,7 @@ def tables(
     analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature
 ) -> dict[str, pd.DataFrame]:
     made = {**comparison(analysed, catalog, literature), **sensitivity(analysed, catalog)}
-    return {name: table.to_pandas() for name, table in made.items()}
+    return {name: table.to_pandas() for name, table in made.items() if isinstance(table, pa.Table)}
 
 
 @pytest.fixture
@@ -302,7 +303,7 @@ def test_declared_units_are_those_of_the_tests(declared: duckdb.DuckDBPyConnecti
     survey = next(s for s in surveys(declared) if s.survey_id == "hills")
     numeric = next(i.id for i in catalog.indicators if i.type == "count")
     for _, wave, units in units_of(declared, source, {numeric: numeric}, survey):
-        assert {len(set(own.unit)) for own in by_site(units).values()} == {8}
+        assert {len(set(own.unit)) for own in by_group(units).values()} == {8}
         assert estimate(units).n_units == 16
         assert wave in survey.waves
 
