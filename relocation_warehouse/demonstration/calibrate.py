@@ -187,6 +187,7 @@ def climb(
     rng: np.random.Generator,
     swaps: int,
     good_enough: float = 0.0,
+    strata: NDArray[np.intp] | None = None,
 ) -> Columns:
     """Exchange values between random rows while any loss falls; every trial computes the loss anew.
 
@@ -202,6 +203,8 @@ def climb(
         Trials.
     good_enough
         The search ends below this loss.
+    strata
+        Shape (n,): partners come from the same stratum. Default: one stratum.
     """
     columns = {name: column.copy() for name, column in columns.items()}
     pools = {name: np.flatnonzero(~is_blank(columns[name])) for name in variables}
@@ -212,6 +215,9 @@ def climb(
         column = columns[variables[int(rng.integers(len(variables)))]]
         pool = pools[next(name for name in variables if columns[name] is column)]
         pair = pool[rng.integers(len(pool), size=2)]
+        if strata is not None:
+            alike = pool[strata[pool] == strata[pair[0]]]
+            pair[1] = alike[rng.integers(len(alike))]
         if column[pair[0]] == column[pair[1]]:
             continue
         column[pair] = column[pair[::-1]]
@@ -221,6 +227,30 @@ def climb(
         else:
             column[pair] = column[pair[::-1]]
     return columns
+
+
+def unit_correlations(values: Floats, units: NDArray[np.intp]) -> Floats:
+    """Intraclass correlation of every column by the analysis of variance, blanks left out, shape (p,).
+
+    Donner (1986), International Statistical Review 54(1), 67-82, equation 2.1.
+
+    Parameters
+    ----------
+    values
+        Shape (n, p), nan where blank; no column constant.
+    units
+        Unit of each row, 0 to G - 1, shape (n,).
+    """
+    member = (units == np.arange(units.max() + 1)[:, None]).astype(np.float64)
+    answered = ~np.isnan(values)
+    n, sizes = answered.sum(0), member @ answered
+    centred = np.where(answered, values - np.nanmean(values, axis=0), 0.0)
+    sums = member @ centred
+    among = (sums**2 / np.maximum(sizes, 1)).sum(0)
+    k = (sizes > 0).sum(0)
+    between, within = among / (k - 1), ((centred**2).sum(0) - among) / (n - k)
+    size = (n - (sizes**2).sum(0) / n) / (k - 1)
+    return np.asarray((between - within) / (between + (size - 1) * within), dtype=np.float64)
 
 
 def is_blank(column: NDArray[Any]) -> NDArray[np.bool_]:

@@ -14,7 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relocation_warehouse.demonstration.calibrate import Columns, climb, match_products, plain_block, term
+from relocation_warehouse.demonstration.calibrate import (
+    Columns,
+    climb,
+    match_products,
+    plain_block,
+    term,
+    unit_correlations,
+)
 from relocation_warehouse.demonstration.expression import compile_expression, evaluate
 from relocation_warehouse.demonstration.factors import (
     calibrate_factor_model,
@@ -92,7 +99,7 @@ def draw(spec: Spec, n: int | None = None, seed: int | None = None) -> Draw:
     )
     residuals: tuple[Residual, ...] = ()
     if size == spec.households:
-        columns = _calibrate(spec, columns, rng)
+        columns = _resemble(spec, _calibrate(spec, columns, rng), rng)
         residuals = residuals_of(spec, columns)
     rosters = {}
     for roster in spec.rosters:
@@ -146,6 +153,12 @@ def residuals_of(spec: Spec, columns: Columns) -> tuple[Residual, ...]:
         )
     if spec.factor_model is not None:
         found += [Residual(*row) for row in factor_model_residuals(spec.factor_model, columns)]
+    if spec.resemblance is not None:
+        wanted = spec.resemblance
+        reached = float(unit_correlations(*_answers_by_unit(spec, columns)).mean())
+        note = "mean over all answers in numbers"
+        target = (wanted.correlation, None, reached, wanted.tolerance, note)
+        found.append(Residual(f"resemblance:{wanted.unit}", "intraclass_correlation", *target))
     return tuple(found)
 
 
@@ -216,6 +229,68 @@ def _calibrate(spec: Spec, columns: Columns, rng: np.random.Generator) -> Column
             spec, climb(columns, loss, swappable, rng=rng, swaps=spec.climb.target_swaps, good_enough=1e-4)
         )
     return columns
+
+
+def _resemble(spec: Spec, columns: Columns, rng: np.random.Generator) -> Columns:
+    """Exchange whole households between units until those of one unit are as alike as wanted.
+
+    Only the unit of a household moves, between households that agree in all that a joint count or a correlation ties
+    to units, or that follows from them; targets that name units are held as well as before.
+    """
+    wanted = spec.resemblance
+    if wanted is None:
+        return columns
+    unit = wanted.unit
+    tied = {v.name for v in spec.variables if v.mapped is not None and v.mapped.source == unit}
+    for pair in [
+        *((j.left, j.right) for j in spec.joints),
+        *((a, b) for c in spec.correlations for a in c.left for b in c.right),
+    ]:
+        if unit in {name.partition("=")[0] for name in pair}:
+            tied |= {name for name in pair if name.partition("=")[0] != unit}
+    tied |= {v.blank_where for v in spec.variables if v.blank_where and v.blank_where.startswith(f"{unit}=")}
+    labels = [columns[n] if n in columns else term(columns, n) for n in sorted(tied)]
+    strata = np.unique(
+        np.column_stack([np.unique(c, return_inverse=True)[1] for c in labels])
+        if labels
+        else np.zeros((spec.households, 1)),
+        axis=0,
+        return_inverse=True,
+    )[1].ravel()
+    names_unit = {unit}
+    for name, text in spec.derived.items():
+        if names_unit & set(compile_expression(text).co_names):
+            names_unit.add(name)
+    codes = [(compile_expression(t.statistic), t.value, t.tolerance) for t in spec.targets]
+    codes = [each for each in codes if names_unit & set(each[0].co_names)]
+    values, _ = _answers_by_unit(spec, columns)
+    fixed = _with_derived(spec, columns)
+    moving = [name for name in spec.derived if name in names_unit]
+
+    def loss(now: Columns) -> float:
+        units = np.unique(now[unit], return_inverse=True)[1]
+        found = unit_correlations(values, units)
+        mean = (found.mean() - wanted.correlation) / wanted.tolerance
+        outside = found - np.clip(found, wanted.lowest, wanted.highest)
+        off = float(len(found) * mean**2 + ((outside / wanted.tolerance) ** 2).sum())
+        if codes:
+            every = {**fixed, unit: now[unit]}
+            for name in moving:
+                every[name] = evaluate(compile_expression(spec.derived[name]), every)
+            off += sum(((evaluate(c, every) - value) / tolerance) ** 2 for c, value, tolerance in codes)
+        return off
+
+    return climb(columns, loss, [unit], rng=rng, swaps=wanted.swaps, strata=strata)
+
+
+def _answers_by_unit(spec: Spec, columns: Columns) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Every answer in numbers that varies, shape (n, p), and the unit of each household."""
+    assert spec.resemblance is not None
+    every = _with_derived(spec, columns)
+    names = [*columns, *spec.resemblance.also]
+    numbers = [every[name] for name in names if every[name].dtype.kind == "f" and np.nanstd(every[name]) > 0]
+    units = np.unique(columns[spec.resemblance.unit], return_inverse=True)[1]
+    return np.column_stack(numbers), units
 
 
 def _draw_columns(

@@ -221,6 +221,24 @@ class Climb(Closed):
     candidates: int = 64
 
 
+class Resemblance(Closed):
+    """How alike households of one sampling unit answer: real neighbours share soil, market, school and cadres.
+
+    Whole households change places between units, so nothing moves that no unit is named in.
+    """
+
+    unit: Identifier
+    correlation: float = Field(default=0.06, gt=0, lt=1)
+    """Intraclass correlation wanted of answers in numbers, on average."""
+    tolerance: float = Field(default=0.01, gt=0)
+    lowest: float = 0.03
+    highest: float = 0.1
+    """Between which every single answer is to come, where it can."""
+    also: tuple[Identifier, ...] = ()
+    """Intermediate results (`derived`) that are to have it too."""
+    swaps: int = 15_000
+
+
 class Spec(Closed):
     """`demo.yml` of one survey."""
 
@@ -240,6 +258,7 @@ class Spec(Closed):
     fixed: tuple[Identifier, ...] = ()
     """Variables whose values stay where the copula put them."""
     climb: Climb = Climb()
+    resemblance: Resemblance | None = None
     plants: tuple[Plant, ...] = ()
     rosters: tuple[Roster, ...] = ()
     fillers: tuple[Filler, ...] = ()

@@ -1,6 +1,7 @@
 """The engine that makes up surveys: marginals exact, targets met, nothing lost."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from relocation_warehouse.demonstration.calibrate import (
     plain_block,
     standardised,
     term,
+    unit_correlations,
 )
 from relocation_warehouse.demonstration.draw import draw
 from relocation_warehouse.demonstration.expression import ExpressionError, compile_expression, evaluate
@@ -240,3 +242,39 @@ def test_a_formula_is_arithmetic_and_nothing_else(text: str, message: str) -> No
 def test_counts_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ValidationError, match="are not the 120 households"):
         small_spec(variables=[{"name": "site", "counts": {"a": 80, "b": 41}}])
+
+
+def test_households_of_one_unit_resemble_each_other_and_nothing_else_moves() -> None:
+    """Households change places whole: every statistic that names no site stays to the last digit."""
+    variables = [
+        {"name": "site", "counts": {"a": 60, "b": 40, "c": 50}},
+        {"name": "kind", "mapped": {"source": "site", "values": {"a": "town", "b": "village", "c": "town"}}},
+        *(
+            {"name": f"y{k}", "distribution": {"kind": "norm", "parameters": {}, "decimals": 3}}
+            for k in range(6)
+        ),
+    ]
+    plain = {"survey_id": "s", "seed": 1, "households": 150, "variables": variables}
+    before = draw(Spec.model_validate(plain))
+    after = draw(Spec.model_validate({**plain, "resemblance": {"unit": "site"}}))
+    answers = [f"y{k}" for k in range(6)]
+    pd.testing.assert_frame_equal(before.households[answers], after.households[answers])
+    assert (after.households["kind"] == before.households["kind"]).all(), "what follows from the site is kept"
+    (reached,) = after.residuals
+    assert reached.is_met and reached.target == 0.06
+    units = np.unique(after.households["site"].to_numpy(str), return_inverse=True)[1]
+    found = unit_correlations(after.households[answers].to_numpy(), units)
+    assert reached.reached == pytest.approx(found.mean())
+    assert ((found > 0.02) & (found < 0.11)).all()
+
+
+def test_the_correlation_within_units_is_that_of_the_analysis_of_variance() -> None:
+    values = np.array([[1.0, 2.0], [2.0, np.nan], [4.0, 5.0], [5.0, 7.0], [9.0, 1.0], [7.0, 3.0]])
+    units = np.array([0, 0, 1, 1, 2, 2])
+    found = unit_correlations(values, units)
+    # two each: (B - W) / (B + W), B and W the mean squares between and within
+    between, within = 2 * np.var([1.5, 4.5, 8.0], ddof=1), (0.5 + 0.5 + 2) / 3
+    assert found[0] == pytest.approx((between - within) / (between + within))
+    between, within = (1.6**2 + 2 * 2.4**2 + 2 * 1.6**2) / 2, (0 + 2 + 2) / 2
+    size = (5 - 9 / 5) / 2
+    assert found[1] == pytest.approx((between - within) / (between + (size - 1) * within))
