@@ -20,6 +20,9 @@ _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(40)
 _LARGEST = 0.999
 """A correlation beyond is not told from one by any sample of answers."""
 
+_ROWS = 50_000
+"""Households whose scores are held at once."""
+
 
 class EmptyCategoryError(AnalysisError):
     """A category of an ordered answer was chosen by nobody in one group and by somebody in another."""
@@ -90,29 +93,41 @@ def polychoric(answers: npt.ArrayLike) -> Ordered:
     counts = [np.bincount(code) for code in codes]
     cuts = [stats.norm.ppf(np.cumsum(count)[:-1] / n) for count in counts]
     place = np.cumsum([0, *(len(cut) for cut in cuts)])
-    scores = np.zeros((n, place[-1] + p * (p - 1) // 2))
-    information = np.zeros((scores.shape[1],) * 2)
-    for i, (cut, count, code) in enumerate(zip(cuts, counts, codes, strict=True)):
-        own = slice(place[i], place[i + 1])
-        scores[:, own] = _margin_scores(cut, count / n)[code]
-        information[own, own] = scores[:, own].T @ scores[:, own]
+    m = int(place[-1]) + p * (p - 1) // 2
+    margins = [_margin_scores(cut, count / n) for cut, count in zip(cuts, counts, strict=True)]
+    information = np.zeros((m, m))
+    for i, (each, count) in enumerate(zip(margins, counts, strict=True)):
+        information[place[i] : place[i + 1], place[i] : place[i + 1]] = each.T @ (count[:, None] * each)
     r = np.eye(p)
+    pairs = []
     for k, (i, j) in enumerate(combinations(range(p), 2), start=place[-1]):
-        found = _pair(cuts[i], cuts[j], codes[i], codes[j])
-        r[i, j] = r[j, i] = found.correlation
         cell = codes[i] * (len(cuts[j]) + 1) + codes[j]
-        scores[:, k] = found.score.ravel()[cell]
-        information[k, k] = scores[:, k] @ scores[:, k]
+        table = np.bincount(cell, minlength=(len(cuts[i]) + 1) * (len(cuts[j]) + 1)).astype(np.float64)
+        found = _pair(cuts[i], cuts[j], table.reshape(len(cuts[i]) + 1, -1), codes[i], codes[j])
+        r[i, j] = r[j, i] = found.correlation
+        score = found.score.ravel()
+        pairs.append((cell, score))
+        information[k, k] = table @ score**2
         for item, each in ((i, found.of_first), (j, found.of_second)):
-            of_cell = each.reshape(-1, each.shape[-1])[cell]
-            information[k, place[item] : place[item + 1]] = scores[:, k] @ of_cell
+            information[k, place[item] : place[item + 1]] = (table * score) @ each.reshape(len(table), -1)
+    inner = np.zeros((m, m))
+    for start in range(0, n, _ROWS):
+        own = slice(start, start + _ROWS)
+        scores = np.column_stack(
+            [
+                *(each[code[own]] for each, code in zip(margins, codes, strict=True)),
+                *(s[c[own]] for c, s in pairs),
+            ]
+        )
+        inner += scores.T @ scores
     try:
-        half = np.linalg.solve(information, scores.T)
+        half = np.linalg.solve(information, inner)
+        covariance = n * np.linalg.solve(information, half.T)
     except np.linalg.LinAlgError:
         raise AnalysisError(
             "A category is so rare that the covariance of the correlations is not known."
         ) from None
-    return Ordered(n, levels, tuple(cuts), r, n * half @ half.T)
+    return Ordered(n, levels, tuple(cuts), r, (covariance + covariance.T) / 2)
 
 
 @dataclass(frozen=True)
@@ -135,9 +150,8 @@ def _margin_scores(cut: FloatArray, share: FloatArray) -> FloatArray:
     return found
 
 
-def _pair(first: FloatArray, second: FloatArray, a: IntArray, b: IntArray) -> _Pair:
-    rows, columns = len(first) + 1, len(second) + 1
-    table = np.bincount(a * columns + b, minlength=rows * columns).reshape(rows, columns).astype(np.float64)
+def _pair(first: FloatArray, second: FloatArray, table: FloatArray, a: IntArray, b: IntArray) -> _Pair:
+    rows, columns = table.shape
     n = table.sum()
     ends = [np.concatenate([[-np.inf], cut, [np.inf]]) for cut in (first, second)]
     x, y = np.meshgrid(first, second, indexing="ij")

@@ -148,7 +148,7 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resul
         `factor_diagnostics`, `factor_variance`, `factor_loadings`, `factor_scores` and `factor_congruence` of the
         schema `analysis`.
     """
-    answered, verdicts = asked(con), _verdicts(con)
+    answered, verdicts = asked(con), verdicts_by_wave(con)
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     scored: list[Fitted] = []
     for alike in by_origin(surveys(con)).values():
@@ -180,7 +180,7 @@ def _fit_models(
     for model in catalog.factor_models:
         fits: dict[Sample, Fitted | str] = {}
         items = {i.indicator for i in model.items}
-        pooled = _pooled(found, items, verdicts)
+        pooled = asked_alike(found, items, verdicts)
         for sample in _samples(found, pooled):
             available = frozenset.intersection(*(answered[key] for key in sample.waves))
             if not items & available:
@@ -220,7 +220,7 @@ def _scales(
     for scale in catalog.scales:
         items_ = catalog.scale_items(scale)
         names_ = {i.indicator for i in items_}
-        pooled = _pooled(found, names_, verdicts)
+        pooled = asked_alike(found, names_, verdicts)
         for sample in _samples(found, pooled):
             if all(names_ <= answered[key] for key in sample.waves):
                 rows["factor_diagnostics"].append(_reliability(con, catalog, scale.id, items_, sample))
@@ -228,7 +228,7 @@ def _scales(
             rows["factor_diagnostics"].append(_not_pooled(found, scale.id, len(names_), "listwise", pooled))
 
 
-def _verdicts(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
+def verdicts_by_wave(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
     """(survey, wave) -> answered indicator -> verdict of the crosswalk."""
     verdicts: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for survey_id, wave, indicator, status in con.execute(
@@ -238,7 +238,7 @@ def _verdicts(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str,
     return verdicts
 
 
-def _pooled(found: Sequence[Survey], items: Set[str], verdicts: Verdicts) -> Sample | str:
+def asked_alike(found: Sequence[Survey], items: Set[str], verdicts: Verdicts) -> Sample | str:
     """Surveys that asked all items alike, or the reason why there are not two."""
     alike = tuple(
         s for s in found if all(verdicts[s.survey_id, s.latest].get(item) in ALIKE for item in items)
@@ -274,7 +274,7 @@ def oriented(catalog: Catalog, item: Item, value: str) -> str:
     return f"({spec.minimum} + {spec.maximum} - {value})" if item.reverse else value
 
 
-def _batches(
+def item_batches(
     con: duckdb.DuckDBPyConnection,
     catalog: Catalog,
     items: Sequence[Item],
@@ -301,7 +301,7 @@ def _batches(
 
 def _fit(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: FactorModel, sample: Sample) -> Fitted:
     names = [item.indicator for item in model.items]
-    summary = summarise(_batches(con, catalog, model.items, model.missing_policy, sample), names)[()]
+    summary = summarise(item_batches(con, catalog, model.items, model.missing_policy, sample), names)[()]
     r = summary.correlation()
     solution = factor(r, n_factors=model.n_factors)
     order, labels = named_components(catalog, model, solution.loadings)
@@ -358,12 +358,12 @@ def _reliability(
     names = [item.indicator for item in items]
     n, alpha, standardised, low, high, reason = 0, None, None, None, None, None
     try:
-        summary = summarise(_batches(con, catalog, items, policy, sample), names)[()]
+        summary = summarise(item_batches(con, catalog, items, policy, sample), names)[()]
         n = summary.n
         result = cronbach_alpha(summary.covariance())
         alpha, standardised = result.raw, result.standardised
         if summary.n <= BOOTSTRAP_ROWS:
-            table = pa.Table.from_batches(list(_batches(con, catalog, items, policy, sample)))
+            table = pa.Table.from_batches(list(item_batches(con, catalog, items, policy, sample)))
             interval = alpha_interval(matrix(table, names))
             low, high = interval.raw_low, interval.raw_high
     except AnalysisError as error:

@@ -15,6 +15,7 @@ from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.measurement import measurement_tables
 from relocation_warehouse.results.panels import panels
 from relocation_warehouse.results.plausibility import plausibility
 from relocation_warehouse.results.regressions import regressions
@@ -75,6 +76,12 @@ GROUPS = (
         lambda con, catalog, _: factors(con, catalog),
         (HOUSEHOLDS,),
         "Factor analysis as SPSS does it: docs/methods/factors.md.",
+    ),
+    Group(
+        "measurement",
+        lambda con, catalog, _: measurement_tables(con, catalog),
+        (HOUSEHOLDS,),
+        "Whether scales measure the same in every survey: docs/methods/measurement.md.",
     ),
     Group(
         "regressions",

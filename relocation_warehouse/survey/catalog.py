@@ -153,6 +153,10 @@ class Gates(Closed):
     """Degrees of freedom of the error within each of them, which random effects count as known."""
     equivalence_margin_sd: float = Field(gt=0)
     """Difference that counts as none, in standard deviations of the households of both regions."""
+    largest_cfi_fall: float = Field(gt=0)
+    """That equality of loadings or intercepts over surveys may cost in the comparative fit index."""
+    largest_rmsea_rise: float = Field(gt=0)
+    """The same in the root mean square error of approximation."""
 
 
 class Band(Labelled):

@@ -231,6 +231,23 @@ class Reader:
             [list(conventions)] * 3,
         )
 
+    def scales(self) -> pd.DataFrame:
+        """Whether scales measure the same in all surveys, level by level, with the items that break a level."""
+        return self._rows(
+            """
+            SELECT v.model, v.estimator, v.level, v.surveys, v.n, v.cfi, v.rmsea, v.delta_cfi, v.delta_rmsea, v.holds,
+              v.is_synthetic,
+              (SELECT string_agg(i.label_en, ', ' ORDER BY list_position(string_split(v.items_to_blame, '|'), i.indicator_id))
+                FROM reference.indicators i WHERE i.indicator_id IN (SELECT unnest(string_split(v.items_to_blame, '|')))
+              ) AS items_to_blame_en,
+              (SELECT string_agg(i.label_zh, '、' ORDER BY list_position(string_split(v.items_to_blame, '|'), i.indicator_id))
+                FROM reference.indicators i WHERE i.indicator_id IN (SELECT unnest(string_split(v.items_to_blame, '|')))
+              ) AS items_to_blame_zh
+            FROM analysis.scale_invariance v WHERE v.cfi IS NOT NULL
+            ORDER BY v.model, v.estimator, v.df
+            """
+        )
+
     def ranks(self) -> pd.DataFrame:
         """Share of option combinations in which each region takes each rank."""
         return self._rows(

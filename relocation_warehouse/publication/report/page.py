@@ -40,7 +40,7 @@ BADGE = Label(
 """What the signs beside marks mean, after the caption of every figure that has them."""
 
 CLASSICAL_FIRST = ("ols", "hc3", "hc1", "cr2", "cr1")
-ROBUST_FIRST = ("hc3", "cr2", "hc1", "cr1", "ols")
+ROBUST_FIRST = ("cr2", "cr1", "hc3", "hc1", "ols")
 
 
 _WHOLE_BUNDLE: Any = None
@@ -524,12 +524,13 @@ def _coordination(reader: Reader) -> Section:
 
 def _integration(reader: Reader) -> Section:
     frame = reader.comparison("integration.household_dimensions")
+    scales = reader.scales()
     is_printed = bool((frame["evidence"] == "printed").any())
     return Section(
         "integration",
         Label(en="Integration", zh="融入"),
         Label(en="Social integration by dimension", zh="社会融入各维度"),
-        _spread(frame[frame["evidence"] == "household"]),
+        _spread(frame[frame["evidence"] == "household"]) + _same_scale(scales),
         (
             Figure(
                 "integration-dots",
@@ -549,9 +550,48 @@ def _integration(reader: Reader) -> Section:
                     *("n_indicators", "n_indicators_defined", "status"),
                 ),
             ),
+            Listing(
+                "same-scale",
+                Label(en="Is it the same scale in every survey?", zh="各调查的量表是否等值"),
+                scales,
+                (
+                    *(
+                        "model",
+                        "surveys",
+                        "estimator",
+                        "level",
+                        "n",
+                        "cfi",
+                        "rmsea",
+                        "delta_cfi",
+                        "delta_rmsea",
+                    ),
+                    *("holds", "items_to_blame"),
+                ),
+            ),
         ),
-        _made_up(frame),
+        _made_up(frame, scales),
     )
+
+
+def _same_scale(frame: pd.DataFrame) -> tuple[Label, ...]:
+    """Say of each scale where equality ends, and which items end it."""
+    said = []
+    for model, rows in frame[frame["estimator"] == "ml"].groupby("model", sort=False):
+        failed = rows[rows["holds"].eq(False) & rows["holds"].notna()]
+        if failed.empty:
+            continue
+        row = failed.iloc[0]
+        said.append(
+            Label(
+                en=f"Scale {model}: not the same in {row['surveys'].replace('|', ', ')} from the level"
+                f" {row['level_en']}; its means are not compared."
+                + (f" Items to blame: {row['items_to_blame_en']}." if row["items_to_blame_en"] else ""),
+                zh=f"量表{model}：{row['surveys'].replace('|', '、')}自“{row['level_zh']}”起不等值，不比较潜均值。"
+                + (f"不等值题项：{row['items_to_blame_zh']}。" if row["items_to_blame_zh"] else ""),
+            )
+        )
+    return tuple(said)
 
 
 def _spread(frame: pd.DataFrame) -> tuple[Label, ...]:
