@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -183,10 +184,10 @@ class _Layout:
         """Derivatives by the places of a group, shape (m, q), as derivatives by the free parameters, shape (m, f)."""
         free = self.where[g] >= 0
         found = np.zeros((columns.shape[0], self.n_free))
-        np.add.at(found, (slice(None), self.where[g][free]), columns[:, free])
+        np.add.at(found.T, self.where[g][free], columns[:, free].T)
         return found
 
-    def parts(self, places: npt.NDArray[np.inexact]) -> tuple[npt.NDArray[np.inexact], ...]:
+    def parts(self, places: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
         """Loadings, factor covariances, means, intercepts or thresholds, and the last block; leading axes kept."""
         a, b, c, d, _ = self.ends
         p, k, lead = len(self.factor), self.k, places.shape[:-1]
@@ -299,14 +300,14 @@ def _layout(
     return _Layout(factor, k, thresholds, np.array(numbers), start)
 
 
-def _oriented(parts: tuple[npt.NDArray[np.inexact], ...]) -> tuple[npt.NDArray[np.inexact], ...]:
+def _oriented(parts: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
     """Parts of all groups with the factors turned so that their loadings sum to more than nought."""
     loading, covariance, means, *rest = parts
     sign = np.where(loading.sum(axis=1) < 0, -1.0, 1.0)
     return loading * sign[:, None], covariance * sign[:, :, None] * sign[:, None], means * sign, *rest
 
 
-def _derivatives(layout: _Layout, places: FloatArray) -> tuple[npt.NDArray[np.inexact], ...]:
+def _derivatives(layout: _Layout, places: FloatArray) -> tuple[npt.NDArray[Any], ...]:
     """Parts of a group for each place moved by a complex step."""
     return layout.parts(places + 1j * _STEP * np.eye(len(places)))
 
@@ -344,12 +345,12 @@ def _maximum_likelihood(groups: Mapping[str, FloatArray], factor: IntArray, leve
     baseline = sum(
         m.n * (np.log(v).sum() - m.log_determinant) for m, v in zip(moments, variance, strict=True)
     )
-    errors = np.zeros(layout.where.shape)
     try:
-        covariance = np.linalg.inv(found.information)
+        inverse = np.linalg.inv(found.information)
     except np.linalg.LinAlgError:
         raise NotConvergedError(f"The {level} model is not identified by these answers.") from None
-    errors = np.where(layout.where < 0, 0.0, np.sqrt(np.maximum(np.diag(covariance), 0))[layout.where])
+    own = np.sqrt(np.maximum(np.diag(inverse), 0))
+    errors: FloatArray = np.where(layout.where < 0, 0.0, own[layout.where])
     _, b, c, _, _ = layout.ends
     equal = (level is not Level.CONFIGURAL, level in (Level.SCALAR, Level.STRICT))
     tests = [

@@ -157,8 +157,12 @@ def residuals_of(spec: Spec, columns: Columns) -> tuple[Residual, ...]:
         wanted = spec.resemblance
         reached = float(unit_correlations(*_answers_by_unit(spec, columns)).mean())
         note = "mean over all answers in numbers"
-        target = (wanted.correlation, None, reached, wanted.tolerance, note)
-        found.append(Residual(f"resemblance:{wanted.unit}", "intraclass_correlation", *target))
+        name = f"resemblance:{wanted.unit}"
+        found.append(
+            Residual(
+                name, "intraclass_correlation", wanted.correlation, None, reached, wanted.tolerance, note
+            )
+        )
     return tuple(found)
 
 

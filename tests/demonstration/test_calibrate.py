@@ -261,7 +261,8 @@ def test_households_of_one_unit_resemble_each_other_and_nothing_else_moves() -> 
     pd.testing.assert_frame_equal(before.households[answers], after.households[answers])
     assert (after.households["kind"] == before.households["kind"]).all(), "what follows from the site is kept"
     (reached,) = after.residuals
-    assert reached.is_met and reached.target == 0.06
+    assert reached.is_met
+    assert reached.target == 0.06
     units = np.unique(after.households["site"].to_numpy(str), return_inverse=True)[1]
     found = unit_correlations(after.households[answers].to_numpy(), units)
     assert reached.reached == pytest.approx(found.mean())

@@ -237,10 +237,10 @@ class Reader:
             """
             SELECT v.model, v.estimator, v.level, v.surveys, v.n, v.cfi, v.rmsea, v.delta_cfi, v.delta_rmsea, v.holds,
               v.is_synthetic,
-              (SELECT string_agg(i.label_en, ', ' ORDER BY list_position(string_split(v.items_to_blame, '|'), i.indicator_id))
+              (SELECT string_agg(i.label_en, ', ' ORDER BY strpos(v.items_to_blame, i.indicator_id))
                 FROM reference.indicators i WHERE i.indicator_id IN (SELECT unnest(string_split(v.items_to_blame, '|')))
               ) AS items_to_blame_en,
-              (SELECT string_agg(i.label_zh, '、' ORDER BY list_position(string_split(v.items_to_blame, '|'), i.indicator_id))
+              (SELECT string_agg(i.label_zh, '、' ORDER BY strpos(v.items_to_blame, i.indicator_id))
                 FROM reference.indicators i WHERE i.indicator_id IN (SELECT unnest(string_split(v.items_to_blame, '|')))
               ) AS items_to_blame_zh
             FROM analysis.scale_invariance v WHERE v.cfi IS NOT NULL
