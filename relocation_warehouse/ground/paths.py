@@ -16,6 +16,11 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
+def is_text(name: str) -> bool:
+    """Whether the name of a file or folder is UTF-8; the bytes of another one come as surrogates."""
+    return all(not 0xD800 <= ord(c) <= 0xDFFF for c in name)
+
+
 @dataclass(frozen=True)
 class Paths:
     """Folders of one warehouse.

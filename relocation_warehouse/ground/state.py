@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relocation_warehouse.ground.engine import DUCKDB, engine_name
-from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.ground.paths import CHECKOUT, Paths, is_text
 
 CODE = (
     *("analysis", "dagster_project", "expectations", "relocation_warehouse"),
@@ -129,7 +129,8 @@ class State:
         """Write the state by rename, so that a killed refresh leaves the old one."""
         paths.warehouse.mkdir(parents=True, exist_ok=True)
         fresh = _file(paths).with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1), encoding="utf-8")
+        # in ASCII: the name of a file in a survey folder need not be UTF-8
+        fresh.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
         fresh.replace(_file(paths))
 
 
@@ -156,6 +157,7 @@ def survey_inputs(paths: Paths) -> dict[str, dict[str, str]]:
             for p in (*_read(file.parent), *_read(paths.inbox / file.parent.name))
         }
         for file in sorted(paths.surveys.glob("*/survey.yml"))
+        if is_text(file.parent.name)  # `warehouse check` names the others
     }
 
 
@@ -235,7 +237,8 @@ def code_version() -> str | None:
 def _digest(root: Path, files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for path in sorted(p for p in files if p.is_file()):
-        total.update(f"{path.relative_to(root).as_posix()}\0{sha256_of(path)}\n".encode())
+        name = path.relative_to(root).as_posix().encode(errors="surrogateescape")
+        total.update(name + f"\0{sha256_of(path)}\n".encode())
     return total.hexdigest()
 
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
 
+from relocation_warehouse.ground.paths import is_text
 from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 from relocation_warehouse.survey.vocabulary import (
@@ -203,17 +204,13 @@ def list_survey_folders(surveys: Path) -> tuple[Path, ...]:
 
     One whose name is not UTF-8 can be no survey: `misnamed_folders` gives it.
     """
-    return tuple(sorted(p.parent for p in surveys.glob(f"*/{SURVEY_FILE}") if _is_text(p.parent.name)))
+    return tuple(sorted(p.parent for p in surveys.glob(f"*/{SURVEY_FILE}") if is_text(p.parent.name)))
 
 
 def misnamed_folders(surveys: Path) -> tuple[str, ...]:
     """Names of folders that are not UTF-8, in ASCII with escapes."""
     names = (p.parent.name for p in surveys.glob(f"*/{SURVEY_FILE}"))
-    return tuple(sorted(ascii(name) for name in names if not _is_text(name)))
-
-
-def _is_text(name: str) -> bool:
-    return all(not 0xD800 <= ord(c) <= 0xDFFF for c in name)
+    return tuple(sorted(ascii(name) for name in names if not is_text(name)))
 
 
 def load_folder(

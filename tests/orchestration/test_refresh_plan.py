@@ -1,6 +1,8 @@
 """Which surveys a refresh takes up, from what the last one left behind; the jobs themselves are stood in for."""
 
+import os
 import secrets
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -134,6 +136,22 @@ def test_a_key_that_changed_is_refused_by_name_until_that_is_meant(again, paths,
     assert again()[0] == []
     monkeypatch.setenv(KEY_VARIABLE, keys[0])
     assert again()[1].failure
+
+
+def test_names_that_are_no_text_stop_nobody(again, paths):
+    for raw in (b"caf\xe9", b"\xff"):
+        folder = os.path.join(os.fsencode(paths.surveys), raw)
+        os.makedirs(folder)
+        Path(os.fsdecode(folder), "survey.yml").write_text("survey_id: x\n")
+    again()
+    odd = Path(os.fsdecode(os.path.join(os.fsencode(paths.surveys / "b"), b"not\xe9.csv")))
+    odd.write_text("x")
+    (paths.inbox / "c").mkdir(parents=True)
+    Path(os.fsdecode(os.path.join(os.fsencode(paths.inbox / "c"), b"\xfe.csv"))).write_text("x")
+    steps, outcome = again()
+    assert (steps[:2], outcome.exit_code) == (["receive b", "receive c"], 0)
+    assert again()[0] == []
+    assert set(summary(paths)) == {"a", "b", "c"}
 
 
 def test_a_key_that_can_be_guessed_is_named_before_anything_is_done(again, monkeypatch):

@@ -70,6 +70,22 @@ class Edits:
         """Use a column that `new-survey` proposed not to."""
         self.column(header, variable=variable, ignore_reason="", **cells)
 
+    def confirm(self, indicator: str, header: str, status: str) -> None:
+        """Judge a proposal; from a file without labels it has to be made."""
+        self.use(header, header)
+        self.rows(
+            "crosswalk.csv",
+            lambda r: r["indicator_id"] == indicator and not r["evidence"],
+            evidence=f"column {header}",
+        )
+        self.rows(
+            "crosswalk.csv",
+            lambda r: r["indicator_id"] == indicator,
+            rule="direct",
+            sources=header,
+            status=status,
+        )
+
     def map(self, indicator: str, rule: str, source: str, status: str, evidence: str, **cells: str) -> None:
         self.rows(
             "crosswalk.csv",
@@ -127,13 +143,13 @@ def add_vietnam(
     answers = ("no", "yes") if ending == ".csv" else ("1", "2")
     for answer, site in zip(answers, ("VN_RURAL", "VN_URBAN"), strict=True):
         edits.append("codes.csv", {"list": "urban_or_rural", "code": answer, "value": site})
-    for indicator, status in (
-        ("sex", "compatible"),
-        ("education_years", "proxy"),
-        ("household_size", "identical"),
-        ("head_age_years", "identical"),
+    for indicator, header, status in (
+        ("sex", "sex", "compatible"),
+        ("education_years", "educyr", "proxy"),
+        ("household_size", "hhsize", "identical"),
+        ("head_age_years", "age", "identical"),
     ):
-        edits.rows("crosswalk.csv", lambda r, i=indicator: r["indicator_id"] == i, status=status)
+        edits.confirm(indicator, header, status)
     edits.use("lntotal", "lntotal")
     edits.map(
         "household_income_yuan", "expression", "lntotal", "proxy", "log of expenditure, in thousand dong",

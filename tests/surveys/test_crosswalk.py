@@ -520,6 +520,16 @@ def test_a_questionnaire_stands_for_its_share_of_the_site() -> None:
         "hh.a",
         "a OVER ()",
         "$1",
+        "'nan'",
+        "a + '-Infinity'",
+        "1e400",
+        "a * 1e999",
+        "a in ()",
+        "case when a in () then 1 else 2 end",
+        "(" * 500 + "a" + ")" * 500,
+        "+".join(["a"] * 5000),
+        "-" * 400 + "a",
+        "case when a > 1 then " * 200 + "1" + " end" * 200,
     ],
 )
 def test_an_expression_that_is_no_plain_arithmetic_is_refused(expression: str) -> None:
