@@ -60,3 +60,31 @@ def test_no_statistic_is_computed_on_the_way_to_the_page():
     statistics = r"sqrt|stddev|\bstd\(|var_|avg\(|\.mean\(|\.median\(|quantile|corr\(|1\.96|norm\.ppf"
     for module in (data, figures, page):
         assert re.findall(statistics, inspect.getsource(module)) == [], module.__name__
+
+
+def test_a_panel_is_told_by_who_stayed_left_and_came(con):
+    con.execute("DELETE FROM analysis.panel_waves")
+    assert Reader(con).panels().empty
+    assert page._followed(Reader(con).panels()) == ()
+    one, two = (f"'s{k}', 'r{k}', true" for k in (1, 2))
+    names = (
+        "survey_id, region, is_synthetic, wave, wave_order, wave_before, n_households, n_stayed, n_returned, n_split, "
+        "n_new, n_moved, n_left, n_in_all_waves"
+    )
+    con.execute(
+        f"INSERT INTO analysis.panel_waves ({names}) VALUES "
+        f"({one}, 'before', 0, NULL, 12345, NULL, NULL, NULL, NULL, NULL, NULL, 9000), "
+        f"({one}, 'after', 1, 'before', 12000, 9000, 0, 7, 2993, 5, 3345, 9000), "
+        f"({two}, 'single', 0, NULL, 50, NULL, NULL, NULL, NULL, NULL, NULL, 50)"
+    )
+    shown = Reader(con).panels()
+    assert shown[["wave", "n_households", "n_left"]].astype(object).where(shown.notna(), None).values.tolist() == [
+        ["before", 12345, None], ["after", 12000, 3345],
+    ]  # fmt: skip
+    (told,) = page._followed(shown)
+    for number in (12345, 9000, 3345, 2993, 7):
+        assert str(number) in told.en
+        assert str(number) in told.zh
+    listed = str(page._table(page._panel_listing(shown)))
+    assert "12345" in listed
+    assert "续访" in listed

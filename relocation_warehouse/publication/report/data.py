@@ -91,6 +91,21 @@ class Reader:
         """One row a survey."""
         return self._rows("SELECT * FROM reference.surveys ORDER BY survey_id")
 
+    def panels(self) -> pd.DataFrame:
+        """Households of each wave of a panel by what became of them; none where the edition does not say it."""
+        if not self.has("analysis.panel_waves"):
+            return pd.DataFrame()
+        found = self._rows(
+            """
+            SELECT region, wave, is_synthetic, n_households, n_stayed, n_left, n_new, n_returned, n_split, n_moved,
+                n_in_all_waves, wave_before IS NULL AS is_first
+            FROM analysis.panel_waves QUALIFY count(*) OVER (PARTITION BY survey_id) > 1
+            ORDER BY survey_id, wave_order
+            """
+        )
+        # a count that nobody can have in the first wave makes no fraction of the others
+        return found.astype({c: "Int64" for c in found if str(c).startswith("n_")})
+
     def headline(self) -> dict[str, int]:
         """Counts that open the report."""
         row = self._rows(

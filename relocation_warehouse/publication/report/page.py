@@ -310,7 +310,25 @@ def _sections(reader: Reader) -> Iterator[Section]:
     yield _quality(reader)
 
 
+def _followed(panels: pd.DataFrame) -> tuple[Label, ...]:
+    """How many households of panels were found again."""
+    if panels.empty:
+        return ()
+    first, later = panels[panels["is_first"]], panels[~panels["is_first"]]
+    start, always = int(first["n_households"].sum()), int(first["n_in_all_waves"].sum())
+    left, new, split = (int(later[c].sum()) for c in ("n_left", "n_new", "n_split"))
+    return (
+        Label(
+            en=f"Of {start} households in the first waves of panels {always} are in all waves, the balanced sample."
+            f" From wave to wave {left} left, {new} came new, {split} split off; the unbalanced sample has them all.",
+            zh=f"追踪调查首轮共{start}户，其中{always}户在全部轮次受访（平衡样本）；各轮次间流失{left}户，新进入{new}户，"
+            f"分户{split}户，非平衡样本包含全部。",
+        ),
+    )
+
+
 def _surveyed(reader: Reader) -> Section:
+    panels = reader.panels()
     surveys, matrix, detail = reader.surveys(), reader.coverage_by_dimension(), reader.coverage()
     asked = detail[detail["status"].isin(["identical", "compatible", "proxy"])]
     per_indicator = asked.groupby("indicator_id")["region"].nunique()
@@ -329,6 +347,7 @@ def _surveyed(reader: Reader) -> Section:
                 zh=f"{len(per_indicator)}个指标至少在一个地区有答案，其中{everywhere}个在全部{n_regions}个地区都有，"
                 f"{alone}个只在一个地区有。",
             ),
+            *_followed(panels),
         ),
         (
             Listing(
@@ -340,6 +359,7 @@ def _surveyed(reader: Reader) -> Section:
                     *("is_synthetic", "status"),
                 ),
             ),
+            *([] if panels.empty else [_panel_listing(panels)]),
             Figure(
                 "coverage",
                 Label(en="Indicators answered, by dimension", zh="各维度有答案的指标"),
@@ -369,6 +389,19 @@ def _surveyed(reader: Reader) -> Section:
             ),
         ),
         _made_up(surveys),
+    )
+
+
+def _panel_listing(panels: pd.DataFrame) -> Listing:
+    return Listing(
+        "panels",
+        Label(en="Households of each wave of a panel", zh="追踪调查各轮次的住户"),
+        panels,
+        (
+            *("region", "wave", "n_households", "n_stayed", "n_left", "n_new", "n_returned", "n_split"),
+            *("n_moved", "n_in_all_waves"),
+        ),
+        folded=True,
     )
 
 
