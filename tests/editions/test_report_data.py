@@ -88,3 +88,16 @@ def test_a_panel_is_told_by_who_stayed_left_and_came(con):
     listed = str(page._table(page._panel_listing(shown)))
     assert "12345" in listed
     assert "续访" in listed
+
+
+def test_groups_are_shown_as_published_and_the_public_edition_has_none(published):
+    columns = ["region", "group_type", "group_id", "metric_id", "value", "ci_low", "ci_high", "n", "n_units"]
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+        for is_share in (False, True):
+            drawn = Reader(con).by_category(is_share)
+            assert len(drawn)
+            assert drawn[["grouping_zh", "group_zh", "metric_zh"]].notna().all().all()
+            known = con.execute(f"SELECT {', '.join(columns)} FROM analysis.region_comparison").df()
+            assert len(drawn.merge(known, on=columns)) == len(drawn)
+    with duckdb.connect(str(published / "public" / "warehouse.duckdb"), read_only=True) as con:
+        assert Reader(con).by_category(is_share=False).empty

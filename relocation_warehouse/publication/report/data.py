@@ -184,6 +184,29 @@ class Reader:
             [self.options.scheme, self.options.variant],
         )
 
+    def by_category(self, is_share: bool) -> pd.DataFrame:
+        """What households of each code measure that a paper made a category of: mean D, or shares of yes.
+
+        A row is a code of an indicator with a code list in the wave last asked, and a measure.
+        """
+        measured = "i.type = 'binary'" if is_share else "m.source_column = 'd'"
+        return self._rows(
+            f"""
+            SELECT r.region, r.wave, r.is_synthetic, r.metric_id, r.n, r.n_units, r.value, r.ci_low, r.ci_high,
+              r.status, r.n_indicators, r.n_indicators_defined, r.group_type, r.group_id,
+              coalesce(i.label_en, m.label_en) AS metric_en, coalesce(i.label_zh, m.label_zh) AS metric_zh,
+              g.label_en AS grouping_en, g.label_zh AS grouping_zh, c.label_en AS group_en, c.label_zh AS group_zh
+            FROM analysis.region_comparison r
+            JOIN reference.indicators g ON g.indicator_id = r.group_type AND g.type = 'category'
+            JOIN reference.codes c ON c.code_list = g.code_list AND c.code = r.group_id
+            JOIN reference.metric_definitions m USING (metric_id)
+            LEFT JOIN reference.indicators i ON i.indicator_id = r.metric_id
+            WHERE r.evidence = 'household' AND r.value IS NOT NULL AND {measured}
+            QUALIFY r.wave_order = max(r.wave_order) OVER (PARTITION BY r.source_id, r.group_type)
+            ORDER BY r.region, g.display_order, c.display_order, m.display_order
+            """
+        )
+
     def bands(self, finest: bool) -> pd.DataFrame:
         """Households in each band of the scheme with the most (or the fewest) bands."""
         return self._rows(

@@ -114,6 +114,9 @@ _WORDS: dict[str, dict[Language, str]] = {
     "dimension": {"en": "Dimension", "zh": "维度"},
     "indicator": {"en": "Indicator", "zh": "指标"},
     "metric": {"en": "Measure", "zh": "指标"},
+    "grouping": {"en": "Grouped by", "zh": "分组依据"},
+    "group": {"en": "Group", "zh": "分组"},
+    "n_units": {"en": "Sampling units", "zh": "抽样单元数"},
     "term": {"en": "Term", "zh": "变量"},
     "survey": {"en": "Survey", "zh": "调查"},
     "band": {"en": "Band", "zh": "等级"},
@@ -495,6 +498,48 @@ def _apart(values: pd.Series, gap: float) -> list[float]:
                 places[k - 1] -= lack / 2
                 places[k] += lack / 2
     return list(pd.Series(places, index=ordered.index).reindex(values.index))
+
+
+def category_dots(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """The mean of each group with its interval, a panel for what groups them."""
+    data = localise(frame, language)
+    data["badge"] = badges(frame)
+    ends = pd.concat([data["value"], data["ci_low"], data["ci_high"]])
+    # one scale for all panels, so that regions can be compared
+    scale = alt.Scale(domain=[math.floor(ends.min() * 10) / 10, math.ceil(ends.max() * 10) / 10])
+    panels = []
+    for (region, grouping), part in data.groupby(["region", "grouping"], sort=False):
+        x_title = f"{part['metric'].iloc[0]}, {word('ci', language)}"
+        base = alt.Chart(part).encode(
+            y=alt.Y("group:N", sort=list(part["group"]), title=None, axis=alt.Axis(labelLimit=300)),
+            color=alt.value(REGION_COLOURS[0]),
+            tooltip=_value_tooltip(language, "group"),
+        )
+        chart = base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("ci_low:Q", title=x_title, scale=scale), x2="ci_high:Q"
+        ) + base.mark_point(size=70, filled=True, opacity=1).encode(
+            x=alt.X("value:Q", title=x_title, scale=scale)
+        )
+        title = f"{region} · {grouping}"
+        panels.append(Panel(_sized(chart, height=alt.Step(26)), title=title, min_width=340))
+    return panels
+
+
+def category_shares(frame: pd.DataFrame, language: Language) -> list[Panel]:
+    """Shares of each group that say yes, a matrix for what groups them."""
+    data = localise(frame, language)
+    data["badge"] = badges(frame)
+    data["text"] = [f"{100 * value:.0f} %" for value in data["value"]]
+    data["column"] = _wrapped(data["metric"], language, 14)
+    panels = []
+    for (region, grouping), part in data.groupby(["region", "grouping"], sort=False):
+        y = alt.Y(
+            "group:N", sort=list(dict.fromkeys(part["group"])), title=None, axis=alt.Axis(labelLimit=300)
+        )
+        scale = alt.Scale(domain=[0, 1], range=HEAT)
+        chart = _heat_map(part, "value", scale, y, _value_tooltip(language, "group"), 28)
+        panels.append(Panel(chart, title=f"{region} · {grouping}"))
+    return panels
 
 
 def distribution(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> list[Panel]:

@@ -302,6 +302,7 @@ def _sections(reader: Reader) -> Iterator[Section]:
     yield _surveyed(reader)
     yield _capitals(reader)
     yield _coordination(reader)
+    yield from _categories(reader)
     yield _integration(reader)
     yield _coefficients(reader)
     yield _sensitivity(reader)
@@ -552,6 +553,50 @@ def _coordination(reader: Reader) -> Section:
             ),
         ),
         _made_up(means, fine),
+    )
+
+
+def _categories(reader: Reader) -> Iterator[Section]:
+    """Groups that papers speak of; nothing in an edition that has no groups of households."""
+    means, shares = reader.by_category(is_share=False), reader.by_category(is_share=True)
+    if means.empty:
+        return
+    shown = ("region", "grouping", "group", "wave", "metric", "value", "ci_low", "ci_high", "n", "n_units")
+    drawn = [
+        Figure(
+            "category-dots",
+            Label(en="Mean coordination degree D by group", zh="各类住户的平均耦合协调度D"),
+            Label(
+                en="Weighted mean of D of the households of each group in the last wave, with the 95 % interval that"
+                " sampling units allow. Groups choose themselves: a difference is no effect of a model or strategy.",
+                zh="最近一轮各类住户D的加权均值及按抽样单元计算的95%区间；分组由住户自选，差异不等于模式或策略的效果。",
+            ),
+            lambda lang: figures.category_dots(means, lang),
+            means,
+            shown,
+        )
+    ]
+    if len(shares):
+        drawn.append(
+            Figure(
+                "category-shares",
+                Label(en="What households of each group report", zh="各类住户的情况"),
+                Label(
+                    en="Weighted share of the households of each group that answered yes, constraints among them.",
+                    zh="各类住户回答“是”的加权比例，包括制约因素。",
+                ),
+                lambda lang: figures.category_shares(shares, lang),
+                shares,
+                shown,
+            )
+        )
+    yield Section(
+        "categories",
+        Label(en="Groups", zh="群体"),
+        Label(en="By industry model and livelihood strategy", zh="按产业模式与生计策略"),
+        (),
+        tuple(drawn),
+        _made_up(means),
     )
 
 
