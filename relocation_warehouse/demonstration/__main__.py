@@ -1,4 +1,4 @@
-"""`python -m demonstration`: write the made-up surveys again, or one of them at any size.
+"""`python -m relocation_warehouse.demonstration`: write the made-up surveys again, or one of them at any size.
 
 Belongs here: the command line and the choice of the writer by format. Does not belong here: drawing, writing.
 """
@@ -29,7 +29,7 @@ CALIBRATION = "calibration.csv"
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the surveys; exit status 0, or 2 for a survey that does not exist."""
-    parser = argparse.ArgumentParser(prog="python -m demonstration", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m relocation_warehouse.demonstration", description=__doc__)
     parser.add_argument("--survey", help="id of one survey; default: all that have a demo.yml")
     parser.add_argument("--households", type=int, help="number of households; default: the survey's own")
     parser.add_argument("--as-csv", action="store_true", help="write every file as CSV, in blocks: any size")

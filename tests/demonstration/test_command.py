@@ -1,4 +1,4 @@
-"""`python -m demonstration` writes complete survey folders."""
+"""`python -m relocation_warehouse.demonstration` writes complete survey folders."""
 
 from pathlib import Path
 
