@@ -56,7 +56,7 @@ SIGNATURES = (
     (rb"(?s)\$FL[23].{60}[\x00\x02\x03]", "sav", "an SPSS file"),
     (rb"<stata_dta><header>", "dta", "a Stata file"),
     (rb"PAR1(?=[^ -~]|$)", "parquet", "a Parquet file"),
-    (rb"%PDF-\d\.\d\s*[\r\n]\s*(%[^ -~]|\d+ \d+ obj)", "pdf", "a PDF document"),
+    (rb"%PDF-\d\.\d\s*[\r\n]", "pdf", "a PDF document"),
     (rb"(?i:<html(\s[^>]*)?>\s*<|<!doctype\s+html[^>]*>)", "html", "a web page"),
     (rb"<\?xml\s+version\s*=", "xml", "an XML document"),
 )
