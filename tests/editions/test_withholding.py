@@ -107,6 +107,24 @@ def test_a_small_site_is_published_with_the_next_larger_one():
     assert rows.loc[rows["site_id"] == "c", [*DESIGN]].notna().all().all()
 
 
+def test_a_site_that_was_small_in_one_wave_is_small():
+    con = households(
+        [("a", 1, 30, "x")] * 10 + [("b", 1, 30, "x")] * 8 + [("c", 1, 30, "x")] * 9, ("one", "two")
+    )
+    con.execute("DELETE FROM rows WHERE wave = 'two' AND site_id = 'a' AND household_id NOT IN ('h0', 'h1')")
+    found = chosen(con)
+    assert (found.columns, found.sites) == ((), ("a", "b"))
+
+
+def test_who_differs_by_the_waves_alone_gives_up_everything():
+    con = households([("a", 1, 30, "x")] * 6 + [("b", 1, 30, "x")] * 6)
+    con.execute("INSERT INTO rows SELECT * REPLACE ('two' AS wave) FROM rows WHERE household_id = 'h0'")
+    declared = Disclosure(coarsen=(Coarsening(indicator="age", width=50),))
+    assert chosen(con, declared) == Withheld(
+        "s", (*SENSITIVE, *DESIGN), ("a", "b"), declared.coarsen, 1, 12, is_everything=True
+    )
+
+
 def test_what_is_declared_comes_first():
     rows = [("a", 1 + k % 2, 30 + k, "x") for k in range(12)]
     assert chosen(households(rows)).columns == ("age",)
