@@ -136,6 +136,15 @@ def test_reasons_of_missing_codes_and_ranges(tmp_path, con):
     assert found == [(None, reason) for reason in ages.values()]
 
 
+def test_ends_of_a_limit_and_of_a_range_of_codes_belong_to_it(tmp_path, con):
+    # allowed from 16 to 100, but 90 to 98 says refused
+    ages = {"16": None, "100": None, "89": None, "90": "refused", "98": "refused", "99": None}
+    text = csv_text([row(hhid=f"H{i}", age=a) for i, a in enumerate(ages)])
+    assert load(tmp_path / "s", con, text).quarantined_cells == 0
+    found = rows(con, 'SELECT age, age__missing FROM raw."s__households" ORDER BY _row')
+    assert found == [(None if reason else float(age), reason) for age, reason in ages.items()]
+
+
 ROWS_ASIDE = [
     ([row(), row(hhid="")], {3: "missing_household_id"}, "has no household id"),
     ([row(), row(hhid="H2", site="")], {3: "missing_site"}, "does not say its site"),
