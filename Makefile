@@ -132,6 +132,17 @@ mutants: setup        ## three hundred spoilt surveys: refused by name, or publi
 attack: setup         ## attack the public edition of fifty random surveys by integer programming, and of the shipped ones
 	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/editions/test_attack.py
 
+.PHONY: mutation
+GROUP ?= analysis survey disclosure publication
+
+mutation: .venv-mutation/.setup-done  ## change the code a little and see whether a test fails, in each GROUP; hours (docs/mutation.md)
+	cd tests/mutation && for group in $(GROUP); do nice -n 19 ../../.venv-mutation/bin/python mutate.py $$group || exit 1; done
+
+.venv-mutation/.setup-done: requirements.lock .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-mutation
+	$(BIN)/uv pip install --quiet --python .venv-mutation/bin/python --requirements requirements.lock mutmut==3.8.1 libcst==1.9.0
+	touch $@
+
 .PHONY: campaign-formats campaign-fuzz
 campaign-formats: setup  ## two thousand tables drawn at random, written in every format by other libraries and read back
 	cd tests/surveys && PYTHONPATH=$(CURDIR)/tests $(CURDIR)/$(BIN)/python campaign_formats.py --tables 2100
