@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -174,6 +175,7 @@ def deployment(postgres, tmp_path_factory):
         "WAREHOUSE_LAKE_DATA": lake.folder,
         "WAREHOUSE_SITE": f"http://127.0.0.1:{free_port()}",
         "WAREHOUSE_USER": "analyst",
+        "WAREHOUSE_ACCESS_LOG": root / "access.log",
         "WAREHOUSE_PASSWORD_HASH": hashed,
         "OPENBLAS_NUM_THREADS": 1,
     }
@@ -201,6 +203,54 @@ def test_nobody_gets_in_without_the_password(deployment):
     assert status == 200
     assert "Dagster" in page
     assert deployment.ask("{version}")["version"]
+
+
+def test_the_door_says_how_its_pages_may_be_used(deployment):
+    request = urllib.request.Request(deployment.environment["WAREHOUSE_SITE"] + "/server_info")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    headers = refused.value.headers
+    assert "max-age" in headers["Strict-Transport-Security"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Server"] is None
+
+
+def shut_out(deployment, name):
+    """Addresses that a filter of fail2ban finds in the door's log, one for each line that it counts."""
+    said = (DEPLOYMENT / "fail2ban" / "filter.d" / f"relocation-warehouse-{name}.conf").read_text()
+    pattern = re.search(r"^failregex = (.+)$", said, re.M)[1].replace("<HOST>", r"([0-9a-f.:]+)")
+    lines = Path(deployment.environment["WAREHOUSE_ACCESS_LOG"]).read_text().splitlines()
+    return [found[1] for line in lines if (found := re.search(pattern, line))]
+
+
+def test_wrong_passwords_are_counted_and_nothing_else_is(deployment):
+    before, asked = (len(shut_out(deployment, name)) for name in ("password", "rate"))
+    forged = urllib.parse.quote('"Authorization":[],"status":401')
+    deployment.get("/server_info")
+    deployment.get(f"/{forged}", user="")
+    deployment.get("/server_info", user="")
+    assert len(shut_out(deployment, "password")) == before
+    deployment.get("/server_info", password="wrong")
+    assert shut_out(deployment, "password")[before:] == ["127.0.0.1"]
+    assert shut_out(deployment, "rate")[asked:] == ["127.0.0.1"] * 4
+    assert PASSWORD not in Path(deployment.environment["WAREHOUSE_ACCESS_LOG"]).read_text()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_may_do_little_but_its_work(unit):
+    program = shutil.which("systemd-analyze")
+    assert program, "no systemd-analyze: apt-get install systemd"
+    file = DEPLOYMENT / "systemd" / f"relocation-warehouse-{unit}.service"
+    graded = subprocess.run(
+        [program, "security", "--offline=true", "--threshold=30", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert graded.returncode == 0, graded.stdout[-300:] + graded.stderr
 
 
 def test_only_the_proxy_can_be_reached_from_outside(deployment):
