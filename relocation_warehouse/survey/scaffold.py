@@ -420,6 +420,19 @@ def _packs_form(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     return set(xlsform.SHEETS) <= names
 
 
+def _is_export(file: Path) -> bool:
+    """Whether a workbook is the export of a form: a sheet says which row of another one its rows are repeated in."""
+    if file.suffix.lower() != ".xlsx" or not file.is_file():
+        return False
+    try:
+        if len(sheet_names(file)) < 2:
+            return False
+        record = {"file_id": "form", "path": file.name, "format": "odk", "household_id": ["unknown"]}
+        return bool(repeat_groups(file, SurveyFile.model_validate(record)))
+    except UnreadableFile:
+        return False
+
+
 def file_format(file: Path) -> str:
     """The format that a file's name, or what is packed in it, stands for."""
     name = file.name.lower().removesuffix(".gz")
@@ -434,7 +447,7 @@ def file_format(file: Path) -> str:
         if len(data) > 1 or any(n.endswith(".json") for n in data) or (data and has_form):
             return "odk"
         name = next(iter(data or members), "")
-    if name.endswith(".json"):
+    if name.endswith(".json") or _is_export(file):
         return "odk"
     fitting = [kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)]
     if not fitting:

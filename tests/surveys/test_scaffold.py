@@ -413,3 +413,28 @@ def test_the_commands_say_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
     assert (damaged.exit_code, "the file was replaced or damaged" in damaged.stdout) == (1, True)
     unknown = CliRunner().invoke(app, ["check", "new_on"])
     assert (unknown.exit_code, "did you mean 'new_one'?" in unknown.stderr) == (2, True)
+
+
+def test_a_workbook_whose_sheets_are_repeated_in_each_other_is_an_export_of_a_form(tmp_path: Path) -> None:
+    form = pd.DataFrame({"hhid": [f"H{k}" for k in range(8)], "village": [f"v{k % 2}" for k in range(8)]})
+    members = pd.DataFrame({"hhid": [f"H{k // 2}" for k in range(16)], "age": range(20, 36)})
+    linked = members.drop(columns="hhid").assign(
+        _index=range(1, 17), _parent_table_name="form", _parent_index=[k // 2 + 1 for k in range(16)]
+    )
+    for name, sheets in (
+        ("kobo", {"form": form.assign(_index=range(1, 9)), "members": linked}),
+        ("plain", {"homes": form, "members": members}),
+    ):
+        with pd.ExcelWriter(tmp_path / f"{name}.xlsx") as writer:
+            for sheet, frame in sheets.items():
+                frame.to_excel(writer, sheet_name=sheet, index=False)
+        (tmp_path / "surveys").mkdir(exist_ok=True)
+        scaffold([tmp_path / f"{name}.xlsx"], tmp_path / "surveys", catalog, known)
+    told = {
+        n: (tmp_path / "surveys" / n / "survey.yml").read_text(encoding="utf-8") for n in ("kobo", "plain")
+    }
+    assert told["kobo"].count("format: odk") == 2
+    assert 'options: {"repeat": "members"}' in told["kobo"]
+    assert told["kobo"].count("household_id: [hhid]") == 1
+    assert "household_id: [household]" in told["kobo"]
+    assert told["plain"].count("format: excel") == 2
