@@ -10,6 +10,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 # where an environment forbids to keep compiled modules, every process would compile its imports again: seconds each
 export PYTHONDONTWRITEBYTECODE =
 
+COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url
+
 .PHONY: help refresh test test-fast serve setup lint format demo contract-file lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
@@ -32,7 +34,7 @@ setup: .venv/.setup-done
 .venv/.setup-done: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -54,9 +56,8 @@ demo: setup           ## write the made-up demonstration surveys again (they are
 contract-file: setup  ## write down the contract of a new version, with which a test compares the tables
 	PYTHONPATH=tests:tests/editions $(BIN)/python tests/editions/test_contract_version.py
 
-lock: setup           ## pin again after a change in pyproject.toml; the file names no index
-	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
-	echo "setuptools==84.2.1" >> requirements.lock
+lock: setup           ## pin again after a change in pyproject.toml, each file by its hash; the lock names no index
+	echo "setuptools==84.2.1" | $(COMPILE) --extra dev --output-file requirements.lock pyproject.toml -
 
 clean:                ## remove what a refresh makes; surveys and catalog stay
 	rm -rf data/landing data/warehouse data/published dbt/target dbt/logs
@@ -65,6 +66,15 @@ clean:                ## remove what a refresh makes; surveys and catalog stay
 
 cookbook: setup       ## write the answers and the page of the cookbook again from the published file
 	$(BIN)/python -m relocation_warehouse.bi.cookbook
+
+audit: .venv-audit/.setup-done  ## licences of what is installed, and known holes in it (asks a service: needs a network)
+	.venv-audit/bin/pip-licenses --python $(BIN)/python --summary --order=count
+	.venv-audit/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock
+
+.venv-audit/.setup-done: .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-audit
+	$(BIN)/uv pip install --quiet --python .venv-audit/bin/python pip-audit==2.10.1 pip-licenses==5.5.5
+	touch $@
 
 docs: refresh         ## dbt's documentation as one offline page, data/warehouse/dbt/duckdb/target/static_index.html
 	WAREHOUSE_BUILD_DATABASE=$(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/build.duckdb $(BIN)/dbt docs generate --static \
@@ -80,11 +90,11 @@ superset-check: .venv-superset/.setup-done refresh  ## import the dashboard twic
 	$(BIN)/python -m relocation_warehouse.bi.superset check
 
 superset-lock: setup  ## pin Superset again after a change in relocation_warehouse/bi/superset/requirements.in
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --output-file relocation_warehouse/bi/superset/requirements.lock relocation_warehouse/bi/superset/requirements.in
+	$(COMPILE) --output-file relocation_warehouse/bi/superset/requirements.lock relocation_warehouse/bi/superset/requirements.in
 
 .venv-superset/.setup-done: relocation_warehouse/bi/superset/requirements.lock .venv/.setup-done
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-superset
-	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --requirements relocation_warehouse/bi/superset/requirements.lock
+	$(BIN)/uv pip install --quiet --require-hashes --python .venv-superset/bin/python --requirements relocation_warehouse/bi/superset/requirements.lock
 	touch $@
 
 .PHONY: rejection-rates oracles bench-analysis bench-ingest bench-national
@@ -166,12 +176,12 @@ bench-spark: .venv-spark/.setup-done  ## a million households through both engin
 
 spark-lock: setup     ## pin the extra spark again: what it adds to requirements.lock
 	echo "--requirement requirements.lock" > requirements-spark.lock
-	$(BIN)/uv pip compile --quiet --constraint requirements.lock --extra dev --extra spark --no-header --no-annotate --no-emit-index-url pyproject.toml \
+	$(COMPILE) --constraint requirements.lock --extra dev --extra spark pyproject.toml \
 		| grep -vxFf requirements.lock >> requirements-spark.lock
 
 .venv-spark/.setup-done: requirements-spark.lock .venv/.setup-done
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-spark
-	$(BIN)/uv pip install --quiet --python $(SPARK)/python --requirements requirements-spark.lock
+	$(BIN)/uv pip install --quiet --require-hashes --python $(SPARK)/python --requirements requirements-spark.lock
 	$(BIN)/uv pip install --quiet --python $(SPARK)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -181,15 +191,14 @@ SERVICES := .venv-services/bin
 test-services: .venv-services/.setup-done  ## the lake and the deployment on real servers (as root; Debian: postgresql, caddy)
 	$(SERVICES)/pytest tests/services
 
-services-lock: setup  ## pin what the extras lake and deployment add; DuckDB's extensions, of another author, by their hashes
+services-lock: setup  ## pin what the extras lake and deployment add
 	echo "--requirement requirements.lock" > requirements-services.lock
-	$(BIN)/uv pip compile --quiet --constraint requirements.lock --extra dev --extra lake --extra deployment --no-header --no-annotate --no-emit-index-url pyproject.toml \
+	$(COMPILE) --constraint requirements.lock --extra dev --extra lake --extra deployment pyproject.toml \
 		| grep -vxFf requirements.lock >> requirements-services.lock
-	grep '^duckdb-ext' requirements-services.lock | $(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements-lake.lock -
 
-.venv-services/.setup-done: requirements-services.lock requirements-lake.lock .venv/.setup-done
+.venv-services/.setup-done: requirements-services.lock .venv/.setup-done
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-services
-	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --requirements requirements-services.lock --requirements requirements-lake.lock
+	$(BIN)/uv pip install --quiet --require-hashes --python $(SERVICES)/python --requirements requirements-services.lock
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --no-deps --no-build-isolation --editable .
 	# an earlier DuckLake, to write a lake that has to be upgraded
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --target .venv-services/ducklake-0.3 \

@@ -8,7 +8,7 @@ from made_up_build import contract
 
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import write_public_build
-from relocation_warehouse.publication.report import write_report
+from relocation_warehouse.publication.report import page, write_report
 from relocation_warehouse.publication.tables import public_contract
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -115,3 +115,16 @@ def test_the_public_edition_has_a_report_of_its_own(sound_build, tmp_path):
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert 'id="loads"' in page
     assert 'id="quarantine"' not in page
+
+
+def test_a_page_carries_the_notices_of_the_libraries_in_it():
+    notices = page._asset("notices.txt")
+    for said in (
+        "University of Washington Interactive Data Lab",
+        "Mike Bostock",
+        "BSD 3-Clause",
+        "ISC License",
+    ):
+        assert said in notices
+    assert "*/" not in notices
+    assert page._library().startswith(f"/*\n{notices}*/\n")

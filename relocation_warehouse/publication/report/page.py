@@ -153,7 +153,7 @@ ASSETS = {"style": "style.css", "common": "common.js", "script": "report.js"}
 
 @cache
 def _asset(name: str) -> Markup:
-    """Text of a style sheet or script of ours."""
+    """Text of a style sheet, script or notice beside this file."""
     return Markup((resources.files(__package__) / "templates" / name).read_text(encoding="utf-8"))
 
 
@@ -169,6 +169,11 @@ def _rows_of(figure: Figure) -> dict[str, list[Any]]:
 
 @cache
 def _library() -> Markup:
+    """Libraries that draw, after the notices of their authors."""
+    return Markup("/*\n{}*/\n{}").format(_asset("notices.txt"), _bundle())
+
+
+def _bundle() -> Markup:
     """Vega, Vega-Lite and Vega-Embed; bundling takes seconds, so the bundle is kept beside the installed package."""
     made_of = f"{version('vl-convert-python')} {_WHOLE_BUNDLE}"
     kept = Path(sys.prefix) / "share" / f"vega-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.js"
