@@ -8,8 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-FORMULA_START = r"^[=+\-@\t\r]"
-"""Text that spreadsheets would run as a formula; a leading apostrophe makes it text."""
+FORMULA_START = r"^[\s\pZ\x00]*[=+\-@＝＋－＠\t\r\n]"
+"""Text that spreadsheets would run as a formula, behind blanks and in full-width signs too; an apostrophe helps."""
 
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
