@@ -10,7 +10,7 @@ import pyreadstat
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_survey import COLUMNS, HEADER, ROWS, csv_text, write_folder
+from small_survey import CODES, COLUMNS, HEADER, ROWS, csv_text, write_folder
 
 from relocation_warehouse.survey.folder import sha256_of
 from relocation_warehouse.survey.ingest import ingest, refuse
@@ -134,6 +134,18 @@ def test_reasons_of_missing_codes_and_ranges(tmp_path, con):
     assert load(tmp_path / "s", con, text).quarantined_cells == 0
     found = rows(con, 'SELECT age, age__missing FROM raw."s__households" ORDER BY _row')
     assert found == [(None, reason) for reason in ages.values()]
+
+
+def test_each_code_of_a_plain_list_is_an_answer_or_its_reason(tmp_path, con):
+    codes = CODES + "plain,-1,,refused,,\nplain,-2,,dont_know,,\nplain,-3,,refused,,\n"
+    columns = tuple((*c[:6], "agree plain", *c[7:]) if c[2] == "satisfied" else c for c in COLUMNS)
+    answers = {"1": None, "同意": None, "-1": "refused", "-2": "dont_know", "-3": "refused", "": "blank"}
+    text = csv_text([row(hhid=f"H{i}", satisfied=a) for i, a in enumerate(answers)])
+    folder = write_folder(tmp_path / "s", columns=columns, codes=codes)
+    (tmp_path / "s" / "households.csv").write_text(text, encoding="utf-8")
+    assert ingest(folder, tmp_path / "landing", con).quarantined_cells == 0
+    found = rows(con, 'SELECT satisfied, satisfied__missing FROM raw."s__households" ORDER BY _row')
+    assert found == [(None if reason else answer, reason) for answer, reason in answers.items()]
 
 
 def test_ends_of_a_limit_and_of_a_range_of_codes_belong_to_it(tmp_path, con):
