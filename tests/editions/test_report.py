@@ -3,6 +3,7 @@ import re
 from importlib import resources
 
 import duckdb
+import pandas as pd
 import pytest
 import vl_convert
 from made_up_build import contract
@@ -10,6 +11,7 @@ from made_up_build import contract
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import write_public_build
 from relocation_warehouse.publication.report import write_report
+from relocation_warehouse.publication.report.explore import _with_texts
 from relocation_warehouse.publication.tables import public_contract
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -60,8 +62,8 @@ def test_figures_have_descriptions_in_the_language_they_are_drawn_in(page):
 
 def test_nothing_is_loaded_from_elsewhere(page):
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    # the page of checks lies beside the report
-    assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', markup)) == {"quality.html"}
+    # the pages of own questions and of checks lie beside the report
+    assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', markup)) == {"explore.html", "quality.html"}
     assert "default-src 'none'" in page
     assert "url(" not in markup
     for languages in specs(page).values():
@@ -116,6 +118,44 @@ def test_the_public_edition_has_a_report_of_its_own(sound_build, tmp_path):
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert 'id="loads"' in page
     assert 'id="quarantine"' not in page
+    explorer = (tmp_path / "report" / "explore.html").read_text(encoding="utf-8")
+    assert "no rows of households" in explorer
+    given = json.loads(re.search(r'id="given">(.*?)</script>', explorer, re.DOTALL)[1])
+    with duckdb.connect(str(tmp_path / "public.duckdb"), read_only=True) as con:
+        shown = con.execute(
+            "SELECT count(value), count(common_value), (SELECT count(value) FROM analysis.sensitivity)"
+            " FROM analysis.region_comparison"
+        ).fetchone()
+    assert len(given["values"]["rows"]) == sum(shown)
+
+
+def test_the_page_of_own_questions_loads_nothing_and_runs_no_label(page, tmp_path_factory):
+    folder = next(p for p in tmp_path_factory.getbasetemp().glob("report*/report") if p.is_dir())
+    explorer = (folder / "explore.html").read_text(encoding="utf-8")
+    assert HOSTILE not in explorer
+    assert explorer.count("<script") == 4
+    markup = re.sub(r"<script.*?</script>", "", explorer, flags=re.DOTALL)
+    assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', markup)) == {"index.html"}
+    assert "<noscript>" in markup
+    assert "no rows of households" not in markup
+
+
+def test_a_question_is_found_by_the_columns_that_an_answer_names():
+    asked = pd.DataFrame(
+        {
+            "survey_id": ["s", "s", "s"],
+            "column": ["Q1", "Q10", "收入"],
+            "label": ["How old?", "How rich?", None],
+        }
+    )
+    answers = pd.DataFrame(
+        {
+            "survey_id": ["s", "s", "s", "t"],
+            "sources": ["q1", None, None, "q1"],
+            "reason": ["", "question Q10, recalled", "column 收入 of a sheet", "question Q1"],
+        }
+    )
+    assert list(_with_texts(answers, asked)["question"]) == ["Q1: How old?", "Q10: How rich?", "收入", ""]
 
 
 def test_a_page_carries_the_notices_of_the_libraries_in_it(page):

@@ -95,3 +95,74 @@ def test_every_figure_can_be_taken_along(report, browser):
     assert image[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", image[16:24])
     assert (width, height) == (2 * int(picture.get("width")), 2 * int(picture.get("height")))
+
+
+def explore(browser, report, fragment, query="lang=en&theme=light", width=1280):
+    show(browser, report.with_name("explore.html"), f"all=1&{query}#{fragment}", width)
+
+
+def test_a_link_names_a_view_and_every_choice_changes_the_link(report, browser):
+    explore(browser, report, "m=livelihood_capital_total&g=all&b=&w=after&i=has_greenhouse")
+    assert drawn_problems(browser) == []
+    rows = "[...document.querySelectorAll('#rows tbody tr')].map(r => [...r.cells].map(c => c.innerText))"
+    shown = browser.run(f"return {rows}")
+    assert shown
+    assert {row[2] for row in shown} == {"after"}
+    assert "greenhouse" in browser.run("return document.getElementById('indicator').innerText")
+    assert browser.run("return document.getElementById('said').hidden")
+    region = browser.run(
+        "const chip = document.querySelector('.chip[data-key=r]'); chip.click(); return chip.dataset.id"
+    )
+    address = browser.run("return location.hash")
+    assert f"r={region}" in address
+    fewer = browser.run(f"return {rows}")
+    assert len({row[0] for row in fewer}) == 1
+    explore(browser, report, address.removeprefix("#"))
+    assert browser.run(f"return {rows}") == fewer
+    browser.run("document.querySelector('#chosen [data-save=csv]').click()")
+    saved = browser.downloaded("livelihood_capital_total.csv").decode("utf-8-sig")
+    taken = list(csv.DictReader(io.StringIO(saved)))
+    assert len(taken) == len(fewer)
+    assert {"ci_low", "is_synthetic", "region_zh", "n_indicators"} <= set(taken[0])
+    browser.run("document.querySelector('#chosen [data-save=svg]').click()")
+    assert b"<svg" in browser.downloaded("livelihood_capital_total.svg")
+
+
+def test_a_link_to_what_is_gone_says_so_and_draws_nothing_else(report, browser):
+    explore(browser, report, "m=livelihood_capital_total&g=all&b=&s=withdrawn_1999&r=nowhere&i=unheard&z=1")
+    said = browser.run("return document.getElementById('said').innerText")
+    for missing in ("withdrawn_1999", "nowhere", "unheard", "z"):
+        assert missing in said
+    assert not browser.run("return document.getElementById('nothing').hidden")
+    explore(browser, report, "m=no_such_measure")
+    assert "no_such_measure" in browser.run("return document.getElementById('said').innerText")
+    assert not browser.run("return document.getElementById('nothing').hidden")
+
+
+def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, browser):
+    explore(browser, report, "m=coupling_coordination_degree&g=site&b=", "lang=zh&theme=dark", width=390)
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
+    for words, found in (("greenhouse", "has_greenhouse"), ("大棚", "has_greenhouse")):
+        browser.run(
+            "const s = document.getElementById('search'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))",
+            words,
+        )
+        ids = browser.run(
+            "return [...document.querySelectorAll('[data-indicator]')].map(b => b.dataset.indicator)"
+        )
+        assert found in ids
+        assert len(ids) < 30
+    browser.run("document.querySelector('[data-indicator=has_greenhouse]').click()")
+    assert "大棚" in browser.run("return document.querySelector('#indicator table').innerText")
+    assert [c for c in contrasts(browser) if c[2] < 4.5] == []
+
+
+def test_without_scripts_the_page_says_what_to_do(report, browser):
+    browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(report.with_name("explore.html").as_uri())
+        text = browser._ask("POST", "/element", {"using": "css selector", "value": "noscript"})
+        element = next(iter(text.values()))
+        assert "need scripts" in browser._ask("GET", f"/element/{element}/text", None)
+    finally:
+        browser.devtools("Emulation.setScriptExecutionDisabled", value=False)

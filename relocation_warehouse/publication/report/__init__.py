@@ -1,9 +1,31 @@
-"""The static report: one offline page over the published tables.
+"""The static report: offline pages over the published tables.
 
-Belongs here: `data` (queries), `figures` (charts), `page` (words and HTML). Does not belong here: any number that is
-not in a published table.
+Belongs here: `data` (queries), `figures` (charts), `page` (words and HTML), `explore` (the page of own questions). Does
+not belong here: any number that is not in a published table.
 """
 
-from relocation_warehouse.publication.report.page import write_report
+from pathlib import Path
+
+from relocation_warehouse.publication.database import read_only
+from relocation_warehouse.publication.report.data import Reader
+from relocation_warehouse.publication.report.explore import write_explorer
+from relocation_warehouse.publication.report.page import write_page
 
 __all__ = ["write_report"]
+
+
+def write_report(published_db: Path, out: Path) -> None:
+    """Write the report of a published database: two HTML files that need nothing else.
+
+    Parameters
+    ----------
+    published_db
+        A published `warehouse.duckdb`, of either edition; opened read-only.
+    out
+        Folder of the report; `index.html` and `explore.html` are written into it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with read_only(published_db) as con:
+        reader = Reader(con)
+        write_page(reader, out / "index.html")
+        write_explorer(reader, out / "explore.html")

@@ -343,3 +343,83 @@ class Reader:
             'SELECT source, "check", "table", severity, n_failed, message FROM quality.checks'
             " WHERE status <> 'passed' ORDER BY ALL LIMIT 50"
         )
+
+    def measures(self) -> pd.DataFrame:
+        """Measures that have a value somewhere."""
+        return self._rows(
+            """
+            SELECT metric_id, label_en, label_zh, unit, formula, direction, comparability_note, dimension, source_table
+            FROM reference.metric_definitions
+            WHERE metric_id IN (SELECT metric_id FROM analysis.region_comparison WHERE value IS NOT NULL)
+            ORDER BY display_order, metric_id
+            """
+        )
+
+    def values(self) -> pd.DataFrame:
+        """Every compared value, by the choice of weights and indicators it rests on.
+
+        `choice` is '' for the published choice, 'common' for the indicators that all surveys answer, and the id of a
+        combination of options otherwise. A combination has no intervals.
+        """
+        return self._rows(
+            """
+            WITH compared AS (
+              SELECT *, CASE evidence WHEN 'household' THEN source_id ELSE '' END AS survey_id
+              FROM analysis.region_comparison
+            )
+            SELECT '' AS choice, metric_id, evidence, source_id, survey_id, region, wave, wave_order,
+              group_type, group_id,
+              is_synthetic, value, ci_low, ci_high, n, n_units, unit_basis, status,
+              n_indicators, n_indicators_defined, interval_reason, note
+            FROM compared WHERE value IS NOT NULL
+            UNION ALL
+            SELECT 'common', metric_id, evidence, source_id, survey_id, region, wave, wave_order,
+              group_type, group_id,
+              is_synthetic, common_value, common_ci_low, common_ci_high, n, n_units, unit_basis, status,
+              n_indicators_common, n_indicators_defined, NULL, note
+            FROM compared WHERE common_value IS NOT NULL
+            UNION ALL
+            SELECT combination_id, metric_id, 'household', '', '', region, wave, 0, 'all', 'all',
+              is_synthetic, value, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+            FROM analysis.sensitivity WHERE value IS NOT NULL
+            ORDER BY ALL
+            """
+        )
+
+    def groups(self) -> pd.DataFrame:
+        """Words of sites and of the answers that households are grouped by."""
+        return self._rows(
+            """
+            SELECT 'site' AS group_type, site_id AS group_id, label_en, label_zh FROM reference.sites
+            UNION ALL
+            SELECT i.indicator_id, c.code, c.label_en, c.label_zh
+            FROM reference.indicators i JOIN reference.codes c USING (code_list)
+            UNION ALL
+            SELECT code_list, code, label_en, label_zh FROM reference.codes
+            """
+        )
+
+    def indicators(self) -> pd.DataFrame:
+        """Indicators with their definitions and the words of their dimensions."""
+        return self._rows(
+            """
+            SELECT i.*, d.label_en AS dimension_label_en, d.label_zh AS dimension_label_zh
+            FROM reference.indicators i LEFT JOIN reference.dimensions d USING (dimension) ORDER BY i.display_order
+            """
+        )
+
+    def questions(self) -> pd.DataFrame:
+        """What each survey asks for an indicator: verdict, reason, answers, and where the answer comes from."""
+        return self._rows(
+            """
+            SELECT c.indicator_id, c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.status,
+              c.evidence AS reason,
+              x.sources, c.n, c.n_missing
+            FROM harmonized.coverage c LEFT JOIN reference.crosswalk x USING (survey_id, wave, indicator_id)
+            ORDER BY c.indicator_id, c.survey_id, c.wave_order
+            """
+        )
+
+    def columns_asked(self) -> pd.DataFrame:
+        """Columns of the files received, each with its question where the file has one."""
+        return self._rows('SELECT survey_id, "column", label FROM quality.codebook ORDER BY ALL')

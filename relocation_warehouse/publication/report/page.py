@@ -27,7 +27,6 @@ from great_tables import GT
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from relocation_warehouse.publication.database import read_only
 from relocation_warehouse.publication.report import figures
 from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
 from relocation_warehouse.survey.vocabulary import Label
@@ -98,35 +97,19 @@ class Section:
     is_synthetic: bool
 
 
-def write_report(published_db: Path, out: Path) -> None:
-    """Write the report of a published database: one HTML file that needs nothing else.
-
-    Parameters
-    ----------
-    published_db
-        A published `warehouse.duckdb`, of either edition; opened read-only.
-    out
-        Folder of the report; `index.html` is written into it.
-    """
-    with read_only(published_db) as con:
-        reader = Reader(con)
-        headline = reader.headline()
-        surveys = reader.surveys()
-        sections = list(_sections(reader))
+def write_page(reader: Reader, out: Path) -> None:
+    """Write the report of a published database into the file `out`, which needs no other."""
+    headline = reader.headline()
+    surveys = reader.surveys()
+    sections = list(_sections(reader))
     figure_list = [c for s in sections for c in s.content if isinstance(c, Figure)]
     regions = reader.regions.to_json()
     specs = {
         f.id: {lang: _specs(_Drawing(f.id, lang, f.frame.to_json() + regions, f)) for lang in LANGUAGES}
         for f in figure_list
     }
-    environment = Environment(
-        loader=PackageLoader("relocation_warehouse.publication.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
+    environment = templates()
     environment.filters["both"] = _both
-    environment.filters["both_of"] = lambda text: _both(Label(**text))
     environment.tests["figure"] = lambda item: isinstance(item, Figure)
     page = environment.get_template("page.html.j2").render(
         headline=headline,
@@ -137,14 +120,25 @@ def write_report(published_db: Path, out: Path) -> None:
         panels={f.id: specs[f.id]["en"] for f in figure_list},
         numbers=_numbers,
         table=_table,
-        specs=Markup(_script_json(specs)),
-        data=Markup(_script_json({f.id: _rows_of(f) for f in figure_list})),
-        in_the_dark=Markup(_script_json(figures.IN_THE_DARK)),
-        library=_library(),
-        **{name: _asset(file) for name, file in ASSETS.items()},
+        specs=Markup(script_json(specs)),
+        data=Markup(script_json({f.id: _rows_of(f) for f in figure_list})),
+        in_the_dark=Markup(script_json(figures.IN_THE_DARK)),
+        library=library(),
+        **{name: asset(file) for name, file in ASSETS.items()},
     )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "index.html").write_text(page, encoding="utf-8")
+    out.write_text(page, encoding="utf-8")
+
+
+def templates() -> Environment:
+    """Where the pages come from; `both_of` writes a text in both languages, and all else is escaped."""
+    environment = Environment(
+        loader=PackageLoader("relocation_warehouse.publication.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["both_of"] = lambda text: _both(Label(**text))
+    return environment
 
 
 ASSETS = {"style": "style.css", "common": "common.js", "script": "report.js"}
@@ -152,7 +146,7 @@ ASSETS = {"style": "style.css", "common": "common.js", "script": "report.js"}
 
 
 @cache
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """Text of a style sheet, script or notice beside this file."""
     return Markup((resources.files(__package__) / "templates" / name).read_text(encoding="utf-8"))
 
@@ -168,9 +162,9 @@ def _rows_of(figure: Figure) -> dict[str, list[Any]]:
 
 
 @cache
-def _library() -> Markup:
+def library() -> Markup:
     """Libraries that draw, after the notices of their authors."""
-    return Markup("/*\n{}*/\n{}").format(_asset("notices.txt"), _bundle())
+    return Markup("/*\n{}*/\n{}").format(asset("notices.txt"), _bundle())
 
 
 def _bundle() -> Markup:
@@ -236,7 +230,7 @@ def _lean(spec: dict[str, Any]) -> dict[str, Any]:
     return spec
 
 
-def _script_json(value: object) -> str:
+def script_json(value: object) -> str:
     """JSON that no text inside can end the script element with."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
