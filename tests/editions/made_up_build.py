@@ -155,7 +155,7 @@ def _rows(table: Table, rng: random.Random) -> pa.Table:
 
 
 def _view(table: Table) -> str:
-    """SQL of a view over the wide table: a row for each combination of what its key has beside the household."""
+    """SQL of a view over the wide table: a row for each combination of what its key has beside the household or wave."""
     households = {c.name for c in contract()["harmonized.households"].columns}
     others = [c for c in table.columns if c.name in table.key and c.name not in households]
     joins = "".join(
@@ -163,7 +163,10 @@ def _view(table: Table) -> str:
         for c in others
     )
     columns = ", ".join(c.name if c in others else _expression(c, households) for c in table.columns)
-    return f"SELECT {columns} FROM harmonized.households{joins}"
+    rows = "harmonized.households"
+    if "household_id" not in table.key:
+        rows = f"(SELECT DISTINCT ON ({', '.join(sorted({*table.key} & households))}) * FROM {rows} ORDER BY ALL)"
+    return f"SELECT {columns} FROM {rows} AS households{joins}"
 
 
 def _expression(column: Column, of_household: set[str]) -> str:
