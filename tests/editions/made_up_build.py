@@ -155,7 +155,7 @@ def _rows(table: Table, rng: random.Random) -> pa.Table:
 
 
 def _view(table: Table) -> str:
-    """SQL of a view over the wide table: a row for each combination of what its key has beside the household or wave."""
+    """SQL of a view over the wide table: a row for each combination of what its key has beside household and wave."""
     households = {c.name for c in contract()["harmonized.households"].columns}
     others = [c for c in table.columns if c.name in table.key and c.name not in households]
     joins = "".join(
