@@ -74,6 +74,30 @@ class Column(Closed):
     quotes_household: bool = False
 
 
+class InReport(Closed):
+    """Where and how the report shows a table.
+
+    Attributes
+    ----------
+    section
+        Id of a section of the page.
+    title
+        Heading; the description of the table stands under it.
+    columns
+        What is shown, in order.
+    where
+        Rows that are shown: value by column; all rows where it is empty.
+    chart
+        Function of `publication/report/figures.py` that draws the rows; a plain table where there is none.
+    """
+
+    section: Identifier
+    title: Word
+    columns: tuple[Identifier, ...] = Field(min_length=1)
+    where: dict[Identifier, str] = Field(default_factory=dict)
+    chart: Identifier | None = None
+
+
 class _Use(Closed):
     use: str
 
@@ -90,6 +114,7 @@ class _TableEntry(Closed):
     view: bool = False
     each_survey: Identifier | None = None
     made_by: Identifier | None = None
+    report: InReport | None = None
     references: dict[Identifier, TableName | None] = Field(default_factory=dict)
     columns: tuple[_Use | Column, ...] = Field(min_length=1)
     columns_from: _ColumnsFrom | None = None
@@ -122,6 +147,8 @@ class Table:
         model of dbt.
     references
         Column -> table in which its values must exist under the same name.
+    report
+        Where the report shows it beside what it composes of several tables.
     """
 
     schema: str
@@ -134,6 +161,7 @@ class Table:
     made_by: str | None
     references: dict[str, str]
     columns: tuple[Column, ...]
+    report: InReport | None = None
 
     @property
     def full_name(self) -> str:
@@ -292,6 +320,12 @@ def _resolve(path: Path, entry: _TableEntry, document: _Document, indicators: tu
     absent = [k for k in entry.key if k not in names]
     if absent:
         raise ContractError(f"{path.name}: key {', '.join(absent)} of {entry.table} is not among its columns")
+    if entry.report is not None:
+        absent = [c for c in (*entry.report.columns, *entry.report.where) if c not in names]
+        if absent:
+            raise ContractError(
+                f"{path.name}: {entry.table} has no {', '.join(absent)} to show in the report"
+            )
     schema, name = entry.table.split(".")
     references = {
         column: target
@@ -309,6 +343,7 @@ def _resolve(path: Path, entry: _TableEntry, document: _Document, indicators: tu
         made_by=entry.made_by,
         references=references,
         columns=tuple(columns),
+        report=entry.report,
     )
 
 

@@ -126,9 +126,14 @@ def describe_exposures(exposures: Iterable[Mapping[str, Any]], checkout: Path, c
     entries = []
     for exposure in exposures:
         text = (checkout / exposure["reads_in"]).read_text(encoding="utf-8")
-        read = [t for t in contract if re.search(rf"\b{re.escape(t.full_name)}\b", text)]
+        declares = exposure.get("shows") == "declared"
+        read = [
+            t
+            for t in contract
+            if re.search(rf"\b{re.escape(t.full_name)}\b", text) or (declares and t.report is not None)
+        ]
         refs = [f"source('{t.schema}', '{t.name}')" if t.made_by else f"ref('{t.name}')" for t in read]
-        said = {k: v for k, v in exposure.items() if k != "reads_in"}
+        said = {k: v for k, v in exposure.items() if k not in ("reads_in", "shows")}
         owner = {"name": "data engineering", "email": "data-engineering@example.org"}
         entries.append({**said, "owner": owner, "depends_on": refs})
     return _yaml({"exposures": entries})

@@ -12,6 +12,9 @@ from typing import Literal
 import duckdb
 import pandas as pd
 
+from relocation_warehouse.contract.tables import Table
+from relocation_warehouse.ground import sql
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, Language] = ("en", "zh")
 
@@ -75,6 +78,16 @@ class Reader:
         schema, name = table.split(".")
         query = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? AND NOT internal"
         return self._con.execute(query, [schema, name]).fetchone() is not None
+
+    def shown(self, table: Table) -> pd.DataFrame:
+        """Rows of a table that its declaration has the report show."""
+        assert table.report is not None
+        where = " AND ".join(f"{sql.identifier(column)} = ?" for column in table.report.where) or "true"
+        return self._rows(
+            f"SELECT * FROM {sql.identifier(table.schema, table.name)} WHERE {where}"
+            f" ORDER BY {', '.join(map(sql.identifier, table.key))}",
+            list(table.report.where.values()),
+        )
 
     def _options(self) -> Options:
         row = self._con.execute(

@@ -740,6 +740,26 @@ def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Languag
     return [Panel(_sized(chart, height=alt.Step(22)), min_width=480)]
 
 
+def dots(
+    frame: pd.DataFrame, columns: Sequence[str], regions: pd.DataFrame, language: Language
+) -> list[Panel]:
+    """First of the columns, a number, along the first that names something, a dot for each region and wave."""
+    value, by = columns[:2]
+    known = frame[frame[value].notna()]
+    data = localise(known, language)
+    data["row"] = _stub(data)
+    base = alt.Chart(data).encode(
+        y=alt.Y(f"{by}:N", sort=list(dict.fromkeys(data[by])), title=None),
+        yOffset=alt.YOffset("row:N", sort=list(dict.fromkeys(data["row"]))),
+        color=alt.Color("region:N", scale=_scale(_regions(regions, data["region"], language)), title=None),
+        tooltip=[
+            alt.Tooltip(column, title=word(column, language)) for column in ("region", "wave", by, value)
+        ],
+    )
+    chart = base.mark_point(size=70, filled=True, opacity=1).encode(x=alt.X(f"{value}:Q", title=None))
+    return [Panel(_sized(chart, height=alt.Step(22)), min_width=480)]
+
+
 def _fullest(part: pd.DataFrame) -> str:
     """The model with the most terms."""
     models = [str(m) for m in part["model"]]

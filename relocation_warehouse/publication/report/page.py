@@ -11,9 +11,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib import resources
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from great_tables import GT
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from relocation_warehouse.contract.tables import Contract, ContractError, InReport, Table, contract_of
 from relocation_warehouse.publication.report import figures
 from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
 from relocation_warehouse.survey.vocabulary import Label
@@ -62,6 +63,8 @@ class Figure:
         Columns of `frame` that the table under the figure has; `x` stands for `x_en` and `x_zh`.
     folded
         True for a figure that opens on demand.
+    words
+        Headings of columns that have other ones than everywhere in the report.
     """
 
     id: str
@@ -72,6 +75,7 @@ class Figure:
     shown: tuple[str, ...]
     grid: str = ""
     folded: bool = False
+    words: Mapping[str, Label] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Listing:
     frame: pd.DataFrame
     shown: tuple[str, ...]
     folded: bool = False
+    words: Mapping[str, Label] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,11 +102,11 @@ class Section:
     is_synthetic: bool
 
 
-def write_page(reader: Reader, out: Path) -> None:
+def write_page(reader: Reader, out: Path, contract: Contract | None = None) -> None:
     """Write the report of a published database into the file `out`, which needs no other."""
     headline = reader.headline()
     surveys = reader.surveys()
-    sections = list(_sections(reader))
+    sections = list(_sections(reader, contract or contract_of()))
     figure_list = [c for s in sections for c in s.content if isinstance(c, Figure)]
     regions = reader.regions.to_json()
     specs = {
@@ -242,6 +247,7 @@ class _Rows:
 
     language: Language
     text: str
+    headings: tuple[str, ...]
     frame: pd.DataFrame = field(compare=False)
 
 
@@ -249,12 +255,15 @@ def _in_both(item: Figure | Listing, html: Callable[[_Rows], str]) -> Markup:
     labels = {name: [f"{name}_{lang}" for lang in LANGUAGES] for name in item.shown}
     frame = item.frame[[c for n, both in labels.items() for c in (both if both[0] in item.frame else [n])]]
     text = frame.to_json()
-    return Markup("").join(
-        Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(
-            lang, Markup(html(_Rows(lang, text, localise(frame, lang))))
+    parts = []
+    for lang in LANGUAGES:
+        rows = localise(frame, lang)
+        headings = tuple(
+            getattr(item.words[c], lang) if c in item.words else figures.word(str(c), lang) for c in rows
         )
-        for lang in LANGUAGES
-    )
+        markup = Markup(html(_Rows(lang, text, headings, rows)))
+        parts.append(Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(lang, markup))
+    return Markup("").join(parts)
 
 
 def _numbers(figure: Figure) -> Markup:
@@ -264,8 +273,7 @@ def _numbers(figure: Figure) -> Markup:
 
 @lru_cache(maxsize=128)
 def _plain_table(rows: _Rows) -> str:
-    frame, language = rows.frame, rows.language
-    shown = frame.rename(columns={c: figures.word(str(c), language) for c in frame.columns})
+    shown = rows.frame.set_axis(list(rows.headings), axis="columns")
     html = shown.to_html(
         index=False, border=0, na_rep="–", float_format=lambda v: f"{v:.4g}", escape=True, justify="left"
     )
@@ -283,7 +291,7 @@ def _great_table(rows: _Rows) -> str:
     for column in shown.select_dtypes("bool").columns:
         yes, no = ("yes", "no") if language == "en" else ("是", "否")
         shown[column] = shown[column].map({True: yes, False: no})
-    labels: Any = {c: figures.word(str(c), language) for c in shown.columns}
+    labels: Any = dict(zip(shown.columns, rows.headings, strict=True))
     table = GT(shown).cols_label(cases=labels).sub_missing()
     floats = list(shown.select_dtypes("float").columns)
     if floats:
@@ -297,7 +305,8 @@ def _made_up(*frames: pd.DataFrame) -> bool:
     return any(bool(f["is_synthetic"].any()) for f in frames if "is_synthetic" in f and len(f))
 
 
-def _sections(reader: Reader) -> Iterator[Section]:
+def _composed(reader: Reader) -> Iterator[Section]:
+    """Sections that the page composes itself, in order."""
     yield _surveyed(reader)
     yield _capitals(reader)
     yield _coordination(reader)
@@ -308,6 +317,43 @@ def _sections(reader: Reader) -> Iterator[Section]:
     yield _replication(reader)
     yield _contradictions(reader)
     yield _quality(reader)
+
+
+def _sections(reader: Reader, contract: Contract) -> Iterator[Section]:
+    """Sections in order, each with the tables that are declared to stand in it after what it composes itself."""
+    declared: dict[str, list[Figure | Listing]] = {}
+    for table in contract:
+        if table.report is not None and reader.has(table.full_name):
+            declared.setdefault(table.report.section, []).append(_declared(reader, table, table.report))
+    for section in _composed(reader):
+        added = declared.pop(section.id, [])
+        yield replace(
+            section,
+            content=(*section.content, *added),
+            is_synthetic=section.is_synthetic or _made_up(*(item.frame for item in added)),
+        )
+    for unknown, items in declared.items():
+        raise ContractError(f"tables.yml: {items[0].id}: the report has no section {unknown!r}")
+
+
+def _declared(reader: Reader, table: Table, shown: InReport) -> Figure | Listing:
+    """A table as its declaration shows it, under the words of its columns."""
+    frame, name = reader.shown(table), table.full_name.replace(".", "-").replace("_", "-")
+    words = {c.name: Label(en=c.en, zh=c.zh) for c in table.columns}
+    if shown.chart is None:
+        return Listing(name, shown.title, frame, shown.columns, words=words)
+    draw = getattr(figures, shown.chart, None)
+    if draw is None or shown.chart.startswith("_"):
+        raise ContractError(f"tables.yml: {table.full_name}: figures.py has no chart {shown.chart!r}")
+    return Figure(
+        name,
+        shown.title,
+        table.description,
+        lambda lang: draw(frame, shown.columns, reader.regions, lang),
+        frame,
+        shown.columns,
+        words=words,
+    )
 
 
 def _followed(panels: pd.DataFrame) -> tuple[Label, ...]:
