@@ -21,6 +21,10 @@ FACTOR_SCORES = "analysis.factor_scores"
 INTEGRATION = "integration.household_dimensions"
 
 
+class MetricError(ValueError):
+    """A metric of the catalog cannot be computed; the message names it and says what to do."""
+
+
 def study_scheme(catalog: Catalog, survey: Survey, published: Collection[str]) -> WeightScheme:
     """Return the weight scheme of a study where the survey belongs to it and it has one, else the default."""
     own = survey.published_survey_ids & set(published)
@@ -69,7 +73,15 @@ def ingredients(catalog: Catalog, name: str, scheme: WeightScheme) -> frozenset[
             if name in {model.composite.metric, *(f.metric for f in model.factors)}
             for item in model.items
         )
-    system = next(d.system for d in catalog.dimensions if d.id in _dimensions_of(catalog, metric))
+    known = _dimensions_of(catalog, metric)
+    systems = [d.system for d in catalog.dimensions if d.id in known]
+    if not systems:
+        raise MetricError(
+            f"metrics.yml: {name}: no metric of table {metric.table} is a dimension of dimensions.yml, so the "
+            f"indicators behind column {metric.column} are unknown; take a column of a table of dimensions, of "
+            f"{COUPLING} or of {FACTOR_SCORES}, or add the metrics of its dimensions"
+        )
+    system = systems[0]
     whole = metric.column not in {d.id for d in catalog.dimensions}
     return frozenset(
         i.id

@@ -43,7 +43,7 @@ from relocation_warehouse.results.households import (
     members,
     surveys,
 )
-from relocation_warehouse.results.metrics import COUPLING
+from relocation_warehouse.results.metrics import COUPLING, MetricError
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.results.weights import STATED
 from relocation_warehouse.survey.catalog import Catalog, WeightScheme
@@ -278,7 +278,11 @@ def _measures(
         yield (system.metric, None, None), values[has_value], weight[has_value]
     complete = known.all(axis=0)
     u, weight = u[:, complete], weight[complete]
-    degree = next(m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d")
+    degree = next((m.id for m in catalog.metrics if m.table == COUPLING and m.column == "d"), None)
+    if degree is None:
+        raise MetricError(
+            f"metrics.yml: no metric is column d of {COUPLING}, by which regions are ranked; add it"
+        )
     for variant in catalog.coupling.variants:
         d = couple(u.T, [s.alpha for s in systems], variant.id).d
         yield (degree, variant.id, None), d, weight

@@ -34,7 +34,7 @@ from relocation_warehouse.survey.readers import (
     sheet_names,
     xlsform,
 )
-from relocation_warehouse.survey.readers.archives import DAMAGED, SUFFIXES
+from relocation_warehouse.survey.readers.archives import DAMAGED
 from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.scaffold_columns import (
     LANGUAGES,
@@ -54,6 +54,7 @@ from relocation_warehouse.survey.scaffold_proposals import (
     rounds_of,
 )
 from relocation_warehouse.survey.vocabulary import (
+    FORMATS,
     Code,
     Column,
     ColumnType,
@@ -449,10 +450,12 @@ def file_format(file: Path) -> str:
         name = next(iter(data or members), "")
     if name.endswith(".json") or _is_export(file):
         return "odk"
-    fitting = [kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)]
+    fitting = [kind for kind, known in FORMATS.items() if name.endswith(known.endings)]
     if not fitting:
-        known = " ".join(sorted({s for suffixes in SUFFIXES.values() for s in suffixes}))
-        raise ScaffoldError(f"{file.name}: no format has this ending; known are {known}, also in .gz or .zip")
+        endings = " ".join(sorted({s for f in FORMATS.values() for s in f.endings}))
+        raise ScaffoldError(
+            f"{file.name}: no format has this ending; known are {endings}, also in .gz or .zip"
+        )
     return fitting[0]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -19,9 +20,11 @@ from pydantic import (
     Field,
     PositiveInt,
     StringConstraints,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 
 def _without_seam(name: str) -> str:
@@ -221,6 +224,46 @@ class NoOptions(Closed):
     """Parquet says everything itself."""
 
 
+@dataclass(frozen=True)
+class Format:
+    """A format that files of a survey may have.
+
+    Attributes
+    ----------
+    reader
+        Module of `survey.readers`; imported when a file of the format is read.
+    options
+        What `options` of a file may say.
+    endings
+        Of the names of such files.
+    content
+        Kinds of content that it accepts (`survey.readers.archives.SIGNATURES`); None: no signature is known.
+    """
+
+    reader: str
+    options: type[Closed]
+    endings: tuple[str, ...]
+    content: tuple[str | None, ...]
+
+
+FORMATS: dict[str, Format] = {
+    "delimited": Format("delimited", DelimitedOptions, (".csv", ".tsv", ".txt", ".tab"), (None,)),
+    "excel": Format("excel", ExcelOptions, (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), ("zip", "ole")),
+    "spss": Format("statistical", StatisticalOptions, (".sav", ".zsav", ".por"), ("sav", None)),
+    "stata": Format("statistical", StatisticalOptions, (".dta",), ("dta", None)),
+    "odk": Format("odk", OdkOptions, (".json", ".csv", ".xlsx"), ("zip", None)),
+    "parquet": Format("columnar", NoOptions, (".parquet",), ("parquet",)),
+}
+"""Every format by its name in survey.yml; the first that an ending fits is the one that a file is taken for."""
+
+
+def _known_format(name: str) -> str:
+    if name in FORMATS:
+        return name
+    *names, last = map(repr, FORMATS)
+    raise PydanticKnownError("literal_error", {"expected": f"{', '.join(names)} or {last}"})
+
+
 class FixedWave(Closed):
     """Every row of the file belongs to one wave."""
 
@@ -239,7 +282,9 @@ class SurveyFile(Closed):
 
     file_id: Identifier
     path: str
-    format: Literal["delimited", "excel", "spss", "stata", "odk", "parquet"]
+    format: Annotated[
+        str, AfterValidator(_known_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})
+    ]
     sha256: Sha256 | None = None
     options: DelimitedOptions | ExcelOptions | OdkOptions | StatisticalOptions | NoOptions = NoOptions()
     grain: Grain = Grain.HOUSEHOLD
@@ -273,14 +318,8 @@ class SurveyFile(Closed):
     def _options_of_format(cls, data: object) -> object:
         if not isinstance(data, dict) or not isinstance(data.get("options", {}), dict):
             return data
-        kinds: dict[str, type[Closed]] = {
-            "delimited": DelimitedOptions,
-            "excel": ExcelOptions,
-            "odk": OdkOptions,
-            "spss": StatisticalOptions,
-            "stata": StatisticalOptions,
-        }
-        kind = kinds.get(str(data.get("format")), NoOptions)
+        known = FORMATS.get(str(data.get("format")))
+        kind = known.options if known else NoOptions
         return {**data, "options": kind.model_validate(data.get("options", {}))}
 
 

@@ -259,7 +259,7 @@ def _in_both(item: Figure | Listing, html: Callable[[_Rows], str]) -> Markup:
     for lang in LANGUAGES:
         rows = localise(frame, lang)
         headings = tuple(
-            getattr(item.words[c], lang) if c in item.words else figures.word(str(c), lang) for c in rows
+            getattr(item.words[c], lang) if c in item.words else figures.word(c, lang) for c in map(str, rows)
         )
         markup = Markup(html(_Rows(lang, text, headings, rows)))
         parts.append(Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(lang, markup))

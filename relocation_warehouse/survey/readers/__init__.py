@@ -7,7 +7,7 @@ Does not belong here: what a cell means (`ingest`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,7 +21,7 @@ from relocation_warehouse.survey.readers import isolation
 from relocation_warehouse.survey.readers.archives import unpacked
 from relocation_warehouse.survey.readers.base import ROW, Received, UnreadableFile
 from relocation_warehouse.survey.readers.isolation import isolated
-from relocation_warehouse.survey.vocabulary import SurveyFile
+from relocation_warehouse.survey.vocabulary import FORMATS, SurveyFile
 
 __all__ = [
     "ROW",
@@ -37,19 +37,10 @@ __all__ = [
     "streamed",
 ]
 
-READERS: Mapping[str, str] = {
-    "delimited": "delimited",
-    "excel": "excel",
-    "spss": "statistical",
-    "stata": "statistical",
-    "odk": "odk",
-    "parquet": "columnar",
-}
-"""Module of each format; imported when a file of it is read, because libraries of formats take a second to load."""
-
 
 def _reader(format_: str) -> Any:
-    return import_module(f"{__name__}.{READERS[format_]}")
+    # libraries of formats take a second to load
+    return import_module(f"{__name__}.{FORMATS[format_].reader}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,9 @@ def opened(file: SurveyFile, folder: Path) -> Iterator[Received]:
     """
     try:
         path = located(file, folder)
-        with isolated("streamed", file.model_dump_json(), path=path, module=READERS[file.format]) as received:
+        with isolated(
+            "streamed", file.model_dump_json(), path=path, module=FORMATS[file.format].reader
+        ) as received:
             yield received
     except UnreadableFile as error:
         raise UnreadableFile(f"{place_of(file)}: {error}") from error
@@ -130,13 +123,13 @@ def streamed(path: Path, file: SurveyFile) -> Iterator[Received]:
 
 def repeat_groups(path: Path, file: SurveyFile) -> tuple[str, ...]:
     """Names of the repeat groups of an export, read in a process of its own."""
-    with isolated("repeat_groups", file.model_dump_json(), path=path, module=READERS["odk"]) as names:
+    with isolated("repeat_groups", file.model_dump_json(), path=path, module=FORMATS["odk"].reader) as names:
         return tuple(names)
 
 
 def sheet_names(path: Path) -> list[str]:
     """Names of the sheets of a workbook that a person sees and that hold cells, read likewise."""
-    with isolated("sheet_names", path=path, module=READERS["excel"]) as names:
+    with isolated("sheet_names", path=path, module=FORMATS["excel"].reader) as names:
         return list(names)
 
 

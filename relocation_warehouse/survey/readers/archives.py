@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from relocation_warehouse.survey.readers.base import UnreadableFile
-from relocation_warehouse.survey.vocabulary import SurveyFile
+from relocation_warehouse.survey.vocabulary import FORMATS, SurveyFile
 
 MAX_BYTES = 16 * 2**30
 """Largest file that is unpacked."""
@@ -25,15 +25,6 @@ MAX_RATIO = 200
 """Largest unpacked to packed ratio; survey files stay below 60, bombs are at 1000."""
 FREE_BYTES = 64 * 2**20
 """Below this size the ratio does not matter."""
-
-SUFFIXES = {
-    "delimited": (".csv", ".tsv", ".txt", ".tab"),
-    "excel": (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
-    "spss": (".sav", ".zsav", ".por"),
-    "stata": (".dta",),
-    "odk": (".json", ".csv", ".xlsx"),
-    "parquet": (".parquet",),
-}
 
 
 class Readable(Protocol):
@@ -61,15 +52,6 @@ SIGNATURES = (
     (rb"<\?xml\s+version\s*=", "xml", "an XML document"),
 )
 """Patterns of the first bytes: what begins a file of the kind and no table of text, whatever its first header is."""
-
-ACCEPTS: dict[str, set[str | None]] = {
-    "delimited": {None},
-    "excel": {"zip", "ole"},
-    "spss": {"sav", None},
-    "stata": {"dta", None},
-    "odk": {"zip", None},
-    "parquet": {"parquet"},
-}
 
 
 @contextmanager
@@ -151,7 +133,7 @@ def checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _choose(members: list[zipfile.ZipInfo], file: SurveyFile) -> zipfile.ZipInfo:
-    fitting = [m for m in members if m.filename.lower().endswith(SUFFIXES[file.format])] or members
+    fitting = [m for m in members if m.filename.lower().endswith(FORMATS[file.format].endings)] or members
     named_so = [m for m in fitting if Path(m.filename).stem == file.file_id]
     chosen = named_so or fitting
     if len(chosen) > 1:
@@ -200,7 +182,7 @@ def check_content(path: Path, file: SurveyFile) -> None:
         raise UnreadableFile("file is empty (0 bytes); export it again")
     start = head.lstrip(b"\xef\xbb\xbf \r\n\t")
     _, kind, known = next((s for s in SIGNATURES if re.match(s[0], start)), (b"", None, ""))
-    if kind not in ACCEPTS[file.format]:
+    if kind not in FORMATS[file.format].content:
         what = known or "not a file of that kind (it looks like text)"
         raise UnreadableFile(
             f"declared as format {file.format!r}, but the content is {what}; "
