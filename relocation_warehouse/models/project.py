@@ -11,11 +11,14 @@ Belongs here: which files the project has and what is in them. Does not belong h
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,9 @@ NUMBERED = {
     "is_synthetic": "boolean", "source_row": "bigint",
 }  # fmt: skip
 """Type of the columns of a household that are no text."""
+LOG = logging.getLogger(__name__)
+RECORD = "written.json"
+"""File of a project that holds the digest of every generated file as it was written."""
 WRITTEN = (
     "{#- Written from the survey folders and the catalog by relocation_warehouse/models/project.py; "
     "a change here is overwritten. -#}\n"
@@ -84,7 +90,7 @@ def assemble(paths: Paths) -> Project:
     """Write the project of the surveys that were accepted, and remove what is no part of it.
 
     Only files whose content changes are written, so that dbt parses only these again; a file that somebody edited by
-    hand, or that was cut off, is written again.
+    hand, or that was cut off, is written again, and a warning names it.
     """
     catalog, engine = load_catalog(paths.catalog), engine_name()
     known = [i.id for i in catalog.indicators]
@@ -111,7 +117,8 @@ def assemble(paths: Paths) -> Project:
             for wave in waves
         },
     }
-    _write(folder, files)
+    for message in _write(folder, files):
+        LOG.warning("%s", message)
     waves = {survey_id: tuple(wave.name for wave in found) for survey_id, found in models.items()}
     return Project(folder, folder / "target", waves, _digest(paths.dbt, files))
 
@@ -255,20 +262,45 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-def _write(folder: Path, files: Mapping[Path, str]) -> None:
-    """Make `files` the only ones of the generated folders."""
+def _write(folder: Path, files: Mapping[Path, str]) -> list[str]:
+    """Make `files` the only ones of the generated folders; returns what to say of those that others changed."""
+    record = folder / RECORD
+    try:
+        before = dict(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError):
+        before = {}  # a new folder, or one that an earlier version wrote
+    written = {str(name): hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    changed = []
     for root in (MODELS, MACROS):
         for path in [p for p in (folder / root).rglob("*") if p.is_file()]:
             if path.relative_to(folder) not in files:
                 path.unlink()
     for name, text in files.items():
         path = folder / name
-        if path.exists() and path.read_bytes() == text.encode():
+        old = path.read_bytes() if path.exists() else None
+        if old == text.encode():
             continue
+        if old is not None and before.get(str(name)) not in (None, hashlib.sha256(old).hexdigest()):
+            changed.append(
+                f"{path}, line {_first_difference(old, text)}: was changed by hand or cut off after it was written; it "
+                "is written again. Change the crosswalk, the survey.yml or the catalog that it is made from instead"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(path)
+    if written != before:
+        fresh = record.with_suffix(".new")
+        fresh.write_text(json.dumps(written, indent=1), encoding="utf-8")
+        fresh.replace(record)
+    return changed
+
+
+def _first_difference(old: bytes, text: str) -> int:
+    """Number of the first line in which two versions of a file differ."""
+    before, after = old.decode(errors="replace").splitlines(), text.splitlines()
+    pairs = enumerate(zip_longest(before, after), start=1)
+    return next((number for number, (one, other) in pairs if one != other), len(after))
 
 
 def _digest(dbt: Path, files: Mapping[Path, str]) -> str:

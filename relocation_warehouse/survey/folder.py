@@ -312,7 +312,10 @@ def _load_survey(path: Path, problems: list[Problem]) -> Survey | None:
         ]
         return _salvaged(data)
     if survey.survey_id != path.name:
-        message = f"survey_id {survey.survey_id!r} differs from the folder {path.name!r}"
+        message = (
+            f"survey_id {survey.survey_id!r} differs from the folder {path.name!r}; no two surveys have the same id: "
+            f"write survey_id: {path.name}, or rename the folder"
+        )
         problems.append(Problem(SURVEY_FILE, line_of(file, ("survey_id",)), message))
     return survey
 
