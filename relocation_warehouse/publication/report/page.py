@@ -324,7 +324,8 @@ def _sections(reader: Reader, contract: Contract) -> Iterator[Section]:
     declared: dict[str, list[Figure | Listing]] = {}
     for table in contract:
         if table.report is not None and reader.has(table.full_name):
-            declared.setdefault(table.report.section, []).append(_declared(reader, table, table.report))
+            item = _declared(reader, table, table.report)
+            declared.setdefault(table.report.section, []).extend([] if item.frame.empty else [item])
     for section in _composed(reader):
         added = declared.pop(section.id, [])
         yield replace(
