@@ -572,7 +572,7 @@ def _obstacles(
                 (scheme.id, [part for part in index if counts[mode, wave][part[1]]])
                 for scheme in schemes
                 if scheme.bounds == mode
-                for index in _indices(scheme, weights[scheme.id])
+                for index in index_members(scheme, weights[scheme.id])
             ]
             source = scored(limits, survey.survey_id, mode, condition=f"wave = {literal(wave)}")
             yield from obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
@@ -623,7 +623,7 @@ def obstacle_rows(
                 }
 
 
-def _indices(scheme: WeightScheme, weights: Weights) -> list[Members]:
+def index_members(scheme: WeightScheme, weights: Weights) -> list[Members]:
     """Members of each index with their weight in it: the total, then every dimension outside the total."""
     total = [
         (dimension, indicator, share * weight)

@@ -22,6 +22,7 @@ from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.results.replication import replication
 from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.results.tables import Result
+from relocation_warehouse.results.welfare import welfare
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
 
@@ -124,5 +125,11 @@ GROUPS = (
         lambda con, catalog, _: sensitivity(con, catalog),
         (HOUSEHOLDS, CAPITALS, "coupling"),
         "Does the order of regions survive other choices of method: docs/methods/sensitivity.md.",
+    ),
+    Group(
+        "welfare",
+        lambda con, catalog, _: welfare(con, catalog),
+        (HOUSEHOLDS, CAPITALS, "coupling"),
+        "Who is poor in many ways, how unequal incomes are, who does not get on: docs/methods/welfare.md.",
     ),
 )

@@ -207,7 +207,7 @@ def units_of(
     known_group = f"{quoted(group)} is not null"
     rows = (
         f"(select wave, household_id, {measured} from {source} where {own}) as answers "
-        f"inner join (select household_id, wave, {_design_columns(con, group)} from {HOUSEHOLDS} "
+        f"inner join (select household_id, wave, {design_columns(con, group)} from {HOUSEHOLDS} "
         f"where {own} and {known_group}) as drawn "
         "using (household_id, wave)"
     )
@@ -232,7 +232,7 @@ def unit_key(con: duckdb.DuckDBPyConnection, households: str) -> str:
     return f"concat_ws(chr(31), {households}.survey_id, {drawn['stratum_id']}, {drawn['sampling_unit_id']})"
 
 
-def _design_columns(con: duckdb.DuckDBPyConnection, group: str) -> str:
+def design_columns(con: duckdb.DuckDBPyConnection, group: str) -> str:
     """How households were drawn, and their group; without a declaration the site stands for the unit."""
     text = f"cast({quoted(group)} as varchar)"
     # the code of a whole number has no point

@@ -43,6 +43,7 @@ FILES = (
     "factor_models.yml",
     "models.yml",
     "replication.yml",
+    "welfare.yml",
 )
 """Files that together make the catalog; each is a mapping of fields of `Catalog`."""
 
@@ -531,6 +532,48 @@ class Replication(Closed):
     rules: tuple[ReplicationRule, ...]
 
 
+class PovertyDimension(Labelled):
+    """A way of being poor, of equal weight with the others."""
+
+    id: Identifier
+    indicators: dict[Identifier, float] = Field(min_length=1)
+    """Indicator -> threshold: a household below is deprived. Of equal weight within the dimension."""
+
+
+class PovertyMeasure(Labelled):
+    """Poverty in several dimensions at once."""
+
+    id: Identifier
+    cutoff: float = Field(gt=0, le=1)
+    """Weighted share of deprivations from which a household is poor."""
+    dimensions: tuple[PovertyDimension, ...] = Field(min_length=1)
+
+
+class Stuck(Closed):
+    """When a household of a panel does not get on."""
+
+    metric: Identifier
+    below: float
+    """In the first and the last wave."""
+    groups: tuple[Identifier, ...]
+    """Categories by which it is told."""
+    obstacles: int = Field(ge=1)
+    """How many of the largest obstacles of those who are stuck are named."""
+
+
+class Welfare(Closed):
+    """Questions of policy."""
+
+    price_year: int
+    """Amounts are compared in yuan of this year."""
+    price_changes: dict[int, float]
+    """Year -> consumer prices where the year before has 100."""
+    amounts: tuple[Identifier, ...]
+    """Indicators whose inequality is measured."""
+    poverty_measures: tuple[PovertyMeasure, ...]
+    stuck: Stuck
+
+
 class Catalog(Closed):
     """All of `data/catalog`, cross-checked."""
 
@@ -552,6 +595,7 @@ class Catalog(Closed):
     models: tuple[Model, ...]
     published_terms: tuple[PublishedTerms, ...]
     replication: Replication
+    welfare: Welfare
 
     @cached_property
     def indicator(self) -> Mapping[str, Indicator]:
@@ -748,6 +792,7 @@ def _check(c: Catalog) -> Iterator[tuple[Path_, str]]:
     for n, dimension in enumerate(c.dimensions):
         yield from _unknown(("dimensions", n, "system"), "system", dimension.system, systems)
     yield from _check_indicators(c, systems, dimensions)
+    yield from _check_welfare(c)
     for name, codes in c.code_lists.items():
         for (_, position), message in _twice(name, (code.code for code in codes)):
             yield ("code_lists", name, position), message
@@ -782,6 +827,23 @@ def _check(c: Catalog) -> Iterator[tuple[Path_, str]]:
     yield from _check_factor_models(c, numeric, dimensions)
     yield from _check_models(c, numeric)
     yield from _check_replication(c)
+
+
+def _check_welfare(c: Catalog) -> Iterator[tuple[Path_, str]]:
+    """Amounts and thresholds are of numeric indicators, groups of categories, the metric is of households."""
+    numeric = {i.id for i in c.indicators if i.is_numeric}
+    for n, amount in enumerate(c.welfare.amounts):
+        yield from _unknown(("welfare", "amounts", n), "numeric indicator", amount, numeric)
+    for n, measure in enumerate(c.welfare.poverty_measures):
+        for k, dimension in enumerate(measure.dimensions):
+            place = ("welfare", "poverty_measures", n, "dimensions", k, "indicators")
+            for indicator in dimension.indicators:
+                yield from _unknown(place, "numeric indicator", indicator, numeric)
+    stuck = c.welfare.stuck
+    yield from _unknown(("welfare", "stuck", "metric"), "metric", stuck.metric, c.metric)
+    categories = {i.id for i in c.indicators if not i.is_numeric}
+    for n, group in enumerate(stuck.groups):
+        yield from _unknown(("welfare", "stuck", "groups", n), "category", group, categories)
 
 
 def _check_indicators(

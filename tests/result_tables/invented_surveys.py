@@ -244,7 +244,10 @@ def build(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> duck
         con,
         "reference.surveys",
         surveys.assign(
-            region_label_en=surveys["region"], region_label_zh=surveys["region"], status="accepted"
+            region_label_en=surveys["region"],
+            region_label_zh=surveys["region"],
+            status="accepted",
+            fieldwork="2019-08",
         ),
     )
     sites = frame[["survey_id", "site_id", "region"]].drop_duplicates().assign(households=200)

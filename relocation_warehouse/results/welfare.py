@@ -1,0 +1,363 @@
+"""Questions of policy: who is poor in many ways at once, how unequal amounts are, and who does not get on.
+
+Belongs here: the declared dimensions, thresholds, groups and prices on the households of a survey, and the tables made
+of them. Does not belong here: a formula of inequality (`analysis.inequality`) or of inference (`results.sampling`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from analysis.arrays import FloatArray
+from analysis.errors import AnalysisError
+from analysis.inequality import Inequality, gini, theil, theil_parts
+from analysis.survey_design import DesignMean, design_mean, unit_mean
+from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.coupling import Members, index_members, obstacle_rows
+from relocation_warehouse.results.households import (
+    HOUSEHOLDS,
+    Extremes,
+    Survey,
+    asked,
+    by_origin,
+    extremes,
+    members,
+    scheme_weights,
+    score_column,
+    scored,
+    surveys,
+)
+from relocation_warehouse.results.metrics import relation
+from relocation_warehouse.results.sampling import Estimate, by_group, design_columns, estimate, units_of
+from relocation_warehouse.results.tables import conform
+from relocation_warehouse.survey.catalog import Catalog, PovertyMeasure
+
+ALL, SITE = "all", "site"
+Rows = Iterator[dict[str, Any]]
+
+
+def welfare(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+    """Compute poverty, inequality and who is stuck in every survey.
+
+    Parameters
+    ----------
+    con
+        Build database, read only, with the tables of `coupling` in it.
+    catalog
+        Its `welfare` says what counts as poor, stuck and an amount.
+
+    Returns
+    -------
+    dict
+        `poverty`, `inequality` and `stuck_households` of the schema `analysis`.
+    """
+    found = surveys(con)
+    rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    known = asked(con)
+    for survey in found:
+        for measure in catalog.welfare.poverty_measures:
+            for wave in survey.waves:
+                rows["poverty"] += _poverty(con, measure, survey, wave, known[survey.survey_id, wave])
+    for alike in by_origin(found).values():
+        for amount in catalog.welfare.amounts:
+            rows["inequality"] += _inequality(con, catalog, alike, amount)
+        rows["stuck_households"] += _stuck(con, catalog, alike)
+    return {
+        name: conform(f"analysis.{name}", rows[name])
+        for name in ("poverty", "inequality", "stuck_households")
+    }
+
+
+def _head(survey: Survey, wave: str) -> dict[str, Any]:
+    return {
+        "survey_id": survey.survey_id,
+        "wave": wave,
+        "region": survey.region,
+        "is_synthetic": survey.is_synthetic,
+    }
+
+
+def _said(found: Estimate | None, reason: str | None = None) -> dict[str, Any]:
+    """Estimate, interval and units of a row."""
+    if found is None:
+        names = ("value", "standard_error", "ci_low", "ci_high")
+        return {"n": 0, "n_units": 0, **dict.fromkeys(names), "reason": reason}
+    design, reason = found.design, found.reason
+    if design is not None and not design.se > 0:
+        design, reason = None, "all households and sampling units are alike: there is no interval"
+    return {
+        "n": found.n,
+        "n_units": found.n_units,
+        "value": found.value,
+        "standard_error": design.se if design else None,
+        "ci_low": design.ci_low if design else None,
+        "ci_high": design.ci_high if design else None,
+        "reason": reason,
+    }
+
+
+# ---- poverty in many dimensions
+
+
+def _poverty(
+    con: duckdb.DuckDBPyConnection, measure: PovertyMeasure, survey: Survey, wave: str, known: frozenset[str]
+) -> Rows:
+    """H, A and M0 with what each dimension adds, of all households and of each site (Alkire and Foster 2011).
+
+    Weights of indicators nobody was asked go to the others of the dimension. A dimension of which nothing was asked
+    leaves the wave without the measure: its poor would be others.
+    """
+    weights = {
+        d.id: {i: 1 / len(measure.dimensions) / len(own) for i in own}
+        for d in measure.dimensions
+        if (own := [i for i in d.indicators if i in known])
+    }
+    head = {
+        **_head(survey, wave),
+        "measure": measure.id,
+        "n_indicators": sum(map(len, weights.values())),
+        "n_indicators_defined": sum(len(d.indicators) for d in measure.dimensions),
+    }
+    everyone = {"group_type": ALL, "group_id": ALL}
+    if absent := [d.id for d in measure.dimensions if d.id not in weights]:
+        reason = f"nothing was asked of {', '.join(absent)}"
+        yield {**head, **everyone, "statistic": "M0", **_said(None, reason)}
+        return
+    threshold = {i: t for d in measure.dimensions for i, t in d.indicators.items()}
+    lack = {i: f"cast({quoted(i)} < {threshold[i]} as double)" for own in weights.values() for i in own}
+    deprived = {d: " + ".join(f"{w!r} * {lack[i]}" for i, w in own.items()) for d, own in weights.items()}
+    score = " + ".join(f"({x})" for x in deprived.values())
+    # a sum of doubles falls short of a cut-off that it equals on paper
+    poor = f"cast(({score}) >= {measure.cutoff - 1e-9!r} as double)"
+    columns = {"H": poor, "M0": f"({score}) * {poor}"}
+    columns |= {f"dimension {d}": f"({x}) * {poor}" for d, x in deprived.items()}
+    found = _estimates(con, columns, survey, wave)
+    for place in dict.fromkeys(key[1:] for key in found):
+        base = {**head, "group_type": place[0], "group_id": place[1]}
+        here = {name: found[(name, *place)] for name in columns}
+        h, m0 = here["H"].value, here["M0"].value
+        yield {**base, "statistic": "H", **_said(here["H"])}
+        yield {**base, "statistic": "M0", **_said(here["M0"])}
+        if not h:
+            continue
+        intensity = m0 / h
+        of_poor: dict[str, Any] = {**_said(here["M0"]), "value": intensity}
+        if place[0] == ALL and here["M0"].design is not None:
+            # a ratio of two means, linearised
+            line = {"A": f"{intensity!r} + (({score}) * {poor} - {intensity!r} * {poor}) / {h!r}"}
+            of_poor = _said(_estimates(con, line, survey, wave)["A", ALL, ALL])
+        else:
+            of_poor |= dict.fromkeys(("standard_error", "ci_low", "ci_high"))
+        yield {**base, "statistic": "A", **of_poor}
+        for d in weights:
+            part = here[f"dimension {d}"]
+            none = dict.fromkeys(("standard_error", "ci_low", "ci_high"))
+            yield {**base, "statistic": f"contribution: {d}", **_said(part), **none, "value": part.value / m0}
+
+
+def _estimates(
+    con: duckdb.DuckDBPyConnection,
+    columns: Mapping[str, str],
+    survey: Survey,
+    wave: str,
+) -> dict[tuple[str, str, str], Estimate]:
+    """Means of expressions between 0 and 1, over all households of a wave and over each site; those without a blank."""
+    made = ", ".join(f"{x} as {quoted(name)}" for name, x in columns.items())
+    source = f"(select survey_id, household_id, wave, {made} from {HOUSEHOLDS} where wave = {literal(wave)})"
+    found: dict[tuple[str, str, str], Estimate] = {}
+    for name, _, units in units_of(con, source, {name: name for name in columns}, survey):
+        found[name, ALL, ALL] = estimate(units, is_share=True)
+        for site, own in by_group(units).items():
+            found[name, SITE, site] = estimate(own, is_share=True)
+    return found
+
+
+# ---- inequality
+
+
+def _inequality(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Survey], amount: str
+) -> Rows:
+    """Mean in yuan of the declared year, Gini and Theil of each wave, and Theil of the latest waves taken together."""
+    together: list[tuple[Survey, FloatArray, FloatArray]] = []
+    for survey in alike:
+        for wave in survey.waves:
+            head = {**_head(survey, wave), "amount": amount, "price_year": None}
+            table = con.execute(
+                f"select {quoted(amount)}, {design_columns(con, 'site_id')} from {HOUSEHOLDS} "
+                f"where survey_id = ? and wave = ? and {quoted(amount)} is not null and weight > 0 "
+                "order by household_id",
+                [survey.survey_id, wave],
+            ).fetchnumpy()
+            y, w = (np.asarray(table[c], dtype=np.float64) for c in (amount, "weight"))
+            if not len(y):
+                continue
+            for name, index in (("gini", gini), ("theil", theil)):
+                yield {**head, "statistic": name, **_index(index, y, w, table)}
+            try:
+                parts = theil_parts(y, table["group_id"], w)
+            except AnalysisError:
+                continue
+            bare = {**_said(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
+            yield {**head, "statistic": "theil between sites", **bare, "value": parts.between}
+            yield {**head, "statistic": "theil within sites", **bare, "value": parts.within}
+            if wave == survey.latest and (factor := _prices(con, catalog, survey)) is not None:
+                real = {**head, "price_year": catalog.welfare.price_year}
+                yield {**real, "statistic": "mean", **_index(None, y * factor, w, table)}
+                together.append((survey, y * factor, w / w.sum()))
+    if len(together) > 1:
+        first = together[0][0]
+        group = np.repeat([s.survey_id for s, *_ in together], [len(y) for _, y, _ in together])
+        y, w = (np.concatenate([each[k] for each in together]) for k in (1, 2))
+        head = {
+            "survey_id": first.pooled_id,
+            "wave": "latest",
+            "region": first.pooled_id,
+            "is_synthetic": first.is_synthetic,
+            "amount": amount,
+            "price_year": catalog.welfare.price_year,
+            **_said(None),
+            "n": len(y),
+        }
+        parts = theil_parts(y, group, w)
+        yield {**head, "statistic": "theil between regions", "value": parts.between}
+        yield {**head, "statistic": "theil within regions", "value": parts.within}
+
+
+def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -> dict[str, Any]:
+    """An index, or the mean, with its interval by sampling units."""
+    base = {**_said(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
+    try:
+        found = Inequality(float(w @ y / w.sum()), y) if index is None else index(y, w)
+        base["value"] = found.value
+        design = _by_units(found.linearised, w, table)
+    except AnalysisError as error:
+        return {**base, "reason": str(error)}
+    if not design.se > 0:
+        return {**base, "reason": "all sampling units are alike: there is no interval"}
+    return {
+        **base,
+        "standard_error": design.se,
+        "ci_low": design.ci_low,
+        "ci_high": design.ci_high,
+    }
+
+
+def _by_units(z: FloatArray, w: FloatArray, table: Mapping[str, Any]) -> DesignMean:
+    population = np.ma.filled(np.ma.asarray(table["population_units"], dtype=np.float64), np.inf)
+    population = np.where(np.isnan(population), np.inf, population)
+    stratum, unit = table["stratum_id"], table["sampling_unit_id"]
+    if len(set(stratum)) == 1 and np.isinf(population).all():
+        _, place = np.unique(unit, return_inverse=True)
+        weights = np.bincount(place, w)
+        return unit_mean(np.bincount(place, w * z) / weights, weights, np.bincount(place))
+    return design_mean(z, weights=w, strata=stratum, units=unit, stratum_sizes=population)
+
+
+def _prices(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> float | None:
+    """Yuan of the declared year for one of the survey's; None where a price change between them is not known."""
+    row = con.execute(
+        "select fieldwork from reference.surveys where survey_id = ?", [survey.survey_id]
+    ).fetchone()
+    if row is None or not row[0] or not str(row[0])[:4].isdigit():
+        return None
+    year, wanted = int(str(row[0])[:4]), catalog.welfare.price_year
+    between = range(min(year, wanted) + 1, max(year, wanted) + 1)
+    changes = [catalog.welfare.price_changes.get(y) for y in between]
+    if None in changes:
+        return None
+    level = float(np.prod([c / 100 for c in changes if c is not None]))
+    return level if year < wanted else 1 / level
+
+
+# ---- who does not get on
+
+
+def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Survey]) -> Rows:
+    """Share of the households of both waves that lie low in the first and the last, by group, and what they lack."""
+    spec = catalog.welfare.stuck
+    metric = catalog.metric[spec.metric]
+    scheme = catalog.default_weight_scheme
+    panels = [s for s in alike if len(s.waves) > 1]
+    if not panels:
+        return
+    weights = scheme_weights(scheme)
+    limits = extremes(con, catalog, members(scheme))
+    for survey in panels:
+        first, last = survey.waves[0], survey.latest
+        own = f"survey_id = {literal(survey.survey_id)}"
+        value = quoted(metric.column)
+        low = (
+            f"(select b.household_id, cast(b.{value} < {spec.below} and a.{value} < {spec.below} as double) as stuck "
+            f"from {relation(metric, scheme)} as b "
+            f"inner join {relation(metric, scheme)} as a using (survey_id, household_id) "
+            f"where b.{own} and b.wave = {literal(first)} and a.wave = {literal(last)} "
+            f"and b.{value} is not null and a.{value} is not null)"
+        )
+        groups = ", ".join(f"h.{quoted(g)}" for g in spec.groups)
+        con.execute(
+            f"create or replace temp table stuck as select h.survey_id, h.household_id, h.wave, h.site_id, {groups}, "
+            f"low.stuck from {HOUSEHOLDS} as h inner join {low} as low using (household_id) "
+            f"where h.{own} and h.wave = {literal(last)}"
+        )
+        head = {**_head(survey, last), "wave_from": first}
+        everyone = con.execute("select count(*), sum(stuck) from stuck").fetchone() or (0, 0)
+        if not everyone[0]:
+            continue
+        kinds: list[tuple[str, str, str]] = [(ALL, ALL, "stuck")]
+        for group in spec.groups:
+            for (code,) in con.execute(
+                f"select distinct {quoted(group)} from stuck where {quoted(group)} is not null order by 1"
+            ).fetchall():
+                kinds.append((group, code, f"if({quoted(group)} = {literal(code)}, stuck, null)"))
+        made = ", ".join(f"{x} as {quoted(f's {k}')}" for k, (*_, x) in enumerate(kinds))
+        source = f"(select survey_id, household_id, wave, {made} from stuck)"
+        names = {str(k): f"s {k}" for k in range(len(kinds))}
+        lacks = _lacks(
+            con, limits, scheme.bounds, survey, last, index_members(scheme, weights), spec.obstacles
+        )
+        for k, _, units in units_of(con, source, names, survey):
+            group_type, group_id, _ = kinds[int(k)]
+            said = _said(estimate(units, is_share=True))
+            obstacles = lacks if group_type == ALL else None
+            yield {**head, "group_type": group_type, "group_id": group_id, **said, "obstacles": obstacles}
+            if group_type == ALL:
+                for site, of_site in by_group(units).items():
+                    said = _said(estimate(of_site, is_share=True))
+                    yield {**head, "group_type": SITE, "group_id": site, **said, "obstacles": None}
+
+
+def _lacks(
+    con: duckdb.DuckDBPyConnection,
+    limits: Extremes,
+    mode: str,
+    survey: Survey,
+    wave: str,
+    indices: Sequence[Members],
+    how_many: int,
+) -> str | None:
+    """The largest obstacles of those who are stuck, separated by a bar; None where nobody is."""
+    condition = f"wave = {literal(wave)} and household_id in (select household_id from stuck where stuck = 1)"
+    source = scored(limits, survey.survey_id, mode, condition=condition)
+    answered = [
+        [
+            part
+            for part in index
+            if con.execute(f"select count({quoted(score_column(part[1]))}) from {source}").fetchone() != (0,)
+        ]
+        for index in indices[:1]
+    ]
+    parts = [("", index) for index in answered if index]
+    found = [
+        (row["degree"], row["indicator_id"])
+        for row in obstacle_rows(con, source, parts, {})
+        if row["group_type"] == ALL and row["n"]
+    ]
+    return "|".join(name for _, name in sorted(found, reverse=True)[:how_many]) or None
