@@ -63,13 +63,31 @@ def test_figures_have_descriptions_in_the_language_they_are_drawn_in(page):
 def test_nothing_is_loaded_from_elsewhere(page):
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     # the pages of own questions and of checks lie beside the report
-    assert set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', markup)) == {"explore.html", "quality.html"}
+    assert {a.split("#")[0] for a in re.findall(r'(?:src|href)="(?!#|data:)([^"]*)', markup)} == {
+        "explore.html",
+        "quality.html",
+    }
     assert "default-src 'none'" in page
     assert "url(" not in markup
     for languages in specs(page).values():
         for panels in languages.values():
             for panel in panels:
                 assert '"url"' not in json.dumps({k: v for k, v in panel["spec"].items() if k != "datasets"})
+
+
+def test_the_first_screen_answers_with_numbers_of_the_result_tables(page, sound_build):
+    answers = re.findall(r'<div class="answer">(.*?)</div>', page, re.DOTALL)
+    assert len(answers) >= 2
+    with duckdb.connect(str(sound_build), read_only=True) as con:
+        changes = con.execute(
+            "SELECT DISTINCT estimate, ci_low, ci_high FROM analysis.coupling_tests WHERE test = 'paired_t'"
+            " AND group_type = 'all' AND estimate IS NOT NULL"
+        ).fetchall()
+    said = re.findall(r"coordination degree D ([+-][\d.]+)", answers[0])
+    assert set(said) <= {f"{estimate:+.3f}" for estimate, _, _ in changes}
+    for answer in answers:
+        assert answer.count('lang="en"') == answer.count('lang="zh"')
+        assert re.findall(r'href="#([^"]+)"', answer)[0] in re.findall(r' id="([^"]+)"', page)
 
 
 def test_labels_of_a_survey_cannot_write_markup(page):

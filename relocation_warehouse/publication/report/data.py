@@ -436,3 +436,38 @@ class Reader:
     def columns_asked(self) -> pd.DataFrame:
         """Columns of the files received, each with its question where the file has one."""
         return self._rows('SELECT survey_id, "column", label FROM quality.codebook ORDER BY ALL')
+
+    def changes_of_coordination(self) -> pd.DataFrame:
+        """Paired change of D of each survey, largest first, with what the later mean rests on."""
+        return self._rows(
+            """
+            SELECT DISTINCT t.survey_id, t.region, t.is_synthetic, t.n, t.n_units, t.estimate, t.ci_low, t.ci_high,
+              r.status, r.n_indicators, r.n_indicators_defined
+            FROM analysis.coupling_tests t
+            LEFT JOIN (
+              SELECT r.* FROM analysis.region_comparison r JOIN reference.metric_definitions m USING (metric_id)
+              WHERE m.source_table = 'analysis.coupling_coordination' AND m.source_column = 'd'
+                AND r.evidence = 'household' AND r.group_type = 'all'
+            ) r ON r.source_id = t.survey_id AND r.wave = t.wave_to
+            WHERE t.test = 'paired_t' AND t.group_type = 'all' AND t.scheme = ? AND t.variant = ?
+              AND t.estimate IS NOT NULL
+            ORDER BY abs(t.estimate) DESC
+            """,
+            [self.options.scheme, self.options.variant],
+        )
+
+    def first_obstacles(self) -> pd.DataFrame:
+        """Indicator with the largest mean obstacle degree in each system, in the last wave of each survey."""
+        return self._rows(
+            """
+            SELECT o.survey_id, o.region, o.wave, o.is_synthetic, o.degree, i.label_en AS indicator_en,
+              i.label_zh AS indicator_zh, d.system_label_en AS system_en, d.system_label_zh AS system_zh
+            FROM analysis.obstacle_degrees o
+            JOIN reference.indicators i USING (indicator_id)
+            JOIN reference.dimensions d ON d.dimension = o.dimension
+            WHERE o.group_type = 'all' AND o.scheme = ? AND o.rank = 1 AND o.degree IS NOT NULL
+            QUALIFY o.wave_order = max(o.wave_order) OVER (PARTITION BY o.survey_id)
+            ORDER BY o.survey_id, d.display_order
+            """,
+            [self.options.scheme],
+        )

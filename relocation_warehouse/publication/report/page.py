@@ -29,6 +29,7 @@ from markupsafe import Markup
 
 from relocation_warehouse.contract.tables import Contract, ContractError, InReport, Table, contract_of
 from relocation_warehouse.publication.report import figures
+from relocation_warehouse.publication.report.answers import answers
 from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
 from relocation_warehouse.survey.vocabulary import Label
 
@@ -121,6 +122,7 @@ def write_page(reader: Reader, out: Path, contract: Contract | None = None) -> N
         is_synthetic=bool(surveys["is_synthetic"].any()),
         all_synthetic=bool(surveys["is_synthetic"].all()),
         surveys=surveys.to_dict("records"),
+        answers=answers(reader),
         sections=sections,
         panels={f.id: specs[f.id]["en"] for f in figure_list},
         numbers=_numbers,
