@@ -166,3 +166,5 @@ def test_leaving_a_capital_out_uses_only_the_others():
     changed = parts.copy()
     changed[:, 1] = 1.0
     assert leave_one_out(changed, [0.5, 0.25, 0.25], other)[0, 1] == result[0, 1]
+    with pytest.raises(AnalysisError, match="not within 0-1"):
+        leave_one_out(parts + 0.9, [0.5, 0.25, 0.25], other)

@@ -32,5 +32,8 @@ def test_ranks_depend_on_order_only(values):
 def test_faults_have_names():
     with pytest.raises(AnalysisError, match="two regions"):
         rank_sensitivity([[0.5]])
+    for row in (-1, 2):
+        with pytest.raises(AnalysisError, match=f"reference row {row};"):
+            rank_sensitivity([[1.0, 2.0], [2.0, 1.0]], reference=row)
     with pytest.raises(AnalysisError, match="no value under the reference"):
         rank_sensitivity([[0.5, np.nan]])

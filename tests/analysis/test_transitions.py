@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,8 +18,11 @@ CODES = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3)), min_size=1, 
 def test_every_household_is_counted_once_and_bowker_agrees_with_statsmodels(pairs):
     before, after = np.array(pairs).T
     result = transition(before, after, 4)
-    assert result.counts.sum() == result.n
+    known = Counter(pair for pair in pairs if min(pair) >= 0)
+    assert {(a, b): result.counts[a, b] for a, b in np.argwhere(result.counts)} == known
+    assert result.n == known.total()
     assert result.n + result.n_missing == len(pairs)
+    assert result.n_up == sum(count for (a, b), count in known.items() if a < b)
     assert result.n_up + result.n_down == result.n - np.trace(result.counts)
     if result.df == 6:
         reference = SquareTable(result.counts, shift_zeros=False).symmetry()

@@ -213,6 +213,15 @@ def _link(place: Path, target: Path) -> None:
         place.symlink_to(target)
 
 
+def first_failure_is_enough() -> None:
+    """Let hypothesis stop at a failing example: nobody reads the smallest one."""
+    phases = [p for p in hypothesis.Phase if p not in (hypothesis.Phase.shrink, hypothesis.Phase.explain)]
+    hypothesis.settings.register_profile(
+        "mutation", phases=phases, derandomize=True, database=None, deadline=None
+    )
+    hypothesis.settings.load_profile("mutation")
+
+
 def shortest_first() -> None:
     """Let the tests of a mutant run in the order of the time they take; most mutants fail in the first."""
     run_tests = PytestRunner.run_tests
@@ -280,12 +289,7 @@ def main() -> None:
         group = replace(group, from_each=arguments.from_each)
     prepare(CHECKOUT / "build" / "mutation" / arguments.group, group)
     if not arguments.report:
-        # a failing example is enough: nobody reads the smallest one
-        phases = [p for p in hypothesis.Phase if p not in (hypothesis.Phase.shrink, hypothesis.Phase.explain)]
-        hypothesis.settings.register_profile(
-            "mutation", phases=phases, derandomize=True, database=None, deadline=None
-        )
-        hypothesis.settings.load_profile("mutation")
+        first_failure_is_enough()
         shortest_first()
         draw(group)
         tool._run((), arguments.workers)
