@@ -14,9 +14,12 @@ import duckdb
 from dagster_project.previews import relation_metadata
 from relocation_warehouse.engines import in_words
 from relocation_warehouse.ground.engine import SPARK, engine_name
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.receiving.warehouse import Access
+from relocation_warehouse.results.groups import Group
 from relocation_warehouse.results.tables import Computed, Result, store
+from relocation_warehouse.results.unchanged import results_of
 
 
 class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -46,6 +49,12 @@ class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
         else:
             with self.connect(read_only=True) as con:
                 yield con
+
+    def results_of(self, group: Group, con: duckdb.DuckDBPyConnection) -> Mapping[str, Result]:
+        """Results of a group; on DuckDB those made before, where nothing that it reads changed."""
+        if engine_name() == SPARK:
+            return group.compute(con, self.catalog, lambda: self.literature)
+        return results_of(group, con, self.catalog, lambda: self.literature, Kept.of(self.paths))
 
     def store_results(self, results: Mapping[str, Result]) -> dict[str, Mapping[str, dg.MetadataValue]]:
         """Write results to the build database, and their rows to Parquet files where they belong to `analysis`.

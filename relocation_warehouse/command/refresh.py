@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
 from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over
+from relocation_warehouse.command.run_events import hold_open
 from relocation_warehouse.engines import EngineUnavailable, require_engine
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.ground.state import (
     State,
@@ -85,7 +87,7 @@ def refresh(
     only
         Surveys to look at; empty for all.
     force
-        Rebuild even where nothing changed.
+        Rebuild even where nothing changed, and use nothing that was kept.
     progress
         Told in a few words what happens.
     new_key
@@ -130,12 +132,16 @@ def refresh(
         progress("the build database was damaged or lost, and is built anew from the surveys")
         start_over(paths)
         stale, withdrawn = list(inputs), []
+    kept = Kept.of(paths)
+    if force:
+        kept.forget()
     runner = _Runner(paths, progress)
     for survey_id in withdrawn:
         runner.withdraw(survey_id)
     for survey_id in stale:
         runner.receive(survey_id)
     failure = _build(paths, runner)
+    kept.prune()
     if failure:
         return _not_published(paths, wanted, failure, _accepted(paths, stale))
     return Outcome(_accepted(paths, stale), _refused(State.load(paths), wanted), is_published=True)
@@ -195,6 +201,7 @@ class _Runner:
         from dagster_project.partitions import register
 
         self.instance = dg.DagsterInstance.get()
+        hold_open(self.instance)
         self.definitions = defs()
         self.surveys = register(self.instance, [p.name for p in list_survey_folders(paths.surveys)])
 

@@ -17,14 +17,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.engine import DUCKDB, engine_name
+from relocation_warehouse.ground.kept import Kept, code_of, digest_of
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.models.description import (
     describe_committed,
     describe_exposures,
@@ -43,6 +45,8 @@ from relocation_warehouse.survey.documents import read_yaml
 from relocation_warehouse.survey.folder import SurveyFolder, list_survey_folders, load_folder
 from relocation_warehouse.survey.vocabulary import MissingReason
 
+CODE = code_of("relocation_warehouse.models.project")
+"""Digest of the code that writes the models."""
 LINKED = ("dbt_project.yml", "macros", "models", "tests")
 """What of `dbt/` the project has as it is."""
 MODELS, MACROS = Path("generated/models"), Path("generated/macros")
@@ -95,7 +99,8 @@ def assemble(paths: Paths) -> Project:
     catalog, engine = load_catalog(paths.catalog), engine_name()
     known = [i.id for i in catalog.indicators]
     folders = [load_folder(p, known) for p in list_survey_folders(paths.accepted)]
-    models = {f.survey_id: wave_models(f, catalog, engine) for f in folders}
+    kept = Kept.of(paths)
+    models = {f.survey_id: _kept_models(f, catalog, engine, kept) for f in folders}
     folder = project_folder(paths)
     for name in LINKED:
         _link(folder / name, paths.dbt / name)
@@ -143,6 +148,20 @@ class WaveModel:
     text: str
     shown: str
     columns: tuple[str, ...] | None
+
+
+def _kept_models(folder: SurveyFolder, catalog: Catalog, engine: str, kept: Kept) -> tuple[WaveModel, ...]:
+    """The models of a survey, compiled once from the same declarations and catalog."""
+    declared = {p.name: sha256_of(p) for p in sorted(folder.path.iterdir()) if p.is_file()}
+
+    def compiled() -> dict[str, bytes]:
+        return {"models.json": json.dumps([asdict(m) for m in wave_models(folder, catalog, engine)]).encode()}
+
+    found = kept.made("models", digest_of(CODE, engine, catalog.model_dump_json(), declared), compiled)
+    return tuple(
+        WaveModel(**m | {"columns": None if m["columns"] is None else tuple(m["columns"])})
+        for m in json.loads(found["models.json"])
+    )
 
 
 def wave_models(folder: SurveyFolder, catalog: Catalog, engine: str) -> tuple[WaveModel, ...]:

@@ -15,6 +15,7 @@ from expectations.departure import departure_suite
 from expectations.runner import Outcome, check_row, combined, run_suite
 from relocation_warehouse.contract.tables import Contract, Table, contract_of
 from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.models.run import CHECKS
 from relocation_warehouse.receiving.warehouse import Access
 
@@ -30,12 +31,13 @@ def departure_outcomes(warehouse: Access, contract: Contract) -> list[tuple[str,
     the outcomes of its surveys are added up.
     """
     found = []
+    kept = Kept.of(warehouse.paths)
     with warehouse.connect(read_only=True) as con:
         for name in EXPECTED_TABLES:
             table = contract[name]
             suite = departure_suite(table)
             frames = _by_survey(con, table) if "household_id" in table.key else _whole(con, table)
-            parts = [run_suite(name, suite, frame) for frame in frames]
+            parts = [run_suite(name, suite, frame, kept) for frame in frames]
             found += [(name, combined(same)) for same in zip(*parts, strict=True)]
     return found
 

@@ -23,6 +23,7 @@ from expectations.declared import EXPECTATIONS_FILE, declared_expectations
 from expectations.runner import Expectation, Outcome, check_row, run_suite
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import add_rows, quoted, table_exists
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.state import State, survey_inputs, total_digest
 from relocation_warehouse.lake.arrivals import Deposits
 from relocation_warehouse.lake.catalog import Lake
@@ -155,7 +156,7 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
     if problems:
         return _refused(warehouse, survey_id, problems)
     with warehouse.connect() as con:
-        validation = Validation(folder, declared, _profiles(con, survey_id))
+        validation = Validation(folder, declared, _profiles(con, survey_id), kept=Kept.of(warehouse.paths))
         load = ingest(
             folder,
             warehouse.paths.landing,
@@ -212,6 +213,8 @@ class Validation:
         Profiles of the load before by file.
     found, seen
         Outcomes and profiles by file, once the files were inspected.
+    kept
+        Where outcomes on the same data are kept; None for nowhere.
     at
         When the load began, UTC; all its results carry this time.
     """
@@ -221,6 +224,7 @@ class Validation:
     previous: Mapping[str, tuple[ColumnProfile, ...]]
     found: dict[str, tuple[Outcome, ...]] = field(default_factory=dict)
     seen: dict[str, tuple[ColumnProfile, ...]] = field(default_factory=dict)
+    kept: Kept | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 
     def inspect(self, landed: Mapping[str, Path]) -> Iterator[Problem]:
@@ -231,7 +235,7 @@ class Validation:
             as_text = {name for expectation in declared for name in expectation.columns}
             frame = as_received(self.folder, file, landed[file.file_id], as_text)
             suite = arrival_suite(self.folder, file, self.previous.get(file.file_id, ())) + declared
-            self.found[file.file_id] = run_suite(self._table(file.file_id), suite, frame)
+            self.found[file.file_id] = run_suite(self._table(file.file_id), suite, frame, self.kept)
             self.seen[file.file_id] = profile(frame)
             for outcome in self.found[file.file_id]:
                 if not outcome.is_met and outcome.expectation.severity == "error":

@@ -18,6 +18,7 @@ from relocation_warehouse.ground.database import connect, write_table
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.survey.catalog import Catalog, load_catalog
 from relocation_warehouse.survey.folder import SurveyFolder, list_survey_folders, load_folder
+from relocation_warehouse.survey.literature import Literature, load_literature
 
 
 class Access:
@@ -36,6 +37,11 @@ class Access:
     def catalog(self) -> Catalog:
         """The catalog, checked."""
         return load_catalog(self.paths.catalog)
+
+    @cached_property
+    def literature(self) -> Literature:
+        """What the papers print, checked."""
+        return load_literature(self.paths.literature, self.catalog)
 
     @property
     def survey_ids(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from relocation_warehouse.ground.kept import code_of
 from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
@@ -133,3 +134,6 @@ GROUPS = (
         "Who is poor in many ways, how unequal incomes are, who does not get on: docs/methods/welfare.md.",
     ),
 )
+
+CODE = {group.name: code_of(f"relocation_warehouse.results.{group.name}") for group in GROUPS}
+"""Digest of the code of each group: taken now, since this process computes by the code that it has loaded."""

@@ -156,7 +156,7 @@ def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -
                 x: f"one.{x} is not null and two.{x} is not null" for x in map(quoted, columns.values())
             }
             both = ", ".join(
-                f"[count(*) filter (where {when}), {_mean('one', x, when)}, count(*) filter (where {when}), "
+                f"[count(case when {when} then 1 end), {_mean('one', x, when)}, count(case when {when} then 1 end), "
                 f"{_mean('two', x, when)}]"
                 for x, when in answered.items()
             )
@@ -193,11 +193,11 @@ def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -
 
 
 def _mean(side: str, column: str, condition: str) -> str:
-    """SQL of a mean weighted by the weights of its wave."""
-    return (
-        f"sum({side}.w * {side}.{column}) filter (where {condition}) / "
-        f"nullif(sum({side}.w) filter (where {condition}), 0.0)"
+    """SQL of a mean weighted by the weights of its wave; a FILTER would copy a thousand columns for each."""
+    weight, product = (
+        f"case when {condition} then {x} end" for x in (f"{side}.w", f"{side}.w * {side}.{column}")
     )
+    return f"sum({product}) / nullif(sum({weight}), 0.0)"
 
 
 def _measured(catalog: Catalog) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ import dagster as dg
 from dagster_project.resources import Warehouse
 from relocation_warehouse.contract.tables import Contract, contract_of
 from relocation_warehouse.results.groups import GROUPS, Group
-from relocation_warehouse.survey.literature import load_literature
 
 
 @dg.definitions
@@ -42,9 +41,7 @@ def _assets(group: Group, contract: Contract) -> dg.AssetsDefinition:
     )
     def compute_tables(warehouse: Warehouse) -> Iterator[Any]:
         with warehouse.connect(read_only=True) if group.is_small else warehouse.computing() as con:
-            made = group.compute(
-                con, warehouse.catalog, lambda: load_literature(warehouse.paths.literature, warehouse.catalog)
-            )
+            made = warehouse.results_of(group, con)
         written = warehouse.store_results({table: made[table.split(".")[1]] for table in tables})
         for table, metadata in written.items():
             yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)

@@ -1,0 +1,181 @@
+"""Results of a group whose tables, catalog and code did not change are not computed again.
+
+What a computation reads is watched while it runs: every table that its SQL names, every question about which tables
+there are, and the literature if it asks for it. Its results are kept under the content of all of that; the next time
+the same things are looked at first. A computation that reads the same goes the same way, so nothing has to be declared
+and nothing can be forgotten.
+
+Belongs here: what was read, and results as bytes. Does not belong here: a computation, or where things are kept
+(`ground.kept`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import duckdb
+import pyarrow as pa
+
+from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.ground.database import SCHEMAS, quoted
+from relocation_warehouse.ground.kept import Kept, digest_of
+from relocation_warehouse.results.groups import CODE, Group
+from relocation_warehouse.results.tables import Computed, Result
+from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.literature import Literature
+
+NAMED = re.compile(rf'"?\b({"|".join(SCHEMAS)})"?\."?(\w+)')
+"""A table in the text of a query; a column of an alias that has the name of a schema counts too, and does no harm."""
+
+ABOUT_TABLES = re.compile(r"\bduckdb_\w+\(|information_schema", re.IGNORECASE)
+"""In a query that asks which tables and columns there are."""
+
+Question = tuple[str, tuple[object, ...]]
+
+
+class Watched:
+    """A connection that notes what is read through it; everything else is that of the connection.
+
+    Attributes
+    ----------
+    tables
+        Names as `schema.table` of what queries name.
+    questions
+        Queries about which tables there are, with their parameters.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, other: Watched | None = None) -> None:
+        self._con = con
+        self.tables: set[str] = other.tables if other else set()
+        self.questions: set[Question] = other.questions if other else set()
+
+    def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
+        """Run a query and note what it reads."""
+        self.tables.update(f"{schema}.{name}" for schema, name in NAMED.findall(query))
+        if ABOUT_TABLES.search(query):
+            self.questions.add((query, tuple(parameters or ())))
+        return self._con.execute(query, parameters) if parameters is not None else self._con.execute(query)
+
+    def cursor(self) -> Watched:
+        """Another connection whose reading is noted at the same place."""
+        return Watched(self._con.cursor(), self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("sql", "query", "table", "view", "from_query"):
+            raise AttributeError(f"{name} is not watched; use execute")
+        return getattr(self._con, name)
+
+
+def results_of(
+    group: Group,
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    literature: Callable[[], Literature],
+    kept: Kept,
+) -> Mapping[str, Result]:
+    """Results of a group: those kept where nothing that it reads changed, else computed.
+
+    Parameters
+    ----------
+    group
+        The group.
+    con
+        The build database, which nobody writes to meanwhile.
+    catalog, literature
+        As its computation takes them.
+    kept
+        Where results are kept.
+    """
+    kind = f"results-{group.name}"
+    shapes = [
+        (t.full_name, t.key, [(c.name, c.type, c.nullable) for c in t.columns])
+        for t in contract_of()
+        if t.made_by == group.name
+    ]
+    made_by = digest_of(CODE[group.name], duckdb.__version__, catalog.model_dump_json(), shapes)
+    before = _reads(kept.find(f"{kind}-reads", made_by))
+    if before is not None:
+        found = kept.find(kind, _digest(made_by, con, literature, *before))
+        if found is not None:
+            return {name: _result(name, content) for name, content in found.items()}
+    watched, asked = Watched(con), []
+
+    def asking() -> Literature:
+        asked.append(True)
+        return literature()
+
+    made = group.compute(cast("duckdb.DuckDBPyConnection", watched), catalog, asking)
+    tables, questions, is_literature_read = before or (frozenset[str](), frozenset[Question](), False)
+    reads = tables | watched.tables, questions | watched.questions, is_literature_read or bool(asked)
+    said = {
+        "tables": sorted(reads[0]),
+        "questions": sorted(map(list, reads[1]), key=repr),
+        "literature": reads[2],
+    }
+    kept.keep(f"{kind}-reads", made_by, {"reads.json": json.dumps(said).encode()})
+    kept.keep(
+        kind, _digest(made_by, con, literature, *reads), {name: _content(r) for name, r in made.items()}
+    )
+    return made
+
+
+def _reads(
+    found: Mapping[str, bytes] | None,
+) -> tuple[frozenset[str], frozenset[Question], bool] | None:
+    if found is None:
+        return None
+    said = json.loads(found["reads.json"])
+    questions = frozenset((query, tuple(parameters)) for query, parameters in said["questions"])
+    return frozenset(said["tables"]), questions, said["literature"]
+
+
+def _digest(
+    made_by: str,
+    con: duckdb.DuckDBPyConnection,
+    literature: Callable[[], Literature],
+    tables: Iterable[str],
+    questions: Iterable[Question],
+    is_literature_read: bool,
+) -> str:
+    """Digest of what a group reads, as it is now."""
+    return digest_of(
+        made_by,
+        contents(con, tables),
+        sorted(repr((q, p, sorted(con.execute(q, list(p)).fetchall()))) for q, p in questions),
+        literature().rows if is_literature_read else None,
+    )
+
+
+def contents(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> dict[str, str]:
+    """By table: columns, number of rows and two sums of the hashes of all rows, whatever their order."""
+    found: dict[str, str] = {}
+    for name in sorted(set(tables)):
+        schema, table = name.split(".")
+        try:
+            columns = con.execute(f"describe {quoted(schema, table)}").fetchall()
+            sums = con.execute(
+                f"select count(*), bit_xor(hash(t)), sum(hash(t)) from {quoted(schema, table)} as t"
+            ).fetchone()
+        except duckdb.CatalogException:
+            found[name] = "absent"
+            continue
+        found[name] = repr(([c[:2] for c in columns], sums))
+    return found
+
+
+def _content(result: Result) -> bytes:
+    if isinstance(result, Computed):
+        return json.dumps({"sql": result.sql, "is_view": result.is_view}).encode()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, result.schema) as stream:
+        stream.write_table(result)
+    return b"arrow" + sink.getvalue().to_pybytes()
+
+
+def _result(name: str, content: bytes) -> Result:
+    if content.startswith(b"arrow"):
+        return pa.ipc.open_stream(pa.py_buffer(content[5:])).read_all()
+    return Computed(**json.loads(content))

@@ -1,0 +1,139 @@
+"""What is kept is right or unused: written whole, checked when read, found by content and code alone."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relocation_warehouse.ground import kept as module
+from relocation_warehouse.ground.kept import FOLDER_VARIABLE, Kept, code_of, digest_of
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
+
+PARTS = {"a.json": b"{}", "b": b"\x00\n\xff" * 100}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    return Kept(tmp_path / "kept")
+
+
+def counted(parts=PARTS):
+    calls = []
+
+    def make():
+        calls.append(1)
+        return parts
+
+    return make, calls
+
+
+def test_the_same_is_made_once(kept):
+    make, calls = counted()
+    assert kept.made("kind", "x", make) == PARTS == kept.made("kind", "x", make)
+    assert len(calls) == 1
+    assert kept.find("kind", "y") is None
+    assert kept.find("other", "x") is None
+
+
+@given(content=st.dictionaries(st.text("abcé./_", min_size=1), st.binary()))
+def test_parts_come_back_as_they_were(tmp_path_factory, content):
+    store = Kept(tmp_path_factory.mktemp("kept"))
+    store.keep("kind", "x", content)
+    assert store.find("kind", "x") == content
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "replaced", "gone", "folder"])
+def test_a_poisoned_entry_is_made_again(kept, harm):
+    make, calls = counted()
+    kept.made("kind", "x", make)
+    path = kept.folder / "kind" / "x"
+    whole = path.read_bytes()
+    if harm == "cut":
+        path.write_bytes(whole[:-10])
+    elif harm == "changed":
+        path.write_bytes(whole.replace(b"\xff", b"\xfe", 1))
+    elif harm == "emptied":
+        path.write_bytes(b"")
+    elif harm == "replaced":
+        path.write_bytes(b"0" * 64 + whole[64:])
+    else:
+        path.unlink()
+    if harm == "folder":
+        path.mkdir()
+    assert kept.made("kind", "x", make) == PARTS
+    assert len(calls) == 2
+
+
+def test_a_folder_that_takes_nothing_costs_nothing_but_time(tmp_path):
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    make, calls = counted()
+    store = Kept(tmp_path / "kept")
+    assert store.made("kind", "x", make) == PARTS == store.made("kind", "x", make)
+    assert len(calls) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_was_not_used_for_longest_goes_first(kept):
+    for n, name in enumerate("abc"):
+        kept.keep("kind", name, {"x": bytes(1000)})
+        os.utime(kept.folder / "kind" / name, (n, n))
+    assert kept.find("kind", "a") is not None
+    kept.prune(2500)
+    assert sorted(p.name for p in kept.folder.glob("*/*")) == ["a", "c"]
+    kept.forget()
+    assert not [*kept.folder.glob("*/*")]
+
+
+def test_warehouses_may_keep_things_together(tmp_path, monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    paths = Paths.under(tmp_path / "data")
+    assert Kept.of(paths).folder == paths.warehouse / "kept"
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
+    assert Kept.of(paths).folder == tmp_path / "shared"
+
+
+def test_a_digest_tells_apart_what_differs():
+    assert digest_of("a", ["b", 1]) == digest_of("a", ("b", 1))
+    assert len({digest_of(*x) for x in [("a", "b"), ("ab",), ("a", "b", None), ({"a": "b"},)]}) == 4
+
+
+def test_the_code_of_a_module_is_all_that_it_imports(tmp_path, monkeypatch):
+    for name, text in {
+        "analysis/top.py": "def f():\n    from analysis import (\n        low as l,  # why\n    )\n    return l.x\n",
+        "analysis/low.py": "import analysis.lowest\nx = 1\n",
+        "analysis/lowest.py": "y = 1\n",
+        "analysis/beside.py": "z = 1\n",
+        "analysis/__init__.py": "",
+        "requirements.lock": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
+
+    def digest(changed):
+        before = (tmp_path / changed).read_text()
+        (tmp_path / changed).write_text(before + "\n# other\n")
+        code_of.cache_clear()
+        module._imports.cache_clear()
+        found = code_of("analysis.top")
+        (tmp_path / changed).write_text(before)
+        return found
+
+    same = digest("analysis/beside.py")
+    changed = {digest(f"analysis/{name}.py") for name in ("top", "low", "lowest")}
+    assert len({same, *changed, digest("requirements.lock")}) == 5
+    code_of.cache_clear()
+    module._imports.cache_clear()
+
+
+def test_the_code_of_a_result_holds_its_formulas_and_not_the_commands():
+    found, waiting = set(), ["relocation_warehouse.results.coupling"]
+    while waiting:
+        for path in module._files(waiting.pop()):
+            if path not in found:
+                found.add(path)
+                waiting += module._imports(path)
+    names = {p.relative_to(CHECKOUT).as_posix() for p in found}
+    assert {"analysis/coupling.py", "relocation_warehouse/survey/catalog.py"} <= names
+    assert not [n for n in names if n.startswith(("dagster_project", "relocation_warehouse/command"))]
