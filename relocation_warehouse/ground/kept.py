@@ -134,7 +134,15 @@ def code_of(*modules: str) -> str:
     ----------
     modules
         Full names; that of a package stands for all modules in it.
+
+    Raises
+    ------
+    LookupError
+        There is no such module: a digest of nothing would never change.
     """
+    for name in modules:
+        if not _files(name):
+            raise LookupError(f"there is no module {name}")
     waiting, files = [*modules], set()
     seen: set[str] = set()
     while waiting:

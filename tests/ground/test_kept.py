@@ -126,6 +126,11 @@ def test_the_code_of_a_module_is_all_that_it_imports(tmp_path, monkeypatch):
     module._imports.cache_clear()
 
 
+def test_a_module_that_is_not_there_has_no_code():
+    with pytest.raises(LookupError, match="no module analysis.absent"):
+        code_of("analysis.coupling", "analysis.absent")
+
+
 def test_the_code_of_a_result_holds_its_formulas_and_not_the_commands():
     found, waiting = set(), ["relocation_warehouse.results.coupling"]
     while waiting:
