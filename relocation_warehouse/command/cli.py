@@ -156,6 +156,7 @@ def status(as_json: Json = False) -> None:
 app.command()(survey_commands.new_survey)
 app.command()(survey_commands.add_wave)
 app.command()(survey_commands.check)
+app.command()(survey_commands.preview)
 app.command()(survey_commands.explain)
 app.command()(survey_commands.trace)
 app.command()(reader_commands.coverage)

@@ -348,6 +348,64 @@ def _withheld(folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnec
     )
 
 
+def preview(
+    survey: Annotated[str, typer.Argument(help="Survey, as its folder stands now.")],
+    indicator: Annotated[
+        str | None, typer.Argument(help="Indicator; all that were answered where absent.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Answer as JSON on standard output, for programs.")
+    ] = False,
+) -> None:
+    """Show what the crosswalk makes of the answers: distribution and missing reasons, before anything is published."""
+    import duckdb
+
+    from relocation_warehouse.contract.tables import load_contract
+    from relocation_warehouse.receiving.preview import preview as previewed
+    from relocation_warehouse.receiving.trial import trial
+    from relocation_warehouse.survey.crosswalk import check_crosswalk
+    from relocation_warehouse.survey.folder import list_survey_folders, load_folder, suggestion
+    from relocation_warehouse.survey.ingest import ingest
+    from relocation_warehouse.survey.problems import SurveyFolderError
+
+    paths = Paths.from_environment()
+    catalog = _catalog(paths)
+    known = [p.name for p in list_survey_folders(paths.surveys)]
+    if survey not in known:
+        _stop(f"no survey {survey!r}{suggestion(survey, known)}", 2)
+    if indicator is not None and indicator not in catalog.indicator:
+        _stop(f"no indicator {indicator!r}{suggestion(indicator, catalog.indicator)}", 2)
+    problems: list[Problem] = []
+    shown = []
+    try:
+        folder = load_folder(paths.surveys / survey, catalog.indicator, paths.inbox / survey)
+        problems += check_crosswalk(folder, catalog)
+    except SurveyFolderError as error:
+        problems += error.problems
+    if not problems:
+        with tempfile.TemporaryDirectory(prefix="warehouse-preview-") as scratch, duckdb.connect() as con:
+            load = ingest(folder, Path(scratch), con, catalog.indicator, None)
+            problems += load.problems
+            if load.is_accepted:
+                contract = load_contract(paths.catalog / "tables.yml", catalog.indicators)
+                problems += trial(folder, catalog, contract, con)
+                try:
+                    shown += previewed(folder, catalog, con, [indicator] if indicator else ())
+                except duckdb.Error:
+                    # the trial has said in which line and why
+                    if not problems:
+                        raise
+    if as_json:
+        answer = {"problems": [asdict(p) for p in problems], "distributions": [asdict(d) for d in shown]}
+        _say(json.dumps(answer, ensure_ascii=False))
+    else:
+        for distribution in shown:
+            _say(str(distribution))
+        for problem in problems:
+            _say(f"  {problem}")
+    raise typer.Exit(1 if problems else 0)
+
+
 def explain(survey: str, indicator: str) -> None:
     """Show where an indicator of a survey comes from and the SQL that makes it, wave by wave."""
     from relocation_warehouse.survey.crosswalk import explain as explained

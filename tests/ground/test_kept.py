@@ -127,7 +127,7 @@ def test_the_code_of_a_module_is_all_that_it_imports(tmp_path, monkeypatch):
 
 
 def test_a_module_that_is_not_there_has_no_code():
-    with pytest.raises(LookupError, match="no module analysis.absent"):
+    with pytest.raises(LookupError, match=r"no module analysis\.absent"):
         code_of("analysis.coupling", "analysis.absent")
 
 
