@@ -45,6 +45,15 @@ def test_summary() -> None:
     assert min(cpu) >= 0
 
 
+def test_loop(refreshed: Path) -> None:
+    """A refresh with nothing to do and a look, in a copy of a refreshed warehouse that stays as it is."""
+    found = rows(output("bench_loop.py", "nothing", "explain", "--data", str(refreshed)))
+    for case in ("nothing", "explain"):
+        wall, cpu, yardstick, ratio, peak = map(float, found[case])
+        assert min(wall, cpu, peak) > 0
+        assert ratio == pytest.approx(cpu / yardstick, abs=0.1)
+
+
 def test_national(tmp_path: Path) -> None:
     """The whole refresh of surveys drawn as CSV, and every stage that a refresh must have."""
     found = output("bench_national.py", "--household-waves", "2000", "--keep", str(tmp_path))
