@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from relocation_warehouse.receiving.preview import Distribution
     from relocation_warehouse.survey.catalog import Catalog
     from relocation_warehouse.survey.folder import SurveyFolder
     from relocation_warehouse.survey.problems import Problem
@@ -376,7 +377,7 @@ def preview(
     if indicator is not None and indicator not in catalog.indicator:
         _stop(f"no indicator {indicator!r}{suggestion(indicator, catalog.indicator)}", 2)
     problems: list[Problem] = []
-    shown = []
+    shown: list[Distribution] = []
     try:
         folder = load_folder(paths.surveys / survey, catalog.indicator, paths.inbox / survey)
         problems += check_crosswalk(folder, catalog)
