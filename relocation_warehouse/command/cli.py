@@ -16,6 +16,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from relocation_warehouse.command import lake_commands, reader_commands, survey_commands
@@ -78,17 +86,38 @@ def refresh(
     """Receive what changed, rebuild what depends on it, publish."""
     from relocation_warehouse.command.refresh import UnknownSurvey
     from relocation_warehouse.command.refresh import refresh as run
+    from relocation_warehouse.command.steps import Step
     from relocation_warehouse.ground.engine import VARIABLE, UnknownEngine, engine_name
 
     paths = Paths.from_environment()
     try:
         # every part of this process asks the environment
         os.environ[VARIABLE] = engine_name(engine)
-        with (err if as_json else out).status("looking for changes") as status:
+        console = err if as_json else out
+        bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=as_json or not console.is_terminal,
+        )
+        with bar:
+            whole = bar.add_task("looking for changes", total=1.0)
 
-            def tell(text: str) -> None:
-                (err if as_json else out).print(text)
-                status.update(text)
+            def tell(said: str | Step) -> None:
+                if as_json:
+                    event = {"event": "said", "text": said} if isinstance(said, str) else said.event
+                    print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
+                elif isinstance(said, str):
+                    console.print(said)
+                    bar.update(whole, description=said)
+                else:
+                    bar.update(whole, description=str(said), completed=said.share)
+                    if said.seconds is not None:
+                        console.print(f"  {said}", highlight=False, markup=False)
 
             outcome = run(paths, survey or (), force, tell, new_key)
     except (UnknownSurvey, UnknownEngine) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
 from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over
 from relocation_warehouse.command.run_events import hold_open
+from relocation_warehouse.command.steps import Step, Steps
 from relocation_warehouse.engines import EngineUnavailable, require_engine
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
@@ -32,9 +34,9 @@ from relocation_warehouse.publication.verify import summed_up, what_changed
 from relocation_warehouse.survey.folder import list_survey_folders
 
 if TYPE_CHECKING:
-    from dagster import ExecuteInProcessResult
+    from dagster import EventLogEntry, ExecuteInProcessResult
 
-Progress = Callable[[str], None]
+Progress = Callable[[str | Step], None]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The terminal shows progress and reasons; the full log of a run is in the Dagster UI."""
@@ -89,7 +91,7 @@ def refresh(
     force
         Rebuild even where nothing changed, and use nothing that was kept.
     progress
-        Told in a few words what happens.
+        Told in a few words what happens, and of each step that begins or ends.
     new_key
         The secret of the pseudonyms is another one on purpose; everything is published anew.
 
@@ -136,6 +138,9 @@ def refresh(
     if force:
         kept.forget()
     runner = _Runner(paths, progress)
+    runner.expect(
+        [*(["receive_survey"] * len(stale)), "declare_surveys", "harmonise_surveys", "publish_warehouse"]
+    )
     for survey_id in withdrawn:
         runner.withdraw(survey_id)
     for survey_id in stale:
@@ -203,6 +208,7 @@ class _Runner:
         self.instance = dg.DagsterInstance.get()
         hold_open(self.instance)
         self.definitions = defs()
+        self.steps = Steps(paths.warehouse, progress)
         self.surveys = register(self.instance, [p.name for p in list_survey_folders(paths.surveys)])
 
     def receive(self, survey_id: str) -> None:
@@ -248,15 +254,34 @@ class _Runner:
     def _run(self, job_name: str, tags: Mapping[str, str] | None = None, **arguments: Any) -> str:
         job = self.definitions.resolve_job_def(job_name)
         end_killed_runs(self.instance)
+        run_id = str(uuid.uuid4())
+        self.instance.add_event_listener(run_id, self._hear)
         with living_process(self.instance) as alive:
             result = job.execute_in_process(
                 QUIET,
                 instance=self.instance,
+                run_id=run_id,
                 raise_on_error=False,
                 tags={**(tags or {}), **alive},
                 **arguments,
             )
+        self.steps.remember()
         return "" if result.success else "\n".join(_reasons(result))
+
+    def expect(self, jobs: Iterable[str]) -> None:
+        """Say which jobs are to run, so that the share of the whole is known."""
+        for name in jobs:
+            self.steps.expect(node.name for node in self.definitions.resolve_job_def(name).nodes)
+
+    def _hear(self, entry: EventLogEntry) -> None:
+        """Tell of steps as the instance hears of them."""
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            return
+        if event.is_step_start:
+            self.steps.began(event.step_key)
+        elif event.is_step_success or event.is_step_failure:
+            self.steps.ended(event.step_key)
 
 
 def _blocks(chosen: Iterable[str], ordered: Sequence[str]) -> list[tuple[str, str]]:

@@ -31,6 +31,9 @@ class Jobs:
     def __init__(self, paths, progress):
         self.paths = paths
 
+    def expect(self, jobs):
+        assert jobs[-1] == "publish_warehouse"
+
     def _do(self, step):
         type(self).done.append(step)
         if step.startswith(self.stops_at or "nothing"):
