@@ -52,4 +52,4 @@ def hold_open(instance: DagsterInstance) -> None:
             with engines[shard].connect() as con, con.begin():
                 yield con
 
-    storage._connect = connection
+    vars(storage)["_connect"] = connection

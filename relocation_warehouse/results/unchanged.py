@@ -172,7 +172,8 @@ def _content(result: Result) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, result.schema) as stream:
         stream.write_table(result)
-    return b"arrow" + sink.getvalue().to_pybytes()
+    written: bytes = sink.getvalue().to_pybytes()
+    return b"arrow" + written
 
 
 def _result(name: str, content: bytes) -> Result:
