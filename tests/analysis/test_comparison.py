@@ -58,6 +58,7 @@ def test_chow_is_the_f_test_of_the_interactions(free: str) -> None:
     np.testing.assert_allclose([found.statistic, found.p], [expected.fvalue, expected.pvalue], rtol=1e-8)
     assert (found.df_numerator, found.df_denominator) == (len(names), 220 - 9)
     assert found.p < 0.05
+    assert found.test == {"none": "chow", "intercepts": "chow_slopes"}[free]
 
 
 def test_interactions_are_the_coefficients_of_the_interacted_model() -> None:
