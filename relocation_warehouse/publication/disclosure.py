@@ -46,6 +46,9 @@ ANALYST = "analyst"
 KNOWN = "known"
 """View of its households."""
 
+SHARE_GRID = 0.005
+"""To which the error of a share, and half of its interval, are rounded up."""
+
 SAMPLE = re.compile(r"^([a-z][a-z0-9_]*)=(.+)$")
 """A sample of a model that is a group of households."""
 
@@ -125,15 +128,15 @@ def _macros(rules: Disclosure, secret: bytes) -> Iterator[str]:
         WHEN x <= ten(x) * (1 + 1e-9) THEN ten(x) WHEN x <= 2 * ten(x) THEN 2 * ten(x)
         WHEN x <= 5 * ten(x) THEN 5 * ten(x) ELSE 10 * ten(x) END"""
     yield "CREATE TEMP MACRO nearest(x, s) AS round(round(x / s) * s, 12)"
-    yield "CREATE TEMP MACRO upward(x, s) AS round(greatest(ceil(x / s - 1e-9), 1) * s, 12)"
+    yield """CREATE TEMP MACRO upward(x, s) AS
+        CASE WHEN x IS NOT NULL THEN round(greatest(ceil(x / s - 1e-9), 1) * s, 12) END"""
     yield """CREATE TEMP MACRO level(p) AS CASE WHEN p < 0.001 THEN 0.001 WHEN p < 0.01 THEN 0.01
         WHEN p < 0.05 THEN 0.05 WHEN p < 0.1 THEN 0.1 WHEN p IS NOT NULL THEN 1.0 END"""
     # the error of an estimate, and the estimate to the same digit; nothing where there is no error
     yield "CREATE TEMP MACRO shown_error(e) AS CASE WHEN e > 0 THEN upward(e, ten(e)) END"
     yield "CREATE TEMP MACRO by_error(x, e) AS CASE WHEN e > 0 THEN nearest(x, ten(e)) END"
-    # ends of Wilson's interval of a share
-    yield """CREATE TEMP MACRO wilson(share, n, side) AS greatest(0.0, least(1.0, round(
-        (share + 1.92 / n + side * 1.96 * sqrt(share * (1 - share) / n + 0.96 / (n * n))) / (1 + 3.84 / n), 4)))"""
+    # half of an interval: sampling units decide how wide it is, and there is none where they are too few
+    yield "CREATE TEMP MACRO half(low, high, s) AS upward((high - low) / 2, s)"
 
 
 def _write_sizes(con: duckdb.DuckDBPyConnection) -> None:
@@ -263,12 +266,12 @@ def _figures(rules: Disclosure, x: str) -> str:
     return f"""
         SELECT *,
             CASE WHEN unit = 'share' THEN portion ELSE nearest(value, grid) END AS figure_value,
-            CASE WHEN unit = 'share' THEN round(sqrt(portion * (1 - portion) / shown_n), 4)
-                ELSE upward(standard_error, grid / 2) END AS figure_standard_error,
-            CASE WHEN unit = 'share' THEN wilson(portion, shown_n, -1)
-                ELSE round(figure_value - 1.96 * figure_standard_error, 12) END AS figure_ci_low,
-            CASE WHEN unit = 'share' THEN wilson(portion, shown_n, 1)
-                ELSE round(figure_value + 1.96 * figure_standard_error, 12) END AS figure_ci_high,
+            CASE WHEN unit = 'share' THEN {SHARE_GRID} ELSE grid / 2 END AS error_grid,
+            upward(standard_error, error_grid) AS figure_standard_error,
+            round(figure_value - half(ci_low, ci_high, error_grid), 12) AS figure_low,
+            round(figure_value + half(ci_low, ci_high, error_grid), 12) AS figure_high,
+            CASE WHEN unit = 'share' AND figure_low < 0 THEN 0.0 ELSE figure_low END AS figure_ci_low,
+            CASE WHEN unit = 'share' AND figure_high > 1 THEN 1.0 ELSE figure_high END AS figure_ci_high,
             figure_value * shown_n AS figure_value_x_n
         FROM (
             SELECT z.*,
@@ -309,7 +312,7 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
     kind, _, argument = rule.partition(" ")
     number = float(argument or 1)
     shown_by_count = f"CASE WHEN {derived.counts_where} THEN part(scope, {field}, whole) END"
-    half_width = f"1.96 * shown_error({error}), 12)"
+    half_width = f"half({of.get('low')}, {of.get('high')}, ten({error}) / 2), 12)"
     figures = {
         "share": f"least(1.0, shown_n / nullif(part(scope,"
         f" sum({n}) OVER (PARTITION BY {within or 'NULL'})::BIGINT, whole), 0))",

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from attacked_build import attacked_build
 from made_up_build import contract
-from statsmodels.stats.proportion import proportion_confint
 
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.publication import disclosure
@@ -109,27 +108,32 @@ class Calculator:
         value, error, n = row["value"], row["standard_error"], row["n"]
         if row["unit"] == "share":
             p = self.portion(scope, value, n, whole)
-            low, high = proportion_confint(p * shown_n, shown_n, method="wilson")
+            half = width_of(row, 0.005)
             return {
                 "value": p,
-                "standard_error": math.sqrt(p * (1 - p) / shown_n),
-                "ci_low": low,
-                "ci_high": high,
+                "standard_error": None if error is None else upward(error, 0.005),
+                "ci_low": None if half is None else max(0.0, p - half),
+                "ci_high": None if half is None else min(1.0, p + half),
                 "value_x_n": p * shown_n,
             }
         is_indicator = row["metric_id"] in self.ends
         width = self.ends.get(row["metric_id"], RULES.ranges.get(row["unit"]))
-        crossed = RULES.base * error * math.sqrt(n) if width is None else 2 * width
+        crossed = RULES.base * (error or 0) * math.sqrt(n) if width is None else 2 * width
         grid = step(max(crossed, RULES.base if is_indicator else 0) / shown_n)
-        value, error = nearest(value, grid), upward(error, grid / 2)
-        low, high = value - 1.96 * error, value + 1.96 * error
+        value, half = nearest(value, grid), width_of(row, grid / 2)
         return {
             "value": value,
-            "standard_error": error,
-            "ci_low": low,
-            "ci_high": high,
+            "standard_error": None if error is None else upward(error, grid / 2),
+            "ci_low": None if half is None else value - half,
+            "ci_high": None if half is None else value + half,
             "value_x_n": value * shown_n,
         }
+
+
+def width_of(row, size):
+    """Half of the interval that the analyst edition has, rounded up; None where it has none."""
+    ends = row["ci_low"], row["ci_high"]
+    return None if None in ends else upward((ends[1] - ends[0]) / 2, size)
 
 
 def ten(x):
@@ -209,7 +213,10 @@ def around(row, error, rule, column):
     estimate = row[column if rule == "by_error" else "b" if "b" in row else "estimate"]
     if estimate is None:
         return None
-    return nearest(estimate, ten(error)) + {"by_error": 0, "low": -1.96, "high": 1.96}[rule] * shown
+    if rule == "by_error":
+        return nearest(estimate, ten(error))
+    half = width_of(row, ten(error) / 2)
+    return None if half is None else nearest(estimate, ten(error)) + {"low": -half, "high": half}[rule]
 
 
 def dictionaries(con, query):
