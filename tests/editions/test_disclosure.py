@@ -1,6 +1,5 @@
 import math
 from dataclasses import replace
-from statistics import NormalDist
 
 import duckdb
 import pytest
@@ -165,9 +164,13 @@ def test_a_share_is_a_quotient_of_counts_that_are_shown(edition):
     )
     assert len(figures) > 10
     for share, n, low, high, error, total in figures:
+        assert n * share == pytest.approx(total)
         assert total % BASE == pytest.approx(0, abs=1e-6)
-        assert 0 <= low <= share <= high <= 1
-        assert error == pytest.approx(math.sqrt(share * (1 - share) / n), abs=1e-4)
+        assert (low is None) == (high is None)
+        assert low is None or 0 <= low <= share <= high <= 1
+        assert error is None or error / disclosure.SHARE_GRID == pytest.approx(
+            round(error / disclosure.SHARE_GRID)
+        )
 
 
 @pytest.fixture
@@ -182,10 +185,12 @@ def figures():
             " (indicator_id VARCHAR, minimum DOUBLE, maximum DOUBLE)"
         )
 
-        def shown(unit, mean, error, n):
+        def shown(unit, mean, error, n, half=None):
+            low, high = ("NULL", "NULL") if half is None else (repr(mean - half), repr(mean + half))
             source = (
                 f"(SELECT 's' AS scope, 1000::BIGINT AS whole, 'm' AS metric_id, '{unit}' AS unit,"
                 f" {mean!r}::DOUBLE AS value, {error!r}::DOUBLE AS standard_error, {n}::BIGINT AS n,"
+                f" {low}::DOUBLE AS ci_low, {high}::DOUBLE AS ci_high,"
                 f" part('s', {n}, 1000) AS shown_n)"
             )
             columns = "figure_value, figure_standard_error, figure_ci_low, figure_ci_high, figure_value_x_n"
@@ -194,12 +199,26 @@ def figures():
         yield shown
 
 
-def test_the_interval_of_a_public_mean_follows_from_its_public_error(figures):
-    mean, error, low, high, _ = figures("index", 0.6181, 0.0123, 400)
-    z = NormalDist().inv_cdf(0.975)
-    assert error > 0
-    assert low == pytest.approx(mean - z * error, abs=1e-4 * error)
-    assert high == pytest.approx(mean + z * error, abs=1e-4 * error)
+@pytest.mark.parametrize(("unit", "mean"), [("index", 0.6181), ("share", 0.4)])
+def test_a_public_interval_is_no_narrower_than_that_of_the_sampling_units(figures, unit, mean):
+    # two sampling units: half of the interval is 12.7 errors
+    value, error, low, high, _ = figures(unit, mean, 0.0123, 400, half=0.156)
+    assert error >= 0.0123
+    assert 0.156 <= value - low <= 0.156 + 0.03
+    assert value - low == pytest.approx(high - value)
+
+
+@pytest.mark.parametrize("unit", ["index", "share"])
+def test_there_is_no_public_interval_where_the_units_are_too_few(figures, unit):
+    value, _, low, high, _ = figures(unit, 0.6181, 0.0123, 400)
+    assert value is not None
+    assert (low, high) == (None, None)
+
+
+def test_the_interval_of_a_public_share_ends_at_its_ends(figures):
+    _, _, low, high, _ = figures("share", 0.05, 0.0123, 400, half=0.3)
+    assert low == 0
+    assert 0.3 < high < 0.4
 
 
 def test_a_weighted_share_counts_the_nearest_number_of_households(figures):
