@@ -36,12 +36,12 @@ ATTEMPTS = 8
 """How often a writer whose transaction met another one tries before it gives up."""
 MEETINGS = (
     "Transaction conflict", "maximum retry count",
-    "could not serialize", "deadlock detected", "concurrently updated", "duplicate key value", "CREATE SCHEMA",
+    "could not serialize", "deadlock detected", "concurrently updated", "duplicate key value", "already exists",
+    "CREATE SCHEMA",
 )  # fmt: skip
 """Words of DuckLake and of PostgreSQL when two writers met; whoever comes second tries again.
 
-The last three are of a catalog that several processes make at once: PostgreSQL tells of it by the index of its own
-tables that both wrote to.
+The last four are of a catalog that several processes make at once: PostgreSQL tells of it by what another has made.
 """
 STAYS = "what is published stays as it was"
 

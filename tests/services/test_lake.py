@@ -283,7 +283,7 @@ def test_processes_load_all_surveys_at_once_and_nothing_is_lost(lake, refresh, e
     said = [load.communicate(timeout=600) for load in loads]
     done.set()
     reader.join()
-    assert [load.returncode for load in loads] == [0] * len(SURVEYS), said
+    assert [load.returncode for load in loads] == [0] * len(SURVEYS), "\n".join(error for _, error in said)
     assert len(answers) > 10
     assert all(a == figure for a in answers)
 
