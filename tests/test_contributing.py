@@ -23,7 +23,15 @@ from relocation_warehouse.ground.paths import CHECKOUT
 
 COPIED = ("analysis", "relocation_warehouse", "dagster_project", "expectations", "dbt", "docs", "tests", "benchmarks",
           "data/catalog", "data/literature", "data/schemas")  # fmt: skip
-FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile", "CITATION.cff", "CHANGELOG.md")
+FILES = (
+    "pyproject.toml",
+    "requirements.lock",
+    "README.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "CITATION.cff",
+    "CHANGELOG.md",
+)
 SURVEY = "gz_anshun_2020"
 
 INDICATOR = """

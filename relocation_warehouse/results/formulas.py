@@ -58,11 +58,15 @@ class Member:
     weight: float
 
 
+def macros() -> str:
+    """The formulas that the models share, as dbt has them."""
+    return (Paths.from_environment().dbt / "macros" / "composite.sql").read_text(encoding="utf-8")
+
+
 @cache
 def _macros() -> Any:
-    """The formulas that the models share, as functions that give SQL: the macros of dbt, rendered as dbt does."""
-    text = (Paths.from_environment().dbt / "macros" / "composite.sql").read_text(encoding="utf-8")
-    return Environment(autoescape=False).from_string(text, {"adapter": _Adapter}).module
+    """The macros as functions that give SQL, rendered as dbt does."""
+    return Environment(autoescape=False).from_string(macros(), {"adapter": _Adapter}).module
 
 
 class _Adapter:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from relocation_warehouse.ground.kept import code_of
+from relocation_warehouse.ground.kept import code_of, digest_of
 from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.formulas import macros
 from relocation_warehouse.results.measurement import measurement_tables
 from relocation_warehouse.results.panels import panels
 from relocation_warehouse.results.plausibility import plausibility
@@ -135,5 +136,15 @@ GROUPS = (
     ),
 )
 
-CODE = {group.name: code_of(f"relocation_warehouse.results.{group.name}") for group in GROUPS}
+
+def _code(group: Group) -> str:
+    """Digest of the modules whose functions a group calls, and of the formulas that they share with dbt."""
+    called = (globals().get(name) for name in group.compute.__code__.co_names)
+    modules = sorted({function.__module__ for function in called if callable(function)})
+    if not modules:
+        raise LookupError(f"the group {group.name} calls no function that this module imports")
+    return digest_of(code_of(*modules), macros())
+
+
+CODE = {group.name: _code(group) for group in GROUPS}
 """Digest of the code of each group: taken now, since this process computes by the code that it has loaded."""

@@ -87,7 +87,7 @@ def test_a_wrong_parameter_is_named_with_line_wave_indicator_households_and_a_ro
         ([""], "1 of 323 households: weight is empty"),
         (["1", "-2"], "1 of 323 households: weight is under 0"),
         (["0"] * 323, "all sampling weights are zero"),
-        (["1e13"], "weight is over 1e+12"),
+        (["1e13"], "weight is over 1000000000000"),
     ],
 )
 def test_weights_that_cannot_be_used_are_named(

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from relocation_warehouse.ground.kept import Kept
-from relocation_warehouse.results import unchanged
+from relocation_warehouse.results import groups, unchanged
 from relocation_warehouse.results.groups import CODE, GROUPS, Group
 from relocation_warehouse.results.tables import Computed
 from relocation_warehouse.survey.literature import Literature
@@ -137,3 +137,16 @@ def test_a_group_gives_the_same_from_what_is_kept(analysed, catalog, literature,
     for table, result in first.items():
         assert again[table].equals(result) if isinstance(result, pa.Table) else again[table] == result
     assert len([*(tmp_path / f"results-{name}").iterdir()]) == 1
+
+
+def test_the_code_of_a_group_is_that_of_the_functions_it_calls_and_of_the_formulas_shared_with_dbt(
+    monkeypatch,
+):
+    before = groups._code(GROUPS[0])
+    assert before == CODE[GROUPS[0].name]
+    assert len(set(CODE.values())) == len(CODE)
+    monkeypatch.setattr(groups, "macros", lambda: "other formulas")
+    assert groups._code(GROUPS[0]) != before
+    monkeypatch.undo()
+    with pytest.raises(LookupError, match="calls no function"):
+        groups._code(Group("none", lambda *_: {}, (), ""))
