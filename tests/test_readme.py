@@ -11,7 +11,9 @@ import yaml
 from relocation_warehouse.ground.paths import CHECKOUT
 
 QUESTION = re.compile(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)+)", re.DOTALL)
-QUESTIONS = QUESTION.findall((CHECKOUT / "README.md").read_text(encoding="utf-8"))
+QUESTIONS, IN_CHINESE = (
+    QUESTION.findall((CHECKOUT / name).read_text(encoding="utf-8")) for name in ("README.md", "README.zh.md")
+)
 
 
 def shown(sql: str, database: Path) -> str:
@@ -26,6 +28,15 @@ def shown(sql: str, database: Path) -> str:
 
 def test_the_readme_asks_three_questions():
     assert len(QUESTIONS) == 3
+
+
+def test_the_chinese_readme_asks_the_same_and_has_every_section():
+    assert IN_CHINESE == QUESTIONS
+    sections = [
+        len(re.findall(r"(?m)^## ", (CHECKOUT / name).read_text("utf-8")))
+        for name in ("README.md", "README.zh.md")
+    ]
+    assert sections[0] == sections[1]
 
 
 @pytest.mark.parametrize(("sql", "answer"), QUESTIONS, ids=range(1, len(QUESTIONS) + 1))
