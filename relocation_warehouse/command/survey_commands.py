@@ -51,22 +51,37 @@ def _catalog(paths: Paths) -> Catalog:
         _stop(str(error), 1)
 
 
-def _folder(
-    paths: Paths, catalog: Catalog, survey: str, indicator: str, accepted: bool = False
-) -> SurveyFolder:
-    """The survey folder, or the one that was last accepted; stops where a name is unknown or the folder refused."""
-    from relocation_warehouse.survey.folder import list_survey_folders, load_folder, suggestion
-    from relocation_warehouse.survey.problems import SurveyFolderError
+def _path(paths: Paths, survey: str, accepted: bool = False) -> Path:
+    """Path of the survey folder, or of the one that was last accepted; stops where there is none of the name."""
+    from relocation_warehouse.survey.folder import list_survey_folders, suggestion
 
     root = paths.accepted if accepted else paths.surveys
     known = [p.name for p in list_survey_folders(root)]
     if survey not in known:
         what = "no accepted survey" if accepted else "no survey"
         _stop(f"{what} {survey!r}{suggestion(survey, known)}", 2)
+    return root / survey
+
+
+def _require_indicator(catalog: Catalog, indicator: str) -> None:
+    """Stop where the catalog has no indicator of the name."""
+    from relocation_warehouse.survey.folder import suggestion
+
     if indicator not in catalog.indicator:
         _stop(f"no indicator {indicator!r} in the catalog{suggestion(indicator, catalog.indicator)}", 2)
+
+
+def _folder(
+    paths: Paths, catalog: Catalog, survey: str, indicator: str, accepted: bool = False
+) -> SurveyFolder:
+    """The survey folder, or the one that was last accepted; stops where a name is unknown or the folder refused."""
+    from relocation_warehouse.survey.folder import load_folder
+    from relocation_warehouse.survey.problems import SurveyFolderError
+
+    path = _path(paths, survey, accepted)
+    _require_indicator(catalog, indicator)
     try:
-        return load_folder(root / survey, catalog.indicator)
+        return load_folder(path, catalog.indicator)
     except SurveyFolderError as error:
         _stop(str(error), 1)
 
@@ -133,20 +148,18 @@ def add_wave(
 ) -> None:
     """Declare a file as a further wave: take over the declarations that still fit, list what changed."""
     from relocation_warehouse.survey.added_wave import add_wave as add
-    from relocation_warehouse.survey.folder import list_survey_folders, load_folder, suggestion
+    from relocation_warehouse.survey.folder import load_folder
     from relocation_warehouse.survey.problems import SurveyFolderError
     from relocation_warehouse.survey.readers import UnreadableFile
     from relocation_warehouse.survey.scaffold import ScaffoldError
 
     paths = Paths.from_environment()
     catalog = _catalog(paths)
-    known = [p.name for p in list_survey_folders(paths.surveys)]
-    if survey not in known:
-        _stop(f"no survey {survey!r}{suggestion(survey, known)}", 2)
+    path = _path(paths, survey)
     if not file.is_file():
         _stop(f"no file {file}", 2)
     try:
-        made = add(load_folder(paths.surveys / survey, catalog.indicator), file, wave, fieldwork, like)
+        made = add(load_folder(path, catalog.indicator), file, wave, fieldwork, like)
     except (ScaffoldError, UnreadableFile, SurveyFolderError) as error:
         _stop(str(error), 2 if isinstance(error, ScaffoldError) else 1)
     _say(f"wave {made.wave}: {made.taken_over} column(s) declared as in {made.like}")
@@ -365,21 +378,19 @@ def preview(
     from relocation_warehouse.receiving.preview import preview as previewed
     from relocation_warehouse.receiving.trial import trial
     from relocation_warehouse.survey.crosswalk import check_crosswalk
-    from relocation_warehouse.survey.folder import list_survey_folders, load_folder, suggestion
+    from relocation_warehouse.survey.folder import load_folder
     from relocation_warehouse.survey.ingest import ingest
     from relocation_warehouse.survey.problems import SurveyFolderError
 
     paths = Paths.from_environment()
     catalog = _catalog(paths)
-    known = [p.name for p in list_survey_folders(paths.surveys)]
-    if survey not in known:
-        _stop(f"no survey {survey!r}{suggestion(survey, known)}", 2)
-    if indicator is not None and indicator not in catalog.indicator:
-        _stop(f"no indicator {indicator!r}{suggestion(indicator, catalog.indicator)}", 2)
+    path = _path(paths, survey)
+    if indicator is not None:
+        _require_indicator(catalog, indicator)
     problems: list[Problem] = []
     shown: list[Distribution] = []
     try:
-        folder = load_folder(paths.surveys / survey, catalog.indicator, paths.inbox / survey)
+        folder = load_folder(path, catalog.indicator, paths.inbox / survey)
         problems += check_crosswalk(folder, catalog)
     except SurveyFolderError as error:
         problems += error.problems
