@@ -105,7 +105,7 @@ def test_metrics_take_the_default_scheme_and_name_what_is_behind_them(
 
 
 def test_the_weakest_verdict_counts(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature, frame: pd.DataFrame
+    analysed: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Literature, frame: pd.DataFrame
 ) -> None:
     part = frame[frame["survey_id"] == "plains"].reset_index(drop=True)
     dimension = next(iter(catalog.default_weight_scheme.dimension_weights))
@@ -115,7 +115,7 @@ def test_the_weakest_verdict_counts(
             store(
                 own,
                 f"analysis.{table}",
-                con.execute(f"select * from analysis.{table} limit 0").to_arrow_table(),
+                analysed.execute(f"select * from analysis.{table} limit 0").to_arrow_table(),
             )
         own.execute("update harmonized.coverage set status = 'proxy' where indicator_id = ?", [weak])
         made = comparison(own, catalog, literature)["region_comparison"].to_pandas()
