@@ -38,12 +38,15 @@ COMPARABLE = ("identical", "compatible")
 Verdicts = Mapping[str, str]
 """Indicator that anybody answered -> its comparability."""
 
+VerdictsByWave = Mapping[tuple[str, str], Verdicts]
+"""(survey, wave) -> what was answered there, with its comparability."""
+
 Sources = dict[str, dict[str, str]]
 """SQL of rows -> metric -> its column there."""
 
 
-def verdicts(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
-    """(survey, wave) -> indicator that anybody answered -> its comparability."""
+def verdicts_by_wave(con: duckdb.DuckDBPyConnection) -> VerdictsByWave:
+    """The comparability of every indicator that anybody answered, by survey and wave."""
     found: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for survey_id, wave, indicator, status in con.execute(
         "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"

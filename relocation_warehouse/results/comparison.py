@@ -34,7 +34,7 @@ from relocation_warehouse.results.common import (
     is_relative,
     recomputed,
     shared,
-    verdicts,
+    verdicts_by_wave,
 )
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, by_origin, surveys
 from relocation_warehouse.results.metrics import ingredients, relation
@@ -121,7 +121,7 @@ class _Measures:
     ) -> None:
         self.con, self.catalog = con, catalog
         self.surveys = surveys(con)
-        self.verdicts = verdicts(con)
+        self.verdicts = verdicts_by_wave(con)
         self.declared = _declares_units(con)
         self.found: dict[tuple[str, str, str], Measured] = {}
         for (source, measured), survey in product(_sources(catalog), self.surveys):

@@ -37,6 +37,7 @@ from analysis.summary import Summary, summarise
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import number
 from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.common import COMPARABLE, VerdictsByWave, verdicts_by_wave
 from relocation_warehouse.results.formulas import MISSING, extended, score, weighted_sum
 from relocation_warehouse.results.households import (
     BATCH_ROWS,
@@ -68,15 +69,9 @@ CONGRUENCE_VERDICTS = ((0.95, "equal"), (0.85, "fair"), (-1.0, "poor"))
 LATEST = "latest"
 """Wave of the surveys that asked all items alike, taken together in their latest waves."""
 
-ALIKE = frozenset({"identical", "compatible"})
-"""Verdicts of the crosswalk under which answers of two surveys may stand in one column."""
-
 
 Answered = Mapping[tuple[str, str], frozenset[str]]
 """(survey, wave) -> indicators answered by anybody."""
-
-Verdicts = Mapping[tuple[str, str], Mapping[str, str]]
-"""(survey, wave) -> answered indicator -> verdict of the crosswalk."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +168,7 @@ def _fit_models(
     catalog: Catalog,
     found: Sequence[Survey],
     answered: Answered,
-    verdicts: Verdicts,
+    verdicts: VerdictsByWave,
     rows: dict[str, list[dict[str, Any]]],
 ) -> Iterator[Fitted]:
     """Add what the factor models say of surveys that are all made up, or all real; give the fits of single surveys."""
@@ -213,7 +208,7 @@ def _scales(
     catalog: Catalog,
     found: Sequence[Survey],
     answered: Answered,
-    verdicts: Verdicts,
+    verdicts: VerdictsByWave,
     rows: dict[str, list[dict[str, Any]]],
 ) -> None:
     """Add the reliability of every scale in surveys that are all made up, or all real."""
@@ -228,20 +223,10 @@ def _scales(
             rows["factor_diagnostics"].append(_not_pooled(found, scale.id, len(names_), "listwise", pooled))
 
 
-def verdicts_by_wave(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
-    """(survey, wave) -> answered indicator -> verdict of the crosswalk."""
-    verdicts: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for survey_id, wave, indicator, status in con.execute(
-        "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"
-    ).fetchall():
-        verdicts[survey_id, wave][indicator] = status
-    return verdicts
-
-
-def asked_alike(found: Sequence[Survey], items: Set[str], verdicts: Verdicts) -> Sample | str:
+def asked_alike(found: Sequence[Survey], items: Set[str], verdicts: VerdictsByWave) -> Sample | str:
     """Surveys that asked all items alike, or the reason why there are not two."""
     alike = tuple(
-        s for s in found if all(verdicts[s.survey_id, s.latest].get(item) in ALIKE for item in items)
+        s for s in found if all(verdicts[s.survey_id, s.latest].get(item) in COMPARABLE for item in items)
     )
     if len(alike) > 1:
         return Sample(alike, LATEST)

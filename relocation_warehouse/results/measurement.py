@@ -24,11 +24,11 @@ from threadpoolctl import threadpool_limits
 from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
 from analysis.measurement import Aligned, Level, Measurement, align, measurement, omega
+from relocation_warehouse.results.common import verdicts_by_wave
 from relocation_warehouse.results.factors import (
     Sample,
     asked_alike,
     item_batches,
-    verdicts_by_wave,
 )
 from relocation_warehouse.results.households import asked, by_origin, matrix, surveys
 from relocation_warehouse.results.tables import conform
