@@ -30,6 +30,7 @@ from relocation_warehouse.results.formulas import (
     weighted_sum,
 )
 from relocation_warehouse.results.households import (
+    BALANCED,
     Extremes,
     Survey,
     Weights,
@@ -270,6 +271,7 @@ class _Measured:
                             "band_scheme": scheme.id,
                             "wave_from": first,
                             "wave_to": second,
+                            "panel_sample": BALANCED,
                             "band_from": a,
                             "band_to": b,
                             "n": int(count),

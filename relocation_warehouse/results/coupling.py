@@ -45,6 +45,7 @@ from relocation_warehouse.results.formulas import (
     weighted_sum,
 )
 from relocation_warehouse.results.households import (
+    BALANCED,
     HOUSEHOLDS,
     Survey,
     Weights,
@@ -466,7 +467,8 @@ def _changes(
         site = dict(zip(sizes["site_id"], (slice(a, b) for a, b in pairwise([0, *ends])), strict=True))
         for group, sites in panel.groups:
             inside = site.get(sites[0], slice(0, 0)) if group["group_type"] == "site" else slice(None)
-            base = {**panel.keys, **group, "variant": variant, "wave_from": first, "wave_to": second}
+            waves = {"wave_from": first, "wave_to": second, "panel_sample": BALANCED}
+            base = {**panel.keys, **group, "variant": variant, **waves}
             for scheme in catalog.band_schemes:
                 head = {**base, "band_scheme": scheme.id}
                 bands = [b.id for b in scheme.bands]

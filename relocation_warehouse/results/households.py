@@ -28,6 +28,9 @@ HOUSEHOLD_WAVES = "staging.household_waves"
 HOUSEHOLDS = "harmonized.households"
 """The same rows and answers without the reasons: one table, which a query is bound to in no time."""
 
+BALANCED, UNBALANCED = "balanced", "unbalanced"
+"""Samples in which waves are compared: households with a value in both, and all households of each."""
+
 NOT_ASKED = ("not_asked", "not_shared")
 """Missing reasons of an indicator that is no part of the survey; the others are blanks."""
 

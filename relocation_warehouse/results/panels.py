@@ -23,12 +23,10 @@ import pyarrow as pa
 
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
-from relocation_warehouse.results.households import HOUSEHOLDS, Survey, surveys
-from relocation_warehouse.results.metrics import relation
+from relocation_warehouse.results.households import BALANCED, HOUSEHOLDS, UNBALANCED, Survey, surveys
+from relocation_warehouse.results.metrics import COUPLING, relation
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog
-
-BALANCED, UNBALANCED = "balanced", "unbalanced"
 
 SPLIT_FROM = "_split_from"
 """Column of a raw table of a file that says which household another one split off from."""
@@ -47,7 +45,7 @@ def panels(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Tab
     Returns
     -------
     dict
-        `panel_waves` and `wave_changes` of the schema `analysis`.
+        `panel_waves`, `wave_changes` and `wave_bands` of the schema `analysis`.
     """
     found = surveys(con)
     return {
@@ -55,6 +53,7 @@ def panels(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Tab
         "wave_changes": conform(
             "analysis.wave_changes", (row for s in found for row in _changes(con, catalog, s))
         ),
+        "wave_bands": conform("analysis.wave_bands", (row for s in found for row in _bands(con, catalog, s))),
     }
 
 
@@ -136,9 +135,7 @@ def _origins(con: duckdb.DuckDBPyConnection, survey: Survey) -> str:
 
 def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> Iterator[dict[str, Any]]:
     """Means of every metric and numeric indicator in two waves: neighbours, and the first and the last."""
-    pairs = list(dict.fromkeys([*pairwise(survey.waves), (survey.waves[0], survey.waves[-1])]))
-    if len(survey.waves) < 2:
-        return
+    pairs = _pairs(survey)
     order = {name: k for k, name in enumerate(_measured(catalog))}
     rows: list[dict[str, Any]] = []
     for source, columns in _sources(catalog).items():
@@ -190,6 +187,58 @@ def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -
         rows,
         key=lambda r: (order[r["metric_id"]], pairs.index((r["wave_from"], r["wave_to"])), r["panel_sample"]),
     )
+
+
+def _pairs(survey: Survey) -> list[tuple[str, str]]:
+    """Waves that are compared: neighbours, and the first and the last."""
+    ends = [(survey.waves[0], survey.waves[-1])] if len(survey.waves) > 1 else []
+    return list(dict.fromkeys([*pairwise(survey.waves), *ends]))
+
+
+def _bands(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> Iterator[dict[str, Any]]:
+    """Shares of the default bands in two waves, under the default weights and formula."""
+    grading = catalog.band_scheme(catalog.coupling.band_scheme)
+    chosen = {
+        "survey_id": survey.survey_id,
+        "scheme": catalog.default_weight_scheme.id,
+        "variant": catalog.coupling.default_variant,
+        "band_scheme": grading.id,
+    }
+    own = " and ".join(f"{name} = {literal(value)}" for name, value in chosen.items())
+    for first, second in _pairs(survey):
+        one, two = (
+            f"(select household_id, band from {COUPLING} where {own} and wave = {literal(wave)} and band is not null)"
+            for wave in (first, second)
+        )
+        for sample, join in ((BALANCED, "inner"), (UNBALANCED, "full")):
+            counts = [
+                dict(
+                    con.execute(
+                        f"select {side}.band, count(*) from {one} as one {join} join {two} as two "
+                        f"using (household_id) where {side}.band is not null group by all"
+                    ).fetchall()
+                )
+                for side in ("one", "two")
+            ]
+            n_one, n_two = (sum(found.values()) for found in counts)
+            if not (n_one and n_two):
+                continue
+            for order, band in enumerate(grading.bands, start=1):
+                n_from, n_to = (found.get(band.id, 0) for found in counts)
+                yield {
+                    **_head(survey),
+                    "wave_from": first,
+                    "wave_to": second,
+                    "panel_sample": sample,
+                    "band_scheme": grading.id,
+                    "band": band.id,
+                    "band_order": order,
+                    "n_from": n_from,
+                    "n_to": n_to,
+                    "share_from": n_from / n_one,
+                    "share_to": n_to / n_two,
+                    "change": n_to / n_two - n_from / n_one,
+                }
 
 
 def _mean(side: str, column: str, condition: str) -> str:

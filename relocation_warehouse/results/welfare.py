@@ -22,6 +22,7 @@ from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.coupling import Members, index_members, obstacle_rows
 from relocation_warehouse.results.households import (
+    BALANCED,
     HOUSEHOLDS,
     Extremes,
     Survey,
@@ -307,7 +308,7 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
             f"low.stuck from {HOUSEHOLDS} as h inner join {low} as low using (household_id) "
             f"where h.{own} and h.wave = {literal(last)}"
         )
-        head = {**_head(survey, last), "wave_from": first}
+        head = {**_head(survey, last), "wave_from": first, "panel_sample": BALANCED}
         everyone = con.execute("select count(*), sum(stuck) from stuck").fetchone() or (0, 0)
         if not everyone[0]:
             continue

@@ -101,6 +101,6 @@ def _survey(con, rng, survey, n):
             count = int(((ends[0] == a) & (ends[1] == b)).sum())
             con.execute(
                 "INSERT INTO analysis.coupling_transitions VALUES (?, 'region_a', true, 'all', 'all', ?, ?, 'coarse',"
-                " 'before', 'after', ?, ?, ?, ?)",
+                " 'before', 'after', 'balanced', ?, ?, ?, ?)",
                 [survey, *SPLIT, f"b{a}", f"b{b}", count, count / n],
             )

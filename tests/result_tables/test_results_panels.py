@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relocation_warehouse.results.households import Survey
+from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.results.households import BALANCED, UNBALANCED, Survey
 from relocation_warehouse.results.panels import _waves, panels
 from relocation_warehouse.survey.catalog import Catalog
 
@@ -57,7 +58,8 @@ def test_a_survey_of_one_wave_has_counts_and_no_change(tables: dict[str, pd.Data
     assert (
         counts.loc[("hills", "after"), "n_stayed"] == counts.loc[("hills", "before"), "n_households"] == 240
     )
-    assert set(tables["wave_changes"]["survey_id"]) == {"hills", "plains"}
+    for name in ("wave_changes", "wave_bands"):
+        assert set(tables[name]["survey_id"]) == {"hills", "plains"}
 
 
 def test_means_of_both_samples_are_those_of_pandas(
@@ -94,3 +96,36 @@ def test_means_of_both_samples_are_those_of_pandas(
         < changes.xs("unbalanced", level="panel_sample")["n_from"]
     )
     assert blank.any()
+
+
+def test_shares_of_bands_are_counted_in_both_samples(
+    tables: dict[str, pd.DataFrame], analysed: duckdb.DuckDBPyConnection, catalog: Catalog
+) -> None:
+    spec, scheme = catalog.coupling, catalog.default_weight_scheme
+    degrees = analysed.sql("select * from analysis.coupling_coordination").df()
+    own = {"scheme": scheme.id, "variant": spec.default_variant, "band_scheme": spec.band_scheme}
+    for name, value in own.items():
+        degrees = degrees[degrees[name] == value]
+    shown = tables["wave_bands"].set_index(["survey_id", "panel_sample", "band"])
+    assert len(shown) == 2 * 2 * len(catalog.band_scheme(spec.band_scheme).bands)
+    for survey, part in degrees.groupby("survey_id"):
+        bands = part.pivot(index="household_id", columns="wave", values="band")
+        if len(bands.columns) < 2:
+            continue
+        for sample, chosen in (("balanced", bands.dropna()), ("unbalanced", bands)):
+            for side, wave in (("from", "before"), ("to", "after")):
+                counts = chosen[wave].value_counts()
+                found = shown.loc[(survey, sample)]
+                assert found[f"n_{side}"].to_dict() == {b: int(counts.get(b, 0)) for b in found.index}
+                assert found[f"share_{side}"].sum() == pytest.approx(1)
+            assert found["change"].sum() == pytest.approx(0, abs=1e-12)
+    sizes = shown.groupby("panel_sample")[["n_from", "n_to"]].sum()
+    assert (sizes.loc["balanced"] <= sizes.loc["unbalanced"]).all()
+
+
+def test_wherever_waves_are_compared_the_sample_is_named(catalog: Catalog) -> None:
+    comparing = [t for t in contract_of() if "wave_from" in t.column_names or t.name == "capital_changes"]
+    assert len(comparing) == 7
+    for table in comparing:
+        column = next(c for c in table.columns if c.name == "panel_sample")
+        assert set(column.values) == {BALANCED, UNBALANCED}, table.full_name

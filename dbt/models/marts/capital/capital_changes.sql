@@ -37,6 +37,7 @@ select
     region,
     is_synthetic,
     '{{ capital }}' as capital,
+    'balanced' as panel_sample,
     count({{ adapter.quote(capital) }}) as n,
     avg({{ adapter.quote(capital) }}) as mean_change,
     stddev_samp({{ adapter.quote(capital) }}) as sd_change
@@ -49,6 +50,7 @@ select
     region,
     is_synthetic,
     '' as capital,
+    '' as panel_sample,
     count(*) as n,
     avg(0.0) as mean_change,
     avg(0.0) as sd_change
