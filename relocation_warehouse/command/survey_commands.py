@@ -122,6 +122,7 @@ def new_survey(
     except (ScaffoldError, UnreadableFile) as error:
         # there is no survey.yml yet: what it would say is an option of the command
         said = str(error).replace("options.encoding in survey.yml", "--encoding")
+        said = said.replace("options.header_rows", "--header-row")
         _stop(said, 2 if isinstance(error, ScaffoldError) else 1)
     _say(f"written: {made.path}")
     _say(

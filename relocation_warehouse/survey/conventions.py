@@ -313,6 +313,7 @@ COMMA_GROUPS = re.compile(
     r"\d{1,3}(,\d{3}){2,}|\d{1,3}(,\d{3})+\.\d+|\d{1,2}(,\d{2})+,\d{3}(\.\d+)?", re.ASCII
 )
 COMMA_EITHER = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII)
+POINT_EITHER = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
 POINT_GROUPS = re.compile(r"\d{1,3}(\.\d{3}){2,}|\d{1,3}(\.\d{3})+,\d+", re.ASCII)
 
 
@@ -366,6 +367,14 @@ def judged(cells: Iterable[str], *, is_date: bool = False) -> Shown:
         found = list(dict.fromkeys(numerals))
         fields["numerals"] = found[0] if len(found) == 1 else found
     return Shown(_flow(fields), point, fields)
+
+
+def is_either(cells: Iterable[str]) -> bool:
+    """Whether every point of a column of numbers may stand before decimals or between thousands: 2.000, but no 2.5."""
+    texts = [c.lstrip("+-") for c in cells]
+    pointed = [t for t in texts if "." in t]
+    plain = [t for t in texts if "." not in t]
+    return bool(pointed) and all(map(POINT_EITHER.fullmatch, pointed)) and all(len(t) <= 3 for t in plain)
 
 
 def _in_figures(text: str) -> tuple[str, list[str]]:

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,15 +37,8 @@ from relocation_warehouse.survey.readers import (
 )
 from relocation_warehouse.survey.readers.archives import DAMAGED
 from relocation_warehouse.survey.readers.base import cell_text
-from relocation_warehouse.survey.scaffold_columns import (
-    LANGUAGES,
-    SURE,
-    FoundColumn,
-    Recognition,
-    candidates,
-    found_column,
-    may_be,
-)
+from relocation_warehouse.survey.scaffold_candidates import SURE, Scored, candidates, may_be
+from relocation_warehouse.survey.scaffold_columns import LANGUAGES, FoundColumn, Recognition, found_column
 from relocation_warehouse.survey.scaffold_proposals import (
     Key,
     name_of,
@@ -191,9 +185,11 @@ def scaffold(
     design = proposed_design(here, known)
     site = proposed_site(here, known, [*key.ids, *design.values()], survey_id)
     codes = _name_code_lists(columns, site)
+    _name_conventions(columns)
     household_id = key.ids[0] if key.ids else None
     sites = [c for c in codes if site and c["list"] == site.code_lists[0] and c["value"]]
-    rows = _crosswalk(declared, columns, codes, waves, catalog, known)
+    alike = candidates(columns, catalog.indicators, known)
+    rows = _crosswalk(declared, columns, codes, waves, catalog, alike)
     used = {
         (f.file_id, variable)
         for f in _households(declared)
@@ -205,6 +201,12 @@ def scaffold(
     links = _links(declared, columns, household_id, known)
     columns += [c for c in links.values() if c not in columns]
     used |= {(c.file_id, c.variable) for c in links.values()}
+    likely = {(c.file_id, c.variable) for found in alike.values() for score, c in found if score >= SURE}
+    for column in columns:
+        if column.asks_how_written and (column.file_id, column.variable) not in used | likely:
+            column.ignored = (
+                f"{NOT_MAPPED}; before it is used, say how it is written: {_as_yaml(column.convention)}"
+            )
     part = surveys / f".{survey_id}.new"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -271,7 +273,7 @@ def _read_table(
 ) -> tuple[SurveyFile, list[FoundColumn], Key]:
     with opened(table, folder) as received:
         names = [n for n in received.schema.names if n != ROW and n not in received.borrowed]
-        twice = sorted({n for n in names if names.count(n) > 1})
+        twice = sorted(n for n, k in Counter(names).items() if k > 1)
         if twice:
             raise ScaffoldError(
                 f"{table.path}: header {twice[0]!r} stands more than once; name the rows that hold the headers "
@@ -359,8 +361,12 @@ def _sheet_rows(form: Path, sheet: str) -> list[dict[str, Any]]:
 
 def _chosen_together(entries: dict[str, Entry], arrays: Mapping[str, pa.ChunkedArray]) -> dict[str, Entry]:
     """Entries in which a column of several choices is one: exports repeat it as a column of 0 and 1 for each choice."""
+    options_of = defaultdict[str, dict[str, str]](dict)
+    for header in entries:
+        for sign in re.finditer(r"[/.]", header):
+            options_of[header[: sign.start()]][header[sign.end() :]] = header
     for header, entry in entries.items():
-        options = {h[len(header) + 1 :]: h for h in entries if h.startswith((f"{header}/", f"{header}."))}
+        options = options_of.get(header, {})
         if len(options) < 2 or entry.value_labels or header not in arrays:
             continue
         flags = {t for h in options.values() for v in pc.unique(arrays[h]).to_pylist() if (t := cell_text(v))}
@@ -527,6 +533,7 @@ def _name_code_lists(columns: Sequence[FoundColumn], site: FoundColumn | None) -
     The list of the sites is nobody else's.
     """
     names: dict[tuple[object, ...], str] = {}
+    given = set[str]()
     rows: list[dict[str, str]] = []
     for column in columns:
         answers = tuple(c for c in column.codes if not c.missing_reason)
@@ -537,7 +544,8 @@ def _name_code_lists(columns: Sequence[FoundColumn], site: FoundColumn | None) -
             key = (codes, column is site and not ending)
             if key not in names:
                 name = f"{column.variable}{ending}"
-                names[key] = name if name not in names.values() else f"{column.file_id}_{name}"
+                names[key] = name if name not in given else f"{column.file_id}_{name}"
+                given.add(names[key])
                 rows += [
                     {
                         "list": names[key],
@@ -550,6 +558,18 @@ def _name_code_lists(columns: Sequence[FoundColumn], site: FoundColumn | None) -
                 ]
             column.code_lists.append(names[key])
     return rows
+
+
+def _name_conventions(columns: Iterable[FoundColumn]) -> None:
+    """A name for each way of writing, after the first variable that has it; another file may write it otherwise."""
+    given: dict[str, Mapping[str, object]] = {}
+    for column in columns:
+        if column.convention:
+            name = f"{column.variable}_as_written"
+            if given.setdefault(name, column.convention) != column.convention:
+                name = f"{name}_{len(given) + 1}"
+                given[name] = column.convention
+            column.convention_name = name
 
 
 def _labels(label: str) -> dict[str, str]:
@@ -596,14 +616,14 @@ def _crosswalk(
     codes: Sequence[Mapping[str, str]],
     waves: Sequence[Wave],
     catalog: Catalog,
-    known: Recognition,
+    alike: Mapping[str, Sequence[Scored]],
 ) -> list[dict[str, str]]:
     """A row for every indicator: proposed where one question says the same and gives allowed values."""
     rows = []
     taken: set[str] = set()
     rounds = {f.file_id: _round(f) for f in _households(files) if _round(f)} or {files[0].file_id: None}
     for indicator in catalog.indicators:
-        found = candidates(columns, indicator, known)
+        found = alike[indicator.id]
         listed = "; ".join(f"{c.file_id}.{c.header} {c.text} ({s:.0f})" for s, c in found[:SHOWN])
         sure = [c for s, c in found if s >= SURE and c.file_id in rounds and may_be(c, indicator)]
         sure = [c for c in sure if c.variable not in taken]
@@ -706,7 +726,7 @@ def _column_row(column: FoundColumn, used: set[tuple[str, str]]) -> dict[str, ob
     row["minimum"], row["maximum"] = (
         None if b is None else exact(b) for b in (column.minimum, column.maximum)
     )
-    row["convention"] = f"{column.variable}_as_written" if column.convention else ""
+    row["convention"] = column.convention_name
     if not is_used:
         row["variable"] = ""
     return row
@@ -776,11 +796,17 @@ def _survey_yml(
             lines.append(
                 f"  {field}: {column.variable}  # proposed: the header or label of {column.header} says so"
             )
-    written = {c.variable: c.convention for c in columns if c.convention}
+    written = {c.convention_name: c for c in columns if c.convention and not c.ignored}
     if written:
         lines.append("conventions:         # proposed: every cell of the column can be read so")
-        for variable, fields in written.items():
-            lines.append(f"  {variable}_as_written: {json.dumps(fields, ensure_ascii=False)}")
+    for name, column in written.items():
+        if "decimal" in column.convention and column.asks_how_written:
+            shown = next(a for a in column.answers or ("2.000",) if "." in a)
+            lines.append(
+                f"  # {shown} in {column.header} may be read in two ways: where it is the smaller number, "
+                'decimal "." and thousands ","; else decimal "," and thousands "."'
+            )
+        lines.append(f"  {name}: {_as_yaml(column.convention)}")
     lines.append("files:")
     for file in files:
         key = keys.get(file.file_id, Key())
@@ -803,6 +829,11 @@ def _survey_yml(
         if key.round is not None and not wave and file.grain is Grain.HOUSEHOLD:
             lines.append(f"    wave: {{column: {key.round.variable}, codes: {key.round.code_lists[0]}}}")
     return "\n".join(lines) + "\n"
+
+
+def _as_yaml(fields: Mapping[str, object]) -> str:
+    """A mapping on one line; JSON is YAML."""
+    return json.dumps(fields, ensure_ascii=False)
 
 
 def _write(path: Path, model: type[BaseModel], rows: Iterable[Mapping[str, object]]) -> None:

@@ -1,7 +1,8 @@
-"""What a column nobody has described yet seems to be: its type, its codes, and what it may measure.
+"""What a column nobody has described yet seems to be: its type and its codes.
 
 Belongs here: judging one column from its header, label and cells, with the patterns of `recognition.yml`.
-Does not belong here: the folder that is written from it (`scaffold`), or reading files (`readers`).
+Does not belong here: what it may measure (`scaffold_candidates`), the folder that is written from it (`scaffold`), or
+reading files (`readers`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
-from rapidfuzz import fuzz
+from pydantic import Field, PrivateAttr
 
 from relocation_warehouse.ground.numbers import exact
-from relocation_warehouse.survey.catalog import Catalog, Indicator
+from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.codebook import Entry
-from relocation_warehouse.survey.conventions import Shown, judged, number_sql, shown_dates
+from relocation_warehouse.survey.conventions import Shown, is_either, judged, number_sql, shown_dates
 from relocation_warehouse.survey.documents import read_yaml
 from relocation_warehouse.survey.folder import BLANK
 from relocation_warehouse.survey.readers.base import cell_text
@@ -32,23 +32,18 @@ from relocation_warehouse.survey.vocabulary import Closed, ColumnType, Conventio
 MOST_CODES = 20
 """A text column with more different answers than this is no code list."""
 
-SURE = 95
-"""Likeness (0 to 100) from which a column is proposed for an indicator; a person confirms or rejects it."""
-
-POSSIBLE = 65
-"""Likeness from which a column is listed as a candidate: two of three words are the same."""
-
 LANGUAGES = " / "
 """Stands between the same text in two languages."""
-
-MISSPELT = 88
-"""Likeness from which two words are one, perhaps in another form."""
 
 MOST_SITES = 1000
 """A column with more different answers than this names no sites."""
 
 DATE = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?([T ].*)?")
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
+
+
+LABEL = re.compile(r"[a-z]+[-_/#]?\d+", re.ASCII | re.IGNORECASE)
+"""Letters and a number at once, H07 or HH-7: a column of them names things. An amount has a blank between."""
 
 
 class Pattern(Closed):
@@ -76,7 +71,7 @@ class Scale(Closed):
 
     def values(self, labels: Iterable[str]) -> dict[str, str] | None:
         """Value of each label by its place in the order; None where one is not of this scale."""
-        places = {_plain(word): n for n, same in enumerate(self.words, self.first) for word in same}
+        places = {plain_text(word): n for n, same in enumerate(self.words, self.first) for word in same}
         values = {label: _looked_up(label, places) for label in labels}
         return None if None in values.values() else {label: str(v) for label, v in values.items()}
 
@@ -112,6 +107,8 @@ class Recognition(Closed):
     """What headers shorten, and what it stands for."""
     stop_words: frozenset[str] = frozenset()
     waves: tuple[WavePattern, ...]
+    _reasons: dict[tuple[str | None, ...], str | None] = PrivateAttr(default_factory=dict)
+    """What `missing_reason` said: the same few answers stand in most columns."""
 
     @classmethod
     def load(cls, catalog: Path) -> Recognition:
@@ -143,7 +140,7 @@ class Recognition(Closed):
     def spelt(self, text: str, vocabulary: frozenset[str]) -> tuple[str, ...]:
         """Words of a question or header that say something, shortened ones in full: hhsize is household size."""
         found: list[str] = []
-        for token in _plain(text).split():
+        for token in plain_text(text).split():
             pieces = (
                 [token] if token in vocabulary or not token.isascii() else self._pieces(token, vocabulary)
             )
@@ -163,7 +160,9 @@ class Recognition(Closed):
 
     def missing_reason(self, *texts: str | None) -> str | None:
         """Why an answer is none, as far as its text says; None where it looks like an answer."""
-        return next((m.reason.value for m in self.missing if m.fits(*texts)), None)
+        if texts not in self._reasons:
+            self._reasons[texts] = next((m.reason.value for m in self.missing if m.fits(*texts)), None)
+        return self._reasons[texts]
 
 
 @dataclass(frozen=True)
@@ -202,8 +201,8 @@ class FoundColumn:
         Whether its answers are yes and no.
     convention
         How its numbers are written, where that is not plain.
-    variable, code_lists
-        Names that the folder gives to it and to its codes.
+    variable, code_lists, convention_name
+        Names that the folder gives to it, to its codes and to the convention.
     """
 
     file_id: str
@@ -221,8 +220,14 @@ class FoundColumn:
     answers: tuple[str, ...] = ()
     is_yes_no: bool = False
     convention: Mapping[str, object] = field(default_factory=dict)
+    convention_name: str = ""
     variable: str = ""
     code_lists: list[str] = field(default_factory=list)
+
+    @property
+    def asks_how_written(self) -> bool:
+        """Whether a person must say how its numbers or days are written, because its cells can be read in two ways."""
+        return BLANK in str(self.convention)
 
     @property
     def text(self) -> str:
@@ -277,6 +282,7 @@ def found_column(
     is_multiple = entry.type_as_stored.startswith("select_multiple")
     words = {w for a in answers for w in a.split()} if is_multiple else set(answers)
     written = judged(answers) if pa.types.is_string(cells.type) else Shown()
+    is_label = bool(answers) and all(map(LABEL.fullmatch, answers))
     # a few answers without a label are typing errors of a closed question, and will be set aside as such
     if labelled and 2 * len(words - set(labelled)) <= len(words & set(labelled)):
         column.type = ColumnType.MULTI if is_multiple else ColumnType.CODE
@@ -285,10 +291,13 @@ def found_column(
         numbers = [float(a) for a in answers]
         whole = all(n.is_integer() for n in numbers)
         column.type = ColumnType.INTEGER if whole else ColumnType.NUMBER
-        column.minimum, column.maximum = min(numbers), max(numbers)
+        if pa.types.is_string(cells.type) and is_either(answers):
+            column.type, column.convention = ColumnType.NUMBER, {"decimal": BLANK, "thousands": BLANK}
+        else:
+            column.minimum, column.maximum = min(numbers), max(numbers)
     elif answers and all(DATE.fullmatch(a) for a in answers):
         column.type = ColumnType.DATE
-    elif written.fields and (ends := _ends(answers, written.fields)):
+    elif written.fields and not is_label and (ends := _ends(answers, written.fields)):
         column.type, column.convention = ColumnType.NUMBER, written.fields
         column.minimum, column.maximum = ends if BLANK not in str(written.fields) else (None, None)
     elif answers and len(answers) > 1 and len(formats := shown_dates(answers)) >= 1:
@@ -375,7 +384,7 @@ def _coded(
     scale = known.scale(labels.values())
     fitting: dict[str, dict[str, str]] = {}
     for name, codes in catalog.code_lists.items():
-        values = {_plain(text): c.code for c in codes for text in (c.label_zh, c.label_en)}
+        values = {plain_text(text): c.code for c in codes for text in (c.label_zh, c.label_en)}
         is_scored = all(c.code.isdecimal() for c in codes)
         too_long = is_scored and len(codes) > (len(scale[0].words) if scale else len(labels))
         known_as = {code: _looked_up(label, values) for code, label in labels.items()}
@@ -398,62 +407,10 @@ def _coded(
 
 def _looked_up(label: str, values: Mapping[str, Any]) -> Any:
     """What a label stands for, in the first of its languages that is known; None where none is."""
-    return next((values[_plain(t)] for t in label.split(LANGUAGES) if _plain(t) in values), None)
+    return next((values[plain_text(t)] for t in label.split(LANGUAGES) if plain_text(t) in values), None)
 
 
 @cache
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """A label as it is compared: lower case, without brackets, punctuation and spaces."""
     return re.sub(r"[\W_]+", " ", re.sub(r"[（(].*?[）)]", "", text)).strip().lower()
-
-
-def likeness(column: FoundColumn, indicator: Indicator, known: Recognition) -> float:
-    """How alike a question and an indicator's labels are, 0 to 100; 100 only where they are the same."""
-    question = column.text
-    for wave in known.waves:
-        question = re.sub(wave.pattern, " ", question, flags=re.IGNORECASE)
-    labels = [indicator.label_zh, indicator.label_en, indicator.id.replace("_", " ")]
-    return max(_alike(a, b, known) for a in (*question.split(LANGUAGES), column.name) for b in labels)
-
-
-def _alike(a: str, b: str, known: Recognition) -> float:
-    plain_a, plain_b = _plain(a), _plain(b)
-    if not plain_a or not plain_b:
-        return 0.0
-    if plain_a == plain_b:
-        return 100.0
-    if not plain_b.isascii():
-        score = fuzz.ratio(plain_a, plain_b)
-        # one inside the other is worth a look, but is not the same question
-        return max(score, 90.0) if len(plain_b) > 1 and plain_b in plain_a else float(score)
-    one, two = (_words(text, known, _vocabulary(plain_b)) for text in (plain_a, plain_b))
-    if not one or not two:
-        return 0.0
-    if one == two:
-        return 100.0
-    common = sum(any(fuzz.ratio(x, y) >= MISSPELT for y in two) for x in one)
-    return min(200.0 * common / (len(one) + len(two)), 94.0)
-
-
-def _words(text: str, known: Recognition, vocabulary: frozenset[str]) -> frozenset[str]:
-    return frozenset(known.spelt(text, vocabulary))
-
-
-@cache
-def _vocabulary(text: str) -> frozenset[str]:
-    return frozenset(w for w in text.split() if len(w) > 2)
-
-
-def candidates(
-    columns: Iterable[FoundColumn], indicator: Indicator, known: Recognition
-) -> list[tuple[float, FoundColumn]]:
-    """Columns that may measure an indicator, the likeliest first."""
-    scored = [(likeness(c, indicator, known), c) for c in columns if not (c.personal or c.ignored)]
-    return sorted((s for s in scored if s[0] >= POSSIBLE), key=lambda s: (-s[0], s[1].header))
-
-
-def may_be(column: FoundColumn, indicator: Indicator) -> bool:
-    """Whether the answers could be the indicator's values as they are."""
-    if indicator.code_list:
-        return column.type is ColumnType.CODE and indicator.code_list in column.lists
-    return column.type in (ColumnType.NUMBER, ColumnType.INTEGER)

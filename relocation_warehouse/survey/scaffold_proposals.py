@@ -13,7 +13,13 @@ from itertools import combinations
 
 import pyarrow as pa
 
-from relocation_warehouse.survey.scaffold_columns import FoundCode, FoundColumn, Pattern, Recognition
+from relocation_warehouse.survey.scaffold_columns import (
+    MOST_CODES,
+    FoundCode,
+    FoundColumn,
+    Pattern,
+    Recognition,
+)
 from relocation_warehouse.survey.vocabulary import ColumnType
 
 NUMBERS = (ColumnType.NUMBER, ColumnType.INTEGER)
@@ -106,8 +112,7 @@ def rounds_of(column: FoundColumn) -> tuple[FoundCode, ...]:
 def _is_weight(column: FoundColumn) -> bool:
     return (
         column.type in NUMBERS
-        and column.minimum is not None
-        and column.minimum >= 0
+        and (column.asks_how_written or (column.minimum is not None and column.minimum >= 0))
         and len(column.answers) != 1
     )
 
@@ -130,9 +135,11 @@ def proposed_site(
     """The column that names the site, with a code for each of its answers; a question of yes and no names none."""
 
     def names_places(column: FoundColumn) -> bool:
-        kinds = (ColumnType.CODE, ColumnType.INTEGER, ColumnType.TEXT)
+        # 1号点, 2号点 are numbers with a word behind them, and name places all the same
+        is_numbered = bool(column.convention) and len(column.answers) <= MOST_CODES
+        kinds = (ColumnType.CODE, ColumnType.INTEGER, ColumnType.TEXT, *([ColumnType.NUMBER] * is_numbered))
         several = bool(column.answers) and not column.is_unique and not column.is_yes_no
-        return column.type in kinds and several and column not in taken and not column.convention
+        return column.type in kinds and several and column not in taken
 
     site = fitting(columns, known.site, names_places)
     if site is None:
@@ -143,7 +150,7 @@ def proposed_site(
     missing = [c for c in site.codes if c.missing_reason]
     places = [a for a in found if a not in {c.code for c in missing}]
     text = {a: labels[a].label if a in labels else f"{site.name} {a}" if numeric else a for a in places}
-    site.type, site.minimum, site.maximum = ColumnType.CODE, None, None
+    site.type, site.minimum, site.maximum, site.convention = ColumnType.CODE, None, None, {}
     site.codes = (
         *(FoundCode(a, text[a], value=f"{survey_id.upper()}_{n}") for n, a in enumerate(places, 1)),
         *missing,

@@ -19,7 +19,9 @@ from relocation_warehouse.survey.crosswalk import check_crosswalk
 from relocation_warehouse.survey.folder import BLANK, load_folder
 from relocation_warehouse.survey.ingest import ingest
 from relocation_warehouse.survey.scaffold import NOT_MAPPED, ScaffoldError, scaffold
-from relocation_warehouse.survey.scaffold_columns import Recognition
+from relocation_warehouse.survey.scaffold_candidates import candidates
+from relocation_warehouse.survey.scaffold_columns import FoundColumn, Recognition, plain_text
+from relocation_warehouse.survey.vocabulary import ColumnType
 
 CATALOG = Path(__file__).parents[2] / "data" / "catalog"
 catalog = load_catalog(CATALOG)
@@ -182,6 +184,7 @@ def test_two_columns_may_together_be_the_id(tmp_path: Path) -> None:
         (("四", "十二"), {"numerals": "zh"}),
         (("31/12/2020", "01/02/2021"), {"dates": "%d/%m/%Y"}),
         (("01/12/2020", "01/02/2021"), {"dates": BLANK}),
+        (("1.234", "2.000", "12"), {"decimal": BLANK, "thousands": BLANK}),
     ],
 )
 def test_numbers_and_days_that_are_not_plain_are_proposed_as_they_are_written(
@@ -192,6 +195,73 @@ def test_numbers_and_days_that_are_not_plain_are_proposed_as_they_are_written(
     row = column(path, "household_size")
     assert row["type"] == ("date" if "dates" in convention else "number")
     assert row["convention"] == "household_size_as_written"
+
+
+@pytest.mark.parametrize(
+    ("cells", "minimum"),
+    [(("1.234", "0.900"), "0.9"), (("1.234", "1234"), "1.234"), (("1.234", "2.5"), "1.234")],
+)
+def test_a_point_that_other_cells_show_to_be_a_decimal_one_is_not_asked_about(
+    tmp_path: Path, cells: tuple[str, ...], minimum: str
+) -> None:
+    path = from_columns(tmp_path, household_size=each(*cells))
+    assert (column(path, "household_size")["minimum"], yml(path).get("conventions")) == (minimum, None)
+
+
+def test_a_column_that_nothing_needs_is_asked_about_when_it_is_used(tmp_path: Path) -> None:
+    path = from_columns(tmp_path, xyz=each("1.234", "2.000"), zyx=each("2亩", "0.3公顷"))
+    assert "conventions" not in yml(path)
+    for header, field in (("xyz", "thousands"), ("zyx", "suffixes")):
+        reason = column(path, header)["ignore_reason"]
+        assert reason.startswith(NOT_MAPPED)
+        assert field in reason
+
+
+def test_letters_with_a_number_are_names(tmp_path: Path) -> None:
+    """H001 is a household and V2 a village; an amount has a blank before its currency, or is not always written so."""
+    file = tmp_path / "answers.csv"
+    ids = [f"H{k:03}" for k in range(N)]
+    frame = {"hhid": ids, "village": each("V1", "V2", "V3"), "household_income": each("Rs 500", "Rs 1200")}
+    pd.DataFrame(frame).to_csv(file, index=False)
+    pd.DataFrame({"hhid": [*ids, *ids], "age": range(2 * N)}).to_csv(tmp_path / "members.csv", index=False)
+    path = made(tmp_path, file, tmp_path / "members.csv")
+    assert {r["type"] for r in rows(path / "columns.csv", "column")["hhid"]} == {"text"}
+    assert codes(path, "village") == {"V1": "NEW_1", "V2": "NEW_2", "V3": "NEW_3"}
+    assert yml(path)["conventions"] == {"household_income_as_written": {"prefixes": ["Rs"]}}
+
+
+def test_numbered_places_are_sites(tmp_path: Path) -> None:
+    path = from_columns(tmp_path, 安置点=each("1号点", "2号点", "10号点"), 耕地面积=each("3亩", "1.5亩"))
+    site = yml(path)["site"]["column"]
+    assert len(yml(path)["sites"]) == 3
+    assert column(path, "安置点")["type"] == "code"
+    assert list(yml(path)["conventions"].values()) == [{"suffixes": {"亩": 1}}]
+    assert column(path, "安置点")["convention"] == ""
+    assert column(path, "安置点")["variable"] == site
+
+
+def test_two_files_may_write_one_column_in_two_ways(tmp_path: Path) -> None:
+    for name, cells in (("before", ("1,200", "900")), ("after", ("1.200,5", "900"))):
+        frame = pd.DataFrame({"hhid": range(N), "household_income": each(*cells)})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    path = made(tmp_path, tmp_path / "before.csv", tmp_path / "after.csv")
+    named = {r["file_id"]: r["convention"] for r in rows(path / "columns.csv", "column")["household_income"]}
+    assert len(set(named.values())) == 2
+    assert yml(path)["conventions"][named["before"]] == {"thousands": ","}
+    assert yml(path)["conventions"][named["after"]] == {"decimal": ",", "thousands": "."}
+
+
+def test_a_file_of_four_thousand_columns_is_compared_by_the_words_it_shares(tmp_path: Path) -> None:
+    """The table of words finds what comparing every pair finds."""
+    labels = [text for i in catalog.indicators for text in (i.label_en, i.label_zh, i.id)]
+    words = sorted({w for text in labels for w in plain_text(text).split()} | set(known.words))
+    headers = [f"{words[k % len(words)]}{words[k * 7 % len(words)]} {k}" for k in range(1000)]
+    asked = [FoundColumn("f", h, t, ColumnType.NUMBER) for h, t in zip(headers, labels * 9, strict=False)]
+    found = candidates(asked, catalog.indicators, known)
+    alone = {i.id: {c for c in asked if candidates([c], [i], known)[i.id]} for i in catalog.indicators[::12]}
+    assert sum(map(len, alone.values())) > 50
+    for name, columns in alone.items():
+        assert {c for _, c in found[name]} == columns
 
 
 def test_candidates_share_most_of_their_words(tmp_path: Path) -> None:

@@ -382,3 +382,26 @@ def test_parquet_with_lists_is_refused(tmp_path):
     pq.write_table(pa.table({"x": [[1], [2]]}), tmp_path / "a.parquet")
     with pytest.raises(UnreadableFile, match=r"a\.parquet: column 'x' holds list"):
         read(survey_file("a.parquet", "parquet"), tmp_path)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(4000, 60), (400, 9000)])
+def test_a_wide_table_is_read_within_the_limits(tmp_path: Path, columns: int, rows: int) -> None:
+    """The parser sets memory aside for each column: a table of some hundred columns asked for gigabytes."""
+    line = ",".join(str(k % 97) for k in range(columns - 1))
+    with (tmp_path / "wide.csv").open("w", encoding="utf-8") as handle:
+        handle.write("hh," + ",".join(f"q{k}" for k in range(columns - 1)) + "\n")
+        handle.writelines(f"{n},{line}\n" for n in range(rows))
+    table = read(survey_file("wide.csv", "delimited"), tmp_path).table
+    assert table.num_rows == rows
+    assert table["hh"].to_pylist() == [str(n) for n in range(rows)]
+    assert set(table[f"q{columns - 2}"].to_pylist()) == {str((columns - 2) % 97)}
+
+
+@pytest.mark.parametrize("header", ["q", "a question of the household in many words as people write it " * 2])
+def test_a_row_longer_than_the_block_of_a_wide_table_is_read(tmp_path: Path, header: str) -> None:
+    headers = ",".join(f"{header}{k}" for k in range(2000))
+    rows = [",".join([f"r{n}", *["x" * (300 if n == 700 else 3)] * 1999]) for n in range(1000)]
+    (tmp_path / "long.csv").write_text("\n".join([headers, *rows]) + "\n", encoding="utf-8")
+    table = read(survey_file("long.csv", "delimited"), tmp_path).table
+    assert table[f"{header}0"].to_pylist() == [f"r{n}" for n in range(1000)]
+    assert [n for n, v in enumerate(table[f"{header}1999"].to_pylist()) if v != "xxx"] == [700]

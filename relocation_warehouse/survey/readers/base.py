@@ -85,7 +85,8 @@ def landing_schema(headers: Sequence[str], types: Sequence[pa.DataType] | None =
     if len(headers) > MAX_COLUMNS:
         raise UnreadableFile(
             f"has {len(headers):,} columns, more than the {MAX_COLUMNS:,} that are read; "
-            "check the delimiter, or whether rows and columns are exchanged"
+            "check the delimiter, or whether rows and columns are exchanged; of a file that is so wide, give the "
+            "columns that are needed, or several files with the household id in each"
         )
     if ROW in headers:
         raise UnreadableFile(f"has a column {ROW!r}, a name reserved for row numbers; rename the column")

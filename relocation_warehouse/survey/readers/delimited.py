@@ -33,7 +33,11 @@ from relocation_warehouse.survey.readers.encoding import known_encoding, told_en
 from relocation_warehouse.survey.readers.quotes import count_records
 from relocation_warehouse.survey.vocabulary import DelimitedOptions, SurveyFile
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES, NARROW = 16 * 2**20, 16
+"""Text that is parsed at a time, of tables up to so many columns; of wider ones less.
+
+The parser sets aside as much memory as the block has for each column of it.
+"""
 DELIMITERS = (",", "\t", ";", "|")
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -209,38 +213,47 @@ def _rows(
     width = len(schema) - 1
     # Columns get positions as names: a header that stands twice must reach whoever judges it.
     names = [str(i) for i in range(width)]
-    row = first
-    try:
-        reader = pacsv.open_csv(
-            handle,
-            read_options=pacsv.ReadOptions(
-                column_names=names,
-                skip_rows=lines,
-                block_size=BLOCK_BYTES,
-                encoding="utf-8" if encoding == "utf-8-sig" else encoding,
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=delimiter,
-                newlines_in_values=True,
-                ignore_empty_lines=False,
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=True,
-                null_values=[""],
-                check_utf8=False,  # the text has been read once already
-            ),
-        )
-        for batch in reader:
-            numbers = pa.array(np.arange(row, row + len(batch)))
-            row += len(batch)
-            yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
-    except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
+    row, block = first, BLOCK_BYTES * NARROW // max(width, NARROW)
+    while True:
+        handle.seek(0)
+        known = row - first  # rows that have gone already, where a row did not fit into a smaller block
+        try:
+            reader = pacsv.open_csv(
+                handle,
+                read_options=pacsv.ReadOptions(
+                    column_names=names,
+                    skip_rows=lines,
+                    block_size=block,
+                    encoding="utf-8" if encoding == "utf-8-sig" else encoding,
+                ),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=delimiter,
+                    newlines_in_values=True,
+                    ignore_empty_lines=False,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=[""],
+                    check_utf8=False,  # the text has been read once already
+                ),
+            )
+            for read in reader:
+                batch = read.slice(known)
+                known -= len(read) - len(batch)
+                numbers = pa.array(np.arange(row, row + len(batch)))
+                row += len(batch)
+                yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
             return
-        raise UnreadableFile(
-            _ragged(path, encoding, delimiter, width, first) or "is no text table; export it again"
-        ) from error
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                return
+            if block < BLOCK_BYTES and any(words in str(error) for words in ("straddl", "block size")):
+                block = min(16 * block, BLOCK_BYTES)
+                continue
+            raise UnreadableFile(
+                _ragged(path, encoding, delimiter, width, first) or "is no text table; export it again"
+            ) from error
 
 
 def _counted(batches: Iterator[pa.RecordBatch], records: int) -> Iterator[pa.RecordBatch]:

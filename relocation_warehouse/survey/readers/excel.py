@@ -175,7 +175,8 @@ def _spread(rows: list[list[object]], merged: Sequence[Merged], data: Collection
         if right > left:
             raise UnreadableFile(
                 f"row {top + 1}: one cell is merged over columns {left + 1} to {right + 1}, so that it is not said "
-                "which of them it answers; unmerge it, or leave the row out with options.skip_rows"
+                "which of them it answers; unmerge it, name the rows that hold headers with options.header_rows, or "
+                "leave the row out with options.skip_rows"
             )
         covered = [n for n in range(top + 1, bottom + 2) if n in data and n <= len(rows)]
         for n in covered:

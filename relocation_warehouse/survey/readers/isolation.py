@@ -61,6 +61,8 @@ class _Helper:
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "ARROW_DEFAULT_MEMORY_POOL": "system",
+            # memory that is set aside and not used goes back at once, and does not count against the limit
+            "MALLOC_MMAP_THRESHOLD_": "65536",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from relocation_warehouse.survey.readers import serve; serve()"],
