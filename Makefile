@@ -18,7 +18,7 @@ refresh: setup        ## build everything from the surveys in the checkout and p
 	$(BIN)/warehouse refresh
 
 test: setup           ## the whole test suite
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup      ## what needs no refresh and no browser, in under two minutes
 	$(BIN)/pytest -n 2 --dist loadfile --fast

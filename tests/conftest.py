@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from relocation_warehouse.ground.kept import FOLDER_VARIABLE
 from relocation_warehouse.ground.paths import CHECKOUT
 
 # `make test-services` and `make test-spark` run them in environments of their own
@@ -28,6 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # with two workers, files that take minutes go first: one that began last would be waited for by an idle worker
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)
     if not config.getoption("--fast"):
         return
     slow = [
@@ -47,6 +51,13 @@ def own_dagster_instance(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("dagster")
     shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", home)
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_together(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """What one test had computed from the same rows by the same code is taken by the next, as in one warehouse."""
+    base = tmp_path_factory.getbasetemp()
+    os.environ.setdefault(FOLDER_VARIABLE, str((base if worker_id == "master" else base.parent) / "kept"))
 
 
 @pytest.fixture(scope="session")

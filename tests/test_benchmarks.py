@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.survey.folder import list_survey_folders, load_folder
 
 
 def output(script: str, *arguments: str) -> str:
@@ -55,9 +56,19 @@ def test_loop(refreshed: Path) -> None:
 
 
 def test_national(tmp_path: Path) -> None:
-    """The whole refresh of surveys drawn as CSV, and every stage that a refresh must have."""
-    found = output("bench_national.py", "--household-waves", "2000", "--keep", str(tmp_path))
-    assert "2,000 household-waves of 1,200 households" in found
+    """The whole refresh of the survey that arrives as .sav, drawn as CSV and then as it arrives, stage by stage."""
+    surveys = tmp_path / "surveys"
+    surveys.mkdir()
+    for folder in list_survey_folders(CHECKOUT / "data" / "surveys"):
+        if {f.format for f in load_folder(folder).survey.files} == {"spss"}:
+            (surveys / folder.name).symlink_to(folder)
+    found = output(
+        *("bench_national.py", "--household-waves", "1000", "--keep", str(tmp_path / "data")),
+        *("--surveys", str(surveys)),
+    )
+    assert "1,000 household-waves of " in found
+    assert "as .sav: " in found
+    assert "; the same households." in found
     stages = rows(found)
     for name in ("reference_tables", "staging__household_waves", "published__warehouse", "**whole refresh**"):
         assert any(name in stage for stage in stages), found
