@@ -88,6 +88,9 @@ def session(paths: Paths) -> Any:
         "spark.sql.warehouse.dir": folder(paths).as_uri(),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.ansi.enabled": "true",
+        # an index of indices names each part several times, and what Spark infers from aliases doubles at each level:
+        # planning the coupling tables would not end
+        "spark.sql.constraintPropagation.enabled": "false",
         "spark.sql.sources.fileCompressionFactor": COMPRESSION,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
