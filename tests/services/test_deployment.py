@@ -26,6 +26,7 @@ import pytest
 from places import Answers, Place
 from servers import PASSWORD, free_port
 
+from relocation_warehouse.ground.kept import FOLDER_VARIABLE
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.lake import history
 from relocation_warehouse.lake.catalog import Lake
@@ -150,8 +151,14 @@ def deployment(postgres, tmp_path_factory):
     root = tmp_path_factory.mktemp("deployment")
     place = Place(root / "data")
     place.data.mkdir()
-    for name in ("catalog", "surveys", "literature"):
+    for name in ("catalog", "literature"):
         (place.data / name).symlink_to(CHECKOUT / "data" / name)
+    # two surveys show all that several would: that runs wait for each other, and that one changes alone
+    shutil.copytree(CHECKOUT / "data" / "surveys", place.data / "surveys")
+    dropped, _ = dropped_in(place)
+    others = sorted(p for p in (place.data / "surveys").iterdir() if p.name != dropped)
+    for folder in others[:-1]:
+        shutil.rmtree(folder)
     home, log = root / "dagster", root / "log"
     for folder in (home, log):
         folder.mkdir()
@@ -180,7 +187,11 @@ def deployment(postgres, tmp_path_factory):
         "OPENBLAS_NUM_THREADS": 1,
     }
     assert set(said) <= variables("environment.example") | variables("proxy.example")
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "PYTHONPATH", FOLDER_VARIABLE)
+        if name in os.environ
+    }
     elsewhere = {"XDG_DATA_HOME": str(root / "caddy"), "XDG_CONFIG_HOME": str(root / "caddy")}
     deployed = Deployment(place, lake, kept | elsewhere | {n: str(v) for n, v in said.items()}, log)
     deployed.start()
