@@ -1,9 +1,9 @@
 """Results of a group whose tables, catalog and code did not change are not computed again.
 
-What a computation reads is watched while it runs: every table that its SQL names, every question about which tables
-there are, and the literature if it asks for it. Its results are kept under the content of all of that; the next time
-the same things are looked at first. A computation that reads the same goes the same way, so nothing has to be declared
-and nothing can be forgotten.
+What a computation reads is watched while it runs: every column of a table that its SQL names, every question about
+which tables there are, and the literature if it asks for it. Its results are kept under the content of all of that; the
+next time the same things are looked at first. A computation that reads the same goes the same way, so nothing has to be
+declared and nothing can be forgotten.
 
 Belongs here: what was read, and results as bytes. Does not belong here: a computation, or where things are kept
 (`ground.kept`).
@@ -22,18 +22,21 @@ import pyarrow as pa
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import SCHEMAS, quoted
 from relocation_warehouse.ground.kept import Kept, digest_of
+from relocation_warehouse.results.columns_read import Columns, columns_read
 from relocation_warehouse.results.groups import CODE, Group
 from relocation_warehouse.results.tables import Computed, Result
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
 
-NAMED = re.compile(rf'"?\b({"|".join(SCHEMAS)})"?\."?(\w+)')
+NAMED = re.compile(rf'"?\b({"|".join(SCHEMAS)})"?\."?(\w+)', re.IGNORECASE)
 """A table in the text of a query; a column of an alias that has the name of a schema counts too, and does no harm."""
 
 ABOUT_TABLES = re.compile(r"\bduckdb_\w+\(|information_schema", re.IGNORECASE)
 """In a query that asks which tables and columns there are."""
 
 Question = tuple[str, tuple[object, ...]]
+Tables = dict[str, Columns]
+"""`schema.table` to the columns of it that are read."""
 
 
 class Watched:
@@ -42,19 +45,22 @@ class Watched:
     Attributes
     ----------
     tables
-        Names as `schema.table` of what queries name.
+        What queries name, with its columns.
     questions
         Queries about which tables there are, with their parameters.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, other: Watched | None = None) -> None:
         self._con = con
-        self.tables: set[str] = other.tables if other else set()
+        self.tables: Tables = other.tables if other else {}
         self.questions: set[Question] = other.questions if other else set()
 
     def execute(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
         """Run a query and note what it reads."""
-        self.tables.update(f"{schema}.{name}" for schema, name in NAMED.findall(query))
+        named = [f"{schema}.{name}".lower() for schema, name in NAMED.findall(query)]
+        if named:
+            known = columns_read(query) or {}
+            self.tables.update(_together(self.tables, {name: known.get(name) for name in named}))
         if ABOUT_TABLES.search(query):
             self.questions.add((query, tuple(parameters or ())))
         return self._con.execute(query, parameters) if parameters is not None else self._con.execute(query)
@@ -108,10 +114,14 @@ def results_of(
         return literature()
 
     made = group.compute(cast("duckdb.DuckDBPyConnection", watched), catalog, asking)
-    tables, questions, is_literature_read = before or (frozenset[str](), frozenset[Question](), False)
-    reads = tables | watched.tables, questions | watched.questions, is_literature_read or bool(asked)
+    tables, questions, is_literature_read = before or (Tables(), frozenset[Question](), False)
+    reads = (
+        _together(tables, watched.tables),
+        questions | watched.questions,
+        is_literature_read or bool(asked),
+    )
     said = {
-        "tables": sorted(reads[0]),
+        "tables": {name: None if c is None else sorted(c) for name, c in sorted(reads[0].items())},
         "questions": sorted(map(list, reads[1]), key=repr),
         "literature": reads[2],
     }
@@ -122,21 +132,29 @@ def results_of(
     return made
 
 
-def _reads(
-    found: Mapping[str, bytes] | None,
-) -> tuple[frozenset[str], frozenset[Question], bool] | None:
+def _together(one: Tables, other: Tables) -> Tables:
+    """Tables of both, with all columns that either reads."""
+    found = dict(one)
+    for name, columns in other.items():
+        before = found.get(name, columns)
+        found[name] = None if columns is None or before is None else columns | before
+    return found
+
+
+def _reads(found: Mapping[str, bytes] | None) -> tuple[Tables, frozenset[Question], bool] | None:
     if found is None:
         return None
     said = json.loads(found["reads.json"])
+    tables = {name: None if c is None else frozenset(c) for name, c in said["tables"].items()}
     questions = frozenset((query, tuple(parameters)) for query, parameters in said["questions"])
-    return frozenset(said["tables"]), questions, said["literature"]
+    return tables, questions, said["literature"]
 
 
 def _digest(
     made_by: str,
     con: duckdb.DuckDBPyConnection,
     literature: Callable[[], Literature],
-    tables: Iterable[str],
+    tables: Tables,
     questions: Iterable[Question],
     is_literature_read: bool,
 ) -> str:
@@ -149,20 +167,22 @@ def _digest(
     )
 
 
-def contents(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> dict[str, str]:
-    """By table: columns, number of rows and two sums of the hashes of all rows, whatever their order."""
+def contents(con: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, str]:
+    """By table: the columns read, number of rows and two sums of the hashes of all rows, whatever their order."""
     found: dict[str, str] = {}
-    for name in sorted(set(tables)):
-        schema, table = name.split(".")
+    for name, read in sorted(tables.items()):
+        target = quoted(*name.split("."))
         try:
-            columns = con.execute(f"describe {quoted(schema, table)}").fetchall()
+            columns = [c[:2] for c in con.execute(f"describe {target}").fetchall()]
+            columns = [c for c in columns if read is None or c[0].lower() in read]
+            row = ", ".join(quoted(column) for column, _ in columns) or "0"
             sums = con.execute(
-                f"select count(*), bit_xor(hash(t)), sum(hash(t)) from {quoted(schema, table)} as t"
+                f"select count(*), bit_xor(hash({row})), sum(hash({row})) from {target}"
             ).fetchone()
         except duckdb.CatalogException:
             found[name] = "absent"
             continue
-        found[name] = repr(([c[:2] for c in columns], sums))
+        found[name] = repr((columns, sums))
     return found
 
 

@@ -20,7 +20,8 @@ class Case:
         self.con = duckdb.connect()
         self.con.execute("create schema harmonized; create schema raw; create schema analysis")
         self.con.execute(
-            "create table harmonized.households as select range as x, 0.1::double * range as y from range(5)"
+            "create table harmonized.households as "
+            "select range as x, 0.1::double * range as y, 'question 7' as evidence from range(5)"
         )
         self.con.execute("create view analysis.shown as select x from harmonized.households where x > 2")
         self.catalog = SimpleNamespace(model_dump_json=lambda: self.text)
@@ -106,6 +107,28 @@ def test_what_nobody_reads_does_not_matter(case):
     case.con.execute("create table harmonized.other as select 1 as x")
     case()
     assert case.runs == 1
+
+
+def test_a_column_that_nobody_reads_does_not_matter(case):
+    first = case()
+    case.con.execute("update harmonized.households set evidence = 'question 8'")
+    assert case() == first
+    assert case.runs == 1
+
+
+@pytest.mark.parametrize("query", ["select * from harmonized.households", "pivot harmonized.households on x"])
+def test_where_columns_cannot_be_told_all_count(case, query):
+    plain = case.compute
+
+    def compute(con, *others):
+        con.execute(query)
+        return plain(con, *others)
+
+    case.group = Group("small", compute, (), "")
+    case()
+    case.con.execute("update harmonized.households set evidence = 'question 8'")
+    case()
+    assert case.runs == 2
 
 
 @pytest.mark.parametrize("kind", ["results-small", "results-small-reads"])
