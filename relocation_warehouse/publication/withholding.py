@@ -196,13 +196,17 @@ def _small_sites(con: duckdb.DuckDBPyConnection, households: str, fewest_alike: 
     return tuple(merged)
 
 
-def _replaced(withheld: Iterable[Withheld], names: Sequence[str]) -> Iterator[str]:
-    """SQL `value AS column` of each of these columns that withholding changes."""
+def _replaced(
+    withheld: Iterable[Withheld], names: Sequence[str], lowest: Mapping[str, float] | None = None
+) -> Iterator[str]:
+    """SQL `value AS column` of each of these columns that withholding changes; `lowest` are their smallest values."""
     changed: dict[str, list[str]] = {}
     for w in withheld:
         own = f"survey_id = {sql.text(w.survey_id)}"
         for coarse in w.coarsened:
-            changed.setdefault(coarse.indicator, []).append(f"WHEN {own} THEN {_coarse(coarse)}")
+            changed.setdefault(coarse.indicator, []).append(
+                f"WHEN {own} THEN {_coarse(coarse, (lowest or {}).get(coarse.indicator))}"
+            )
         for column in w.columns:
             changed.setdefault(column, []).insert(0, f"WHEN {own} THEN NULL")
         if w.sites:
@@ -226,13 +230,15 @@ def _merged(withheld: Withheld) -> str:
     return f"{withheld.survey_id}_{MERGED_SITE}"
 
 
-def _coarse(rule: Coarsening) -> str:
+def _coarse(rule: Coarsening, lowest: float | None) -> str:
     field = value = sql.identifier(rule.indicator)
     if rule.codes:
         cases = " ".join(f"WHEN {sql.text(a)} THEN {sql.text(b)}" for a, b in rule.codes.items())
         value = f"CASE {field} {cases} ELSE {field} END"
     if rule.width is not None:
         value = f"floor({value} / {rule.width!r}) * {rule.width!r}"
+        # the interval of the smallest values begins with them, not with a value that nobody can have
+        value = value if lowest is None else f"greatest({value}, {lowest!r})"
     if rule.at_most is not None:
         value = f"CASE WHEN {value} > {rule.at_most!r} THEN {rule.at_most!r} ELSE {value} END"
     return value
@@ -260,7 +266,8 @@ def published_rows(table: Table, source: str, withheld: Sequence[Withheld]) -> s
         return _sites(table, source, surveys)
     where = []
     if "household_id" in names and "survey_id" in names:
-        replaced = list(_replaced(surveys, names))
+        lowest = {c.name: c.minimum for c in table.columns if c.minimum is not None}
+        replaced = list(_replaced(surveys, names, lowest))
         for w in surveys:
             if "indicator_id" in names and w.columns:
                 where.append(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlglot
@@ -19,7 +19,8 @@ from sqlglot.errors import SqlglotError
 
 from relocation_warehouse.ground import sql
 from relocation_warehouse.survey.catalog import Catalog, Indicator
-from relocation_warehouse.survey.folder import SurveyFolder, suggestion
+from relocation_warehouse.survey.documents import line_of
+from relocation_warehouse.survey.folder import SURVEY_FILE, SurveyFolder, suggestion
 from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.vocabulary import (
     VALUELESS_RULES,
@@ -27,6 +28,7 @@ from relocation_warehouse.survey.vocabulary import (
     Column,
     ColumnType,
     CrosswalkRow,
+    Disclosure,
     Grain,
     MissingReason,
     Rule,
@@ -249,7 +251,42 @@ def check_crosswalk(folder: SurveyFolder, catalog: Catalog) -> tuple[Problem, ..
                 continue
             if row is not None:
                 problems += [Problem("crosswalk.csv", line, m) for m in compiler.misfits(row, indicator)]
+    for place, message in _wrong_disclosure(folder.survey.disclosure, catalog):
+        line = line_of(folder.path / SURVEY_FILE, ("disclosure", *place))
+        problems.append(Problem(SURVEY_FILE, line, message))
     return tuple(dict.fromkeys(problems))
+
+
+def _wrong_disclosure(declared: Disclosure, catalog: Catalog) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Place and message of everything that cannot be withheld or made coarser as declared."""
+    named = [(("withhold", n), name) for n, name in enumerate(declared.withhold)]
+    named += [(("coarsen", n), rule.indicator) for n, rule in enumerate(declared.coarsen)]
+    for place, name in named:
+        if name not in catalog.indicator:
+            yield place, f"{name!r} is no indicator of the catalog{suggestion(name, catalog.indicator)}"
+    for n, rule in enumerate(declared.coarsen):
+        indicator = catalog.indicator.get(rule.indicator)
+        if indicator is None:
+            continue
+        place, codes = ("coarsen", n), catalog.codes_of(rule.indicator)
+        if not (rule.width or rule.at_most is not None or rule.codes):
+            yield place, f"{rule.indicator}: say how it is made coarser, with width, at_most or codes"
+        if indicator.is_numeric and rule.codes:
+            yield (
+                place,
+                f"{rule.indicator} is a number: make it coarser with width or at_most, not with codes",
+            )
+        if not indicator.is_numeric and (rule.width or rule.at_most is not None):
+            yield place, f"{rule.indicator} has codes: make it coarser with codes, not with width or at_most"
+        if not indicator.is_numeric:
+            others = sorted({*rule.codes, *rule.codes.values()} - {*codes})
+            if others:
+                yield place, f"{rule.indicator}: {', '.join(others)} are none of its codes {', '.join(codes)}"
+        if rule.at_most is not None and indicator.minimum is not None and rule.at_most < indicator.minimum:
+            yield (
+                place,
+                f"{rule.indicator}: at_most {rule.at_most:g} is under its smallest value {indicator.minimum:g}",
+            )
 
 
 def unit_factor(folder: SurveyFolder, wave: str, row: CrosswalkRow, catalog: Catalog) -> float | None:
