@@ -188,7 +188,8 @@ def scaffold(
     _name_conventions(columns)
     household_id = key.ids[0] if key.ids else None
     sites = [c for c in codes if site and c["list"] == site.code_lists[0] and c["value"]]
-    alike = candidates(columns, catalog.indicators, known)
+    asked = [c for c in columns if c not in (*key.ids, key.round)]
+    alike = candidates(asked, catalog.indicators, known)
     rows = _crosswalk(declared, columns, codes, waves, catalog, alike)
     used = {
         (f.file_id, variable)
@@ -750,7 +751,7 @@ def _survey_yml(
     is_chinese = any(re.search(r"[\u3400-\u9fff]", f"{c.header}{c.label}") for c in columns)
 
     def label(en: str, zh: str) -> str:
-        if not zh and not is_chinese:
+        if zh in ("", en) and not is_chinese:
             return f"{{en: {text(en)}}}"
         return f"{{en: {text(en or BLANK)}, zh: {text(zh or BLANK)}}}"
 

@@ -32,8 +32,8 @@ SURE = 95
 POSSIBLE = 65
 """Likeness from which a column is listed as a candidate: two of three words are the same."""
 
-MISSPELT = 88
-"""Likeness from which two words are one, perhaps in another form."""
+MISSPELT, SHORT = 88, 5
+"""Likeness from which two words are one, perhaps in another form; short ones only where one begins with the other."""
 
 Scored = tuple[float, FoundColumn]
 
@@ -111,9 +111,16 @@ def _alike(
             if one and one == two:
                 yield text, label, 100.0
                 continue
-            common = sum(any(fuzz.ratio(x, y) >= MISSPELT for y in two) for x in one)
+            common = sum(any(_is_same(x, y) for y in two) for x in one)
             if common:
                 yield text, label, min(200.0 * common / (len(one) + len(two)), 94.0)
+
+
+def _is_same(one: str, two: str) -> bool:
+    """Whether two words are one: kids are no kinds."""
+    if min(len(one), len(two)) <= SHORT and not (one.startswith(two) or two.startswith(one)):
+        return False
+    return fuzz.ratio(one, two) >= MISSPELT
 
 
 def _sharing(

@@ -102,6 +102,8 @@ class Recognition(Closed):
     sampling_unit: tuple[Pattern, ...] = ()
     round: tuple[Pattern, ...] = ()
     missing: tuple[MissingPattern, ...]
+    answers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Code of the catalog -> other words for it."""
     scales: tuple[Scale, ...] = ()
     words: dict[str, str] = Field(default_factory=dict)
     """What headers shorten, and what it stands for."""
@@ -384,7 +386,11 @@ def _coded(
     scale = known.scale(labels.values())
     fitting: dict[str, dict[str, str]] = {}
     for name, codes in catalog.code_lists.items():
-        values = {plain_text(text): c.code for c in codes for text in (c.label_zh, c.label_en)}
+        values = {
+            plain_text(text): c.code
+            for c in codes
+            for text in (*known.answers.get(c.code, ()), c.label_zh, c.label_en)
+        }
         is_scored = all(c.code.isdecimal() for c in codes)
         too_long = is_scored and len(codes) > (len(scale[0].words) if scale else len(labels))
         known_as = {code: _looked_up(label, values) for code, label in labels.items()}

@@ -59,6 +59,7 @@ class _Table:
 
     def __init__(self, table, columns):
         self.full_name, self.column_names = table.full_name, columns
+        self.columns = [c for c in table.columns if c.name in columns]
 
 
 def stands_out(con, sites, columns):
@@ -144,6 +145,19 @@ def test_coarser_codes_and_ends():
     )
     rows = kept(con, Withheld("s", coarsened=coarse))
     assert (rows["age"].max(), set(rows["people"])) == (33, {"z"})
+
+
+def test_the_lowest_interval_begins_with_the_smallest_value_that_there_can_be():
+    """Nobody heads a household at ten: 14 to 19 years are published as 14."""
+    con = duckdb.connect()
+    con.execute(
+        "CREATE TABLE rows AS SELECT 's' AS survey_id, k::VARCHAR AS household_id, "
+        "(14 + k)::DOUBLE AS head_age_years FROM range(8) AS t(k)"
+    )
+    table = _Table(contract_of()["harmonized.households"], ["survey_id", "household_id", "head_age_years"])
+    coarse = Withheld("s", coarsened=(Coarsening(indicator="head_age_years", width=10),))
+    shown = con.execute(f"SELECT * FROM {published_rows(table, 'rows', [coarse])} ORDER BY household_id")
+    assert [row[2] for row in shown.fetchall()] == [14] * 6 + [20] * 2
 
 
 def test_a_survey_of_which_every_household_differs_gives_up_all_its_columns():

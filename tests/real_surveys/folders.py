@@ -19,8 +19,17 @@ from relocation_warehouse.survey.scaffold import scaffold
 from relocation_warehouse.survey.scaffold_columns import Recognition
 
 YUAN = 0.624
-RATE = "1 USD = 13,268 VND and 8.279 CNY, official means of 1998 (World Bank, PA.NUS.FCRF)"
+RATE = (
+    "means of 1998: 13,268 dong a US dollar (World Bank, PA.NUS.FCRF), 827.91 yuan per 100 US dollars (Shandong "
+    "Statistical Yearbook 2003, table 16-12)"
+)
 """What a thousand dong was worth, and where that is from."""
+
+NO_UNIT = (
+    "lntotal, described as 'log household total expenditure'; the description names no currency and no unit, thousand "
+    "dong is assumed from its size (the mean is 14.6 million dong, 1,100 US dollars)"
+)
+"""Evidence for expenditure in the place of income: the R package documents no unit."""
 
 VIETNAM, RICE = "vn_lss_1998", "id_rice_farms_1976"
 SEASON_YEARS = ("1976", "1976", "1977", "1977", "1983", "1983")
@@ -152,7 +161,7 @@ def add_vietnam(
         edits.confirm(indicator, header, status)
     edits.use("lntotal", "lntotal")
     edits.map(
-        "household_income_yuan", "expression", "lntotal", "proxy", "log of expenditure, in thousand dong",
+        "household_income_yuan", "expression", "lntotal", "proxy", NO_UNIT,
         parameters="exp(lntotal)", unit="kVND/year",
     )  # fmt: skip
     edits.map("household_size_band", "recode", "hhsize", "compatible", "members", codes="size_bands")

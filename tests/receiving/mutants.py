@@ -299,7 +299,7 @@ def wrong_convention(folder: Folder, rng: random.Random) -> None:
 
 
 def wrong_local_unit(folder: Folder, rng: random.Random) -> None:
-    """A unit that no table knows, with a factor in all waves, in one, in another unit than the indicator's, or in none."""
+    """A unit that no table knows, with a factor in all waves, in one, or to another unit than the indicator has."""
     row, at = _cell(
         folder,
         "crosswalk.csv",

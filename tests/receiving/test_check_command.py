@@ -75,3 +75,30 @@ def test_a_real_survey_of_few_households_is_a_mistake(
     status, said = check(folder)
     assert status == 1
     assert "3 household(s), and a real survey with fewer than 5" in said
+
+
+@pytest.mark.parametrize(
+    ("disclosure", "said"),
+    [
+        ({"withhold": ["age_bnad"]}, "'age_bnad' is no indicator of the catalog; did you mean 'age_band'?"),
+        ({"coarsen": [{"indicator": "nothing", "width": 5}]}, "'nothing' is no indicator of the catalog"),
+        ({"coarsen": [{"indicator": "age_band"}]}, "say how it is made coarser"),
+        ({"coarsen": [{"indicator": "age_band", "width": 5}]}, "age_band has codes"),
+        (
+            {"coarsen": [{"indicator": "age_band", "codes": {"young": "gt_69"}}]},
+            "young are none of its codes",
+        ),
+        ({"coarsen": [{"indicator": "household_size", "codes": {"1": "2"}}]}, "household_size is a number"),
+        ({"coarsen": [{"indicator": "household_size", "at_most": 0}]}, "under its smallest value 1"),
+    ],
+)
+def test_what_cannot_be_withheld_or_made_coarser_is_a_mistake(
+    check: Check, plain_survey: Callable[[str], Folder], disclosure: dict[str, object], said: str
+) -> None:
+    """Such a rule would hide nothing, or stop the publication of everybody."""
+    folder = plain_survey(SURVEY)
+    folder.survey |= {"is_synthetic": False, "disclosure": disclosure}
+    status, answer = check(folder)
+    assert status == 1
+    assert "1 mistake(s)" in answer
+    assert said in answer

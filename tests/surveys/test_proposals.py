@@ -102,6 +102,8 @@ def test_missing_ranges_of_a_file_match_their_answers(tmp_path: Path) -> None:
         (("差", "一般", "好"), {"差": "1", "一般": "2", "好": "3"}),
         (("never", "sometimes", "often"), {"never": "1", "sometimes": "2", "often": "3"}),
         (("male", "female"), {"male": "male", "female": "female"}),
+        (("man", "woman"), {"man": "male", "woman": "female"}),
+        (("F", "M"), {"F": "female", "M": "male"}),
         (("owner", "share", "mixed"), {"owner": "owner", "share": "share", "mixed": "mixed"}),
         (("Agree", "Strongly agree", "Disagree"), {"Disagree": "2", "Agree": "4", "Strongly agree": "5"}),
     ],
@@ -206,6 +208,14 @@ def test_a_point_that_other_cells_show_to_be_a_decimal_one_is_not_asked_about(
 ) -> None:
     path = from_columns(tmp_path, household_size=each(*cells))
     assert (column(path, "household_size")["minimum"], yml(path).get("conventions")) == (minimum, None)
+
+
+def test_short_words_that_look_alike_and_the_round_are_no_candidates(tmp_path: Path) -> None:
+    ids, years = [k // 3 for k in range(N)], each(1998, 1999, 2000)
+    path = from_columns(tmp_path, hhid=ids, year=years, kids=each(0, 1, 2))
+    notes = [r["note"] for found in rows(path / "crosswalk.csv", "indicator_id").values() for r in found]
+    assert not [n for n in notes if "kids" in n or "year year" in n]
+    assert yml(path)["waves"][0]["label"] == {"en": "year 1998"}
 
 
 def test_a_column_that_nothing_needs_is_asked_about_when_it_is_used(tmp_path: Path) -> None:
