@@ -87,10 +87,10 @@ def select(selector: str, tables: Tables) -> list[Row]:
         if match is None or match[1] not in rows[0]:
             raise SelectorError(f"{token!r} is no condition on a column of {name}")
         wanted[match[1]] = match[2].split("|")
-    found = [row for row in rows if all(row[column] in values for column, values in wanted.items())]
-    if not found:
+    selected = [row for row in rows if all(row[column] in values for column, values in wanted.items())]
+    if not selected:
         raise SelectorError(f"{selector!r} selects no row of {name}")
-    return found
+    return selected
 
 
 def check(claim: Row, tables: Tables) -> Outcome:
@@ -282,9 +282,9 @@ def _count(e: Evidence) -> Result:
 def _count_distinct(e: Evidence) -> Result:
     """As many different values stand in a column (`value`: column=number) as announced."""
     column, _, number = e.value.partition("=")
-    found = sorted({row[column] for row in e.subject if row[column]})
-    text = f"{number} announced, {len(found)} named: {', '.join(found)}"
-    return _decide(len(found) == int(number), text)
+    names = sorted({row[column] for row in e.subject if row[column]})
+    text = f"{number} announced, {len(names)} named: {', '.join(names)}"
+    return _decide(len(names) == int(number), text)
 
 
 def _named(rule: Callable[[Evidence], Result]) -> Callable[[Evidence], Result]:

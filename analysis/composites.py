@@ -127,9 +127,9 @@ def find_composite(
                 return _repair(b, half, composite, weights, tuple(int(row) for row in np.flatnonzero(~obeys)))
     best: tuple[int, int, FloatArray, BoolArray] | None = None
     for composite in candidates:
-        found = _consensus(b, half, composite, max_broken_share)
-        if found is not None and (best is None or found[1].sum() > best[0]):
-            best = int(found[1].sum()), composite, *found
+        consensus = _consensus(b, half, composite, max_broken_share)
+        if consensus is not None and (best is None or consensus[1].sum() > best[0]):
+            best = int(consensus[1].sum()), composite, *consensus
     if best is not None:
         kept, composite, weights, obeys = best
         if _expected_by_chance(b, half, composite, weights, kept) < CHANCE:

@@ -180,10 +180,10 @@ def second_pass(
     elif cluster:
         order = sorted(scores, key=str)
         shares = np.array([leverages[key] for key in order]).reshape(-1, k, k)
-        found = np.array([scores[key] for key in order]).reshape(-1, k)
+        sums = np.array([scores[key] for key in order]).reshape(-1, k)
         # Scores add up to zero but for the rounding of b, which is taken out. A cluster that has a dummy to itself
         # has a score of nearly zero, and would show little else.
-        clusters = ClusterScores(cluster, tuple(order), shares, found - shares @ found.sum(axis=0))
+        clusters = ClusterScores(cluster, tuple(order), shares, sums - shares @ sums.sum(axis=0))
     return SecondPass(meat_hc1, meat_hc3, has_full_leverage, clusters, np.array(lone_rows).reshape(-1, k))
 
 
@@ -503,8 +503,8 @@ def _determined(model: Regression, directions: FloatArray) -> BoolArray:
     """Coefficients that load on a unit direction of ``Q``, shape (k,); directions have shape (k, m)."""
     inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
     loads = np.abs(inverse @ directions) / np.linalg.norm(inverse, axis=1)[:, None]
-    found: BoolArray = (loads > LONE_SHARE).any(axis=1)
-    return found
+    is_determined: BoolArray = (loads > LONE_SHARE).any(axis=1)
+    return is_determined
 
 
 def _lone_clusters(model: Regression, scores: ClusterScores) -> BoolArray:

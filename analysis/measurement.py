@@ -183,9 +183,9 @@ class _Layout:
     def spread(self, g: int, columns: FloatArray) -> FloatArray:
         """Derivatives by the places of a group, shape (m, q), as derivatives by the free parameters, shape (m, f)."""
         free = self.where[g] >= 0
-        found = np.zeros((columns.shape[0], self.n_free))
-        np.add.at(found.T, self.where[g][free], columns[:, free].T)
-        return found
+        spread = np.zeros((columns.shape[0], self.n_free))
+        np.add.at(spread.T, self.where[g][free], columns[:, free].T)
+        return spread
 
     def parts(self, places: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
         """Loadings, factor covariances, means, intercepts or thresholds, and the last block; leading axes kept."""
@@ -280,10 +280,10 @@ def _layout(
         nonlocal taken
         if shared and g > 0:
             return numbers[0][offset : offset + size]
-        found = np.full(size, -1)
-        found[free] = taken + np.arange(int(free.sum()))
+        places = np.full(size, -1)
+        places[free] = taken + np.arange(int(free.sum()))
         taken += int(free.sum())
-        return found
+        return places
 
     is_metric, is_scalar = level is not Level.CONFIGURAL, level in (Level.SCALAR, Level.STRICT)
     p, t = len(factor), tails.shape[1]
@@ -339,14 +339,14 @@ def _maximum_likelihood(groups: Mapping[str, FloatArray], factor: IntArray, leve
     layout = _layout(
         factor, np.empty(0, dtype=np.int64), level, tails, 0.7 * np.sqrt(variance), 0.5 * variance
     )
-    free, found = _maximum(layout, moments, level)
+    free, likelihood = _maximum(layout, moments, level)
     n, p = np.array([m.n for m in moments]), len(factor)
     df = len(moments) * p * (p + 3) // 2 - layout.n_free
     baseline = sum(
         m.n * (np.log(v).sum() - m.log_determinant) for m, v in zip(moments, variance, strict=True)
     )
     try:
-        inverse = np.linalg.inv(found.information)
+        inverse = np.linalg.inv(likelihood.information)
     except np.linalg.LinAlgError:
         raise NotConvergedError(f"The {level} model is not identified by these answers.") from None
     own = np.sqrt(np.maximum(np.diag(inverse), 0))
@@ -354,7 +354,9 @@ def _maximum_likelihood(groups: Mapping[str, FloatArray], factor: IntArray, leve
     _, b, c, _, _ = layout.ends
     equal = (level is not Level.CONFIGURAL, level in (Level.SCALAR, Level.STRICT))
     tests = [
-        tuple(_item_test(layout, found, start + i) for i in range(p)) if held and len(moments) > 1 else ()
+        tuple(_item_test(layout, likelihood, start + i) for i in range(p))
+        if held and len(moments) > 1
+        else ()
         for held, start in zip(equal, (0, c), strict=True)
     ]
     loading, factor_covariance, means, intercepts, residuals = _oriented(layout.parts(layout.places(free)))
@@ -363,8 +365,8 @@ def _maximum_likelihood(groups: Mapping[str, FloatArray], factor: IntArray, leve
         Estimator.ML,
         tuple(groups),
         n,
-        *_indices(found.deviance, df, baseline, len(moments) * p * (p - 1) // 2, n),
-        found.deviance,
+        *_indices(likelihood.deviance, df, baseline, len(moments) * p * (p - 1) // 2, n),
+        likelihood.deviance,
         loading.sum(axis=-1),
         intercepts,
         residuals,
@@ -378,24 +380,24 @@ def _maximum_likelihood(groups: Mapping[str, FloatArray], factor: IntArray, leve
 def _maximum(layout: _Layout, moments: Sequence[_Moments], level: Level) -> tuple[FloatArray, "_Likelihood"]:
     """Scoring, which is quick where the model fits; what it leaves is searched by BFGS, scaled by the information."""
     free = layout.first()
-    found = _likelihood(layout, moments, free)
+    likelihood = _likelihood(layout, moments, free)
     damping = 1e-3
 
     def miss() -> float:
-        return float(np.abs(found.gradient / np.sqrt(np.diag(found.information))).max())
+        return float(np.abs(likelihood.gradient / np.sqrt(np.diag(likelihood.information))).max())
 
     for _ in range(_SCORING_STEPS):
         if miss() < _CLOSE:
-            return free, found
+            return free, likelihood
         step = np.linalg.solve(
-            found.information + damping * np.diag(np.diag(found.information)), found.gradient
+            likelihood.information + damping * np.diag(np.diag(likelihood.information)), likelihood.gradient
         )
         trial = _likelihood(layout, moments, free + step)
-        if trial.deviance < found.deviance:
-            free, found, damping = free + step, trial, damping / 10
+        if trial.deviance < likelihood.deviance:
+            free, likelihood, damping = free + step, trial, damping / 10
         else:
             damping *= 10
-    root = np.linalg.cholesky(found.information)
+    root = np.linalg.cholesky(likelihood.information)
 
     def deviance(x: FloatArray) -> tuple[float, FloatArray]:
         trial = _likelihood(layout, moments, solve_triangular(root, x, trans="T", lower=True))
@@ -411,10 +413,10 @@ def _maximum(layout: _Layout, moments: Sequence[_Moments], level: Level) -> tupl
         options={"gtol": _CLOSE / 10, "maxiter": _ITERATIONS},
     )
     free = solve_triangular(root, search.x, trans="T", lower=True)
-    found = _likelihood(layout, moments, free)
+    likelihood = _likelihood(layout, moments, free)
     if miss() > _CONVERGED:
         raise NotConvergedError(f"The {level} model has no maximum within {_ITERATIONS} steps.")
-    return free, found
+    return free, likelihood
 
 
 @dataclass(frozen=True)
@@ -461,13 +463,13 @@ def _likelihood(layout: _Layout, moments: Sequence[_Moments], free: FloatArray) 
     return _Likelihood(deviance, gradient, information, np.array(gradients), np.array(informations))
 
 
-def _item_test(layout: _Layout, found: _Likelihood, place: int) -> ItemTest:
+def _item_test(layout: _Layout, likelihood: _Likelihood, place: int) -> ItemTest:
     """Score test of one parameter that all groups share against one for each group (Rao 1948; Sörbom 1989)."""
     others = range(1, len(layout.where))
-    within = np.array([found.place_information[g][place, place] for g in others])
-    across = np.array([layout.spread(g, found.place_information[g][place][None])[0] for g in others])
-    score = found.place_gradient[1:, place]
-    left = np.diag(within) - across @ np.linalg.solve(found.information, across.T)
+    within = np.array([likelihood.place_information[g][place, place] for g in others])
+    across = np.array([layout.spread(g, likelihood.place_information[g][place][None])[0] for g in others])
+    score = likelihood.place_gradient[1:, place]
+    left = np.diag(within) - across @ np.linalg.solve(likelihood.information, across.T)
     chi2 = float(score @ np.linalg.solve(left, score))
     return ItemTest(chi2, len(score), float(stats.chi2.sf(chi2, len(score))))
 
@@ -491,16 +493,16 @@ def _indices(
 
 
 def _weighted(groups: Mapping[str, FloatArray], factor: IntArray, level: Level) -> Measurement:
-    found = [polychoric(rows) for rows in groups.values()]
-    _same_categories(tuple(groups), found)
-    thresholds = np.repeat(np.arange(len(factor)), [len(cut) for cut in found[0].thresholds])
-    tails = np.array([np.concatenate(each.thresholds) for each in found])
-    n = np.array([each.n for each in found])
-    ones = np.ones((len(found), len(factor)))
+    ordered = [polychoric(rows) for rows in groups.values()]
+    _same_categories(tuple(groups), ordered)
+    thresholds = np.repeat(np.arange(len(factor)), [len(cut) for cut in ordered[0].thresholds])
+    tails = np.array([np.concatenate(each.thresholds) for each in ordered])
+    n = np.array([each.n for each in ordered])
+    ones = np.ones((len(ordered), len(factor)))
     layout = _layout(factor, thresholds, level, tails, 0.7 * ones, ones)
     share = n / n.sum()
-    weights = np.concatenate([s / np.diag(each.covariance) for s, each in zip(share, found, strict=True)])
-    seen = np.concatenate([each.statistics for each in found])
+    weights = np.concatenate([s / np.diag(each.covariance) for s, each in zip(share, ordered, strict=True)])
+    seen = np.concatenate([each.statistics for each in ordered])
 
     def implied(free: FloatArray) -> tuple[FloatArray, FloatArray]:
         values, slopes = [], []
@@ -541,13 +543,15 @@ def _weighted(groups: Mapping[str, FloatArray], factor: IntArray, level: Level) 
     weighted = weights[:, None] * slope
     projected = np.diag(weights) - weighted @ np.linalg.solve(inner, weighted.T)
     # lavaan counts a household less in each group than least squares were weighted by
-    counted = np.concatenate([np.full(len(e.statistics), (e.n - 1) / e.n) for e in found]) * weights * n.sum()
+    counted = (
+        np.concatenate([np.full(len(e.statistics), (e.n - 1) / e.n) for e in ordered]) * weights * n.sum()
+    )
     statistic = float(counted @ (seen - value) ** 2)
-    adjusted = _adjusted(statistic, df, projected, found, share)
-    is_r = np.concatenate([np.arange(len(e.statistics)) >= len(thresholds) for e in found])
+    adjusted = _adjusted(statistic, df, projected, ordered, share)
+    is_r = np.concatenate([np.arange(len(e.statistics)) >= len(thresholds) for e in ordered])
     apart = float(counted[is_r] @ seen[is_r] ** 2)
     baseline_df = int(is_r.sum())
-    baseline = _adjusted(apart, baseline_df, np.diag(weights * is_r), found, share)
+    baseline = _adjusted(apart, baseline_df, np.diag(weights * is_r), ordered, share)
     loading, factor_covariance, means, _, scales = _oriented(layout.parts(layout.places(free)))
     common = np.einsum("gik,gkl,gil->gi", loading, factor_covariance, loading)
     return Measurement(
@@ -569,12 +573,12 @@ def _weighted(groups: Mapping[str, FloatArray], factor: IntArray, level: Level) 
 
 
 def _adjusted(
-    statistic: float, df: int, projected: FloatArray, found: Sequence[Ordered], share: FloatArray
+    statistic: float, df: int, projected: FloatArray, ordered: Sequence[Ordered], share: FloatArray
 ) -> float:
     """Statistic scaled and shifted to the mean and variance of chi-square with df (Asparouhov and Muthén 2010)."""
     product = np.empty_like(projected)
     start = 0
-    for s, each in zip(share, found, strict=True):
+    for s, each in zip(share, ordered, strict=True):
         own = slice(start, start + len(each.covariance))
         product[:, own] = projected[:, own] @ each.covariance / s
         start = own.stop
@@ -583,9 +587,9 @@ def _adjusted(
     return float(statistic * scale + df - scale * first)
 
 
-def _same_categories(names: Sequence[str], found: Sequence[Ordered]) -> None:
-    for name, each in zip(names[1:], found[1:], strict=True):
-        for i, (ours, theirs) in enumerate(zip(found[0].levels, each.levels, strict=True)):
+def _same_categories(names: Sequence[str], ordered: Sequence[Ordered]) -> None:
+    for name, each in zip(names[1:], ordered[1:], strict=True):
+        for i, (ours, theirs) in enumerate(zip(ordered[0].levels, each.levels, strict=True)):
             if not np.array_equal(ours, theirs):
                 raise EmptyCategoryError(
                     f"Item {i} has the categories {ours.tolist()} in {names[0]} and {theirs.tolist()} in {name}; "

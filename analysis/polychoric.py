@@ -88,7 +88,7 @@ def polychoric(answers: npt.ArrayLike) -> Ordered:
     if n < 2:
         raise TooFewRowsError(f"{n} complete rows; correlations need at least two.")
     levels, codes = zip(*(np.unique(column, return_inverse=True) for column in complete.T), strict=True)
-    if one := [i for i, found in enumerate(levels) if len(found) < 2]:
+    if one := [i for i, pair in enumerate(levels) if len(pair) < 2]:
         raise ConstantColumnError(f"One category: {', '.join(f'column {i}' for i in one)}.")
     counts = [np.bincount(code) for code in codes]
     cuts = [stats.norm.ppf(np.cumsum(count)[:-1] / n) for count in counts]
@@ -103,12 +103,12 @@ def polychoric(answers: npt.ArrayLike) -> Ordered:
     for k, (i, j) in enumerate(combinations(range(p), 2), start=place[-1]):
         cell = codes[i] * (len(cuts[j]) + 1) + codes[j]
         table = np.bincount(cell, minlength=(len(cuts[i]) + 1) * (len(cuts[j]) + 1)).astype(np.float64)
-        found = _pair(cuts[i], cuts[j], table.reshape(len(cuts[i]) + 1, -1), codes[i], codes[j])
-        r[i, j] = r[j, i] = found.correlation
-        score = found.score.ravel()
+        pair = _pair(cuts[i], cuts[j], table.reshape(len(cuts[i]) + 1, -1), codes[i], codes[j])
+        r[i, j] = r[j, i] = pair.correlation
+        score = pair.score.ravel()
         pairs.append((cell, score))
         information[k, k] = table @ score**2
-        for item, each in ((i, found.of_first), (j, found.of_second)):
+        for item, each in ((i, pair.of_first), (j, pair.of_second)):
             information[k, place[item] : place[item + 1]] = (table * score) @ each.reshape(len(table), -1)
     inner = np.zeros((m, m))
     for start in range(0, n, _ROWS):
@@ -142,12 +142,12 @@ class _Pair:
 
 def _margin_scores(cut: FloatArray, share: FloatArray) -> FloatArray:
     """Derivative of the log likelihood of each category by each threshold, shape (K, K - 1)."""
-    found = np.zeros((len(share), len(cut)))
+    scores = np.zeros((len(share), len(cut)))
     at = np.arange(len(cut))
     density = stats.norm.pdf(cut)
-    found[at, at] = density / share[:-1]
-    found[at + 1, at] = -density / share[1:]
-    return found
+    scores[at, at] = density / share[:-1]
+    scores[at + 1, at] = -density / share[1:]
+    return scores
 
 
 def _pair(first: FloatArray, second: FloatArray, table: FloatArray, a: IntArray, b: IntArray) -> _Pair:

@@ -58,12 +58,12 @@ class LoadingTable:
 
 def loading_tables(papers: Papers) -> Iterator[tuple[LoadingTable, dict[str, Figure], dict[str, Figure]]]:
     """Tables of loadings with their communalities by item and explained variances by component."""
-    found: dict[tuple[str, str, str, str], dict[tuple[str, str], Figure]] = defaultdict(dict)
+    tables: dict[tuple[str, str, str, str], dict[tuple[str, str], Figure]] = defaultdict(dict)
     for loading in papers.of("loading"):
         if loading.dependent:
             key = loading.paper, loading.table, loading.wave, loading.group
-            found[key][loading.variable, loading.dependent] = loading
-    for cells in found.values():
+            tables[key][loading.variable, loading.dependent] = loading
+    for cells in tables.values():
         first = next(iter(cells.values()))
         communalities = {f.variable: f for f in papers.of("communality") if same(f, first)}
         explained = {f.variable: f for f in papers.of("explained_variance") if same(f, first)}
@@ -297,17 +297,17 @@ def check_alpha_against_loadings(papers: Papers) -> Iterator[Finding]:
     """The components that a table retains explain a part of the variance of the sum of its items, so bound alpha."""
     tables = [table for table, *_ in loading_tables(papers)]
     for alpha in papers.of("alpha"):
-        found = [
+        single_factor = [
             table
             for table in tables
             if sample(next(iter(table.cells.values()))) == sample(alpha)
             and len(table.items) == alpha.n_items
             and len(table.items) > 1
         ]
-        if not found:
+        if not single_factor:
             text = f"alpha {alpha.number.text}: no table of loadings of as many items printed for the group"
             yield finding([alpha], "alpha_against_loadings", Verdict.NOT_TESTABLE, text)
-        for table in found:
+        for table in single_factor:
             if table.is_orthogonal:
                 yield _alpha_against(alpha, list(table.cells.values()), papers)
             else:

@@ -170,10 +170,10 @@ class Papers:
 
     @cached_property
     def _by_statistic(self) -> Mapping[str, list[Figure]]:
-        found: dict[str, list[Figure]] = defaultdict(list)
+        by_statistic: dict[str, list[Figure]] = defaultdict(list)
         for figure in self.figures:
-            found[figure.statistic].append(figure)
-        return found
+            by_statistic[figure.statistic].append(figure)
+        return by_statistic
 
     def of(self, statistic: str) -> list[Figure]:
         """Figures of one statistic, as printed from top to bottom."""
@@ -190,11 +190,11 @@ class Papers:
     @cached_property
     def sample_counts(self) -> Mapping[tuple[str, str], list[Figure]]:
         """Printed counts of the sample of each (paper, group), of the answers to single questions left out."""
-        found: dict[tuple[str, str], list[Figure]] = defaultdict(list)
+        counts: dict[tuple[str, str], list[Figure]] = defaultdict(list)
         for figure in self.of("n"):
             if not figure.model and figure.unit in self.options.sample_units and ":" not in figure.variable:
-                found[figure.paper, figure.group].append(figure)
-        return found
+                counts[figure.paper, figure.group].append(figure)
+        return counts
 
     def says(self, figure: Figure, words: Sequence[str]) -> bool:
         """Whether the name of a figure holds one of some words."""
@@ -210,7 +210,7 @@ class Papers:
 
     @cached_property
     def _sizes(self) -> Mapping[tuple[str, str], Figure]:
-        found: dict[tuple[str, str], Figure] = {}
+        sizes: dict[tuple[str, str], Figure] = {}
         groups: dict[tuple[str, str, str, str], float] = defaultdict(float)
         for (paper, group), counts in self.sample_counts.items():
             if group != WHOLE:
@@ -237,8 +237,8 @@ class Papers:
             elif len({count.number.value for count in counts}) > 1:
                 kept = []
             if kept:
-                found[paper, group] = kept[0]
-        return found
+                sizes[paper, group] = kept[0]
+        return sizes
 
     def blocks(self) -> Mapping[tuple[str, str, str], list[Figure]]:
         """Printed counts of the categories of each question, by (paper, group, question)."""
@@ -246,24 +246,24 @@ class Papers:
 
     @cached_property
     def _blocks(self) -> Mapping[tuple[str, str, str], list[Figure]]:
-        found: dict[tuple[str, str, str], list[Figure]] = defaultdict(list)
+        blocks: dict[tuple[str, str, str], list[Figure]] = defaultdict(list)
         for figure in self.of("n"):
             if ":" in figure.variable and not figure.model:
-                found[figure.paper, figure.group, figure.variable.partition(":")[0]].append(figure)
-        return {key: block for key, block in found.items() if len(block) > 1}
+                blocks[figure.paper, figure.group, figure.variable.partition(":")[0]].append(figure)
+        return {key: block for key, block in blocks.items() if len(block) > 1}
 
     @cached_property
     def blank_shares(self) -> Mapping[str, float]:
         """Largest share of a sample that left a question unanswered, by paper, as far as counts show it."""
-        found: dict[str, float] = defaultdict(float)
+        shares: dict[str, float] = defaultdict(float)
         for (paper, group, _), block in self._blocks.items():
             size = self.sample_size(paper, group)
             if size is None:
                 continue
             blank = 1 - sum(f.number.value for f in block) / size.number.value
             if 0 < blank <= 0.5:
-                found[paper] = max(found[paper], blank)
-        return found
+                shares[paper] = max(shares[paper], blank)
+        return shares
 
     def answers(self, figure: Figure) -> Figure | None:
         """The number of answers printed for the variable of a figure itself, in its own table."""
@@ -351,7 +351,7 @@ def grouped_by_cause(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     Two alarms are linked where one accuses a figure that the other accuses or takes as given, or where the same test
     takes the same figure as given or shows the same arithmetic. The cause is named by its first figure.
     """
-    alarms = [k for k, found in enumerate(findings) if found.verdict in ALARMS]
+    alarms = [k for k, finding in enumerate(findings) if finding.verdict in ALARMS]
     parent = {k: k for k in alarms}
 
     def root(k: int) -> int:
@@ -376,5 +376,6 @@ def grouped_by_cause(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     for k in alarms:
         names.setdefault(root(k), findings[k].stat_ids[0])
     return tuple(
-        replace(found, cause=names[root(k)]) if k in parent else found for k, found in enumerate(findings)
+        replace(finding, cause=names[root(k)]) if k in parent else finding
+        for k, finding in enumerate(findings)
     )

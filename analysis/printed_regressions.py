@@ -184,18 +184,18 @@ def _p_range(figure: Figure, papers: Papers) -> tuple[float, float, str] | None:
         ]
         return min(ends), max(ends), f"F {figure.number.text} with {ks[0]} and {n - ks[0] - 1:g} df"
     key = _cell(figure)
-    found = papers_cells(papers)
-    if (p := found["p_value"].get(key)) is not None:
+    cells = papers_cells(papers)
+    if (p := cells["p_value"].get(key)) is not None:
         return max(p.number.low, 0.0), p.number.high, f"p {p.number.text}"
     counts, size = _regressor_counts(figure, papers), _size(figure, papers)
     df = size.number.value - max(counts) - 1 if counts and size is not None else np.inf
     if df < 1:
         return None
     low = high = 0.0
-    if (t := found["t"].get(key)) is not None:
+    if (t := cells["t"].get(key)) is not None:
         low, high = _absolute(t.number.low, t.number.high)
         text = f"t {t.number.text}"
-    elif (se := found["se"].get(key)) is not None and se.number.low > 0:
+    elif (se := cells["se"].get(key)) is not None and se.number.low > 0:
         low, high = _absolute(figure.number.low, figure.number.high)
         low, high = low / se.number.high, high / se.number.low
         text = f"{figure.number.text} / {se.number.text} = {abs(figure.number.value / se.number.value):.3f}"
@@ -344,13 +344,13 @@ def check_inflation(papers: Papers) -> Iterator[Finding]:
         declared = all(f.unit.startswith(papers.options.standardised_units) for f in figures)
         scored = []
         for levels in papers.options.star_levels:
-            found = {
+            ranges = {
                 name: _common_inflation(cells, scales, levels, least=1.0 if declared else 0.0)
                 for name, cells in rows.items()
             }
-            scored.append((sum(low > high for low, high, _ in found.values()), levels, found))
-        _, _, found = min(scored, key=lambda s: s[0])
-        for key, (low, high, text) in found.items():
+            scored.append((sum(low > high for low, high, _ in ranges.values()), levels, ranges))
+        _, _, ranges = min(scored, key=lambda s: s[0])
+        for key, (low, high, text) in ranges.items():
             verdict = Verdict.CONSISTENT if low <= high else Verdict.INCONSISTENT
             accused = [star for _, star in rows[key]]
             yield finding(accused, "inflation", verdict, f"{key[0]}: {text}", [f for f, _ in rows[key]])
@@ -366,16 +366,16 @@ def _same_regressors(figures: Sequence[Figure]) -> dict[str, str]:
     for f in figures:
         regressors[f.model].add(f.variable)
         dependents[f.model] = f.dependent
-    found: dict[str, str] = {}
+    alike: dict[str, str] = {}
     for model, own in regressors.items():
-        found[model] = model
-        for first in dict.fromkeys(found.values()):
+        alike[model] = model
+        for first in dict.fromkeys(alike.values()):
             other = regressors[first]
             is_alike = len(own & other) >= ALIKE * len(own | other) and dependents[model] != dependents[first]
             if own == other or is_alike:
-                found[model] = first
+                alike[model] = first
                 break
-    return found
+    return alike
 
 
 def _standardised_by_identity(figures: Sequence[Figure]) -> set[str]:
@@ -509,13 +509,13 @@ def _known_weights(shares: Sequence[Figure | None]) -> dict[int, list[FloatArray
         return {}
     v = np.array([share.number.value for share in shares if share is not None])
     count = len(v)
-    found = []
+    known = []
     for size in range(count, 1, -1):
         for chosen in combinations(range(count), size):
             weights = np.zeros(count)
             weights[list(chosen)] = v[list(chosen)] / np.linalg.norm(v[list(chosen)])
-            found.append(weights)
-    return {missing[0]: found}
+            known.append(weights)
+    return {missing[0]: known}
 
 
 def _rows_of_composite(
@@ -641,7 +641,7 @@ def implied_figures(papers: Papers) -> dict[str, Implied]:
 
     Rows that break the identity give nothing.
     """
-    found: dict[str, Implied] = {}
+    implied: dict[str, Implied] = {}
     tables: dict[tuple[str, ...], list[Figure]] = defaultdict(list)
     for figure in papers.of("coefficient"):
         if figure.dependent:
@@ -664,7 +664,7 @@ def implied_figures(papers: Papers) -> dict[str, Implied]:
             terms = " + ".join(f"{w:.4f} x {cells[name, models[p]].number.text}" for p, w in used)
             spread = sum(w * half[row, p] for p, w in used)
             whole = cells[name, models[fit.composite]]
-            found[whole.stat_id] = Implied(float(value), float(spread), f"{terms} = {value:.4f}")
+            implied[whole.stat_id] = Implied(float(value), float(spread), f"{terms} = {value:.4f}")
     by_place = _cells(papers, "f")
     for key, stars in _stars_of(papers).items():
         f = by_place.get(key)
@@ -673,5 +673,5 @@ def implied_figures(papers: Papers) -> dict[str, Implied]:
             low, high, text = known
             fewest, most = _star_range(low, high, papers.options.star_levels[0])
             if fewest == most:
-                found[stars.stat_id] = Implied(float(most), 0.0, f"{text}: p = {high:.3g}, {most} stars")
-    return found
+                implied[stars.stat_id] = Implied(float(most), 0.0, f"{text}: p = {high:.3g}, {most} stars")
+    return implied

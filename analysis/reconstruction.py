@@ -52,12 +52,12 @@ def reconstruct(
                 np.array([n, total, squares[0]], dtype=float),
                 np.array([n, total, squares[-1]], dtype=float),
             )
-            found = milp(
+            solution = milp(
                 np.zeros(len(points)),
                 constraints=LinearConstraint(rows, *sides),
                 bounds=Bounds(0, n),
                 integrality=np.ones(len(points)),
             )
-            if found.success:
-                return np.asarray(np.round(found.x), dtype=np.int64)
+            if solution.success:
+                return np.asarray(np.round(solution.x), dtype=np.int64)
     return None

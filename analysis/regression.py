@@ -317,13 +317,13 @@ def generalised_vif(model: Regression, groups: Sequence[Sequence[str]]) -> Float
         return float(np.log(diagonal).sum())
 
     everything = range(len(model.regressors))
-    found = np.empty(len(groups))
+    factors = np.empty(len(groups))
     for number, group in enumerate(groups):
         own = [model.regressors.index(term) for term in group]
         others = [place for place in everything if place not in own]
         # Log volumes are half log determinants, so the exponent 1 / (2 df) of the ratio becomes 1 / df.
-        found[number] = np.exp((log_volume(own) + log_volume(others) - log_volume(everything)) / len(own))
-    return found
+        factors[number] = np.exp((log_volume(own) + log_volume(others) - log_volume(everything)) / len(own))
+    return factors
 
 
 def wald_statistic(estimates: FloatArray, covariance: FloatArray) -> float:
@@ -412,24 +412,24 @@ def _unidentified(summary: Summary, intercept: bool) -> list[Omission]:
     pivots, lengths = np.abs(np.diag(r)), np.linalg.norm(r, axis=0)
     if (pivots > DEPENDENCE_TOLERANCE * lengths).all():
         return []
-    found: list[Omission] = []
+    omissions: list[Omission] = []
     kept: list[int] = [0] if intercept else []
     constant = summary.is_constant()
     for position, name in enumerate(summary.columns[:-1], start=1):
         r = triangular_factor(summary.r[:, [*kept, position]])
         length = np.linalg.norm(r[:, -1])
         if length == 0:
-            found.append(Omission(name, f"has the one value 0 in all {summary.n} rows"))
+            omissions.append(Omission(name, f"has the one value 0 in all {summary.n} rows"))
         elif intercept and constant[position - 1]:
-            found.append(Omission(name, f"has one value in all {summary.n} rows"))
+            omissions.append(Omission(name, f"has one value in all {summary.n} rows"))
         elif r[-1, -1] <= DEPENDENCE_TOLERANCE * length:
             parts = solve_triangular(r[:-1, :-1], r[:-1, -1])
             shares = np.abs(parts) * np.linalg.norm(r[:-1, :-1], axis=0)
             names = [(INTERCEPT, *summary.columns)[kept[place]] for place in _large(shares)]
-            found.append(Omission(name, f"is an exact combination of {names}"))
+            omissions.append(Omission(name, f"is an exact combination of {names}"))
         else:
             kept.append(position)
-    return found
+    return omissions
 
 
 def _large(shares: FloatArray) -> npt.NDArray[np.intp]:

@@ -381,14 +381,14 @@ def partition(batch: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[Group,
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     for keys in encoded:
         codes = codes * len(keys.dictionary) + keys.indices.to_numpy()
-    found, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    different, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
-    bounds = np.searchsorted(inverse[order], np.arange(len(found) + 1))
+    bounds = np.searchsorted(inverse[order], np.arange(len(different) + 1))
     for number, row in enumerate(first):
         values = (keys[int(row)].as_py() for keys in encoded)
         group = tuple(None if pd.isna(value) else value for value in values)
         rows = order[bounds[number] : bounds[number + 1]]
-        yield group, slice(None) if len(found) == 1 else rows
+        yield group, slice(None) if len(different) == 1 else rows
 
 
 def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
@@ -443,12 +443,12 @@ def _summarise_batch(
 ) -> list[tuple[Group, Summary]]:
     values = [floats(batch, name) for name in empty.columns]
     weight = row_weights(batch, weights, empty.weight_kind)
-    found = []
+    parts = []
     for group, rows in partition(batch, by):
         taken = [v[rows] for v in values]
         part = _summarise_rows(taken, None if weight is None else weight[rows], empty, missing)
-        found.append((group, part))
-    return found
+        parts.append((group, part))
+    return parts
 
 
 def _summarise_rows(

@@ -341,8 +341,8 @@ def intraclass_correlation(n: Values, means: Values, squares: Values) -> float:
     if best == 0:
         return 0.0
     ends = (grid[best - 1], grid[min(best + 1, len(grid) - 1)])
-    found = minimize_scalar(deviance, bounds=ends, method="bounded", options={"xatol": 1e-12})
-    return float(found.x)
+    minimum = minimize_scalar(deviance, bounds=ends, method="bounded", options={"xatol": 1e-12})
+    return float(minimum.x)
 
 
 def _interval(mean: float, se: float, df: float, level: float, kind: str) -> tuple[float, float]:
@@ -408,14 +408,14 @@ def _stage(
     if lonely == "centre":
         centre[alone] = totals.mean()
     squares = np.bincount(unit_stratum, (totals - centre[unit_stratum]) ** 2)
-    found: FloatArray = (1 - sampled) * n_units / np.maximum(n_units - 1, 1) * squares
+    variances: FloatArray = (1 - sampled) * n_units / np.maximum(n_units - 1, 1) * squares
     if lonely == "average" and alone.any():
         if alone.all():
             raise TooFewClustersError(
                 "Every stratum has a single sampling unit: there is no average variance."
             )
-        found[alone] = found[~alone].mean()
-    return found, sampled
+        variances[alone] = variances[~alone].mean()
+    return variances, sampled
 
 
 def _one_per_stratum(

@@ -1,12 +1,12 @@
-"""What a survey file must look like when it arrives: suites made from the survey folder.
+"""What a survey file must look like when it arrives: suites made from the survey folder, and how files meet them.
 
-Belongs here: turning declared columns, codes and ranges into expectations on the file as received.
+Belongs here: turning declared columns, codes and ranges into expectations on the file as received, and their outcomes.
 Does not belong here: setting rows or cells aside (`survey.ingest` does, by the same declarations).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.arrays import FloatArray
-from expectations.runner import Expectation
+from expectations.declared import EXPECTATIONS_FILE
+from expectations.runner import Expectation, Outcome, check_row, run_suite
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.vocabulary import Column, ColumnType, Grain, SurveyFile, WaveColumn
 
@@ -26,6 +29,15 @@ MEAN_SHIFT_SDS = 0.5
 """A mean that moved by more than half a standard deviation since the last load is worth a look."""
 COMPLETENESS_DROP = 0.1
 """As is a share of answers that fell by more than ten points."""
+
+
+PROFILES = pa.schema(
+    [
+        *((n, pa.string()) for n in ("survey_id", "file_id", "variable")),
+        *((n, pa.float64()) for n in ("answered_share", "mean", "sd")),
+    ]
+)
+"""Columns of `raw.arrival_profiles`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,93 @@ class ColumnProfile:
     answered_share: float
     mean: float | None
     sd: float | None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What Great Expectations saw in the landed files of one load.
+
+    Attributes
+    ----------
+    outcomes, profiles
+        By file; empty where no file was looked at.
+    """
+
+    folder: SurveyFolder
+    outcomes: Mapping[str, tuple[Outcome, ...]]
+    profiles: Mapping[str, tuple[ColumnProfile, ...]]
+
+    def problems(self) -> Iterator[Problem]:
+        """Expectations of severity error that are not met."""
+        for file in self.folder.survey.files:
+            for outcome in self.outcomes.get(file.file_id, ()):
+                if not outcome.is_met and outcome.expectation.severity == "error":
+                    yield Problem(
+                        file.path,
+                        None,
+                        f"expectation {outcome.expectation.name!r} is not met ({outcome.n_failed} failed; found: "
+                        f"{outcome.observed}); correct the file, or the expectation in {EXPECTATIONS_FILE}",
+                    )
+
+    def checks(self) -> list[dict[str, Any]]:
+        """Rows of `quality.checks`."""
+        return [
+            check_row(_suite_name(self.folder, file_id), outcome)
+            for file_id, outcomes in self.outcomes.items()
+            for outcome in outcomes
+        ]
+
+    def profile_rows(self) -> pa.Table:
+        """Rows of `raw.arrival_profiles`."""
+        return pa.Table.from_pylist(
+            [
+                {"survey_id": self.folder.survey_id, "file_id": file_id, **vars(p)}
+                for file_id, profiles in self.profiles.items()
+                for p in profiles
+            ],
+            PROFILES,
+        )
+
+
+def look_at(
+    folder: SurveyFolder,
+    landed: Mapping[str, Path],
+    declared: Mapping[str, Sequence[Expectation]],
+    previous: Mapping[str, Sequence[ColumnProfile]],
+    kept: Kept | None = None,
+) -> Looked:
+    """Validate landed files against their declarations and the load before.
+
+    Parameters
+    ----------
+    folder
+        The survey folder.
+    landed
+        Files that landed, by file id; the others are not looked at.
+    declared
+        Expectations that the survey folder declares, by file id.
+    previous
+        Profiles of the load before, by file id.
+    kept
+        Where outcomes on the same data are kept; None for nowhere.
+    """
+    outcomes: dict[str, tuple[Outcome, ...]] = {}
+    profiles: dict[str, tuple[ColumnProfile, ...]] = {}
+    for file in folder.survey.files:
+        if file.file_id not in landed:
+            continue
+        written = tuple(declared.get(file.file_id, ()))
+        # an expectation that a person wrote may ask what can be asked of text only
+        as_text = {name for expectation in written for name in expectation.columns}
+        frame = as_received(folder, file, landed[file.file_id], as_text)
+        suite = arrival_suite(folder, file, previous.get(file.file_id, ())) + written
+        outcomes[file.file_id] = run_suite(_suite_name(folder, file.file_id), suite, frame, kept)
+        profiles[file.file_id] = profile(frame)
+    return Looked(folder, outcomes, profiles)
+
+
+def _suite_name(folder: SurveyFolder, file_id: str) -> str:
+    return f"{folder.survey_id}/{file_id}"
 
 
 def arrival_suite(
@@ -88,10 +187,10 @@ def _unique(ids: Sequence[str]) -> Expectation:
 
 
 def _cells(folder: SurveyFolder, column: Column) -> list[Expectation]:
-    found = []
+    expectations = []
     if column.type is ColumnType.CODE:
         allowed = [c.code for c in folder.codes_of(column)]
-        found.append(
+        expectations.append(
             Expectation(
                 "expect_column_values_to_be_in_set",
                 {"column": column.variable, "value_set": allowed},
@@ -101,17 +200,17 @@ def _cells(folder: SurveyFolder, column: Column) -> list[Expectation]:
     if column.minimum is not None or column.maximum is not None:
         bounds = {"min_value": column.minimum, "max_value": column.maximum}
         given = {k: v for k, v in bounds.items() if v is not None}
-        found.append(
+        expectations.append(
             Expectation("expect_column_values_to_be_between", {"column": column.variable, **given}, "warning")
         )
-    return found
+    return expectations
 
 
 def _like_before(profile: ColumnProfile, is_numeric: bool) -> list[Expectation]:
-    found = []
+    expectations = []
     floor = profile.answered_share - COMPLETENESS_DROP
     if floor > 0:
-        found.append(
+        expectations.append(
             Expectation(
                 "expect_column_values_to_not_be_null",
                 {"column": profile.variable, "mostly": round(floor, 6)},
@@ -120,7 +219,7 @@ def _like_before(profile: ColumnProfile, is_numeric: bool) -> list[Expectation]:
         )
     if is_numeric and profile.mean is not None and profile.sd:
         width = MEAN_SHIFT_SDS * profile.sd
-        found.append(
+        expectations.append(
             Expectation(
                 "expect_column_mean_to_be_between",
                 {
@@ -131,7 +230,7 @@ def _like_before(profile: ColumnProfile, is_numeric: bool) -> list[Expectation]:
                 "warning",
             )
         )
-    return found
+    return expectations
 
 
 def as_received(
@@ -201,10 +300,10 @@ def _values(landed: pa.ChunkedArray, column: Column, missing: frozenset[str]) ->
             meant = numbered.to_numpy(dtype=float)
         # the last place stands for a cell without an answer
         parts.append(np.append(meant, np.nan)[encoded.indices.fill_null(len(meant)).to_numpy()])
-    found = np.concatenate(parts) if parts else np.empty(0)
+    values = np.concatenate(parts) if parts else np.empty(0)
     if is_number:
-        return pd.Series(found)
-    numbers = np.nan_to_num(found, nan=-1).astype(np.int64)
+        return pd.Series(values)
+    numbers = np.nan_to_num(values, nan=-1).astype(np.int64)
     return pd.Series(pd.Categorical.from_codes(numbers, pd.Index([*places], dtype="object")))
 
 
@@ -218,10 +317,10 @@ def _is_number(text: str) -> bool:
 
 def profile(frame: pd.DataFrame) -> tuple[ColumnProfile, ...]:
     """What this load looks like, to be compared with the next."""
-    found = []
+    profiles = []
     for name, values in frame.items():
         numeric = pd.api.types.is_numeric_dtype(values)
         spread = float(values.std()) if numeric and values.notna().sum() > 1 else None
         centre = float(values.mean()) if numeric and values.notna().any() else None
-        found.append(ColumnProfile(str(name), float(values.notna().mean()), centre, spread))
-    return tuple(found)
+        profiles.append(ColumnProfile(str(name), float(values.notna().mean()), centre, spread))
+    return tuple(profiles)

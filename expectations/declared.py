@@ -94,9 +94,9 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
         does not take.
     """
     path = folder.path / EXPECTATIONS_FILE
-    found: dict[str, tuple[Expectation, ...]] = {}
+    by_file: dict[str, tuple[Expectation, ...]] = {}
     if not path.exists():
-        return found
+        return by_file
     try:
         entries = ENTRIES.validate_python(read_yaml(path))
     except (YAMLError, UnicodeDecodeError, ValidationError) as error:
@@ -120,10 +120,10 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
         if fault:
             line = line_of(path, (number - 1, *place))
             problems.append(Problem(EXPECTATIONS_FILE, line, f"entry {number} ({entry.type}): {fault}"))
-        found[file_id] = (*found.get(file_id, ()), expectation)
+        by_file[file_id] = (*by_file.get(file_id, ()), expectation)
     if problems:
         raise SurveyFolderError(folder.path, problems)
-    return found
+    return by_file
 
 
 def _fault(expectation: Expectation) -> str:

@@ -165,8 +165,8 @@ def run_suite(
         said = [[o.is_met, o.n_failed, o.observed] for o in _outcomes(name, expectations, frame)]
         return {"outcomes.json": json.dumps(said).encode()}
 
-    found = json.loads(kept.made("expectations", digest, validated)["outcomes.json"])
-    return tuple(Outcome(e, *said) for e, said in zip(expectations, found, strict=True))
+    outcomes = json.loads(kept.made("expectations", digest, validated)["outcomes.json"])
+    return tuple(Outcome(e, *said) for e, said in zip(expectations, outcomes, strict=True))
 
 
 def content_of(frame: pd.DataFrame) -> str:
@@ -212,8 +212,8 @@ def _by_frame(name: str, expectations: Sequence[Expectation], frame: pd.DataFram
         suite = gx.ExpectationSuite(
             name=name, expectations=[_configuration(expectations[n], n) for n in positions]
         )
-        found = whole.get_batch({"dataframe": part}).validate(suite, result_format="SUMMARY")
-        for result in found.results:
+        validation = whole.get_batch({"dataframe": part}).validate(suite, result_format="SUMMARY")
+        for result in validation.results:
             if result.expectation_config:
                 n = result.expectation_config.meta["position"]
                 _raise_if_not_run(name, expectations[n], result.exception_info or {})

@@ -50,8 +50,8 @@ class Scan:
         # a name that stands twice, or not at all, is for Great Expectations to complain of
         if any(list(self.frame.columns).count(c) != 1 for c in columns):
             return None
-        found: Metrics | None = _METRICS[kind](self, kwargs)
-        return None if found is None else {"table.row_count": len(self.frame)} | found
+        metrics: Metrics | None = _METRICS[kind](self, kwargs)
+        return None if metrics is None else {"table.row_count": len(self.frame)} | metrics
 
     def empty(self, column: str) -> Bools:
         """Which rows have no value."""

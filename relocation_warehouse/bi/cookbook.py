@@ -140,12 +140,12 @@ def read_expected(question: Question, folder: Path = FOLDER) -> Answer:
     return Answer(tuple(header), tuple(tuple(cell or None for cell in row) for row in rows))
 
 
-def write_expected(question: Question, found: Answer, folder: Path = FOLDER) -> None:
+def write_expected(question: Question, answer: Answer, folder: Path = FOLDER) -> None:
     """Write the answer of a question beside it."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(found.columns)
-    writer.writerows(found.rows)
+    writer.writerow(answer.columns)
+    writer.writerows(answer.rows)
     path = folder / "expected" / f"{question.name}.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_text(buffer.getvalue(), encoding="utf-8")

@@ -59,8 +59,8 @@ def as_of(
 
     with _lake() as lake:
         try:
-            found = history.chosen(history.refreshes(lake), refresh)
-            with history.as_of(lake, found, query) as answer:
+            version = history.chosen(history.refreshes(lake), refresh)
+            with history.as_of(lake, version, query) as answer:
                 if csv:
                     answer.write_csv("/dev/stdout", header=True)
                 else:
@@ -76,12 +76,12 @@ def refreshes() -> None:
 
     with _lake() as lake:
         table = Table("refresh", "recorded (UTC)", "run", "code")
-        for found in history.refreshes(lake):
+        for each in history.refreshes(lake):
             table.add_row(
-                str(found.number),
-                f"{found.at:%Y-%m-%d %H:%M:%S}",
-                found.run_id,
-                (found.code_version or "")[:10],
+                str(each.number),
+                f"{each.at:%Y-%m-%d %H:%M:%S}",
+                each.run_id,
+                (each.code_version or "")[:10],
             )
         out.print(table)
 

@@ -135,8 +135,8 @@ def _matrix(
         block = list(enumerate(columns, start=1))[start : start + a_block]
         yield " " * stub + "".join(f"{number:>{each}}" for number, _ in block)
         for label in labels:
-            found = [verdicts.get((label, *column), "not_asked") for _, column in block]
-            cells = "".join(f"{'':{each - 1}}[{VERDICT_STYLES[v]}]{signs[v]}[/]" for v in found)
+            answers = [verdicts.get((label, *column), "not_asked") for _, column in block]
+            cells = "".join(f"{'':{each - 1}}[{VERDICT_STYLES[v]}]{signs[v]}[/]" for v in answers)
             for k, part in enumerate(chop_cells(label, stub) or [""]):
                 shown = part.replace("[", "\\[") + " " * (stub - cell_len(part))
                 yield shown + (cells if k == 0 else "")

@@ -25,7 +25,7 @@ def is_damaged(paths: Paths) -> bool:
     DuckDB keeps a checksum with each block, so reading finds what was cut off or overwritten.
     """
     surveys = State.load(paths).surveys
-    accepted = {s for s, found in surveys.items() if found.status == "accepted"}
+    accepted = {s for s, state in surveys.items() if state.status == "accepted"}
     if not paths.build_database.exists():
         return bool(accepted)
     if not surveys:

@@ -153,15 +153,15 @@ def _table() -> list[tuple[int, int, str]]:
 
 
 def _state(pid: int) -> str:
-    return next((state for found, _, state in _table() if found == pid), "Z")
+    return next((state for process, _, state in _table() if process == pid), "Z")
 
 
 def descendants(*pids: int) -> set[int]:
     """Children of processes, their children, and so on."""
     table = _table()
-    found: set[int] = set()
+    known: set[int] = set()
     fresh = set(pids)
     while fresh:
-        fresh = {pid for pid, parent, _ in table if parent in fresh} - found
-        found |= fresh
-    return found - set(pids)
+        fresh = {pid for pid, parent, _ in table if parent in fresh} - known
+        known |= fresh
+    return known - set(pids)

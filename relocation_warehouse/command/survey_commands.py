@@ -18,7 +18,7 @@ from rich.console import Console
 from relocation_warehouse.ground.paths import Paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -213,30 +213,29 @@ def check(
     failed = bool(misnamed)
     answer: dict[str, object] = {}
     for path in chosen:
-        found = Findings()
+        findings = Findings()
         try:
             folder = load_folder(path, catalog.indicator, paths.inbox / path.name)
-            found.problems += [*check_crosswalk(folder, catalog), *_faults_of_expectations(folder)]
-            if not found.problems:
-                _try(folder, catalog, paths, found)
+            findings.problems += [*check_crosswalk(folder, catalog), *_faults_of_expectations(folder)]
+            if not findings.problems:
+                _try(folder, catalog, paths, findings)
             if folder.not_mapped:
-                found.notes.append(_said_not_mapped(folder))
+                findings.notes.append(_said_not_mapped(folder))
         except SurveyFolderError as error:
-            found.problems += error.problems
-        failed |= bool(found.problems)
+            findings.problems += error.problems
+        failed |= bool(findings.problems)
         answer[path.name] = {
-            "problems": [asdict(problem) for problem in found.problems],
-            "aside": found.aside.lstrip("; "),
-            "notes": list(found.notes),
+            "problems": [asdict(problem) for problem in findings.problems],
+            "aside": findings.aside.lstrip("; "),
+            "notes": list(findings.notes),
         }
         if as_json:
             continue
-        _say(
-            f"{path.name}: {f'{len(found.problems)} mistake(s)' if found.problems else 'no mistakes'}{found.aside}"
-        )
-        for problem in found.problems:
+        mistakes = f"{len(findings.problems)} mistake(s)" if findings.problems else "no mistakes"
+        _say(f"{path.name}: {mistakes}{findings.aside}")
+        for problem in findings.problems:
             _say(f"  {problem}")
-        for note in found.notes:
+        for note in findings.notes:
             _say(f"  {note}")
     if as_json:
         _say(json.dumps(answer, ensure_ascii=False))
@@ -301,7 +300,7 @@ def _faults_of_expectations(folder: SurveyFolder) -> tuple[Problem, ...]:
     return ()
 
 
-def _try(folder: SurveyFolder, catalog: Catalog, paths: Paths, found: Findings) -> None:
+def _try(folder: SurveyFolder, catalog: Catalog, paths: Paths, findings: Findings) -> None:
     """Load a folder's files for trial, and put them through every gate that they will meet later."""
     import duckdb
 
@@ -311,26 +310,30 @@ def _try(folder: SurveyFolder, catalog: Catalog, paths: Paths, found: Findings) 
 
     inspect = None
     if (folder.path / "expectations.yml").exists():
+        from expectations.arrival import look_at
         from expectations.declared import declared_expectations
-        from relocation_warehouse.receiving.arrival import Validation
 
-        inspect = Validation(folder, declared_expectations(folder), {}).inspect
+        declared = declared_expectations(folder)
+
+        def inspect(landed: Mapping[str, Path]) -> Iterator[Problem]:
+            return look_at(folder, landed, declared, {}).problems()
+
     with tempfile.TemporaryDirectory(prefix="warehouse-check-") as scratch, duckdb.connect() as con:
         load = ingest(folder, Path(scratch), con, catalog.indicator, inspect)
-        found.problems += load.problems
+        findings.problems += load.problems
         if not load.is_accepted:
             return
         aside = set_aside(folder, con)
         contract = load_contract(paths.catalog / "tables.yml", catalog.indicators)
-        found.problems += [
+        findings.problems += [
             *trial(folder, catalog, contract, con),
             *large_shares(folder, catalog, aside),
         ]
-        if not folder.survey.is_synthetic and not found.problems:
-            found.notes.append(f"published rows of households: {_withheld(folder, catalog, con)}")
+        if not folder.survey.is_synthetic and not findings.problems:
+            findings.notes.append(f"published rows of households: {_withheld(folder, catalog, con)}")
     rows, cells = load.quarantined_rows, load.quarantined_cells
-    found.aside = f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
-    found.notes += map(str, aside)
+    findings.aside = f"; {rows} row(s) and {cells} cell(s) would be set aside" if rows or cells else ""
+    findings.notes += map(str, aside)
 
 
 def _withheld(folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnection) -> str:

@@ -82,7 +82,7 @@ def standing_out(
         f"SELECT {key}, hash({number}, {', '.join(map(sql.identifier, part.columns))}) AS told FROM {part.relation}"
         for number, part in enumerate(parts)
     )
-    found = con.execute(
+    counts = con.execute(
         f"""
         SELECT survey_id, sum(alike) FILTER (WHERE alike < {fewest_alike}) AS n, sum(alike)
         FROM (
@@ -92,4 +92,4 @@ def standing_out(
         GROUP BY survey_id HAVING n > 0 ORDER BY survey_id
         """
     ).fetchall()
-    return tuple(StandingOut(survey_id, int(n), int(total)) for survey_id, n, total in found)
+    return tuple(StandingOut(survey_id, int(n), int(total)) for survey_id, n, total in counts)

@@ -211,10 +211,10 @@ class Contract:
 
     def words(self) -> dict[str, Words]:
         """Words by column name, then by code, whichever table the column stands in."""
-        found: dict[str, Words] = {}
+        words: dict[str, Words] = {}
         for column in (c for table in self.tables for c in table.columns if c.values or c.words):
-            found.setdefault(column.name, {}).update(column.values | column.words)
-        return found
+            words.setdefault(column.name, {}).update(column.values | column.words)
+        return words
 
 
 def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:

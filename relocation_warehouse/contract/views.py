@@ -40,13 +40,13 @@ def view_of(con: duckdb.DuckDBPyConnection, table: Table) -> View:
     LookupError
         If the build has no such view.
     """
-    found = con.execute(
+    row = con.execute(
         "SELECT sql FROM duckdb_views() WHERE database_name = 'build' AND schema_name = ? AND view_name = ?",
         [table.schema, table.name],
     ).fetchone()
-    if found is None:
+    if row is None:
         raise LookupError(f"{table.full_name} is no view in the build")
-    query = sqlglot.parse_one(found[0], read="duckdb").expression
+    query = sqlglot.parse_one(row[0], read="duckdb").expression
     own = {cte.alias for cte in query.find_all(exp.CTE)}
     reads = set()
     for source in query.find_all(exp.Table):

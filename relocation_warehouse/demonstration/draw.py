@@ -120,13 +120,13 @@ def draw(spec: Spec, n: int | None = None, seed: int | None = None) -> Draw:
 
 def residuals_of(spec: Spec, columns: Columns) -> tuple[Residual, ...]:
     """Every target of a spec with what the columns reach."""
-    found = []
+    residuals = []
     for correlation in spec.correlations:
         for left in correlation.left:
             for right in correlation.right:
                 if left != right:
                     reached = _correlation(columns, left, right)
-                    found.append(
+                    residuals.append(
                         Residual(
                             f"corr:{left}:{right}", "correlation", correlation.value, None, reached, 0.02
                         )
@@ -134,13 +134,15 @@ def residuals_of(spec: Spec, columns: Columns) -> tuple[Residual, ...]:
     for joint in spec.joints:
         both = (term(columns, joint.left) == 1) & (term(columns, joint.right) == 1)
         reached = float(both.sum())
-        found.append(Residual(f"joint:{joint.left}:{joint.right}", "count", joint.count, None, reached, 1.0))
+        residuals.append(
+            Residual(f"joint:{joint.left}:{joint.right}", "count", joint.count, None, reached, 1.0)
+        )
     with_derived = _with_derived(spec, columns)
     for target in spec.targets:
         reached = float(evaluate(compile_expression(target.statistic), with_derived))
         published = target.value if target.published is None else target.published
         note = " ".join(part for part in (target.stat_id, target.note) if part)
-        found.append(
+        residuals.append(
             Residual(target.id, target.statistic, target.value, published, reached, target.tolerance, note)
         )
     for alpha in spec.alphas:
@@ -148,22 +150,22 @@ def residuals_of(spec: Spec, columns: Columns) -> tuple[Residual, ...]:
         k = len(alpha.items)
         mean_r = (R.sum() - k) / (k * (k - 1))
         reached = float(k * mean_r / (1 + (k - 1) * mean_r))
-        found.append(
+        residuals.append(
             Residual(alpha.id, "alpha_standardised", alpha.value, alpha.value, reached, alpha.tolerance)
         )
     if spec.factor_model is not None:
-        found += [Residual(*row) for row in factor_model_residuals(spec.factor_model, columns)]
+        residuals += [Residual(*row) for row in factor_model_residuals(spec.factor_model, columns)]
     if spec.resemblance is not None:
         wanted = spec.resemblance
         reached = float(unit_correlations(*_answers_by_unit(spec, columns)).mean())
         note = "mean over all answers in numbers"
         name = f"resemblance:{wanted.unit}"
-        found.append(
+        residuals.append(
             Residual(
                 name, "intraclass_correlation", wanted.correlation, None, reached, wanted.tolerance, note
             )
         )
-    return tuple(found)
+    return tuple(residuals)
 
 
 def _calibrate(spec: Spec, columns: Columns, rng: np.random.Generator) -> Columns:
@@ -273,10 +275,10 @@ def _resemble(spec: Spec, columns: Columns, rng: np.random.Generator) -> Columns
 
     def loss(now: Columns) -> float:
         units = np.unique(now[unit], return_inverse=True)[1]
-        found = unit_correlations(values, units)
-        mean = (found.mean() - wanted.correlation) / wanted.tolerance
-        outside = found - np.clip(found, wanted.lowest, wanted.highest)
-        off = float(len(found) * mean**2 + ((outside / wanted.tolerance) ** 2).sum())
+        correlations = unit_correlations(values, units)
+        mean = (correlations.mean() - wanted.correlation) / wanted.tolerance
+        outside = correlations - np.clip(correlations, wanted.lowest, wanted.highest)
+        off = float(len(correlations) * mean**2 + ((outside / wanted.tolerance) ** 2).sum())
         if codes:
             every = {**fixed, unit: now[unit]}
             for name in moving:

@@ -65,19 +65,19 @@ def target_correlations(model: FactorModel, n: int) -> Floats:
             return np.full(2 * p * k + 2 * k - 1 + len(first) + 5, 1e3 * (1.02 - values[0]))
         A = vectors[:, -k:] * np.sqrt(values[-k:])
         u, _, vt = np.linalg.svd(A.T @ L)
-        found = A @ u @ vt
-        x = found / np.sqrt((found**2).sum(1, keepdims=True))
+        loadings = A @ u @ vt
+        x = loadings / np.sqrt((loadings**2).sum(1, keepdims=True))
         u, v = x[:, first] ** 2 - x[:, second] ** 2, 2 * x[:, first] * x[:, second]
         angles = 0.25 * np.arctan2(
             2 * ((u * v).sum(0) - u.sum(0) * v.sum(0) / p),
             (u**2 - v**2).sum(0) - (u.sum(0) ** 2 - v.sum(0) ** 2) / p,
         )
-        squares = (found**2).sum(0)
+        squares = (loadings**2).sum(0)
         sampled = adequacy(R, n)
         return np.concatenate(
             [
-                ((found - L) / 0.04).ravel(),
-                (np.maximum(np.abs(found - L) - 0.045, 0.0) / 0.0015).ravel(),
+                ((loadings - L) / 0.04).ravel(),
+                (np.maximum(np.abs(loadings - L) - 0.045, 0.0) / 0.0015).ravel(),
                 (squares - wanted_squares) / 0.04,
                 # printed order of the factors, with a margin
                 np.maximum(0.06 - (squares[:-1] - squares[1:]), 0.0) / 0.003,
@@ -206,10 +206,10 @@ def factor_model_residuals(
     sample = correlate(np.column_stack([columns[item] for item in items]), missing="mean")
     R = sample.r
     L = loadings_like(R, table)
-    found = adequacy(R, sample.n)
+    fit = adequacy(R, sample.n)
     alpha = cronbach_alpha(R).standardised
-    yield "kmo", "kmo", model.kmo, model.kmo, found.kmo, 0.02, ""
-    yield "bartlett", "bartlett", model.bartlett, model.bartlett, found.bartlett_chi2, 20.0, ""
+    yield "kmo", "kmo", model.kmo, model.kmo, fit.kmo, 0.02, ""
+    yield "bartlett", "bartlett", model.bartlett, model.bartlett, fit.bartlett_chi2, 20.0, ""
     printed = model.alpha_standardised
     yield "alpha_items", "alpha_standardised", printed, printed, alpha, 0.002, ""
     above = float((factor(R).eigenvalues > 1).sum())

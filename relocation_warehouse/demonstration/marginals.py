@@ -50,9 +50,9 @@ def counts_from_moments(moments: Moments, n: int) -> Counts:
     for total in range(lowest, highest + 1):
         low = (n - 1) * (moments.sd - sd_half) ** 2 + total**2 / n
         high = (n - 1) * (moments.sd + sd_half) ** 2 + total**2 / n
-        found = _closest(levels=levels, n=n, total=total, squares=(low + 1e-6, high - 1e-6), sd=moments.sd)
-        if found is not None and (best is None or found[0] < best[0]):
-            best = found
+        closest = _closest(levels=levels, n=n, total=total, squares=(low + 1e-6, high - 1e-6), sd=moments.sd)
+        if closest is not None and (best is None or closest[0] < best[0]):
+            best = closest
     if best is None:
         raise ImpossibleMarginalError(
             f"no {n} whole numbers from {moments.minimum} to {moments.maximum} have mean {moments.mean} "
@@ -65,13 +65,13 @@ def counts_from_sums(sums: Sums, n: int) -> Counts:
     """Counts of the levels with an exact sum and sum of squares; see `counts_from_moments`."""
     sd = float(np.sqrt(max(sums.squares - sums.total**2 / n, 0.0) / (n - 1)))
     levels = np.arange(sums.minimum, sums.maximum + 1)
-    found = _closest(levels=levels, n=n, total=sums.total, squares=(sums.squares, sums.squares), sd=sd)
-    if found is None:
+    closest = _closest(levels=levels, n=n, total=sums.total, squares=(sums.squares, sums.squares), sd=sd)
+    if closest is None:
         raise ImpossibleMarginalError(
             f"no {n} whole numbers from {sums.minimum} to {sums.maximum} have sum {sums.total} and "
             f"sum of squares {sums.squares}"
         )
-    return found[1]
+    return closest[1]
 
 
 def _closest(

@@ -172,9 +172,9 @@ def _require_java() -> None:
     except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
         version = 0
     if version < JAVA:
-        found = f"Java {version} was found" if version else "no Java was found on PATH or in JAVA_HOME"
+        installed = f"Java {version} was found" if version else "no Java was found on PATH or in JAVA_HOME"
         raise EngineUnavailable(
-            f"the engine spark needs Java {JAVA} or newer, but {found}; install it (Debian: apt-get install "
+            f"the engine spark needs Java {JAVA} or newer, but {installed}; install it (Debian: apt-get install "
             f"openjdk-{JAVA}-jre-headless) or use --engine duckdb"
         )
 
@@ -205,13 +205,13 @@ def prepare(paths: Paths, models: Collection[Name]) -> None:
 
 
 def _to_hand_over(con: duckdb.DuckDBPyConnection, building: Collection[str]) -> list[Name]:
-    found = con.execute(
+    rows = con.execute(
         "select schema_name, table_name from duckdb_tables() where list_contains($schemas, schema_name)",
         {"schemas": list(HANDED_OVER)},
     ).fetchall()
     return [
         (schema, table)
-        for schema, table in found
+        for schema, table in rows
         if schema != "raw" or ("__" in table and ANSWERS_NEEDED_BY in building)
     ]
 

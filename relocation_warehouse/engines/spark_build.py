@@ -185,8 +185,8 @@ class SparkAnswer:
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Return the first row, if there is one."""
-        found = self.frame.take(1)
-        return tuple(found[0]) if found else None
+        rows = self.frame.take(1)
+        return tuple(rows[0]) if rows else None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         yield from self.to_arrow_table().to_batches()
@@ -201,17 +201,17 @@ class SparkAnswer:
         """
         frame = self.frame.mapInArrow(partial(_pickled, compute), "part binary")
         for row in frame.collect():
-            found = pickle.loads(row.part)
-            if isinstance(found, AnalysisError):
-                raise found
-            yield found
+            outcome = pickle.loads(row.part)
+            if isinstance(outcome, AnalysisError):
+                raise outcome
+            yield outcome
 
 
 def _pickled(
     compute: Callable[[Iterator[pa.RecordBatch]], object], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     try:
-        found = compute(batches)
+        outcome = compute(batches)
     except AnalysisError as error:
-        found = error
-    yield pa.RecordBatch.from_pydict({"part": [pickle.dumps(found)]}, PICKLED)
+        outcome = error
+    yield pa.RecordBatch.from_pydict({"part": [pickle.dumps(outcome)]}, PICKLED)

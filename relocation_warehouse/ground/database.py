@@ -64,21 +64,21 @@ def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: p
 
 def drop_view(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> None:
     """Remove a view where there is one; a table of the name stays."""
-    found = con.execute(
+    row = con.execute(
         "select 1 from duckdb_views() where schema_name = ? and view_name = ?", [schema, name]
     ).fetchone()
-    if found:
+    if row:
         con.execute(f"drop view {quoted(schema)}.{quoted(name)}")
 
 
 def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str, *, with_views: bool = True) -> bool:
     """Whether a table is there, or a view where these count."""
-    found = con.execute(
+    row = con.execute(
         "select count(*) from information_schema.tables where table_schema = ? and table_name = ? "
         "and (? or table_type <> 'VIEW')",
         [schema, name, with_views],
     ).fetchone()
-    return bool(found and found[0])
+    return bool(row and row[0])
 
 
 def add_rows(

@@ -68,12 +68,12 @@ class Kept:
             if hashlib.sha256(content).hexdigest().encode() != stated:
                 return None
             with zipfile.ZipFile(io.BytesIO(content)) as parts:
-                found = {name: parts.read(name) for name in parts.namelist()}
+                files = {name: parts.read(name) for name in parts.namelist()}
         except (OSError, zipfile.BadZipFile):
             return None
         with suppress(OSError):  # one who may only read it does
             os.utime(path)
-        return found
+        return files
 
     def keep(self, kind: str, digest: str, parts: Parts) -> None:
         """Keep an entry; a disk that takes no more costs the next run its time, and this one nothing."""
@@ -94,9 +94,9 @@ class Kept:
 
     def made(self, kind: str, digest: str, make: Callable[[], Parts]) -> Parts:
         """The parts of an entry, made where it is not kept."""
-        found = self.find(kind, digest)
-        if found is not None:
-            return found
+        content = self.find(kind, digest)
+        if content is not None:
+            return content
         parts = make()
         self.keep(kind, digest, parts)
         return parts
@@ -107,13 +107,13 @@ class Kept:
 
     def prune(self, largest_bytes: int = LARGEST_BYTES) -> None:
         """Remove what was not used for longest until no more than so many bytes are kept."""
-        found = []
+        files = []
         for path in self.folder.glob("*/*"):
             with suppress(OSError):  # another run may remove the same
                 state = path.stat()
-                found.append((state.st_mtime_ns, state.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
+                files.append((state.st_mtime_ns, state.st_size, path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
             if total <= largest_bytes:
                 break
             with suppress(OSError):
@@ -174,17 +174,17 @@ def _files(module: str) -> Iterable[Path]:
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
     """Names that a module imports from our packages; some are those of objects."""
-    found: list[str] = []
+    imported: list[str] = []
     for source, names, plain in IMPORTED.findall(path.read_text(encoding="utf-8")):
         if plain:
-            found.append(plain)
+            imported.append(plain)
             continue
         listed = [n.split("#")[0].split(" as ")[0].strip(" ()\t") for n in re.split(r"[,\n]", names)]
         modules = [f"{source}.{n}" for n in listed if n and _is_module(f"{source}.{n}")]
-        found += modules
+        imported += modules
         # importing from a package runs its __init__ alone
-        found.append(source if not _is_package(source) else f"{source}.__init__")
-    return tuple(found)
+        imported.append(source if not _is_package(source) else f"{source}.__init__")
+    return tuple(imported)
 
 
 def _is_module(name: str) -> bool:

@@ -90,9 +90,9 @@ class State:
     def load(cls, paths: Paths) -> State:
         """Read the state; a file that cannot be read counts as none, so that everything is rebuilt."""
         try:
-            found = json.loads(_file(paths).read_text(encoding="utf-8"))
-            surveys = {k: SurveyState(**v) for k, v in found.pop("surveys").items()}
-            return cls(surveys=surveys, **found)
+            content = json.loads(_file(paths).read_text(encoding="utf-8"))
+            surveys = {k: SurveyState(**v) for k, v in content.pop("surveys").items()}
+            return cls(surveys=surveys, **content)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
@@ -123,7 +123,7 @@ class State:
     @property
     def inputs(self) -> dict[str, dict[str, str]]:
         """Inputs by survey at the last attempt."""
-        return {s: found.inputs for s, found in self.surveys.items()}
+        return {s: state.inputs for s, state in self.surveys.items()}
 
     def save(self, paths: Paths) -> None:
         """Write the state by rename, so that a killed refresh leaves the old one."""
@@ -185,8 +185,8 @@ def _read(root: Path) -> Iterator[Path]:
 def inbox_files(paths: Paths, survey_id: str) -> dict[str, list[int]]:
     """Size in bytes and time of change in nanoseconds of the complete files in a survey's inbox, by path."""
     root = paths.inbox / survey_id
-    found = {p.relative_to(root).as_posix(): p.stat() for p in _read(root)}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(found.items())}
+    stats = {p.relative_to(root).as_posix(): p.stat() for p in _read(root)}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
 
 
 def inbox_digest(paths: Paths, survey_id: str) -> str:
@@ -198,8 +198,8 @@ def inbox_digest(paths: Paths, survey_id: str) -> str:
 
 def code_digest() -> str:
     """sha256 over the code and models that decide the numbers."""
-    found = [p for name in CODE for p in (CHECKOUT / name).rglob("*") if p.suffix in SUFFIXES]
-    return _digest(CHECKOUT, [*found, CHECKOUT / "requirements.lock"])
+    files = [p for name in CODE for p in (CHECKOUT / name).rglob("*") if p.suffix in SUFFIXES]
+    return _digest(CHECKOUT, [*files, CHECKOUT / "requirements.lock"])
 
 
 def declared_digest(paths: Paths) -> str:
@@ -251,20 +251,20 @@ def sha256_of(path: Path) -> str:
 def summary(paths: Paths) -> dict[str, dict[str, str]]:
     """What is fresh, stale, refused, failed, new or withdrawn, and why: rows of `warehouse status`."""
     state = State.load(paths)
-    found = {}
+    by_survey = {}
     inputs = survey_inputs(paths)
     for survey_id, current in inputs.items():
         last = state.surveys.get(survey_id)
         if last is None:
-            found[survey_id] = {"status": "new", "since": "", "why": "never loaded"}
+            by_survey[survey_id] = {"status": "new", "since": "", "why": "never loaded"}
             continue
         changed = changes(last.inputs, current)
         why = [*changed, *(f"{last.status} before: {p}" if changed else p for p in last.problems)]
         status = "stale" if changed else "fresh" if last.status == "accepted" else last.status
         if not why and not last.harmonised_by:
             status, why = "stale", ["the last refresh stopped before it was harmonised"]
-        found[survey_id] = {"status": status, "since": last.at, "why": "; ".join(why)}
+        by_survey[survey_id] = {"status": status, "since": last.at, "why": "; ".join(why)}
     for survey_id in sorted(set(state.surveys) - set(inputs)):
         since = state.surveys[survey_id].at
-        found[survey_id] = {"status": "withdrawn", "since": since, "why": "its folder is gone"}
-    return found
+        by_survey[survey_id] = {"status": "withdrawn", "since": since, "why": "its folder is gone"}
+    return by_survey

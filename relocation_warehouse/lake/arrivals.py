@@ -181,11 +181,11 @@ class Deposits:
         return [source for (source,) in rows]
 
     def _is_there(self, con: duckdb.DuckDBPyConnection) -> bool:
-        found = con.execute(
+        row = con.execute(
             "SELECT 1 FROM duckdb_schemas() WHERE database_name = 'lake' AND schema_name = ?",
             [self.survey_id],
         ).fetchone()
-        return found is not None
+        return row is not None
 
     @property
     def _schema(self) -> str:

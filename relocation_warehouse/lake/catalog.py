@@ -181,13 +181,13 @@ class Lake:
     def _load_extensions(self, con: duckdb.DuckDBPyConnection) -> None:
         """Load DuckDB's extensions from their wheels: nothing is downloaded, and no home folder is needed."""
         for name in EXTENSIONS:
-            found = find_spec(f"duckdb_extension_{name}")
-            if found is None or found.origin is None:
+            package = find_spec(f"duckdb_extension_{name}")
+            if package is None or package.origin is None:
                 raise LakeError(
                     f"the lake needs the extra `lake` (duckdb-extension-{name.replace('_', '-')} is not installed);"
                     f" install it, or unset {URL} to work without the lake; {STAYS}"
                 )
-            folder = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}"
+            folder = Path(package.origin).parent / "extensions" / f"v{duckdb.__version__}"
             con.execute(f"LOAD {sql.text(str(folder / f'{name}.duckdb_extension'))}")
 
     def _explained(self, message: str) -> str:

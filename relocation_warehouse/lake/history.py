@@ -201,17 +201,17 @@ def chosen(refreshes: Sequence[Refresh], wanted: str) -> Refresh:
         raise NoSuchRefresh("no refresh was recorded yet; `warehouse refresh` records the first")
     until = _until(wanted)
     if until is not None:
-        found = [r for r in refreshes if r.at <= until][-1:]
+        matches = [r for r in refreshes if r.at <= until][-1:]
     else:
-        found = [r for r in refreshes if str(r.number) == wanted]
-        found = found or [r for r in refreshes if wanted and r.run_id.startswith(wanted)]
-    if len(found) != 1:
+        matches = [r for r in refreshes if str(r.number) == wanted]
+        matches = matches or [r for r in refreshes if wanted and r.run_id.startswith(wanted)]
+    if len(matches) != 1:
         raise NoSuchRefresh(
-            f"{'no refresh' if not found else 'more than one refresh'} answers to {wanted!r}; give a number, the"
+            f"{'no refresh' if not matches else 'more than one refresh'} answers to {wanted!r}; give a number, the"
             " beginning of a run id, or a date not before"
             f" {refreshes[0].at:%Y-%m-%d}; `warehouse lake refreshes` lists them"
         )
-    return found[0]
+    return matches[0]
 
 
 def _until(wanted: str) -> dt.datetime | None:

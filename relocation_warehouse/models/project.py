@@ -124,7 +124,7 @@ def assemble(paths: Paths) -> Project:
     }
     for message in _write(folder, files):
         LOG.warning("%s", message)
-    waves = {survey_id: tuple(wave.name for wave in found) for survey_id, found in models.items()}
+    waves = {survey_id: tuple(wave.name for wave in of_survey) for survey_id, of_survey in models.items()}
     return Project(folder, folder / "target", waves, _digest(paths.dbt, files))
 
 
@@ -157,10 +157,10 @@ def _kept_models(folder: SurveyFolder, catalog: Catalog, engine: str, kept: Kept
     def compiled() -> dict[str, bytes]:
         return {"models.json": json.dumps([asdict(m) for m in wave_models(folder, catalog, engine)]).encode()}
 
-    found = kept.made("models", digest_of(CODE, engine, catalog.model_dump_json(), declared), compiled)
+    content = kept.made("models", digest_of(CODE, engine, catalog.model_dump_json(), declared), compiled)
     return tuple(
         WaveModel(**m | {"columns": None if m["columns"] is None else tuple(m["columns"])})
-        for m in json.loads(found["models.json"])
+        for m in json.loads(content["models.json"])
     )
 
 

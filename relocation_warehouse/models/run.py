@@ -208,7 +208,7 @@ def failed_rows(con: duckdb.DuckDBPyConnection, compiled: str | None) -> str:
         if not columns:
             return ""
         listed = ", ".join(map(quoted, columns))
-        found = con.execute(
+        places = con.execute(
             f"select {listed}, count(*) as n_rows from ({compiled}) as failed "
             f"group by {listed} order by n_rows desc, {listed}"
         ).fetchall()
@@ -217,6 +217,6 @@ def failed_rows(con: duckdb.DuckDBPyConnection, compiled: str | None) -> str:
         return ""
     said = [
         f"{', '.join(str(part) for part in place if part is not None)}: {n} rows"
-        for *place, n in found[:NAMED]
+        for *place, n in places[:NAMED]
     ]
-    return f" ({'; '.join(said)}{'' if len(found) <= NAMED else f' and {len(found) - NAMED} more places'})"
+    return f" ({'; '.join(said)}{'' if len(places) <= NAMED else f' and {len(places) - NAMED} more places'})"

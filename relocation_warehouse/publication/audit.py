@@ -95,11 +95,11 @@ def audit(
     with duckdb.connect(":memory:") as con:
         con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
         con.execute("USE build")
-        found = _columns(con)
-        checks = list(_undeclared(contract, found))
+        columns = _columns(con)
+        checks = list(_undeclared(contract, columns))
         sound = set()
         for table in contract:
-            drift = _drift(table, found.get(table.full_name))
+            drift = _drift(table, columns.get(table.full_name))
             checks.append(drift)
             if drift.status == "passed":
                 sound.add(table.full_name)
@@ -118,13 +118,13 @@ def audit(
 
 def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
     """Types of the columns of every table and view: table -> column -> type."""
-    found: dict[str, dict[str, str]] = {}
+    by_table: dict[str, dict[str, str]] = {}
     for schema, table, column, kind in con.execute(
         "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
         " WHERE database_name = 'build' AND NOT internal ORDER BY ALL"
     ).fetchall():
-        found.setdefault(f"{schema}.{table}", {})[column] = kind
-    return found
+        by_table.setdefault(f"{schema}.{table}", {})[column] = kind
+    return by_table
 
 
 def _check(
@@ -135,25 +135,25 @@ def _check(
     )
 
 
-def _undeclared(contract: Contract, found: dict[str, dict[str, str]]) -> Iterator[AuditCheck]:
+def _undeclared(contract: Contract, by_table: dict[str, dict[str, str]]) -> Iterator[AuditCheck]:
     """Every table of a published schema is described: what nobody described, nobody would find."""
     known = {t.full_name for t in contract}
     for schema in contract.schemas:
-        extra = sorted(t for t in found if t.startswith(f"{schema}.") and t not in known)
+        extra = sorted(t for t in by_table if t.startswith(f"{schema}.") and t not in known)
         yield _check("schema_is_described", schema, len(extra), f"not in tables.yml: {', '.join(extra)}")
 
 
-def _drift(table: Table, found: dict[str, str] | None) -> AuditCheck:
+def _drift(table: Table, columns: dict[str, str] | None) -> AuditCheck:
     """The table exists, with exactly the columns and types described."""
-    if found is None:
+    if columns is None:
         return _check("columns_as_described", table.full_name, 1, "the table is missing")
     described = {c.name: c.type for c in table.columns}
-    problems = [f"{c} is missing" for c in described if c not in found]
-    problems += [f"{c} is not in tables.yml" for c in found if c not in described]
+    problems = [f"{c} is missing" for c in described if c not in columns]
+    problems += [f"{c} is not in tables.yml" for c in columns if c not in described]
     problems += [
-        f"{c} is {found[c]}, described as {kind}"
+        f"{c} is {columns[c]}, described as {kind}"
         for c, kind in described.items()
-        if c in found and found[c] != kind
+        if c in columns and columns[c] != kind
     ]
     return _check("columns_as_described", table.full_name, len(problems), "; ".join(problems))
 
@@ -327,12 +327,12 @@ def _quasi_identifiers(
         s for s in standing_out(con, households, columns, fewest_alike, linked) if s.survey_id not in hidden
     ]
     for is_made_up, kind, severity in ((True, "made_up", "warning"), (False, "real", "error")):
-        found = [s for s in few if (s.survey_id in made_up) == is_made_up]
-        shares = "; ".join(f"{s.survey_id} {s.n} of {s.n_households} households" for s in found)
+        standing_out_here = [s for s in few if (s.survey_id in made_up) == is_made_up]
+        shares = "; ".join(f"{s.survey_id} {s.n} of {s.n_households} households" for s in standing_out_here)
         yield _check(
             f"{kind}_households_do_not_stand_out",
             HOUSEHOLDS,
-            sum(s.n for s in found),
+            sum(s.n for s in standing_out_here),
             f"fewer than {fewest_alike} households share site, {', '.join(columns)} of all waves: {shares}. For a"
             " real survey, share fewer of these indicators (rule asked_not_shared in its crosswalk) or wider bands",
             severity,

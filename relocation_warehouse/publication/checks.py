@@ -30,7 +30,7 @@ def departure_outcomes(warehouse: Access, contract: Contract) -> list[tuple[str,
     A table of households is validated a survey at a time, so that memory does not grow with the number of surveys;
     the outcomes of its surveys are added up.
     """
-    found = []
+    outcomes = []
     kept = Kept.of(warehouse.paths)
     with warehouse.connect(read_only=True) as con:
         for name in EXPECTED_TABLES:
@@ -38,8 +38,8 @@ def departure_outcomes(warehouse: Access, contract: Contract) -> list[tuple[str,
             suite = departure_suite(table)
             frames = _by_survey(con, table) if "household_id" in table.key else _whole(con, table)
             parts = [run_suite(name, suite, frame, kept) for frame in frames]
-            found += [(name, combined(same)) for same in zip(*parts, strict=True)]
-    return found
+            outcomes += [(name, combined(same)) for same in zip(*parts, strict=True)]
+    return outcomes
 
 
 def _whole(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pd.DataFrame]:

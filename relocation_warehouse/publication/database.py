@@ -214,10 +214,10 @@ def _parts(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> list[st
 def _is_sorted(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> bool:
     """Whether rows lie in order, found in one pass over the key."""
     key = f"({sort_order(table)})"
-    found = con.execute(
+    row = con.execute(
         f"SELECT coalesce(bool_and(is_next), true) FROM (SELECT {key} >= lag({key}) OVER () AS is_next FROM {rows})"
     ).fetchone()
-    return bool(found and found[0])
+    return bool(row and row[0])
 
 
 def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:

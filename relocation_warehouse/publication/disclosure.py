@@ -169,8 +169,8 @@ def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) 
         f"SELECT DISTINCT survey_id, model, wave, sample FROM {models} ORDER BY ALL"
     ).fetchall():
         samples.setdefault((survey, wave, sample), []).append(model)
-    for (survey, wave, sample), found in samples.items():
-        listed = sql.texts(found)
+    for (survey, wave, sample), sites in samples.items():
+        listed = sql.texts(sites)
         columns = [
             name
             for (name,) in con.execute(

@@ -115,10 +115,10 @@ def key_from_environment() -> bytes | None:
         key = _kept(Path(path))
     if not key:
         return None
-    found = bits(key)
-    if found < LEAST_BITS:
+    n_bits = bits(key)
+    if n_bits < LEAST_BITS:
         raise WeakKeyError(
-            f"the secret in {KEY_VARIABLE} can be guessed (about {found:.0f} bits, {LEAST_BITS} are needed): make one"
+            f"the secret in {KEY_VARIABLE} can be guessed (about {n_bits:.0f} bits, {LEAST_BITS} are needed): make one"
             " with `warehouse make-key`"
         )
     return key.encode()

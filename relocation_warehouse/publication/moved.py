@@ -238,14 +238,14 @@ def compare_versions(
 
 def sentences(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What a refresh says of results that moved."""
-    found = manifest.get("moved") or {}
-    moved = [Moved(**m) for m in found.get("results", ())]
+    changes = manifest.get("moved") or {}
+    moved = [Moved(**m) for m in changes.get("results", ())]
     if not moved:
         return
     subjects = list(dict.fromkeys(m.subject for m in moved))
     yield (
         f"published results of {', '.join(subjects)} moved although they did not change, because "
-        f"{'; '.join(found['why']) or 'of nothing that is known'}:"
+        f"{'; '.join(changes['why']) or 'of nothing that is known'}:"
     )
     for subject in subjects:
         own = [m for m in moved if m.subject == subject]

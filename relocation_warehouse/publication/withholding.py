@@ -121,8 +121,8 @@ def choose(
             )
             for r in linked
         ]
-        found = standing_out(con, rows, kept, fewest_alike, others)
-        return (found[0].n, found[0].n_households) if found else (0, 0)
+        alone = standing_out(con, rows, kept, fewest_alike, others)
+        return (alone[0].n, alone[0].n_households) if alone else (0, 0)
 
     start = Withheld(survey_id, declared.withhold, (), declared.coarsen)
     n, of = few(start)
@@ -151,7 +151,7 @@ def plan(
     declared: Mapping[str, Disclosure] | None = None,
 ) -> tuple[Withheld, ...]:
     """Choose for each real survey of a build; those that withhold nothing are left out."""
-    found = []
+    choices = []
     real = con.execute(f"SELECT survey_id FROM {SURVEYS} WHERE NOT is_synthetic ORDER BY ALL").fetchall()
     sensitive = con.execute(
         f"SELECT indicator_id FROM {INDICATORS} WHERE is_sensitive ORDER BY display_order"
@@ -173,8 +173,8 @@ def plan(
             f"(SELECT * FROM {REASONS} {own})",
         )
         if chosen.columns or chosen.sites or chosen.coarsened:
-            found.append(chosen)
-    return tuple(found)
+            choices.append(chosen)
+    return tuple(choices)
 
 
 def _small_sites(con: duckdb.DuckDBPyConnection, households: str, fewest_alike: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,31 +18,23 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from expectations.arrival import ColumnProfile, arrival_suite, as_received, profile
-from expectations.declared import EXPECTATIONS_FILE, declared_expectations
-from expectations.runner import Expectation, Outcome, check_row, run_suite
+from expectations.arrival import ColumnProfile, look_at
+from expectations.declared import declared_expectations
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import add_rows, quoted, table_exists
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.state import State, survey_inputs, total_digest
 from relocation_warehouse.lake.arrivals import Deposits
 from relocation_warehouse.lake.catalog import Lake
-from relocation_warehouse.receiving.trial import set_aside, trial
+from relocation_warehouse.receiving.trial import checks_of_large_shares, trial
 from relocation_warehouse.receiving.warehouse import Access, Warehouse
-from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import check_crosswalk
-from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, SurveyFolder, load_folder
-from relocation_warehouse.survey.ingest import SurveyLoad, ingest, refuse
+from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, load_folder
+from relocation_warehouse.survey.ingest import Intake, SurveyLoad, refuse
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
 LOAD = [("loaded_at", pa.timestamp("us")), ("is_accepted", pa.bool_()), ("survey_id", pa.string())]
 """Columns of `raw.expectation_results` that name the load; the others are those of `quality.checks`."""
-PROFILES = pa.schema(
-    [
-        *((n, pa.string()) for n in ("survey_id", "file_id", "variable")),
-        *((n, pa.float64()) for n in ("answered_share", "mean", "sd")),
-    ]
-)
 
 
 def _results(rows: list[dict[str, Any]]) -> pa.Table:
@@ -155,125 +147,28 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
         return _refused(warehouse, survey_id, error.problems)
     if problems:
         return _refused(warehouse, survey_id, problems)
+    at = datetime.now(UTC).replace(tzinfo=None)
     with warehouse.connect() as con:
-        validation = Validation(folder, declared, _profiles(con, survey_id), kept=Kept.of(warehouse.paths))
-        load = ingest(
-            folder,
-            warehouse.paths.landing,
-            con,
-            warehouse.catalog.indicator,
-            validation.inspect,
-            lambda loaded: trial(folder, warehouse.catalog, contract_of(warehouse.paths), loaded),
-        )
-        results = validation.results(load.is_accepted)
+        before = _profiles(con, survey_id)
+        with Intake(folder, warehouse.paths.landing, con) as intake:
+            seen = look_at(folder, intake.parts, declared, before, Kept.of(warehouse.paths))
+            intake.problems += seen.problems()
+            if not intake.problems:
+                intake.load(warehouse.catalog.indicator)
+                intake.problems += trial(folder, warehouse.catalog, contract_of(warehouse.paths), con)
+            load = intake.finish()
+        stamp = {"loaded_at": at, "is_accepted": load.is_accepted, "survey_id": survey_id}
+        checks = seen.checks()
         if load.is_accepted:
-            results = pa.concat_tables(
-                [results, _large_shares(folder, warehouse.catalog, con, validation.at)]
-            )
+            checks += checks_of_large_shares(folder, warehouse.catalog, con)
+        results = _results([stamp | check for check in checks])
         add_rows(con, "raw", "expectation_results", results)
         if load.is_accepted:
-            add_rows(con, "raw", "arrival_profiles", validation.profiles(), survey_id=survey_id)
+            add_rows(con, "raw", "arrival_profiles", seen.profile_rows(), survey_id=survey_id)
         loads = _loads(con, survey_id)
     if load.is_accepted:
         _remember(warehouse, survey_id, _declarations(folder.path))
     return _arrival(load, loads, tuple(results.to_pylist()))
-
-
-def _large_shares(
-    folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnection, at: datetime
-) -> pa.Table:
-    """Rules that set aside more than is allowed, as rows of `raw.expectation_results`: shown, and no refusal."""
-    load = {"loaded_at": at, "is_accepted": True, "survey_id": folder.survey_id}
-    check = {"source": "ingest", "status": "failed", "severity": "warning"}
-    return _results(
-        [
-            load
-            | check
-            | {
-                "check": f"{part.column} {part.rule} sets aside few".strip(),
-                "table": f"{folder.survey_id}/{part.file_id}",
-                "n_failed": part.n,
-                "message": part.extent,
-            }
-            for part in set_aside(folder, con)
-            if part.is_large(folder, catalog)
-        ]
-    )
-
-
-@dataclass
-class Validation:
-    """Great Expectations on the landed files of one load, against declarations and the load before.
-
-    Attributes
-    ----------
-    declared
-        Expectations of the survey folder by file.
-    previous
-        Profiles of the load before by file.
-    found, seen
-        Outcomes and profiles by file, once the files were inspected.
-    kept
-        Where outcomes on the same data are kept; None for nowhere.
-    at
-        When the load began, UTC; all its results carry this time.
-    """
-
-    folder: SurveyFolder
-    declared: Mapping[str, tuple[Expectation, ...]]
-    previous: Mapping[str, tuple[ColumnProfile, ...]]
-    found: dict[str, tuple[Outcome, ...]] = field(default_factory=dict)
-    seen: dict[str, tuple[ColumnProfile, ...]] = field(default_factory=dict)
-    kept: Kept | None = None
-    at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
-
-    def inspect(self, landed: Mapping[str, Path]) -> Iterator[Problem]:
-        """Validate the files; an expectation of severity error that is not met is a problem."""
-        for file in self.folder.survey.files:
-            declared = self.declared.get(file.file_id, ())
-            # an expectation that a person wrote may ask what can be asked of text only
-            as_text = {name for expectation in declared for name in expectation.columns}
-            frame = as_received(self.folder, file, landed[file.file_id], as_text)
-            suite = arrival_suite(self.folder, file, self.previous.get(file.file_id, ())) + declared
-            self.found[file.file_id] = run_suite(self._table(file.file_id), suite, frame, self.kept)
-            self.seen[file.file_id] = profile(frame)
-            for outcome in self.found[file.file_id]:
-                if not outcome.is_met and outcome.expectation.severity == "error":
-                    yield Problem(
-                        file.path,
-                        None,
-                        f"expectation {outcome.expectation.name!r} is not met ({outcome.n_failed} failed; found: "
-                        f"{outcome.observed}); correct the file, or the expectation in {EXPECTATIONS_FILE}",
-                    )
-
-    def results(self, is_accepted: bool) -> pa.Table:
-        """Rows of `raw.expectation_results`."""
-        load = {
-            "loaded_at": self.at,
-            "is_accepted": is_accepted,
-            "survey_id": self.folder.survey_id,
-        }
-        return _results(
-            [
-                load | check_row(self._table(file_id), outcome)
-                for file_id, outcomes in self.found.items()
-                for outcome in outcomes
-            ]
-        )
-
-    def profiles(self) -> pa.Table:
-        """Rows of `raw.arrival_profiles`."""
-        return pa.Table.from_pylist(
-            [
-                {"survey_id": self.folder.survey_id, "file_id": file_id, **vars(p)}
-                for file_id, profiles in self.seen.items()
-                for p in profiles
-            ],
-            PROFILES,
-        )
-
-    def _table(self, file_id: str) -> str:
-        return f"{self.folder.survey_id}/{file_id}"
 
 
 def _refused(warehouse: Access, survey_id: str, problems: tuple[Problem, ...]) -> Arrival:
@@ -318,14 +213,14 @@ def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple
     """Profiles of the last accepted load by file; none before the first."""
     if not table_exists(con, "raw", "arrival_profiles"):
         return {}
-    found: dict[str, tuple[ColumnProfile, ...]] = {}
+    by_file: dict[str, tuple[ColumnProfile, ...]] = {}
     rows = con.execute(
         "select file_id, variable, answered_share, mean, sd from raw.arrival_profiles where survey_id = ?",
         [survey_id],
     ).fetchall()
     for file_id, *values in rows:
-        found[file_id] = (*found.get(file_id, ()), ColumnProfile(*values))
-    return found
+        by_file[file_id] = (*by_file.get(file_id, ()), ColumnProfile(*values))
+    return by_file
 
 
 def _declarations(folder: Path) -> dict[str, bytes]:

@@ -87,9 +87,9 @@ def preview(
             source = compile_wave(folder, wave.wave, catalog)
         con.execute(f"create or replace temp table previewed as {source}")
         for name in indicators or catalog.indicator:
-            found = _distribution(wave.wave, catalog.indicator[name], con)
-            if indicators or found.n_answered:
-                yield found
+            distribution = _distribution(wave.wave, catalog.indicator[name], con)
+            if indicators or distribution.n_answered:
+                yield distribution
 
 
 def _distribution(wave: str, indicator: Indicator, con: duckdb.DuckDBPyConnection) -> Distribution:

@@ -64,8 +64,8 @@ def trial(
         _Wave(folder, wave.wave, catalog, contract, con)
         for wave in sorted(folder.survey.waves, key=lambda w: w.order)
     ]
-    found = [problem for wave in waves for problem in wave.problems()]
-    return tuple(found or (p for former, wave in pairwise(waves) for p in wave.lost(former)))
+    problems = [problem for wave in waves for problem in wave.problems()]
+    return tuple(problems or (p for former, wave in pairwise(waves) for p in wave.lost(former)))
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class _Wave:
 
     def _not_sql(self, error: duckdb.Error) -> Iterator[Problem]:
         """The rows of the crosswalk that the database cannot read as SQL over these columns."""
-        found = False
+        is_explained = False
         for row in self.folder.rows_of(self.wave).values():
             if row.rule in VALUELESS_RULES:
                 continue
@@ -179,9 +179,9 @@ class _Wave:
                     f"DESCRIBE {explain(self.folder, self.wave, row.indicator_id, self.catalog)}"
                 )
             except duckdb.Error as own:
-                found = True
+                is_explained = True
                 yield self._of_crosswalk(row, f"cannot be computed: {_first_line(own)}")
-        if not found:
+        if not is_explained:
             yield self._of_survey(
                 f"cannot be computed: {_first_line(error)}", "correct the files of the wave", "files"
             )
@@ -216,12 +216,12 @@ class _Wave:
             yield Rule("value_can_be_computed", bad, f"bool_or({bad})", message)
 
     def _broken(self, column: str, rule: Rule) -> _Broken | None:
-        found = self.con.execute(
+        example = self.con.execute(
             f"SELECT count(*) OVER (), household_id, source_file_id, source_row, "
             f"CAST({sql.identifier(column)} AS VARCHAR) FROM {self.rows} WHERE {rule.bad} "
             "ORDER BY source_file_id, source_row LIMIT 1"
         ).fetchone()
-        return None if found is None else _Broken(column, rule, *found)
+        return None if example is None else _Broken(column, rule, *example)
 
     def _problem(self, broken: _Broken, n: int) -> Problem:
         file = next(f for f in self.folder.survey.files if f.file_id == broken.file_id)
@@ -316,7 +316,7 @@ class SetAside:
 
 def set_aside(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> tuple[SetAside, ...]:
     """What each rule sets aside of a loaded survey, the most first."""
-    found = con.execute(
+    rows = con.execute(
         """
         SELECT file_id, any_value(q.file), "column", rule, count(*),
             CASE WHEN grain = 'row' THEN any_value(received) ELSE any_value(accepted) END,
@@ -327,14 +327,33 @@ def set_aside(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> tuple[Set
         """,
         [folder.survey_id],
     ).fetchall()
-    return tuple(SetAside(*row) for row in found)
+    return tuple(SetAside(*row) for row in rows)
 
 
-def large_shares(folder: SurveyFolder, catalog: Catalog, found: Sequence[SetAside]) -> Iterator[Problem]:
+def checks_of_large_shares(
+    folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnection
+) -> list[dict[str, Any]]:
+    """Rules that set aside more than is allowed, as rows of `quality.checks`: shown, and no refusal."""
+    return [
+        {
+            "check": f"{part.column} {part.rule} sets aside few".strip(),
+            "table": f"{folder.survey_id}/{part.file_id}",
+            "source": "ingest",
+            "status": "failed",
+            "severity": "warning",
+            "n_failed": part.n,
+            "message": part.extent,
+        }
+        for part in set_aside(folder, con)
+        if part.is_large(folder, catalog)
+    ]
+
+
+def large_shares(folder: SurveyFolder, catalog: Catalog, parts: Sequence[SetAside]) -> Iterator[Problem]:
     """Rules that set aside so much that the declaration or the file must be wrong, each as a mistake."""
     columns = ((c.file_id, c.column) for c in folder.columns)
     lines = dict(zip(columns, folder.lines["columns.csv"], strict=True))
-    for part in found:
+    for part in parts:
         if part.is_large(folder, catalog):
             message = (
                 f"{part}; so many are taken for a mistake: correct the declaration or the file, or allow them with "

@@ -236,17 +236,17 @@ def _columns(
     said = template.wave.column if isinstance(template.wave, WaveColumn) else None
     columns = []
     for header, entry in entries.items():
-        found = known.get(header)
-        if found is None:
+        column = known.get(header)
+        if column is None:
             columns.append(
                 Column(file_id=new.file_id, column=header, ignore_reason=BLANK, label=entry.label or None)
             )
-        elif found.variable is not None and found.variable == said:
+        elif column.variable is not None and column.variable == said:
             columns.append(
-                Column(file_id=new.file_id, column=header, ignore_reason=WAVE_SAID, label=found.label)
+                Column(file_id=new.file_id, column=header, ignore_reason=WAVE_SAID, label=column.label)
             )
         else:
-            columns.append(found.model_copy(update={"file_id": new.file_id}))
+            columns.append(column.model_copy(update={"file_id": new.file_id}))
     came = [h for h in entries if h not in known]
     changes = [f"column {h!r} is new: give it a variable or an ignore_reason in columns.csv" for h in came]
     changes += [f"column {h!r} of {template.path} is not in {new.path}" for h in known if h not in entries]
@@ -318,7 +318,7 @@ def _same_answers(
                 seen.update(
                     (text.strip(), None) for cell in cells if (text := cell_text(cell)) and text.strip()
                 )
-    found = []
+    pairs = []
     for column in closed:
         known = folder.codes_of(column)
         labels = entries[column.column].value_labels
@@ -330,8 +330,8 @@ def _same_answers(
                 c for c in known if {w.casefold() for w in (c.code, c.label_en, c.label_zh) if w} & words
             ]
             if len({(c.list, c.value, c.missing_reason) for c in alike}) == 1:
-                found.append((column, alike[0].model_copy(update={"code": answer}), alike[0]))
-    return found
+                pairs.append((column, alike[0].model_copy(update={"code": answer}), alike[0]))
+    return pairs
 
 
 def _relabelled(
@@ -365,7 +365,7 @@ def _set_aside(trial: SurveyFolder, new: SurveyFile) -> list[str]:
         load: SurveyLoad = ingest(trial, Path(scratch), con)
         if not load.is_accepted:
             return [str(p) for p in load.problems]
-        found = con.execute(
+        rows = con.execute(
             'SELECT "column", rule, count(*), min("row"), arg_min("value", "row") FROM quality.quarantine '
             "WHERE file_id = ? GROUP BY ALL ORDER BY ALL",
             [new.file_id],
@@ -373,7 +373,7 @@ def _set_aside(trial: SurveyFolder, new: SurveyFile) -> list[str]:
         changes = [
             f"{f'column {column!r}: ' if column else ''}{n:,} {'answer' if column else 'row'}(s) would be set aside as "
             f"{rule}, such as row {row}{'' if value is None else f': {value!r}'}"
-            for column, rule, n, row, value in found
+            for column, rule, n, row, value in rows
         ]
         return [*changes, *_panel(con, trial, new)]
 

@@ -720,9 +720,9 @@ def load_catalog(path: Path) -> Catalog:
     except ValidationError as error:
         places: list[tuple[Path_, str]] = [(e["loc"], _words(e)) for e in error.errors(include_url=False)]
         raise CatalogError(path, _placed(places, data, origin)) from None
-    found = list(_check(catalog))
-    if found:
-        raise CatalogError(path, _placed(found, data, origin))
+    mistakes = list(_check(catalog))
+    if mistakes:
+        raise CatalogError(path, _placed(mistakes, data, origin))
     return catalog
 
 

@@ -308,7 +308,7 @@ def _parsed_number(text: str) -> str:
 
 def _matches(codes: Iterable[Code], t: str | None, n: str | None) -> list[tuple[str, str]]:
     """(verdict, condition) for each reason, and for good codes, that a cell may match as text `t` or number `n`."""
-    found: list[tuple[str, str]] = []
+    conditions: list[tuple[str, str]] = []
     texts: dict[str, list[str]] = {}
     numbers: dict[str, list[str]] = {}
     for code in codes:
@@ -316,14 +316,14 @@ def _matches(codes: Iterable[Code], t: str | None, n: str | None) -> list[tuple[
         number = _as_number(code.code)
         if code.bounds is not None:
             if n is not None:
-                found.append((verdict, _between(n, *code.bounds)))
+                conditions.append((verdict, _between(n, *code.bounds)))
         elif n is not None and number is not None:
             numbers.setdefault(verdict, []).append(sql.number(number))
         elif t is not None:
             texts.setdefault(verdict, []).append(code.code)
     exact = [(verdict, f"{t} IN ({sql.texts(some)})") for verdict, some in texts.items()]
     exact += [(verdict, f"{n} IN ({', '.join(some)})") for verdict, some in numbers.items()]
-    return exact + found
+    return exact + conditions
 
 
 def _outcomes(

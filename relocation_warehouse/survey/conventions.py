@@ -278,8 +278,8 @@ def dates_sql(text: str, formats: Sequence[str]) -> tuple[str, str]:
         # the engine would read 5/6/20 as a day of the year 20
         return f"CASE WHEN regexp_matches({text}, '[0-9]{{4}}') THEN {read} END" if "%Y" in how else read
 
-    found = f"list_distinct([{', '.join(map(day, formats))}])"
-    return f"list_extract({found}, 1)", f"len({found}) > 1"
+    days = f"list_distinct([{', '.join(map(day, formats))}])"
+    return f"list_extract({days}, 1)", f"len({days}) > 1"
 
 
 # ---- what a column shows -----------------------------------------------------------------------------------------
@@ -364,8 +364,8 @@ def judged(cells: Iterable[str], *, is_date: bool = False) -> Shown:
         return Shown(is_point_doubtful=point and not words)
     fields |= _affixes(prefixes, suffixes, numerals)
     if numerals:
-        found = list(dict.fromkeys(numerals))
-        fields["numerals"] = found[0] if len(found) == 1 else found
+        systems = list(dict.fromkeys(numerals))
+        fields["numerals"] = systems[0] if len(systems) == 1 else systems
     return Shown(_flow(fields), point, fields)
 
 

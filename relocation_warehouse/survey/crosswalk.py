@@ -621,9 +621,9 @@ class _WaveCompiler:
         if row.rule in VALUELESS_RULES or row.rule is Rule.CONSTANT:
             return []
         columns = [self.folder.variables[self.folder.resolve(s, self.wave)] for s in row.sources]
-        found = []
+        messages = []
         if row.status is Status.IDENTICAL and row.unit not in (None, indicator.unit):
-            found.append(f"{where}: asked in {row.unit!r}, so the status is compatible, not identical")
+            messages.append(f"{where}: asked in {row.unit!r}, so the status is compatible, not identical")
         if row.rule is Rule.RECODE:
             codes = self.folder.code_lists[row.codes or ""]
             known = {c.code for c in codes}
@@ -633,39 +633,39 @@ class _WaveCompiler:
                 ]
                 lost = [c.code for c in answers if c.code not in known]
                 if lost and not any(c.bounds for c in codes):
-                    found.append(
+                    messages.append(
                         f"{where}: answers {lost} of {column.column!r} are not in list {row.codes!r}"
                     )
-            found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
+            messages += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
         elif row.rule is Rule.DIRECT and row.unit in (None, indicator.unit):
             for column in columns:
                 if column.type is ColumnType.CODE:
                     codes = self.folder.codes_of(column)
-                    found += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
+                    messages += [f"{where}: {m}" for m in self._foreign_values(codes, indicator)]
                 elif not indicator.is_numeric:
-                    found.append(
+                    messages.append(
                         f"{where}: {column.column!r} is of type {column.type}, but the indicator is one of a list of "
                         "codes; give the column type code and a code list, or use rule recode"
                     )
                 else:
-                    found += [f"{where}: {m}" for m in _wider_than(column, indicator)]
-        return found
+                    messages += [f"{where}: {m}" for m in _wider_than(column, indicator)]
+        return messages
 
     def _foreign_values(self, codes: Iterable[Code], indicator: Indicator) -> list[str]:
         """Values of a code list that the indicator cannot have."""
         allowed = self.catalog.codes_of(indicator.id)
-        found = []
+        messages = []
         for code in codes:
             if code.value is None:
                 continue
             if not indicator.is_numeric:
                 if code.value not in allowed:
-                    found.append(f"code {code.code!r} gives {code.value!r}, not one of {list(allowed)}")
+                    messages.append(f"code {code.code!r} gives {code.value!r}, not one of {list(allowed)}")
             elif not _is_number(code.value):
-                found.append(f"code {code.code!r} gives {code.value!r}, which is not a number")
+                messages.append(f"code {code.code!r} gives {code.value!r}, which is not a number")
             elif not _allows(indicator, float(code.value)):
-                found.append(f"code {code.code!r} gives {code.value}, outside the catalog's bounds")
-        return found
+                messages.append(f"code {code.code!r} gives {code.value}, outside the catalog's bounds")
+        return messages
 
 
 def _enumeration(words: Collection[str], dialect: str) -> exp.DataType:
@@ -967,9 +967,9 @@ def _allows(indicator: Indicator, value: float) -> bool:
 
 def _wider_than(column: Column, indicator: Indicator) -> list[str]:
     """Say where a column may hold more than the indicator allows: its range belongs in columns.csv."""
-    found = []
+    messages = []
     if indicator.minimum is not None and (column.minimum is None or column.minimum < indicator.minimum):
-        found.append(f"{column.column!r} needs minimum >= {indicator.minimum} in columns.csv")
+        messages.append(f"{column.column!r} needs minimum >= {indicator.minimum} in columns.csv")
     if indicator.maximum is not None and (column.maximum is None or column.maximum > indicator.maximum):
-        found.append(f"{column.column!r} needs maximum <= {indicator.maximum} in columns.csv")
-    return found
+        messages.append(f"{column.column!r} needs maximum <= {indicator.maximum} in columns.csv")
+    return messages

@@ -128,12 +128,12 @@ def line_of(path: Path, place: Sequence[str | int]) -> int | None:
     node = yaml.compose(path.read_text(encoding="utf-8"), _Loader)
     for step in place:
         if isinstance(node, MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == step]
+            places = [(key, value) for key, value in node.value if key.value == step]
         elif isinstance(node, SequenceNode) and isinstance(step, int):
-            found = [(value, value) for value in node.value[step : step + 1]]
+            places = [(value, value) for value in node.value[step : step + 1]]
         else:
             break
-        if not found:
+        if not places:
             break
-        line, node = found[0][0].start_mark.line + 1, found[0][1]
+        line, node = places[0][0].start_mark.line + 1, places[0][1]
     return line

@@ -259,7 +259,7 @@ def load_folder(
         },
         inbox=inbox,
     )
-    found = [
+    contradictions = [
         *_check_survey(folder),
         *_check_columns(folder),
         *_check_codes(folder),
@@ -267,7 +267,7 @@ def load_folder(
         *_check_corrections(folder),
         *_check_crosswalk(folder, wanted),
     ]
-    problems += [p for p in found if repr(BLANK) not in p.message]
+    problems += [p for p in contradictions if repr(BLANK) not in p.message]
     if problems:
         raise SurveyFolderError(path, problems)
     return folder
@@ -440,10 +440,10 @@ def _field_names() -> set[str]:
 
 
 def _check_survey(folder: SurveyFolder) -> list[Problem]:
-    survey, found = folder.survey, list[Problem]()
+    survey, problems = folder.survey, list[Problem]()
 
     def mistake(place: tuple[str | int, ...], message: str) -> None:
-        found.append(Problem(SURVEY_FILE, line_of(folder.path / SURVEY_FILE, place), message))
+        problems.append(Problem(SURVEY_FILE, line_of(folder.path / SURVEY_FILE, place), message))
 
     asked = [w for w in survey.waves if survey.household_files(w.wave)]
     # a document with mistakes may give an order that is no number
@@ -492,16 +492,16 @@ def _check_survey(folder: SurveyFolder) -> list[Problem]:
                 message = (
                     f"list {name}: {code.code!r} is a range, but a {what} is named by single codes; list each"
                 )
-                found.append(Problem("codes.csv", line, message))
+                problems.append(Problem("codes.csv", line, message))
             if code.list == name and code.value is not None and code.value not in names:
                 message = (
                     f"list {name}: {code.value!r} is no {what} of survey.yml{suggestion(code.value, names)}"
                 )
-                found.append(Problem("codes.csv", line, message))
+                problems.append(Problem("codes.csv", line, message))
     for i, wave in enumerate(survey.waves):
         if not survey.household_files(wave.wave):
             mistake(("waves", i), f"wave {wave.wave}: no file with grain household")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(problems))
 
 
 def _sampling_variables(survey: Survey) -> Iterator[tuple[str, str, str, tuple[str | int, ...]]]:
@@ -572,7 +572,7 @@ def _check_contradictions(folder: SurveyFolder) -> list[Problem]:
     numbers that need not be whole and share an end: the first has it.
     """
     lines = dict(zip(map(id, folder.codes), folder.lines["codes.csv"], strict=True))
-    found: dict[tuple[str, int], Problem] = {}
+    problems: dict[tuple[str, int], Problem] = {}
     for column in folder.columns:
         if column.variable is None or any(name not in folder.code_lists for name in column.codes):
             continue
@@ -604,8 +604,8 @@ def _check_contradictions(folder: SurveyFolder) -> list[Problem]:
                     f"column {column.column!r}: {second.code!r} (list {second.list}) is {second.meaning}, but "
                     f"{first.code!r} (list {first.list}, line {lines[id(first)]}) is {first.meaning}; keep one"
                 )
-                found.setdefault((message, line), Problem("codes.csv", line, message))
-    return list(found.values())
+                problems.setdefault((message, line), Problem("codes.csv", line, message))
+    return list(problems.values())
 
 
 def _check_corrections(folder: SurveyFolder) -> list[Problem]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import duckdb
 import pyarrow as pa
@@ -263,36 +263,89 @@ def ingest(
     SurveyLoad
         Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` says so.
     """
-    con.execute(_tables(Paths.from_environment().catalog / CONTRACT))
-    household_ids.register(con)
-    problems: list[Problem] = []
-    try:
-        landed = [found for file in folder.survey.files if (found := _land(folder, file, landing, problems))]
-        if not problems:
-            problems += _find_corrections(folder, landed, con)
-            problems += _changed_ids(folder, landed, con)
-        if not problems and inspect is not None:
-            problems += inspect({file.file.file_id: file.part for file in landed})
-        if problems:
-            return refuse(folder.survey_id, problems, con, is_synthetic=folder.survey.is_synthetic)
-        con.begin()
+    with Intake(folder, landing, con) as intake:
+        if inspect is not None and not intake.problems:
+            intake.problems += inspect(intake.parts)
+        if not intake.problems:
+            intake.load(indicators or {})
+            intake.problems += _unusable_weights(folder, con) if trial is None else trial(con)
+        return intake.finish()
+
+
+class Intake:
+    """The files of one survey on their way in, for the length of a `with` block.
+
+    Entering the block lands the files. What is loaded stays in an open transaction, so that the rows can be looked at
+    before `finish` accepts or refuses them. A block that ends otherwise leaves the database, and the files that landed
+    before, as they were.
+
+    Attributes
+    ----------
+    problems
+        Why the survey is refused; whoever looks at its files or rows adds to them.
+    """
+
+    def __init__(self, folder: SurveyFolder, landing: Path, con: duckdb.DuckDBPyConnection) -> None:
+        self.folder = folder
+        self.landing = landing
+        self.con = con
+        self.problems: list[Problem] = []
+        self._landed: list[Landed] = []
+        self._load: SurveyLoad | None = None
+        self._is_open = False
+
+    def __enter__(self) -> Self:
+        """Land the files, and find the rows that corrections mend."""
+        self.con.execute(_tables(Paths.from_environment().catalog / CONTRACT))
+        household_ids.register(self.con)
         try:
-            load = _replace(folder, landed, con, indicators or {})
-            problems += _unusable_weights(folder, con) if trial is None else trial(con)
-            if problems:
-                con.rollback()
-            else:
-                con.commit()
+            for file in self.folder.survey.files:
+                landed = _land(self.folder, file, self.landing, self.problems)
+                if landed is not None:
+                    self._landed.append(landed)
+            if not self.problems:
+                self.problems += _find_corrections(self.folder, self._landed, self.con)
+                self.problems += _changed_ids(self.folder, self._landed, self.con)
         except BaseException:
-            con.rollback()
+            self._remove_parts()
             raise
-        if problems:
-            return refuse(folder.survey_id, problems, con, is_synthetic=folder.survey.is_synthetic)
-        for file in landed:
-            file.part.replace(landed_path(landing, folder.survey_id, file.file.file_id))
-        return load
-    finally:
-        for part in (landing / folder.survey_id).glob("*.part"):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Undo what was not accepted."""
+        self._roll_back()
+        self._remove_parts()
+
+    @property
+    def parts(self) -> dict[str, Path]:
+        """The landed files by file id, under names that last as long as the block; empty where one is refused."""
+        return {} if self.problems else {file.file.file_id: file.part for file in self._landed}
+
+    def load(self, indicators: Mapping[str, Labelled]) -> None:
+        """Replace the rows of the survey, in a transaction that stays open."""
+        self.con.begin()
+        self._is_open = True
+        self._load = _replace(self.folder, self._landed, self.con, indicators)
+
+    def finish(self) -> SurveyLoad:
+        """Keep the loaded rows and the landed files; or, where there are problems, refuse the survey."""
+        if self._load is None or self.problems:
+            self._roll_back()
+            survey = self.folder.survey
+            return refuse(survey.survey_id, self.problems, self.con, is_synthetic=survey.is_synthetic)
+        self.con.commit()
+        self._is_open = False
+        for file in self._landed:
+            file.part.replace(landed_path(self.landing, self.folder.survey_id, file.file.file_id))
+        return self._load
+
+    def _roll_back(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self.con.rollback()
+
+    def _remove_parts(self) -> None:
+        for part in (self.landing / self.folder.survey_id).glob("*.part"):
             part.unlink()
 
 
@@ -328,9 +381,9 @@ def refuse(
     refused, and why. Otherwise there is one row for each file that has a problem.
     """
     con.execute(_tables(Paths.from_environment().catalog / CONTRACT))
-    found = tuple(sorted(problems, key=lambda p: (p.file, p.line or 0, p.message)))
+    ordered = tuple(sorted(problems, key=lambda p: (p.file, p.line or 0, p.message)))
     by_file: dict[str, list[str]] = {}
-    for problem in found:
+    for problem in ordered:
         by_file.setdefault(problem.file, []).append(str(problem))
     con.begin()
     try:
@@ -340,7 +393,7 @@ def refuse(
         )
         con.execute(
             "UPDATE quality.loads SET status = 'refused', message = ? WHERE survey_id = ?",
-            ["\n".join(map(str, found)), survey_id],
+            ["\n".join(map(str, ordered)), survey_id],
         )
         loaded = con.execute(
             "SELECT 1 FROM quality.loads WHERE survey_id = ? LIMIT 1", [survey_id]
@@ -356,7 +409,7 @@ def refuse(
     except BaseException:
         con.rollback()
         raise
-    return SurveyLoad(survey_id, False, (), found)
+    return SurveyLoad(survey_id, False, (), ordered)
 
 
 def _now() -> dt.datetime:
@@ -472,15 +525,15 @@ def _find_corrections(
     pending: list[tuple[Landed, str, int, str]] = []
     for correction in folder.corrections:
         file = files[correction.file_id]
-        found = con.execute(
+        cells = con.execute(
             f"SELECT _row, {file.text(correction.variable)} FROM {file.scan} WHERE {file.household_id} = ?",
             [household_ids.canonical_text(correction.household_id)],
         ).fetchall()
-        rows = [row for row, value in found if (value or "") == correction.expect.strip()]
+        rows = [row for row, value in cells if (value or "") == correction.expect.strip()]
         if not rows:
             now = (
-                f"holds {', '.join(sorted({repr(v or '') for _, v in found}))}"
-                if found
+                f"holds {', '.join(sorted({repr(v or '') for _, v in cells}))}"
+                if cells
                 else "is not in the file"
             )
             message = (
@@ -993,7 +1046,7 @@ def _shown(
     """
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
     failing = f"{sql.text(MissingReason.OUT_OF_RANGE)}::{REASONS}"
-    found = {}
+    shown = {}
     for variable in variables:
         column, reason, text = (
             file.columns[variable],
@@ -1006,14 +1059,14 @@ def _shown(
             f"SELECT DISTINCT {text} FROM {file.scan} WHERE _row IN (SELECT _row FROM {name} "
             f"WHERE {reason} = {failing}) LIMIT {JUDGED}"
         ).fetchall()
-        found[variable] = judged([cell for (cell,) in cells], is_date=column.type is ColumnType.DATE)
-        if found[variable].is_point_doubtful:
+        shown[variable] = judged([cell for (cell,) in cells], is_date=column.type is ColumnType.DATE)
+        if shown[variable].is_point_doubtful:
             con.execute(
                 f"UPDATE {name} SET {sql.identifier(variable)} = NULL, {reason} = {failing} "
                 f"WHERE {sql.identifier(variable)} IS NOT NULL AND _row IN "
                 f"(SELECT _row FROM {file.scan} WHERE contains({text}, '.'))"
             )
-    return found
+    return shown
 
 
 def _quarantine(

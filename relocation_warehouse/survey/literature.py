@@ -479,12 +479,12 @@ def _category_links(rows: Sequence[Row]) -> Iterator[Row]:
     """One row for each key of a category, so that it joins to what it speaks of."""
     single = {"parent_code": "part_of", "stage_code": "stage", "indicator_id": "indicator", "site_id": "site"}
     for row in rows:
-        found = [(kind, row[column]) for column, kind in single.items() if row[column]]
-        found += [("answers", code) for code in row["answers"].split()]
-        found += [("claim", claim) for claim in row["claim_ids"].split()]
+        links = [(kind, row[column]) for column, kind in single.items() if row[column]]
+        links += [("answers", code) for code in row["answers"].split()]
+        links += [("claim", claim) for claim in row["claim_ids"].split()]
         if row["survey_code"]:
-            found.append(("survey_code", f"{row['survey_indicator_id']}={row['survey_code']}"))
-        for kind, target in found:
+            links.append(("survey_code", f"{row['survey_indicator_id']}={row['survey_code']}"))
+        for kind, target in links:
             yield {"code": row["code"], "link_type": kind, "target": target, "region": row["region"]}
 
 

@@ -257,11 +257,11 @@ def _read(
             taken = {f.file_id for f in declared}
             name = table.file_id if table.file_id not in taken else f"{table.file_id}_{len(declared) + 1}"
             named = table.model_copy(update={"file_id": name})
-            read, found, key = _read_table(named, file.parent, reading, forms)
-            if len(files) > 1 and key.round is None and _repeats_households(found, reading.known):
+            read, new_columns, key = _read_table(named, file.parent, reading, forms)
+            if len(files) > 1 and key.round is None and _repeats_households(new_columns, reading.known):
                 read = read.model_copy(update={"grain": Grain.MEMBER})
             declared.append(read)
-            columns += found
+            columns += new_columns
             keys[name] = key
     declared.sort(key=lambda f: f.grain is not Grain.HOUSEHOLD)
     if not _households(declared):
@@ -293,8 +293,8 @@ def _read_table(
         for column in columns:
             if (asked := _option_of(column.header, entries)) and not column.personal:
                 column.ignored = f"whether the answer to {asked} holds this choice; that column says it too"
-    found = {"encoding": received.encoding} if isinstance(table.options, DelimitedOptions) else {}
-    table = table.model_copy(update={"options": table.options.model_copy(update=found)})
+    options = {"encoding": received.encoding} if isinstance(table.options, DelimitedOptions) else {}
+    table = table.model_copy(update={"options": table.options.model_copy(update=options)})
     return table, columns, proposed_key(columns, arrays, reading.known)
 
 
@@ -624,9 +624,9 @@ def _crosswalk(
     taken: set[str] = set()
     rounds = {f.file_id: _round(f) for f in _households(files) if _round(f)} or {files[0].file_id: None}
     for indicator in catalog.indicators:
-        found = alike[indicator.id]
-        listed = "; ".join(f"{c.file_id}.{c.header} {c.text} ({s:.0f})" for s, c in found[:SHOWN])
-        sure = [c for s, c in found if s >= SURE and c.file_id in rounds and may_be(c, indicator)]
+        scored = alike[indicator.id]
+        listed = "; ".join(f"{c.file_id}.{c.header} {c.text} ({s:.0f})" for s, c in scored[:SHOWN])
+        sure = [c for s, c in scored if s >= SURE and c.file_id in rounds and may_be(c, indicator)]
         sure = [c for c in sure if c.variable not in taken]
         everywhere = [c for c in sure if (rounds[c.file_id] or c.wave) is None][:1]
         sources = {"*": everywhere[0]} if everywhere else {}

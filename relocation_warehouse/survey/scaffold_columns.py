@@ -57,10 +57,10 @@ class Pattern(Closed):
     def fits(self, *texts: str | None) -> bool:
         """Whether it is found in any of the texts, and nothing speaks against it."""
 
-        def found(pattern: str) -> bool:
+        def matches(pattern: str) -> bool:
             return any(re.search(pattern, t, re.IGNORECASE) for t in texts if t)
 
-        return found(self.pattern) and not (self.unless and found(self.unless))
+        return matches(self.pattern) and not (self.unless and matches(self.unless))
 
 
 class Scale(Closed):
@@ -141,14 +141,14 @@ class Recognition(Closed):
 
     def spelt(self, text: str, vocabulary: frozenset[str]) -> tuple[str, ...]:
         """Words of a question or header that say something, shortened ones in full: hhsize is household size."""
-        found: list[str] = []
+        words: list[str] = []
         for token in plain_text(text).split():
             pieces = (
                 [token] if token in vocabulary or not token.isascii() else self._pieces(token, vocabulary)
             )
             for piece in pieces or [token]:
-                found += self.words.get(piece, piece).split()
-        return tuple(dict.fromkeys(w for w in found if w not in self.stop_words))
+                words += self.words.get(piece, piece).split()
+        return tuple(dict.fromkeys(w for w in words if w not in self.stop_words))
 
     def _pieces(self, token: str, vocabulary: frozenset[str]) -> list[str]:
         """A token as words that follow each other, the longest first; empty where it is not made of known words."""
@@ -330,32 +330,32 @@ def _ends(answers: Sequence[str], fields: Mapping[str, object]) -> tuple[float, 
         given["suffixes"] = {word: 1 if factor == BLANK else factor for word, factor in suffixes.items()}
     query = number_sql("answer", Convention.model_validate(given))
     with duckdb.connect() as con:
-        found = con.execute(
+        ends = con.execute(
             f"SELECT min(n), max(n), count(n) FROM (SELECT {query} AS n FROM (SELECT unnest($1) AS answer))",
             [list(answers)],
         )
-        low, high, count = found.fetchone() or (0.0, 0.0, 0)
+        low, high, count = ends.fetchone() or (0.0, 0.0, 0)
     return (low, high) if count == len(answers) else None
 
 
 def _is_yes_no(labels: Sequence[str], known: Recognition) -> bool:
-    found = known.scale(labels)
-    return found is not None and found[0].first == 0 and len(found[0].words) == 2
+    scale = known.scale(labels)
+    return scale is not None and scale[0].first == 0 and len(scale[0].words) == 2
 
 
 def _missing(entry: Entry, values: Sequence[str], known: Recognition) -> tuple[FoundCode, ...]:
     """Answers that are none: declared as such by the file, or worded so."""
-    found = {}
+    missing = {}
     for declared in entry.missing_declared:
         code = declared if isinstance(declared, str) else _range(*declared)
         label = entry.value_labels.get(code, "")
-        found[code] = FoundCode(code, label, missing_reason=known.missing_reason(label, code) or BLANK)
+        missing[code] = FoundCode(code, label, missing_reason=known.missing_reason(label, code) or BLANK)
     for code in dict.fromkeys([*entry.value_labels, *values]):
         label = entry.value_labels.get(code, code)
         reason = known.missing_reason(label, code)
-        if reason and code not in found:
-            found[code] = FoundCode(code, label, missing_reason=reason)
-    return tuple(found.values())
+        if reason and code not in missing:
+            missing[code] = FoundCode(code, label, missing_reason=reason)
+    return tuple(missing.values())
 
 
 def _range(low: float, high: float) -> str:

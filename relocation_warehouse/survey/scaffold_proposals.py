@@ -146,9 +146,9 @@ def proposed_site(
         return None
     labels = {c.code: c for c in site.codes if c.value}
     numeric = all(a.isdecimal() for a in site.answers)
-    found = dict.fromkeys([*labels, *sorted(site.answers, key=int if numeric else None)])
+    answers = dict.fromkeys([*labels, *sorted(site.answers, key=int if numeric else None)])
     missing = [c for c in site.codes if c.missing_reason]
-    places = [a for a in found if a not in {c.code for c in missing}]
+    places = [a for a in answers if a not in {c.code for c in missing}]
     text = {a: labels[a].label if a in labels else f"{site.name} {a}" if numeric else a for a in places}
     site.type, site.minimum, site.maximum, site.convention = ColumnType.CODE, None, None, {}
     site.codes = (
@@ -165,4 +165,4 @@ def proposed_design(columns: Sequence[FoundColumn], known: Recognition) -> dict[
         ("stratum", known.stratum, _is_group),
         ("sampling_unit", known.sampling_unit, _is_group),
     )
-    return {name: found for name, some, is_one in patterns if (found := fitting(columns, some, is_one))}
+    return {name: fits for name, some, is_one in patterns if (fits := fitting(columns, some, is_one))}

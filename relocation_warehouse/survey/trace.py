@@ -108,7 +108,7 @@ def trace(
     ).fetchall()
     if not built:
         raise TraceError(_absent(folder.survey_id, household_id, con))
-    found = []
+    waves = []
     for wave, value, reason in built:
         row = folder.rows_of(wave)[indicator_id]
         cells = tuple(
@@ -117,8 +117,8 @@ def trace(
             for cell in _cells(folder, source, wave, household_id, con, landing)
         )
         line = folder.crosswalk_lines[row.wave, row.indicator_id]
-        found.append(WaveTrace(wave, value, reason, row, line, cells))
-    return tuple(found)
+        waves.append(WaveTrace(wave, value, reason, row, line, cells))
+    return tuple(waves)
 
 
 def _absent(survey_id: str, household_id: str, con: duckdb.DuckDBPyConnection) -> str:

@@ -136,7 +136,7 @@ def ingest() -> dg.Definitions:
             **declared_tables(warehouse.accepted_folders(), warehouse.catalog),
         }
         made["surveys"] = _with_load_results(warehouse, made["surveys"])
-        tables = {name: made[name] for found in names.values() for name in found}
+        tables = {name: made[name] for group in names.values() for name in group}
         warehouse.store("reference", tables)
         for name, table in tables.items():
             yield dg.MaterializeResult(asset_key=["reference", name], metadata=table_metadata(table))

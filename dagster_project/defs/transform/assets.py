@@ -65,7 +65,7 @@ def transform() -> dg.Definitions:
         accepted = {p.name for p in list_survey_folders(warehouse.paths.accepted)}
         current = total_digest(shared_inputs(warehouse.paths))
         waiting = {
-            s for s, found in State.load(warehouse.paths).surveys.items() if found.harmonised_by != current
+            s for s, survey in State.load(warehouse.paths).surveys.items() if survey.harmonised_by != current
         }
         chosen = accepted & {*context.partition_keys, *waiting}
         waves = assemble(warehouse.paths).waves

@@ -120,7 +120,7 @@ def check(server: Server, dashboard: Dashboard, content: bytes, database: Path) 
     _require(
         len(numbers) == len(dashboard.charts), f"{len(numbers)} charts, {len(dashboard.charts)} described"
     )
-    yield "imported twice: " + ", ".join(f"{len(found)} {kind}s" for kind, found in first.items())
+    yield "imported twice: " + ", ".join(f"{len(places)} {kind}s" for kind, places in first.items())
     on_dashboard = client.call("GET", "/api/v1/dashboard/overview/charts")["result"]
     _require(len(on_dashboard) == len(dashboard.charts), "charts are missing on the dashboard")
     with duckdb.connect(str(database), read_only=True) as connection:
@@ -142,15 +142,15 @@ def _check_filters(
     dataset = next(d for d in dashboard.datasets if d.name == chart.dataset)
     for reader_filter in dashboard.filters:
         if reader_filter.column not in dataset.columns:
-            found = client.rows(chart, number, [{"col": reader_filter.column, "op": "IN", "val": ["none"]}])
-            _require(not differences(found, shown), f"chart {chart.id} changes with {reader_filter.column}")
+            rows = client.rows(chart, number, [{"col": reader_filter.column, "op": "IN", "val": ["none"]}])
+            _require(not differences(rows, shown), f"chart {chart.id} changes with {reader_filter.column}")
             n_queries += 1
         if reader_filter.column not in chart.rows:
             continue
         place = chart.rows.index(reader_filter.column)
         for value in sorted({row[place] for row in shown}):
-            found = client.rows(chart, number, [{"col": reader_filter.column, "op": "IN", "val": [value]}])
-            wrong = differences(found, [row for row in shown if row[place] == value])
+            rows = client.rows(chart, number, [{"col": reader_filter.column, "op": "IN", "val": [value]}])
+            wrong = differences(rows, [row for row in shown if row[place] == value])
             _require(not wrong, f"chart {chart.id} with {reader_filter.column} = {value}: {wrong[:3]}")
             n_queries += 1
     return n_queries

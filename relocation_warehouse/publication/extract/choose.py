@@ -164,13 +164,13 @@ def _read(
             else column.astype(object).where(column.notna(), None)
         )
     reasons: dict[str, Any] = {}
-    found = con.execute(
+    values = con.execute(
         f"SELECT v.indicator_id, h.place, v.missing_reason FROM harmonized.indicator_values v"
         f" JOIN {households} h USING (survey_id, household_id, wave)"
         " WHERE v.missing_reason IS NOT NULL AND list_contains(?, v.indicator_id)",
         [surveys, waves, indicators],
     ).df()
-    for indicator, rows in found.groupby("indicator_id", sort=False):
+    for indicator, rows in values.groupby("indicator_id", sort=False):
         of_rows = np.full(len(frame), None, dtype=object)
         of_rows[rows["place"].to_numpy()] = rows["missing_reason"].to_numpy(object)
         reasons[str(indicator)] = of_rows
@@ -212,14 +212,14 @@ def _version(manifest: Path) -> str:
 
 def _words(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Label]]:
     """Words by column or code list, then by code, in their order."""
-    found: dict[str, dict[str, Label]] = {}
+    words: dict[str, dict[str, Label]] = {}
     rows = con.execute(
         "SELECT column_name, code, label_en, label_zh FROM (SELECT column_name, code, label_en, label_zh, display_order"
         " FROM reference.value_labels UNION ALL FROM reference.codes) ORDER BY column_name, display_order"
     ).fetchall()
     for column, code, en, zh in rows:
-        found.setdefault(column, {})[code] = Label(en=en, zh=zh)
-    return found
+        words.setdefault(column, {})[code] = Label(en=en, zh=zh)
+    return words
 
 
 def _key_variable(name: str, kind: str, comment: str | None, words: dict[str, dict[str, Label]]) -> Variable:

@@ -256,9 +256,9 @@ def write_stata(table: LabelledTable, path: Path, language: Language) -> list[st
                 )
         reasons = table.reasons.get(variable.name)
         if reasons is not None:
-            found, place = np.unique(reasons.astype(str), return_inverse=True)
-            extended[name] = np.array([places.get(str(r), 0) for r in found], dtype=np.int8)[place]
-            for reason in found:
+            different, place = np.unique(reasons.astype(str), return_inverse=True)
+            extended[name] = np.array([places.get(str(r), 0) for r in different], dtype=np.int8)[place]
+            for reason in different:
                 if reason in places:
                     words[STATA_MISSING_LABEL + places[reason]] = getattr(
                         table.reason_words[reason], language

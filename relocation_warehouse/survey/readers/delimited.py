@@ -136,7 +136,7 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
 
 def _check_text(path: Path, encoding: str) -> _Text:
     """Read the whole text once: the fast parser would take broken text for answers, or stop without the place."""
-    found, line, end = _Text(), 1, "\n"
+    text, line, end = _Text(), 1, "\n"
     try:
         for block in _decoded(path, encoding):
             nul = block.find("\0")
@@ -146,11 +146,11 @@ def _check_text(path: Path, encoding: str) -> _Text:
                     f"line {line} holds a NUL character, so the file is damaged or not text; export it again"
                 )
             line += block.count("\n")
-            found.has_quotes = found.has_quotes or '"' in block
-            found.has_returns = found.has_returns or block.count("\r") > block.count("\r\n")
-            found.lines += _line_ends(block, end)
+            text.has_quotes = text.has_quotes or '"' in block
+            text.has_returns = text.has_returns or block.count("\r") > block.count("\r\n")
+            text.lines += _line_ends(block, end)
             end = block[-1:] or end
-        found.lines += end not in "\r\n"
+        text.lines += end not in "\r\n"
     except UnicodeError as error:
         if isinstance(error, UnicodeDecodeError):
             line += error.object[: error.start].decode(encoding, errors="ignore").count("\n")
@@ -158,7 +158,7 @@ def _check_text(path: Path, encoding: str) -> _Text:
             f"is not {encoding} in line {line} ({error.reason if isinstance(error, UnicodeDecodeError) else error}); "
             "correct options.encoding in survey.yml"
         ) from error
-    return found
+    return text
 
 
 def _line_ends(block: str, before: str) -> int:

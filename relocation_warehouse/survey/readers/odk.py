@@ -174,7 +174,7 @@ def _resolved(name: str, known: Sequence[str]) -> list[str]:
         lambda k: _plain(k) == _plain(name),
         lambda k: _is_cut(k, name),
     )
-    return next((found for fits in ways if (found := [k for k in known if fits(k)])), [])
+    return next((matches for fits in ways if (matches := [k for k in known if fits(k)])), [])
 
 
 def _plain(name: str) -> str:
@@ -211,10 +211,10 @@ def _with_parents(export: Export, name: str) -> tuple[pa.Table, frozenset[str]]:
 def _answered(export: Export, name: str) -> np.ndarray:
     """Whether a row of a repeat group, or one repeated in it, holds an answer; (rows,) of bool."""
     table = export.tables[name]
-    found = np.zeros(table.num_rows, dtype=bool)
+    is_answered = np.zeros(table.num_rows, dtype=bool)
     for header in table.column_names:
         if header != ROW and not STRUCTURE.fullmatch(header):
-            found |= table.column(header).is_valid().to_numpy()
+            is_answered |= table.column(header).is_valid().to_numpy()
     for below in export.repeats:
         try:
             link = export.link(below)
@@ -222,8 +222,8 @@ def _answered(export: Export, name: str) -> np.ndarray:
             continue  # its rows belong to nobody; whoever reads that table is told
         if link is not None and link.parent == name:
             rows = link.positions.filter(pa.array(_answered(export, below))).drop_null()
-            found[rows.to_numpy(zero_copy_only=False)] = True
-    return found
+            is_answered[rows.to_numpy(zero_copy_only=False)] = True
+    return is_answered
 
 
 # ---- links by keys ----------------------------------------------------------------------------------------------
@@ -280,12 +280,12 @@ def _named_parent(name: str, table: pa.Table, others: Mapping[str, pa.Table]) ->
     said = _said_parent(table)
     if said is None:
         return next(iter(others)) if len(others) == 1 else None
-    found = _resolved(said, list(others))
-    if len(found) > 1:
+    parents = _resolved(said, list(others))
+    if len(parents) > 1:
         raise UnreadableFile(
-            f"repeat group {name} names {said!r} as its parent, which may be {' or '.join(found)}; rename the tables"
+            f"repeat group {name} names {said!r} as its parent, which may be {' or '.join(parents)}; rename the tables"
         )
-    return found[0] if found else None
+    return parents[0] if parents else None
 
 
 def _link_by_key(name: str, table: pa.Table, others: Mapping[str, pa.Table], tops: Sequence[str]) -> Link:
@@ -380,11 +380,11 @@ def _from_json(path: Path) -> Export:
 
 def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """An object of JSON; one that gives a name twice would lose an answer."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         twice = next(k for k, n in Counter(k for k, _ in pairs).items() if n > 1)
         raise UnreadableFile(f"gives {twice!r} twice in one submission; export the data again")
-    return found
+    return members
 
 
 def _as_written(text: str) -> str:
@@ -395,14 +395,16 @@ def _as_written(text: str) -> str:
 
 def _whole_answer(content: Mapping[str, object]) -> object:
     """The submissions of an answer of a server, which may be one page of several."""
-    found = content.get("results", content.get("value"))
+    submissions = content.get("results", content.get("value"))
     more = content.get("next") or content.get("@odata.nextLink")
     count = content.get("count", content.get("@odata.count"))
-    if isinstance(found, list) and (more or (isinstance(count, str) and count != str(len(found)))):
+    if isinstance(submissions, list) and (
+        more or (isinstance(count, str) and count != str(len(submissions)))
+    ):
         raise UnreadableFile(
-            f"holds {len(found)} of {count or 'more'} submissions; fetch the other pages too"
+            f"holds {len(submissions)} of {count or 'more'} submissions; fetch the other pages too"
         )
-    return found
+    return submissions
 
 
 class _Nested:

@@ -121,9 +121,9 @@ def _looked_through(handle: IO[bytes]) -> bool:
     rows, columns, cells, is_marked, tail = 0, set[bytes](), 0, False, b""
     while block := handle.read(BLOCK):
         text = tail + block
-        found = COLUMNS.findall(text)
-        cells += len(found)
-        columns.update(found)
+        columns_here = COLUMNS.findall(text)
+        cells += len(columns_here)
+        columns.update(columns_here)
         rows = max([rows, *map(int, ROWS.findall(text))])
         is_marked = is_marked or MARKED.search(text) is not None
         tail = text[-TAIL:]
@@ -145,24 +145,24 @@ def _column_number(letters: bytes) -> int:
 
 def _cells(handle: IO[bytes], is_stale: bool) -> Beside:
     """Go through a marked sheet; `is_stale`: its writer left results to whoever opens it, a 0 may stand for none."""
-    found, row, column = Beside(), 0, 0
+    beside, row, column = Beside(), 0, 0
     for event, element in ElementTree.iterparse(handle, ("start", "end")):
         match event, _local(element.tag):
             case "start", "row":
                 row, column = int(element.get("r") or row + 1), 0
                 if element.get("hidden") in ("1", "true"):
-                    found.hidden_rows.append(row)
+                    beside.hidden_rows.append(row)
             case "end", "col" if element.get("hidden") in ("1", "true"):
                 first, last = int(element.get("min") or 1), int(element.get("max") or 1)
-                found.hidden_columns += range(first, min(last, first + 100) + 1)
+                beside.hidden_columns += range(first, min(last, first + 100) + 1)
             case "end", "c":
                 place = re.match(r"[A-Z]+", element.get("r") or "")
                 column = _column_number(place[0].encode()) if place else column + 1
                 if (text := _unstored(element, is_stale)) is not None:
-                    found.texts[row, column] = text
+                    beside.texts[row, column] = text
             case "end", "row":
                 element.clear()
-    return found
+    return beside
 
 
 def _unstored(cell: Any, is_stale: bool) -> str | None:
@@ -180,7 +180,7 @@ def _unstored(cell: Any, is_stale: bool) -> str | None:
 
 
 def _ods(archive: zipfile.ZipFile, sheet: str) -> Beside:
-    found, name, row = Beside(), None, 0
+    beside, name, row = Beside(), None, 0
     table, office = f"{ODF}table:1.0}}", f"{ODF}office:1.0}}"
     with archive.open("content.xml") as handle:
         for event, element in ElementTree.iterparse(handle, ("start", "end")):
@@ -190,7 +190,7 @@ def _ods(archive: zipfile.ZipFile, sheet: str) -> Beside:
                 continue
             row += 1
             if element.get(f"{table}visibility") in ("collapse", "filter"):
-                found.hidden_rows.append(row)
+                beside.hidden_rows.append(row)
             column = 0
             for cell in element:
                 column += 1
@@ -200,15 +200,15 @@ def _ods(archive: zipfile.ZipFile, sheet: str) -> Beside:
                     or ERROR.fullmatch(text)
                     or not any(k.startswith(office) for k in cell.attrib)
                 ):
-                    found.texts[row, column] = text or str(cell.get(f"{table}formula"))
+                    beside.texts[row, column] = text or str(cell.get(f"{table}formula"))
                 column += int(cell.get(f"{table}number-columns-repeated") or 1) - 1
             row += int(element.get(f"{table}number-rows-repeated") or 1) - 1
             element.clear()
-    return found
+    return beside
 
 
 def _xlsb(archive: zipfile.ZipFile, sheet: str) -> Beside:
-    found, row, relation = Beside(), 0, None
+    beside, row, relation = Beside(), 0, None
     for kind, content in _records(archive.read("xl/workbook.bin")):
         if kind == BUNDLE_SHEET:
             given, end = _wide(content, 8)
@@ -218,8 +218,8 @@ def _xlsb(archive: zipfile.ZipFile, sheet: str) -> Beside:
             row = struct.unpack_from("<I", content)[0] + 1
         elif kind in (CELL_ERROR, FORMULA_ERROR):
             column, code = struct.unpack_from("<I", content)[0] + 1, content[8]
-            found.texts[row, column] = ERRORS.get(code, "#ERROR")
-    return found
+            beside.texts[row, column] = ERRORS.get(code, "#ERROR")
+    return beside
 
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -108,12 +108,12 @@ class _Text:
             return value
         decoder = codecs.getincrementaldecoder(self.encoding or "ascii")()
         try:
-            found = decoder.decode(value.encode("latin-1"))
+            decoded = decoder.decode(value.encode("latin-1"))
         except UnicodeDecodeError as error:
             raise UnreadableFile(
                 f"text is not {self.encoding} ({error.reason}); correct options.encoding in survey.yml"
             ) from error
-        return found + "\ufffd" if decoder.getstate()[0] else found
+        return decoded + "\ufffd" if decoder.getstate()[0] else decoded
 
 
 def _reader(path: Path, file: SurveyFile) -> tuple[Callable[..., Any], int]:
@@ -199,9 +199,9 @@ def _array(column: pd.Series[Any], is_text: bool, text: _Text) -> pa.Array:
     if is_text:
         if text.is_raw:
             column = column.map({v: text.of(v) for v in column.unique() if isinstance(v, str)})
-        found = pa.array(column, pa.string(), from_pandas=True)
+        texts = pa.array(column, pa.string(), from_pandas=True)
         return pc.if_else(
-            pc.equal(found, ""), pa.scalar(None, pa.string()), found
+            pc.equal(texts, ""), pa.scalar(None, pa.string()), texts
         )  # the formats' way to say blank
     if column.dtype.kind in "iuf":
         return pa.array(column.to_numpy(dtype=float), from_pandas=True)

@@ -59,7 +59,7 @@ def questions(survey: Iterable[Row], choices: Iterable[Row], language: str | Non
         Language of the labels, as far as the form has it.
     """
     lists = _lists(choices, language)
-    found: list[Question] = []
+    listed: list[Question] = []
     above: list[tuple[str, bool]] = []
     for row in map(_plain, survey):
         kind, name = str(row.get("type") or "").strip(), str(row.get("name") or "").strip()
@@ -77,8 +77,8 @@ def questions(survey: Iterable[Row], choices: Iterable[Row], language: str | Non
             if select:
                 asked = select["kind"].lower().replace(" ", "_")
                 kind = f"{SAME_KINDS.get(asked, asked)} {select['list']}"
-            found.append(Question((*path, name), path[:last], kind, _label(row, language), answers))
-    return found
+            listed.append(Question((*path, name), path[:last], kind, _label(row, language), answers))
+    return listed
 
 
 def agreed(versions: Sequence[Sequence[Question]]) -> list[Question]:
@@ -152,8 +152,8 @@ class _Names:
         inside = next((n for n, part in enumerate(parts) if part in self._groups), len(parts) - 1)
         below = ("/".join(parts[n:]) for n in range(1, inside + 1))
         tried = [self._whole.get(header), self._ends.get(header), *map(self._whole.get, below)]
-        found = next((numbers for numbers in tried if numbers), set())
-        return self._asked[next(iter(found))] if len(found) == 1 else None
+        numbers_of_name = next((numbers for numbers in tried if numbers), set())
+        return self._asked[next(iter(numbers_of_name))] if len(numbers_of_name) == 1 else None
 
 
 def _ends_with(table: str, repeat: Sequence[str]) -> bool:
@@ -178,14 +178,14 @@ def _plain(row: Row) -> dict[str, object]:
 
 def _lists(choices: Iterable[Row], language: str | None) -> dict[str, dict[str, str]]:
     """Labels by list and answer; a name that one list gives two labels (where a filter chooses) has none."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    pairs_of_list: dict[str, list[tuple[str, str]]] = {}
     for row in map(_plain, choices):
         of, name = row.get("list_name") or row.get("list"), row.get("name") or row.get("value")
         label = _label(row, language)
         if of and name and label:
-            found.setdefault(str(of).strip(), []).append((str(name).strip(), label))
+            pairs_of_list.setdefault(str(of).strip(), []).append((str(name).strip(), label))
     lists = {}
-    for of, pairs in found.items():
+    for of, pairs in pairs_of_list.items():
         labels = Counter(name for name, _ in set(pairs))
         lists[of] = {name: label for name, label in pairs if labels[name] == 1}
     return lists
