@@ -77,15 +77,15 @@ def answers(folder: SurveyFolder, column: Column, households: int, rng: np.rando
 def copy(plain: Path, scratch: Path) -> int:
     """DuckDB's own way from CSV to Parquet."""
     with duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
-        con.execute(f"COPY (FROM read_csv('{plain}')) TO '{scratch / 'copy.parquet'}'")
+        con.execute("set enable_progress_bar = false")
+        con.execute(f"copy (from read_csv('{plain}')) TO '{scratch / 'copy.parquet'}'")
     return 0
 
 
 def load(folder: SurveyFolder, scratch: Path) -> int:
     """From the file to the raw tables; gives the number of rows set aside."""
     with connect(scratch / "build.duckdb") as con:
-        con.execute("SET enable_progress_bar = false")
+        con.execute("set enable_progress_bar = false")
         result = ingest(folder, scratch / "landing", con)
     if not result.is_accepted:
         raise SystemExit("\n".join(map(str, result.problems)))
@@ -95,11 +95,11 @@ def load(folder: SurveyFolder, scratch: Path) -> int:
 def harmonise(waves: list[StoredWave], scratch: Path) -> int:
     """From the raw tables to harmonised households, in all waves, as the dbt model makes them; gives their number."""
     with connect(scratch / "build.duckdb") as con:
-        con.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
+        con.execute("set enable_progress_bar = false; set preserve_insertion_order = false")
         for wave in waves:
-            con.execute(f"CREATE TABLE staging.{quoted(wave.table)} AS {wave.stored}")
-        con.execute(f"CREATE VIEW households AS {' UNION ALL '.join(wave.shown for wave in waves)}")
-        return int((con.execute("SELECT count(*) FROM households").fetchone() or (0,))[0])
+            con.execute(f"create table staging.{quoted(wave.table)} as {wave.stored}")
+        con.execute(f"create view households as {' union all '.join(wave.shown for wave in waves)}")
+        return int((con.execute("select count(*) from households").fetchone() or (0,))[0])
 
 
 def measured(step: Callable[..., int], *given: object) -> dict[str, float]:

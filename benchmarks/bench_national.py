@@ -69,7 +69,7 @@ def copy(data: Path) -> dict[str, float]:
     """DuckDB's own way from these CSV files to Parquet, all columns typed by its sniffer."""
     seconds, bytes_read = 0.0, 0
     with tempfile.TemporaryDirectory(dir=data) as scratch, duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+        con.execute("set enable_progress_bar = false")
         for path in list_survey_folders(data / "surveys"):
             for file in load_folder(path).survey.files:
                 plain = Path(scratch) / "plain.csv"
@@ -78,7 +78,7 @@ def copy(data: Path) -> dict[str, float]:
                     shutil.copyfileobj(text, out, 1 << 20)
                 bytes_read += plain.stat().st_size
                 began = time.perf_counter()
-                con.execute(f"COPY (FROM read_csv('{plain}')) TO '{scratch}/copy.parquet' (COMPRESSION zstd)")
+                con.execute(f"copy (from read_csv('{plain}')) TO '{scratch}/copy.parquet' (COMPRESSION zstd)")
                 seconds += time.perf_counter() - began
     return {"seconds": seconds, "gigabytes": bytes_read / 1e9}
 

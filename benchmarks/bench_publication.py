@@ -23,9 +23,9 @@ from relocation_warehouse.publication.publish import RunInfo, default_report, pu
 from relocation_warehouse.survey.catalog import load_catalog
 
 QUESTIONS = (
-    "SELECT region, wave, avg(total) FROM capital.household_capitals GROUP BY ALL ORDER BY ALL",
-    "SELECT metric_id, region, value FROM analysis.region_comparison WHERE group_type = 'all' ORDER BY ALL",
-    "SELECT indicator_id, count(value) FROM harmonized.indicator_values GROUP BY ALL ORDER BY ALL",
+    "select region, wave, avg(total) from capital.household_capitals group by all order by all",
+    "select metric_id, region, value from analysis.region_comparison where group_type = 'all' order by all",
+    "select indicator_id, count(value) from harmonized.indicator_values group by all order by all",
 )
 
 
@@ -37,7 +37,7 @@ def read(database: Path, stop: Event, results: Queue[tuple[list[float], list[str
         started = time.perf_counter()
         try:
             with duckdb.connect(str(database), read_only=True) as con:
-                con.execute("SET threads = 1")
+                con.execute("set threads = 1")
                 con.execute(QUESTIONS[len(seconds) % len(QUESTIONS)]).fetchall()
         except duckdb.Error as error:
             errors.append(str(error))

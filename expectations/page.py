@@ -13,14 +13,14 @@ import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 LOADS = """
-SELECT survey_id, loaded_at, is_accepted, count(*) AS n,
-    count_if(status = 'failed' AND severity = 'error') AS errors,
-    count_if(status = 'failed' AND severity = 'warning') AS warnings
-FROM raw.expectation_results GROUP BY ALL ORDER BY survey_id, loaded_at DESC
+select survey_id, loaded_at, is_accepted, count(*) as n,
+    count_if(status = 'failed' and severity = 'error') as errors,
+    count_if(status = 'failed' and severity = 'warning') as warnings
+from raw.expectation_results group by all order by survey_id, loaded_at desc
 """
 CHECKS = """
-SELECT source, "table", "check", status, severity, n_failed, message FROM quality.checks
-ORDER BY source, "table", status, "check"
+select source, "table", "check", status, severity, n_failed, message from quality.checks
+order by source, "table", status, "check"
 """
 
 

@@ -81,8 +81,8 @@ def coverage(
         # what was published before there was such a table has none
         panels = (
             con.execute(
-                "SELECT survey_id, wave, n_households, n_stayed, n_returned, n_split, n_new, n_left, n_moved, "
-                "wave_before FROM analysis.panel_waves WHERE wave_before IS NOT NULL ORDER BY survey_id, wave_order"
+                "select survey_id, wave, n_households, n_stayed, n_returned, n_split, n_new, n_left, n_moved, "
+                "wave_before from analysis.panel_waves where wave_before is not null order by survey_id, wave_order"
             ).fetchall()
             if table_exists(con, "analysis", "panel_waves")
             else []

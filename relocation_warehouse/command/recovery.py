@@ -36,12 +36,12 @@ def is_damaged(paths: Paths) -> bool:
 
     try:
         with connect(paths.build_database) as con:
-            tables = con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+            tables = con.execute("select schema_name, table_name from duckdb_tables()").fetchall()
             for schema, table in tables:
                 con.execute(
-                    f"SELECT bit_xor(hash(COLUMNS(*))) FROM {quoted(schema)}.{quoted(table)}"
+                    f"select bit_xor(hash(COLUMNS(*))) from {quoted(schema)}.{quoted(table)}"
                 ).fetchall()
-            held = con.execute("SELECT survey_id FROM quality.loads").fetchall() if accepted else []
+            held = con.execute("select survey_id from quality.loads").fetchall() if accepted else []
     except duckdb.Error as error:
         return not any(words in str(error) for words in IN_USE)
     return not accepted <= {survey_id for (survey_id,) in held}

@@ -345,14 +345,14 @@ def _withheld(folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnec
     keys = ("survey_id", "household_id", "wave", "wave_order", "site_id", *DESIGN)
     sensitive = [i.id for i in catalog.indicators if i.sensitive]
     columns = [sql.identifier(c) for c in (*keys, *sensitive)]
-    reasons = [f"{sql.identifier(f'{i}__missing')}::VARCHAR AS {sql.identifier(i)}" for i in sensitive]
+    reasons = [f"{sql.identifier(f'{i}__missing')}::varchar as {sql.identifier(i)}" for i in sensitive]
     waves = [f"({compile_wave(folder, w.wave, catalog)})" for w in folder.survey.waves]
-    households = " UNION ALL ".join(f"SELECT {', '.join(columns)} FROM {wave}" for wave in waves)
-    told = " UNION ALL ".join(f"SELECT {', '.join([*keys[:3], *reasons])} FROM {wave}" for wave in waves)
+    households = " union all ".join(f"select {', '.join(columns)} from {wave}" for wave in waves)
+    told = " union all ".join(f"select {', '.join([*keys[:3], *reasons])} from {wave}" for wave in waves)
     names = ", ".join(map(sql.identifier, sensitive))
-    long = f"(UNPIVOT ({told}) ON {names} INTO NAME indicator_id VALUE missing_reason)"
+    long = f"(unpivot ({told}) on {names} into name indicator_id value missing_reason)"
     answered = con.execute(
-        f"SELECT {', '.join(f'count({sql.identifier(c)})' for c in sensitive)} FROM ({households})"
+        f"select {', '.join(f'count({sql.identifier(c)})' for c in sensitive)} from ({households})"
     ).fetchone()
     asked = [c for c, n in zip(sensitive, answered or (), strict=True) if n]
     fewest = catalog.gates.fewest_alike
@@ -485,7 +485,7 @@ def household_ids(con: duckdb.DuckDBPyConnection, survey: str, household: str) -
     if key is None:
         return household, household
     rows = con.execute(
-        "SELECT DISTINCT household_id FROM staging.household_waves WHERE survey_id = ?", [survey]
+        "select distinct household_id from staging.household_waves where survey_id = ?", [survey]
     ).fetchall()
     own = next((h for (h,) in rows if pseudonym(key, survey, h) == household), household)
     return pseudonym(key, survey, own), own
@@ -500,8 +500,8 @@ def _published(paths: Paths, survey: str, household: str, indicator: str) -> dic
         return None
     with connect(database, read_only=True) as con:
         rows = con.execute(
-            f"SELECT wave, CAST({quoted(indicator)} AS VARCHAR) FROM harmonized.households "
-            "WHERE survey_id = ? AND household_id = ?",
+            f"select wave, cast({quoted(indicator)} as varchar) from harmonized.households "
+            "where survey_id = ? and household_id = ?",
             [survey, household],
         ).fetchall()
     return dict(rows)

@@ -78,18 +78,18 @@ def standing_out(
     key = ", ".join(HOUSEHOLD)
     parts = [Linked(households, ("wave", "site_id", *columns)), *linked]
     # a hash of each row, and their sum: no order, and no list of values for millions of households
-    rows = " UNION ALL ".join(
-        f"SELECT {key}, hash({number}, {', '.join(map(sql.identifier, part.columns))}) AS told FROM {part.relation}"
+    rows = " union all ".join(
+        f"select {key}, hash({number}, {', '.join(map(sql.identifier, part.columns))}) as told from {part.relation}"
         for number, part in enumerate(parts)
     )
     counts = con.execute(
         f"""
-        SELECT survey_id, sum(alike) FILTER (WHERE alike < {fewest_alike}) AS n, sum(alike)
-        FROM (
-            SELECT survey_id, count(*) AS alike
-            FROM (SELECT {key}, sum(told::HUGEINT) AS profile FROM ({rows}) GROUP BY {key})
-            GROUP BY survey_id, profile)
-        GROUP BY survey_id HAVING n > 0 ORDER BY survey_id
+        select survey_id, sum(alike) filter (where alike < {fewest_alike}) as n, sum(alike)
+        from (
+            select survey_id, count(*) as alike
+            from (select {key}, sum(told::hugeint) as profile from ({rows}) group by {key})
+            group by survey_id, profile)
+        group by survey_id having n > 0 order by survey_id
         """
     ).fetchall()
     return tuple(StandingOut(survey_id, int(n), int(total)) for survey_id, n, total in counts)

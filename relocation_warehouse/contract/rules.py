@@ -42,11 +42,11 @@ def rules_of(column: Column) -> Iterator[Rule]:
     low, high = f"min({field})", f"max({field})"
     if not column.nullable:
         lacking = f"count({field}) < count(*)"
-        yield Rule("required_is_present", f"{field} IS NULL", lacking, f"{column.name} is empty")
+        yield Rule("required_is_present", f"{field} is null", lacking, f"{column.name} is empty")
     if column.type == "DOUBLE":
-        infinite = f"NOT (isfinite({low}) AND isfinite({high}))"  # not-a-number is DuckDB's highest value
+        infinite = f"not (isfinite({low}) and isfinite({high}))"  # not-a-number is DuckDB's highest value
         message = f"{column.name} is infinite or not a number"
-        yield Rule("number_is_finite", f"NOT isfinite({field})", infinite, message)
+        yield Rule("number_is_finite", f"not isfinite({field})", infinite, message)
     if column.minimum is not None:
         under = f"< {column.minimum!r} - {TOLERANCE}"
         message = f"{column.name} is under {exact(column.minimum)}"
@@ -57,5 +57,5 @@ def rules_of(column: Column) -> Iterator[Rule]:
         yield Rule("value_in_range", f"{field} {over}", f"{high} {over}", message)
     if column.values:
         allowed = ", ".join(map(sql.text, column.values))
-        other = f"{field} NOT IN ({allowed})"
+        other = f"{field} not in ({allowed})"
         yield Rule("value_is_allowed", other, f"bool_or({other})", f"{column.name} is none of {allowed}")

@@ -41,7 +41,7 @@ def view_of(con: duckdb.DuckDBPyConnection, table: Table) -> View:
         If the build has no such view.
     """
     row = con.execute(
-        "SELECT sql FROM duckdb_views() WHERE database_name = 'build' AND schema_name = ? AND view_name = ?",
+        "select sql from duckdb_views() where database_name = 'build' and schema_name = ? and view_name = ?",
         [table.schema, table.name],
     ).fetchone()
     if row is None:
@@ -60,4 +60,4 @@ def create_view(con: duckdb.DuckDBPyConnection, table: Table, view: View) -> Non
     """Create the view in the attached database `published`, in which the tables that it reads are."""
     target = sql.identifier("published", table.schema, table.name)
     names = ", ".join(map(sql.identifier, table.column_names))
-    con.execute(f"CREATE VIEW {target} AS SELECT {names} FROM ({view.query})")
+    con.execute(f"create view {target} as select {names} from ({view.query})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-WITHOUT_WAITING = "SET streaming_buffer_size = '1TB'"
+WITHOUT_WAITING = "set streaming_buffer_size = '1TB'"
 """Run on every connection that reads households: the answer to a query never waits for its reader.
 
 Where it waits, a UNION ALL with joins waits for ever (DuckDB issue 22215, open in 1.5): docs/decisions/0019.
@@ -32,4 +32,4 @@ def texts(values: Iterable[str]) -> str:
 
 def number(value: float) -> str:
     """Write a number as a DOUBLE literal that reads back to the same bits."""
-    return f"CAST({text(repr(float(value)))} AS DOUBLE)"
+    return f"cast({text(repr(float(value)))} as double)"

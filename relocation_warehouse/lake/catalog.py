@@ -37,7 +37,7 @@ ATTEMPTS = 8
 MEETINGS = (
     "Transaction conflict", "maximum retry count",
     "could not serialize", "deadlock detected", "concurrently updated", "duplicate key value", "already exists",
-    "CREATE SCHEMA",
+    "create schema",
 )  # fmt: skip
 """Words of DuckLake and of PostgreSQL when two writers met; whoever comes second tries again.
 
@@ -160,12 +160,12 @@ class Lake:
             options.append("READ_ONLY")
         if snapshot is not None:
             options.append(f"SNAPSHOT_VERSION {snapshot}")
-        attach = f"ATTACH {sql.text(f'ducklake:postgres:{self.url}')} AS lake ({', '.join(options)})"
+        attach = f"attach {sql.text(f'ducklake:postgres:{self.url}')} as lake ({', '.join(options)})"
         try:
             # several processes may be the first one
             retried(lambda: con.execute(attach))
             yield
-            con.execute("DETACH lake")
+            con.execute("detach lake")
         except duckdb.Error as error:
             raise LakeError(self._explained(str(error))) from error
 
@@ -232,7 +232,7 @@ class Lake:
                 self._load_extensions(con)
                 try:
                     con.execute(
-                        f"ATTACH {sql.text(f'ducklake:postgres:{self.url}')} AS lake"
+                        f"attach {sql.text(f'ducklake:postgres:{self.url}')} as lake"
                         f" (METADATA_SCHEMA '{catalog}', AUTOMATIC_MIGRATION true)"
                     )
                 except duckdb.Error as error:

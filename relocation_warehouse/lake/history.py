@@ -125,7 +125,7 @@ def record(lake: Lake, database: Path, contract: Contract) -> None:
 
     manifest = json.loads(database.with_name("manifest.json").read_text(encoding="utf-8"))
     with lake.connect(REFRESHES) as con:
-        con.execute(f"ATTACH {sql.text(str(database))} AS build (READ_ONLY)")
+        con.execute(f"attach {sql.text(str(database))} as build (read_only)")
         # views name schema and table; what they read is looked up in the lake
         con.execute("USE lake")
         views = {t.full_name: view_of(con, t).query for t in contract if t.is_view}
@@ -139,12 +139,12 @@ def record(lake: Lake, database: Path, contract: Contract) -> None:
         with transaction(con):
             for name, kind in _kinds(con).items():
                 if kinds.get(name) != kind:
-                    con.execute(f"DROP {kind} {_in('lake', name)}")
+                    con.execute(f"drop {kind} {_in('lake', name)}")
             for name, kind in kinds.items():
                 if name in volatile or known.get(name) != checksums[name]:
-                    con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier('lake', name.split('.')[0])}")
-                    source = views.get(name, f"FROM {_in('build', name)}")
-                    con.execute(f"CREATE OR REPLACE {kind} {_in('lake', name)} AS {source}")
+                    con.execute(f"create schema if not exists {sql.identifier('lake', name.split('.')[0])}")
+                    source = views.get(name, f"from {_in('build', name)}")
+                    con.execute(f"create or replace {kind} {_in('lake', name)} as {source}")
             con.execute(
                 "CALL lake.set_commit_message(?, ?, extra_info => ?)",
                 [AUTHOR, f"refresh {manifest['run_id']}", json.dumps(facts)],
@@ -156,9 +156,9 @@ def _kinds(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """TABLE or VIEW by name of what is in the lake."""
     return dict(
         con.execute(
-            "SELECT schema_name || '.' || table_name, 'TABLE' FROM duckdb_tables() WHERE database_name = 'lake'"
-            " UNION ALL SELECT schema_name || '.' || view_name, 'VIEW' FROM duckdb_views()"
-            " WHERE database_name = 'lake' AND NOT internal"
+            "select schema_name || '.' || table_name, 'TABLE' from duckdb_tables() where database_name = 'lake'"
+            " union all select schema_name || '.' || view_name, 'VIEW' from duckdb_views()"
+            " where database_name = 'lake' and not internal"
         ).fetchall()
     )
 
@@ -175,8 +175,8 @@ def refreshes(lake: Lake) -> tuple[Refresh, ...]:
 
 def _refreshes(con: duckdb.DuckDBPyConnection) -> tuple[Refresh, ...]:
     rows = con.execute(
-        "SELECT snapshot_id, timezone('UTC', snapshot_time), commit_extra_info FROM lake.snapshots()"
-        " WHERE author = ? ORDER BY snapshot_id",
+        "select snapshot_id, timezone('UTC', snapshot_time), commit_extra_info from lake.snapshots()"
+        " where author = ? order by snapshot_id",
         [AUTHOR],
     ).fetchall()
     return tuple(Refresh(number, at, **json.loads(facts)) for number, at, facts in rows)
@@ -242,7 +242,7 @@ def as_of(lake: Lake, refresh: Refresh, query: str) -> Iterator[duckdb.DuckDBPyR
         try:
             answer = con.sql(query)
             if answer is None:
-                raise QueryError("this asks nothing; write a SELECT")
+                raise QueryError("this asks nothing; write a select")
             yield answer
         except duckdb.Error as error:
             raise QueryError(str(error)) from error

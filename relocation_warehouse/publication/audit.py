@@ -93,7 +93,7 @@ def audit(
     if fewest_alike is None:
         fewest_alike = load_catalog(Paths.from_environment().catalog).gates.fewest_alike
     with duckdb.connect(":memory:") as con:
-        con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
+        con.execute(f"attach {sql.text(str(build))} as build (read_only)")
         con.execute("USE build")
         columns = _columns(con)
         checks = list(_undeclared(contract, columns))
@@ -120,8 +120,8 @@ def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
     """Types of the columns of every table and view: table -> column -> type."""
     by_table: dict[str, dict[str, str]] = {}
     for schema, table, column, kind in con.execute(
-        "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
-        " WHERE database_name = 'build' AND NOT internal ORDER BY ALL"
+        "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+        " where database_name = 'build' and not internal order by all"
     ).fetchall():
         by_table.setdefault(f"{schema}.{table}", {})[column] = kind
     return by_table
@@ -168,21 +168,21 @@ def _contents(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[AuditChe
     rules = [rule for column in table.columns for rule in rules_of(column)]
     key = ", ".join(map(sql.identifier, table.key))
     suspicions = (f"coalesce({rule.suspicion}, false)" for rule in rules)
-    n_rows, *is_suspect = _row(con, f"SELECT {', '.join(['count(*)', *suspicions])} FROM {relation}")
+    n_rows, *is_suspect = _row(con, f"select {', '.join(['count(*)', *suspicions])} from {relation}")
     yield _check(
         "table_has_rows", table.full_name, int(n_rows == 0), "the table is empty", "warning", f"{n_rows} rows"
     )
     suspects = [rule for rule, is_one in zip(rules, is_suspect, strict=True) if is_one]
-    counts = ", ".join(f"count(*) FILTER (WHERE {rule.bad})" for rule in suspects)
-    n_bad = _row(con, f"SELECT {counts} FROM {relation}") if suspects else ()
+    counts = ", ".join(f"count(*) filter (where {rule.bad})" for rule in suspects)
+    n_bad = _row(con, f"select {counts} from {relation}") if suspects else ()
     for check in dict.fromkeys(rule.check for rule in rules):
         hits = [(n, rule) for rule, n in zip(suspects, n_bad, strict=True) if rule.check == check and n]
         message = "; ".join(f"{rule.message} in {n} rows{_where(con, table, rule)}" for n, rule in hits)
         yield _check(check, table.full_name, sum(n for n, _ in hits), message)
-    (n_keys,) = _row(con, f"SELECT count(DISTINCT hash({key})) FROM {relation}")
+    (n_keys,) = _row(con, f"select count(distinct hash({key})) from {relation}")
     groups = (
         con.execute(
-            f"SELECT {key}, count(*) FROM {relation} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL"
+            f"select {key}, count(*) from {relation} group by {key} having count(*) > 1 order by all"
         ).fetchall()
         if n_keys < n_rows
         else []
@@ -198,7 +198,7 @@ def _where(con: duckdb.DuckDBPyConnection, table: Table, rule: Rule) -> str:
         return ""
     listed = ", ".join(map(sql.identifier, columns))
     places = con.execute(
-        f"SELECT {listed} FROM {sql.identifier(table.schema, table.name)} WHERE {rule.bad} GROUP BY ALL ORDER BY ALL"
+        f"select {listed} from {sql.identifier(table.schema, table.name)} where {rule.bad} group by all order by all"
     ).fetchall()
     named = "; ".join(_place(columns, place) for place in places[:3])
     return f" ({named}{'' if len(places) <= 3 else f' and {len(places) - 3} more'})"
@@ -221,9 +221,9 @@ def _references(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) -
             continue
         field = sql.identifier(column)
         absent = con.execute(
-            f"SELECT {field}, n FROM (SELECT {field}, count(*) AS n FROM {sql.identifier(table.schema, table.name)}"
-            f" GROUP BY {field}) WHERE {field} NOT IN (SELECT {field} FROM {sql.identifier(*target.split('.'))})"
-            " ORDER BY ALL"
+            f"select {field}, n from (select {field}, count(*) as n from {sql.identifier(table.schema, table.name)}"
+            f" group by {field}) where {field} not in (select {field} from {sql.identifier(*target.split('.'))})"
+            " order by all"
         ).fetchall()
         yield _check(
             f"{column}_is_known",
@@ -240,13 +240,13 @@ def _each_survey(con: duckdb.DuckDBPyConnection, table: Table, sound: set[str]) 
     asked = ""
     if table.each_survey != "all":
         asked = (
-            f" AND survey_id IN (SELECT survey_id FROM {COVERAGE} JOIN {INDICATORS} USING (indicator_id)"
-            f" WHERE n > 0 AND system = {sql.text(table.each_survey)})"
+            f" and survey_id in (select survey_id from {COVERAGE} join {INDICATORS} using (indicator_id)"
+            f" where n > 0 and system = {sql.text(table.each_survey)})"
         )
     absent = con.execute(
-        f"SELECT survey_id FROM {SURVEYS} WHERE status = 'accepted'{asked}"
-        f" AND survey_id NOT IN (SELECT DISTINCT survey_id FROM {sql.identifier(table.schema, table.name)})"
-        " ORDER BY ALL"
+        f"select survey_id from {SURVEYS} where status = 'accepted'{asked}"
+        f" and survey_id not in (select distinct survey_id from {sql.identifier(table.schema, table.name)})"
+        " order by all"
     ).fetchall()
     surveys = ", ".join(s for (s,) in absent)
     yield _check("each_survey_has_rows", table.full_name, len(absent), f"no row for {surveys}")
@@ -256,12 +256,12 @@ def _loads(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[AuditChe
     if LOADS not in sound:
         return
     bad = con.execute(
-        f"SELECT survey_id, file_id FROM {LOADS} WHERE received <> accepted + quarantined ORDER BY ALL"
+        f"select survey_id, file_id from {LOADS} where received <> accepted + quarantined order by all"
     ).fetchall()
     places = ", ".join(f"{s} {f}" for s, f in bad)
     yield _check("rows_balance", LOADS, len(bad), f"received is not accepted + quarantined for {places}")
     refused = con.execute(
-        f"SELECT DISTINCT survey_id FROM {LOADS} WHERE status = 'refused' ORDER BY ALL"
+        f"select distinct survey_id from {LOADS} where status = 'refused' order by all"
     ).fetchall()
     surveys = ", ".join(s for (s,) in refused)
     yield _check("survey_is_accepted", LOADS, len(refused), f"refused: {surveys}", "warning")
@@ -273,10 +273,10 @@ def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[Audit
         return
     absent = con.execute(
         f"""
-        SELECT survey_id, wave, indicator_id
-        FROM (SELECT survey_id, unnest(string_split(waves, ' ')) AS wave FROM {SURVEYS} WHERE status = 'accepted')
-        CROSS JOIN (SELECT indicator_id FROM {INDICATORS})
-        ANTI JOIN {COVERAGE} USING (survey_id, wave, indicator_id) ORDER BY ALL
+        select survey_id, wave, indicator_id
+        from (select survey_id, unnest(string_split(waves, ' ')) as wave from {SURVEYS} where status = 'accepted')
+        cross join (select indicator_id from {INDICATORS})
+        anti join {COVERAGE} using (survey_id, wave, indicator_id) order by all
         """
     ).fetchall()
     places = "; ".join(" ".join(row) for row in absent[:3])
@@ -284,8 +284,8 @@ def _coverage(con: duckdb.DuckDBPyConnection, sound: set[str]) -> Iterator[Audit
     (uneven,) = _row(
         con,
         f"""
-        SELECT count(*) FROM {COVERAGE}
-        WHERE n_missing <> n_not_asked + n_not_applicable + n_refused + n_dont_know + n_blank + n_out_of_range
+        select count(*) from {COVERAGE}
+        where n_missing <> n_not_asked + n_not_applicable + n_refused + n_dont_know + n_blank + n_out_of_range
             + n_not_shared
         """,
     )
@@ -308,7 +308,7 @@ def _quasi_identifiers(
     if not {SURVEYS, INDICATORS, HOUSEHOLDS} <= sound:
         return
     sensitive = con.execute(
-        f"SELECT indicator_id FROM {INDICATORS} WHERE is_sensitive ORDER BY ALL"
+        f"select indicator_id from {INDICATORS} where is_sensitive order by all"
     ).fetchall()
     columns = [c for (c,) in sensitive if c in contract[HOUSEHOLDS].column_names]
     if not columns:
@@ -316,10 +316,10 @@ def _quasi_identifiers(
     linked = []
     if REASONS in sound:
         published = published_rows(contract[REASONS], REASONS, withheld)
-        reasons = f"(SELECT * FROM {published} WHERE indicator_id IN ({sql.texts(columns)}))"
+        reasons = f"(select * from {published} where indicator_id in ({sql.texts(columns)}))"
         linked.append(Linked(reasons, ("wave", "indicator_id", "missing_reason")))
     made_up = {
-        row[0] for row in con.execute(f"SELECT survey_id FROM {SURVEYS} WHERE is_synthetic").fetchall()
+        row[0] for row in con.execute(f"select survey_id from {SURVEYS} where is_synthetic").fetchall()
     }
     households = published_rows(contract[HOUSEHOLDS], HOUSEHOLDS, withheld)
     hidden = {w.survey_id for w in withheld if w.is_everything}

@@ -78,26 +78,26 @@ def write_public_build(
             con.execute(macro)
         _write_sizes(con)
         for table in contract:
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier(table.schema)}")
+            con.execute(f"create schema if not exists {sql.identifier(table.schema)}")
             derived = rules.derived.get(table.full_name)
             if derived is not None and derived.rare_terms:
                 _write_levels(con, table, derived)
             con.execute(
-                f"CREATE TABLE {sql.identifier(table.schema, table.name)} AS {_rows(table, derived, rules)}"
+                f"create table {sql.identifier(table.schema, table.name)} as {_rows(table, derived, rules)}"
             )
-        con.execute("DETACH analyst")
+        con.execute("detach analyst")
 
 
 def attach_analyst(con: duckdb.DuckDBPyConnection, analyst: Path) -> None:
     """Attach the analyst edition as `analyst`; its households, none where it has no such table, are `known`."""
-    con.execute(f"ATTACH {sql.text(str(analyst))} AS {ANALYST} (READ_ONLY)")
+    con.execute(f"attach {sql.text(str(analyst))} as {ANALYST} (READ_ONLY)")
     there = con.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND schema_name || '.' || table_name = ?",
+        "select count(*) from duckdb_tables() where database_name = ? and schema_name || '.' || table_name = ?",
         [ANALYST, HOUSEHOLDS],
     ).fetchone()
-    nobody = ", ".join(f"NULL::VARCHAR AS {c}" for c in ("survey_id", "household_id", "wave", "region"))
-    source = f"FROM {ANALYST}.{HOUSEHOLDS}" if there and there[0] else f"SELECT {nobody} LIMIT 0"
-    con.execute(f"CREATE TEMP VIEW {KNOWN} AS {source}")
+    nobody = ", ".join(f"null::varchar as {c}" for c in ("survey_id", "household_id", "wave", "region"))
+    source = f"from {ANALYST}.{HOUSEHOLDS}" if there and there[0] else f"select {nobody} limit 0"
+    con.execute(f"create temp view {KNOWN} as {source}")
 
 
 def secret_of_answers(con: duckdb.DuckDBPyConnection) -> bytes:
@@ -105,7 +105,7 @@ def secret_of_answers(con: duckdb.DuckDBPyConnection) -> bytes:
 
     It serves where no key is set, which only made-up surveys are published without.
     """
-    row = con.execute(f"SELECT sum(hash(h)::HUGEINT), count(*) FROM {KNOWN} h").fetchone()
+    row = con.execute(f"select sum(hash(h)::hugeint), count(*) from {KNOWN} h").fetchone()
     return repr(row).encode()
 
 
@@ -113,38 +113,38 @@ def _macros(rules: Disclosure, secret: bytes) -> Iterator[str]:
     """SQL functions that the rules are written in; temporary, so that the secret is in no file."""
     key = sql.text(secret.hex())
     base = rules.base
-    yield f"""CREATE TEMP MACRO threshold(scope, step) AS
-        1 + ('0x' || left(sha256({key} || sha256({key} || scope || '/' || step)), 8))::BIGINT % {base}"""
-    yield f"""CREATE TEMP MACRO rounded(scope, n) AS
-        ((n // {base} + (n % {base} >= threshold(scope, n // {base}))::BIGINT) * {base})::BIGINT"""
+    yield f"""create temp MACRO threshold(scope, step) as
+        1 + ('0x' || left(sha256({key} || sha256({key} || scope || '/' || step)), 8))::bigint % {base}"""
+    yield f"""create temp MACRO rounded(scope, n) as
+        ((n // {base} + (n % {base} >= threshold(scope, n // {base}))::bigint) * {base})::bigint"""
     # of a count and the rest of the whole the smaller is rounded
-    yield """CREATE TEMP MACRO part(scope, n, whole) AS CASE
-        WHEN 2 * n <= whole THEN rounded(scope, n) ELSE rounded(scope, whole) - rounded(scope, whole - n) END"""
+    yield """create temp MACRO part(scope, n, whole) as case
+        when 2 * n <= whole then rounded(scope, n) else rounded(scope, whole) - rounded(scope, whole - n) end"""
     # a count of answers among those asked: the smaller of the two answers is rounded
-    yield """CREATE TEMP MACRO part_of_part(scope, n, asked, whole) AS CASE WHEN 2 * n <= asked THEN rounded(scope, n)
-        ELSE greatest(0, part(scope, asked, whole) - rounded(scope, asked - n)) END"""
-    yield """CREATE TEMP MACRO ten(x) AS pow(10.0, floor(log10(nullif(abs(x), 0)) + 1e-9))"""
-    yield """CREATE TEMP MACRO step(x) AS CASE
-        WHEN x <= ten(x) * (1 + 1e-9) THEN ten(x) WHEN x <= 2 * ten(x) THEN 2 * ten(x)
-        WHEN x <= 5 * ten(x) THEN 5 * ten(x) ELSE 10 * ten(x) END"""
-    yield "CREATE TEMP MACRO nearest(x, s) AS round(round(x / s) * s, 12)"
-    yield """CREATE TEMP MACRO upward(x, s) AS
-        CASE WHEN x IS NOT NULL THEN round(greatest(ceil(x / s - 1e-9), 1) * s, 12) END"""
-    yield """CREATE TEMP MACRO level(p) AS CASE WHEN p < 0.001 THEN 0.001 WHEN p < 0.01 THEN 0.01
-        WHEN p < 0.05 THEN 0.05 WHEN p < 0.1 THEN 0.1 WHEN p IS NOT NULL THEN 1.0 END"""
+    yield """create temp MACRO part_of_part(scope, n, asked, whole) as case when 2 * n <= asked then rounded(scope, n)
+        else greatest(0, part(scope, asked, whole) - rounded(scope, asked - n)) end"""
+    yield """create temp MACRO ten(x) as pow(10.0, floor(log10(nullif(abs(x), 0)) + 1e-9))"""
+    yield """create temp MACRO step(x) as case
+        when x <= ten(x) * (1 + 1e-9) then ten(x) when x <= 2 * ten(x) then 2 * ten(x)
+        when x <= 5 * ten(x) then 5 * ten(x) else 10 * ten(x) end"""
+    yield "create temp MACRO nearest(x, s) as round(round(x / s) * s, 12)"
+    yield """create temp MACRO upward(x, s) as
+        case when x is not null then round(greatest(ceil(x / s - 1e-9), 1) * s, 12) end"""
+    yield """create temp MACRO level(p) as case when p < 0.001 then 0.001 when p < 0.01 then 0.01
+        when p < 0.05 then 0.05 when p < 0.1 then 0.1 when p is not null then 1.0 end"""
     # the error of an estimate, and the estimate to the same digit; nothing where there is no error
-    yield "CREATE TEMP MACRO shown_error(e) AS CASE WHEN e > 0 THEN upward(e, ten(e)) END"
-    yield "CREATE TEMP MACRO by_error(x, e) AS CASE WHEN e > 0 THEN nearest(x, ten(e)) END"
+    yield "create temp MACRO shown_error(e) as case when e > 0 then upward(e, ten(e)) end"
+    yield "create temp MACRO by_error(x, e) as case when e > 0 then nearest(x, ten(e)) end"
     # half of an interval: sampling units decide how wide it is, and there is none where they are too few
-    yield "CREATE TEMP MACRO half(low, high, s) AS upward((high - low) / 2, s)"
+    yield "create temp MACRO half(low, high, s) as upward((high - low) / 2, s)"
 
 
 def _write_sizes(con: duckdb.DuckDBPyConnection) -> None:
     """Households of what counts are parts of: a wave of a survey, a survey, a region."""
     for name, group in (("wave", "survey_id, wave"), ("survey", "survey_id"), ("region", "region")):
         con.execute(
-            f"CREATE TEMP TABLE of_{name} AS SELECT {group}, count(DISTINCT (survey_id, household_id)) AS size"
-            f" FROM {KNOWN} GROUP BY ALL"
+            f"create temp table of_{name} as select {group}, count(distinct (survey_id, household_id)) as size"
+            f" from {KNOWN} group by all"
         )
 
 
@@ -153,20 +153,20 @@ def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) 
     models = f"{ANALYST}.{rules.rare_terms}"
     terms = f"{ANALYST}.{table.full_name}"
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE levels"
-        " (survey VARCHAR, model VARCHAR, indicator_id VARCHAR, code VARCHAR, n BIGINT)"
+        "create or replace temp table levels"
+        " (survey varchar, model varchar, indicator_id varchar, code varchar, n bigint)"
     )
     wide = {
         row[0]
         for row in con.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name || '.' || table_name = ?",
+            "select column_name from duckdb_columns() where database_name = ? and schema_name || '.' || table_name = ?",
             [ANALYST, HOUSEHOLDS],
         ).fetchall()
     }
-    surveys = {r[0] for r in con.execute("SELECT survey_id FROM of_survey").fetchall()}
+    surveys = {r[0] for r in con.execute("select survey_id from of_survey").fetchall()}
     samples: dict[tuple[str, str, str], list[str]] = {}
     for survey, model, wave, sample in con.execute(
-        f"SELECT DISTINCT survey_id, model, wave, sample FROM {models} ORDER BY ALL"
+        f"select distinct survey_id, model, wave, sample from {models} order by all"
     ).fetchall():
         samples.setdefault((survey, wave, sample), []).append(model)
     for (survey, wave, sample), sites in samples.items():
@@ -174,8 +174,8 @@ def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) 
         columns = [
             name
             for (name,) in con.execute(
-                f"SELECT DISTINCT indicator_id FROM {terms} WHERE survey_id = ? AND model IN ({listed})"
-                " AND indicator_id IS NOT NULL ORDER BY ALL",
+                f"select distinct indicator_id from {terms} where survey_id = ? and model in ({listed})"
+                " and indicator_id is not null order by all",
                 [survey],
             ).fetchall()
             if name in wide
@@ -187,16 +187,16 @@ def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) 
             conditions.append(f"wave = {sql.text(wave)}")
         group = SAMPLE.match(sample)
         if group and group[1] in wide:
-            conditions.append(f"{sql.identifier(group[1])}::VARCHAR = {sql.text(group[2])}")
-        texts = ", ".join(f"{sql.identifier(c)}::VARCHAR AS {sql.identifier(c)}" for c in columns)
+            conditions.append(f"{sql.identifier(group[1])}::varchar = {sql.text(group[2])}")
+        texts = ", ".join(f"{sql.identifier(c)}::varchar as {sql.identifier(c)}" for c in columns)
         con.execute(
             f"""
-            INSERT INTO levels
-            SELECT {sql.text(survey)}, model, indicator_id, code, count(*)
-            FROM (UNPIVOT (SELECT {texts} FROM {KNOWN}
-                WHERE {" AND ".join(conditions) or "true"})
-                ON {", ".join(map(sql.identifier, columns))} INTO NAME indicator_id VALUE code)
-            CROSS JOIN (SELECT unnest([{listed}]) AS model) GROUP BY ALL
+            insert into levels
+            select {sql.text(survey)}, model, indicator_id, code, count(*)
+            from (UNPIVOT (select {texts} from {KNOWN}
+                where {" and ".join(conditions) or "true"})
+                on {", ".join(map(sql.identifier, columns))} into name indicator_id VALUE code)
+            cross join (select unnest([{listed}]) as model) group by all
             """
         )
 
@@ -206,7 +206,7 @@ def _rows(table: Table, derived: Derived | None, rules: Disclosure) -> str:
     source = f"{ANALYST}.{sql.identifier(table.schema, table.name)}"
     names = ", ".join(map(sql.identifier, table.column_names))
     if derived is None:
-        return f"SELECT {names} FROM {source}"
+        return f"select {names} from {source}"
     x = _sized(table, derived, rules, source)
     if "figure" in derived.columns.values():
         x = _figures(rules, x)
@@ -216,45 +216,45 @@ def _rows(table: Table, derived: Derived | None, rules: Disclosure) -> str:
     for column in table.columns:
         rule, name = derived.columns.get(column.name), sql.identifier(column.name)
         if rule is not None:
-            expressions.append(f"{_expression(column.name, rule, derived)}::{column.type} AS {name}")
+            expressions.append(f"{_expression(column.name, rule, derived)}::{column.type} as {name}")
         elif rules.is_exact(table, column):
             expressions.append(name)
         else:
-            expressions.append(f"NULL::{column.type} AS {name}")
-    return f"SELECT {', '.join(expressions)} FROM ({x})"
+            expressions.append(f"null::{column.type} as {name}")
+    return f"select {', '.join(expressions)} from ({x})"
 
 
 def _sized(table: Table, derived: Derived, rules: Disclosure, source: str) -> str:
     """SQL of the rows that stay, each with `scope` and `whole` of its counts, and whether it stands for enough."""
     columns, joins = {*table.column_names}, ""
-    survey = f"t.{sql.identifier(derived.survey)}" if derived.survey in columns else "NULL"
-    region = "t.region" if "region" in columns else "NULL"
+    survey = f"t.{sql.identifier(derived.survey)}" if derived.survey in columns else "null"
+    region = "t.region" if "region" in columns else "null"
     waves = [c for c in ("wave", "wave_to") if c in columns]
-    wave = f"t.{waves[0]}" if waves else "NULL"
-    joins += f" LEFT JOIN of_wave w ON w.survey_id = {survey} AND w.wave = {wave}"
-    joins += f" LEFT JOIN of_survey s ON s.survey_id = {survey} LEFT JOIN of_region r ON r.region = {region}"
+    wave = f"t.{waves[0]}" if waves else "null"
+    joins += f" left join of_wave w on w.survey_id = {survey} and w.wave = {wave}"
+    joins += f" left join of_survey s on s.survey_id = {survey} left join of_region r on r.region = {region}"
     kept = ["t.group_type = 'all'"] if "group_type" in columns else []
     if derived.one_split:
         # two nearly equal splits differ by few households
         kept.append(
-            f"(t.scheme, t.variant) IN (SELECT (scheme, variant) FROM {ANALYST}.{SENSITIVITY}"
-            " WHERE is_reference AND variant IS NOT NULL)"
+            f"(t.scheme, t.variant) in (select (scheme, variant) from {ANALYST}.{SENSITIVITY}"
+            " where is_reference and variant is not null)"
         )
         if "wave_to" in columns:
             kept.append(
-                f"t.band_scheme = (SELECT band_scheme FROM {ANALYST}.reference.bands GROUP BY band_scheme"
-                " ORDER BY count(*), band_scheme LIMIT 1)"
+                f"t.band_scheme = (select band_scheme from {ANALYST}.reference.bands group by band_scheme"
+                " order by count(*), band_scheme limit 1)"
             )
     counts = [sql.identifier(c) for c, rule in derived.columns.items() if rule == "count"]
     # a part of a distribution stands beside the others: what counts is the size of the whole
     stands_for = [*[f"t.{c}" for c in counts if not derived.within][:1], "w.size", "s.size", "r.size"]
     return f"""
-        SELECT *, step(2.0 / shown_n) AS mean_grid FROM (
-            SELECT *, rounded(scope, stands_for) >= {rules.fewest} AS is_shown,
-                part(scope, {counts[0] if counts else "NULL::BIGINT"}, whole) AS shown_n
-            FROM (SELECT t.*, coalesce({survey}, {region}, '') AS scope, coalesce(w.size, s.size) AS whole,
-                    coalesce({", ".join(stands_for)}, (SELECT sum(size) FROM of_survey))::BIGINT AS stands_for
-                FROM {source} t{joins} WHERE {" AND ".join(kept) or "true"}))"""
+        select *, step(2.0 / shown_n) as mean_grid from (
+            select *, rounded(scope, stands_for) >= {rules.fewest} as is_shown,
+                part(scope, {counts[0] if counts else "null::bigint"}, whole) as shown_n
+            from (select t.*, coalesce({survey}, {region}, '') as scope, coalesce(w.size, s.size) as whole,
+                    coalesce({", ".join(stands_for)}, (select sum(size) from of_survey))::bigint as stands_for
+                from {source} t{joins} where {" and ".join(kept) or "true"}))"""
 
 
 def _figures(rules: Disclosure, x: str) -> str:
@@ -262,43 +262,43 @@ def _figures(rules: Disclosure, x: str) -> str:
 
     `value` is a share of households where its unit says so, and a mean of answers or of indices elsewhere.
     """
-    ranges = " ".join(f"WHEN {sql.text(unit)} THEN {size!r}" for unit, size in rules.ranges.items())
+    ranges = " ".join(f"when {sql.text(unit)} then {size!r}" for unit, size in rules.ranges.items())
     return f"""
-        SELECT *,
-            CASE WHEN unit = 'share' THEN portion ELSE nearest(value, grid) END AS figure_value,
-            CASE WHEN unit = 'share' THEN {SHARE_GRID} ELSE grid / 2 END AS error_grid,
-            upward(standard_error, error_grid) AS figure_standard_error,
-            round(figure_value - half(ci_low, ci_high, error_grid), 12) AS figure_low,
-            round(figure_value + half(ci_low, ci_high, error_grid), 12) AS figure_high,
-            CASE WHEN unit = 'share' AND figure_low < 0 THEN 0.0 ELSE figure_low END AS figure_ci_low,
-            CASE WHEN unit = 'share' AND figure_high > 1 THEN 1.0 ELSE figure_high END AS figure_ci_high,
-            figure_value * shown_n AS figure_value_x_n
-        FROM (
-            SELECT z.*,
-                least(1.0, part_of_part(scope, round(value * n)::BIGINT, n, whole) / shown_n) AS portion,
-                coalesce(i.maximum - i.minimum, CASE z.unit {ranges} END) AS width,
+        select *,
+            case when unit = 'share' then portion else nearest(value, grid) end as figure_value,
+            case when unit = 'share' then {SHARE_GRID} else grid / 2 end as error_grid,
+            upward(standard_error, error_grid) as figure_standard_error,
+            round(figure_value - half(ci_low, ci_high, error_grid), 12) as figure_low,
+            round(figure_value + half(ci_low, ci_high, error_grid), 12) as figure_high,
+            case when unit = 'share' and figure_low < 0 then 0.0 else figure_low end as figure_ci_low,
+            case when unit = 'share' and figure_high > 1 then 1.0 else figure_high end as figure_ci_high,
+            figure_value * shown_n as figure_value_x_n
+        from (
+            select z.*,
+                least(1.0, part_of_part(scope, round(value * n)::bigint, n, whole) / shown_n) as portion,
+                coalesce(i.maximum - i.minimum, case z.unit {ranges} end) as width,
                 step(greatest(
-                    CASE WHEN width IS NULL THEN {rules.base} * coalesce(standard_error, 0) * sqrt(n)
-                        ELSE 2 * width END,
-                    CASE WHEN i.indicator_id IS NOT NULL THEN {rules.base} ELSE 1e-6 END) / shown_n) AS grid
-            FROM ({x}) z LEFT JOIN {ANALYST}.{INDICATORS} i ON i.indicator_id = z.metric_id)"""
+                    case when width is null then {rules.base} * coalesce(standard_error, 0) * sqrt(n)
+                        else 2 * width end,
+                    case when i.indicator_id is not null then {rules.base} else 1e-6 end) / shown_n) as grid
+            from ({x}) z left join {ANALYST}.{INDICATORS} i on i.indicator_id = z.metric_id)"""
 
 
 def _with_rare_terms(rules: Disclosure, x: str) -> str:
     """SQL of the rows of `x`, those of terms that stand for few households not shown."""
     return f"""
-        WITH l AS (
-            SELECT *, sum(n) OVER (PARTITION BY survey, model, indicator_id) AS answers,
-                max(n) OVER (PARTITION BY survey, model, indicator_id) AS most FROM levels)
-        SELECT z.* REPLACE (is_shown AND (z.indicator_id IS NULL AND z.code IS NULL OR coalesce(rounded(scope,
-            CASE WHEN z.code IS NULL THEN a.beside ELSE least(c.n, d.n) END::BIGINT) >= {rules.fewest}, false))
-            AS is_shown)
-        FROM ({x}) z
-        LEFT JOIN (SELECT DISTINCT survey, model, indicator_id, answers - most AS beside FROM l) a
-            ON (a.survey, a.model, a.indicator_id) = (z.survey_id, z.model, z.indicator_id)
-        LEFT JOIN l c ON (c.survey, c.model, c.indicator_id, c.code) = (z.survey_id, z.model, z.indicator_id, z.code)
-        LEFT JOIN l d
-            ON (d.survey, d.model, d.indicator_id, d.code) = (z.survey_id, z.model, z.indicator_id, z.reference_code)"""
+        with l as (
+            select *, sum(n) over (partition by survey, model, indicator_id) as answers,
+                max(n) over (partition by survey, model, indicator_id) as most from levels)
+        select z.* replace (is_shown and (z.indicator_id is null and z.code is null or coalesce(rounded(scope,
+            case when z.code is null then a.beside else least(c.n, d.n) end::bigint) >= {rules.fewest}, false))
+            as is_shown)
+        from ({x}) z
+        left join (select distinct survey, model, indicator_id, answers - most as beside from l) a
+            on (a.survey, a.model, a.indicator_id) = (z.survey_id, z.model, z.indicator_id)
+        left join l c on (c.survey, c.model, c.indicator_id, c.code) = (z.survey_id, z.model, z.indicator_id, z.code)
+        left join l d
+            on (d.survey, d.model, d.indicator_id, d.code) = (z.survey_id, z.model, z.indicator_id, z.reference_code)"""
 
 
 def _expression(name: str, rule: str, derived: Derived) -> str:
@@ -306,16 +306,16 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
     field = sql.identifier(name)
     # of several columns under a rule the first is meant: the estimate comes before what else has its digits
     of = {rule: sql.identifier(c) for c, rule in reversed(derived.columns.items())}
-    error, estimate = of.get("error", "NULL"), of.get("by_error", "NULL")
-    n = of.get("count", "NULL")
+    error, estimate = of.get("error", "null"), of.get("by_error", "null")
+    n = of.get("count", "null")
     within = ", ".join(map(sql.identifier, derived.within))
     kind, _, argument = rule.partition(" ")
     number = float(argument or 1)
-    shown_by_count = f"CASE WHEN {derived.counts_where} THEN part(scope, {field}, whole) END"
+    shown_by_count = f"case when {derived.counts_where} then part(scope, {field}, whole) end"
     half_width = f"half({of.get('low')}, {of.get('high')}, ten({error}) / 2), 12)"
     figures = {
         "share": f"least(1.0, shown_n / nullif(part(scope,"
-        f" sum({n}) OVER (PARTITION BY {within or 'NULL'})::BIGINT, whole), 0))",
+        f" sum({n}) over (partition by {within or 'null'})::bigint, whole), 0))",
         "mean": f"nearest({field}, mean_grid)",
         "figure": sql.identifier(f"figure_{name}"),
         "grid": f"nearest({field}, {number})",
@@ -325,7 +325,7 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
         "low": f"round(by_error({estimate}, {error}) - {half_width}",
         "high": f"round(by_error({estimate}, {error}) + {half_width}",
         "level": f"level({field})",
-        "withheld": "NULL",
+        "withheld": "null",
         "shown": field,
     }
     counts = {
@@ -335,6 +335,6 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
         "rows_all": f"rounded(scope, {of.get('rows_left')}) + rounded(scope, {of.get('rows')})",
     }
     shown = (
-        counts.get(kind) or f"CASE WHEN is_shown AND NOT ({derived.withheld_where}) THEN {figures[kind]} END"
+        counts.get(kind) or f"case when is_shown and not ({derived.withheld_where}) then {figures[kind]} end"
     )
-    return shown if derived.where == "true" else f"CASE WHEN {derived.where} THEN {shown} ELSE {field} END"
+    return shown if derived.where == "true" else f"case when {derived.where} then {shown} else {field} end"

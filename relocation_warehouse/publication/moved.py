@@ -83,12 +83,12 @@ def moved_results(before: Path, after: Path, contract: Contract, changed: Iterab
     """
     with duckdb.connect(":memory:") as con:
         for name, path in (("former", before), ("latter", after)):
-            con.execute(f"ATTACH {sql.text(str(path))} AS {name} (READ_ONLY)")
+            con.execute(f"attach {sql.text(str(path))} as {name} (READ_ONLY)")
         known = {
             name: {
                 (f"{schema}.{table}", column)
                 for schema, table, column in con.execute(
-                    "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = ?",
+                    "select schema_name, table_name, column_name from duckdb_columns() where database_name = ?",
                     [name],
                 ).fetchall()
             }
@@ -97,7 +97,7 @@ def moved_results(before: Path, after: Path, contract: Contract, changed: Iterab
         both = known["former"] & known["latter"]
         own = {*changed}
         regions = con.execute(
-            f"SELECT DISTINCT region FROM latter.reference.surveys WHERE survey_id IN ({sql.texts(own) or 'NULL'})"
+            f"select distinct region from latter.reference.surveys where survey_id in ({sql.texts(own) or 'null'})"
         ).fetchall()
         own |= {region for (region,) in regions}
         return tuple(
@@ -121,20 +121,20 @@ def _of_table(con: duckdb.DuckDBPyConnection, table: Table, both: set[tuple[str,
         return
     name = sql.identifier(table.schema, table.name)
     key = ", ".join(map(sql.identifier, table.key))
-    changes = ", ".join(f"{_change(c)} AS {sql.identifier(c)}" for c in numbers)
-    joined = f"former.{name} AS f INNER JOIN latter.{name} AS l USING ({key})"
+    changes = ", ".join(f"{_change(c)} as {sql.identifier(c)}" for c in numbers)
+    joined = f"former.{name} as f inner join latter.{name} as l using ({key})"
     any_change = f"greatest({', '.join(map(_change, numbers))}, 0.0)"
     sizes = {
         s: (n, n_moved)
         for s, n, n_moved in con.execute(
-            f"SELECT {sql.identifier(subject)}, count(*), count(*) FILTER (WHERE {any_change} > 0) "
-            f"FROM {joined} GROUP BY ALL ORDER BY ALL"
+            f"select {sql.identifier(subject)}, count(*), count(*) filter (where {any_change} > 0) "
+            f"from {joined} group by all order by all"
         ).fetchall()
     }
     gone = dict(
         con.execute(
-            f"SELECT {sql.identifier(subject)}, count(*) FROM former.{name} ANTI JOIN latter.{name} "
-            f"USING ({key}) GROUP BY ALL"
+            f"select {sql.identifier(subject)}, count(*) from former.{name} anti join latter.{name} "
+            f"using ({key}) group by all"
         ).fetchall()
     )
     for who in sorted({*sizes, *gone} - {None}):
@@ -144,19 +144,19 @@ def _of_table(con: duckdb.DuckDBPyConnection, table: Table, both: set[tuple[str,
         place, before, after = "", None, None
         if n_moved:
             largest = con.execute(
-                f"SELECT {key}, c, v FROM (UNPIVOT (SELECT {key}, {changes} FROM {joined} "
-                f"WHERE {sql.identifier(subject)} = ?) ON {', '.join(map(sql.identifier, numbers))} "
-                f"INTO NAME c VALUE v) ORDER BY v DESC, {key}, c LIMIT 1",
+                f"select {key}, c, v from (UNPIVOT (select {key}, {changes} from {joined} "
+                f"where {sql.identifier(subject)} = ?) on {', '.join(map(sql.identifier, numbers))} "
+                f"into name c VALUE v) order by v desc, {key}, c limit 1",
                 [who],
             ).fetchone()
             assert largest is not None
             *row, column, _ = largest
             others = [str(v) for k, v in zip(table.key, row, strict=True) if k != subject]
             place = " ".join([f"{column} of", *others])
-            where = " AND ".join(f"{sql.identifier(k)} IS NOT DISTINCT FROM ?" for k in table.key)
+            where = " and ".join(f"{sql.identifier(k)} is not distinct from ?" for k in table.key)
             before, after = (
                 con.execute(
-                    f"SELECT {sql.identifier(column)} FROM {db}.{name} WHERE {where}", row
+                    f"select {sql.identifier(column)} from {db}.{name} where {where}", row
                 ).fetchall()[0][0]
                 for db in ("former", "latter")
             )
@@ -168,8 +168,8 @@ def _change(column: str) -> str:
     f, other = (f"{side}.{sql.identifier(column)}" for side in ("f", "l"))
     size = f"greatest(abs({f}), abs({other}))"
     return (
-        f"CASE WHEN ({f} IS NULL) <> ({other} IS NULL) THEN 'inf'::DOUBLE "
-        f"WHEN abs({f} - {other}) > {TOLERANCE} * {size} THEN abs({f} - {other}) / {size} ELSE 0.0 END"
+        f"case when ({f} is null) <> ({other} is null) then 'inf'::double "
+        f"when abs({f} - {other}) > {TOLERANCE} * {size} then abs({f} - {other}) / {size} else 0.0 end"
     )
 
 

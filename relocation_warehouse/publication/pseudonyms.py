@@ -54,7 +54,7 @@ def require_key(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
         If a survey is not made up and no key is set.
     """
     real = con.execute(
-        "SELECT survey_id FROM build.reference.surveys WHERE NOT is_synthetic ORDER BY ALL"
+        "select survey_id from build.reference.surveys where not is_synthetic order by all"
     ).fetchall()
     if real and key is None:
         raise MissingKeyError(
@@ -68,14 +68,14 @@ def write_pseudonyms(con: duckdb.DuckDBPyConnection, contract: Contract, key: by
 
     They are those of the wide table, and those that were set aside before it.
     """
-    union = " UNION ".join(
-        f"SELECT survey_id, {HOUSEHOLD} FROM {sql.identifier('build', t.schema, t.name)} WHERE {HOUSEHOLD} IS NOT NULL"
+    union = " union ".join(
+        f"select survey_id, {HOUSEHOLD} from {sql.identifier('build', t.schema, t.name)} where {HOUSEHOLD} is not null"
         for t in contract
         if HOUSEHOLD in t.column_names and (t.full_name == HOUSEHOLDS or HOUSEHOLD not in t.key)
     )
     con.execute(
-        f"CREATE TABLE memory.pseudonyms AS SELECT survey_id, {HOUSEHOLD}, {_pseudonym_in_sql(key)} AS pseudonym"
-        f" FROM ({union})"
+        f"create table memory.pseudonyms as select survey_id, {HOUSEHOLD}, {_pseudonym_in_sql(key)} as pseudonym"
+        f" from ({union})"
     )
 
 
@@ -96,19 +96,19 @@ def pseudonymous(table: Table, source: str) -> str:
     """
     names = set(table.column_names)
     is_about_id = (
-        f"(s.grain = 'row' AND s.rule NOT IN ({sql.texts(NOT_ABOUT_ID)}))"
+        f"(s.grain = 'row' and s.rule not in ({sql.texts(NOT_ABOUT_ID)}))"
         if {"grain", "rule"} <= names
         else "false"
     )
-    replaced = [f"p.pseudonym AS {HOUSEHOLD}"] + [
-        f"CASE WHEN p.pseudonym IS NULL THEN s.{field}"
-        f" WHEN {is_about_id} AND s.{field} = s.{HOUSEHOLD} THEN p.pseudonym"
-        f" ELSE {_unquoted(f's.{field}', is_about_id)} END AS {field}"
+    replaced = [f"p.pseudonym as {HOUSEHOLD}"] + [
+        f"case when p.pseudonym is null then s.{field}"
+        f" when {is_about_id} and s.{field} = s.{HOUSEHOLD} then p.pseudonym"
+        f" else {_unquoted(f's.{field}', is_about_id)} end as {field}"
         for field in (sql.identifier(c.name) for c in table.columns if c.quotes_household)
     ]
     return (
-        f"(SELECT s.* REPLACE ({', '.join(replaced)}) FROM {source} s"
-        f" LEFT JOIN memory.pseudonyms p ON p.survey_id = s.survey_id AND p.{HOUSEHOLD} = s.{HOUSEHOLD})"
+        f"(select s.* replace ({', '.join(replaced)}) from {source} s"
+        f" left join memory.pseudonyms p on p.survey_id = s.survey_id and p.{HOUSEHOLD} = s.{HOUSEHOLD})"
     )
 
 
@@ -118,7 +118,7 @@ def _unquoted(text: str, is_about_id: str) -> str:
     behind_place = f"'^(.*?[:：] ?)' || {id_} || '( |$)'"
     word = f"'(^|{EDGE})' || {id_} || '($|{EDGE})'"
     told = "'\\1' || p.pseudonym || '\\2'"
-    shown = f"CASE WHEN {is_about_id} THEN regexp_replace({text}, {behind_place}, {told}) ELSE {text} END"
+    shown = f"case when {is_about_id} then regexp_replace({text}, {behind_place}, {told}) else {text} end"
     # twice: two ids beside each other share the character between them
     twice = f"regexp_replace(regexp_replace({shown}, {word}, {told}, 'g'), {word}, {told}, 'g')"
-    return f"CASE WHEN regexp_matches(s.{HOUSEHOLD}, {sql.text(DISTINCTIVE)}) THEN {twice} ELSE {shown} END"
+    return f"case when regexp_matches(s.{HOUSEHOLD}, {sql.text(DISTINCTIVE)}) then {twice} else {shown} end"

@@ -244,7 +244,7 @@ def _write_files(
     with read_only(database) as con:
         tables = contents(con, contract)
         inputs = con.execute(
-            "SELECT survey_id, file_id, file, sha256 FROM quality.loads ORDER BY survey_id, file_id"
+            "select survey_id, file_id, file, sha256 from quality.loads order by survey_id, file_id"
         ).fetchall()
         left_out = too_long(con, contract)
         write_parquet(con, contract, folder / "parquet", left_out)

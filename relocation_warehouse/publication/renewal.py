@@ -99,10 +99,10 @@ def public_build(
         if key is not None:
             secret = hmac.new(key, PURPOSE, hashlib.sha256).digest()
         secret = secret or secret_of_answers(con)
-        con.execute("CREATE SCHEMA remembered")
-        con.execute(f"CREATE TABLE remembered.households AS {_households()}")
+        con.execute("create schema remembered")
+        con.execute(f"create table remembered.households as {_households()}")
         made = Origin(**{**asdict(origin), "made_at": datetime.now(UTC).isoformat(timespec="seconds")})
-        con.execute("CREATE TABLE remembered.edition AS SELECT ? AS origin, ? AS secret",
+        con.execute("create table remembered.edition as select ? as origin, ? as secret",
                     [json.dumps(asdict(made)), None if key is not None else secret])  # fmt: skip
     write_public_build(analyst, fresh, contract, rules, secret)
     return fresh, made
@@ -121,8 +121,8 @@ def remember(build: Path, memory: Path) -> None:
 def _households() -> str:
     """SQL of each household with a hash of all that is known of it."""
     return (
-        f"SELECT survey_id, household_id, sum(hash(h)::HUGEINT)::VARCHAR AS answers FROM {KNOWN} h"
-        " GROUP BY ALL"
+        f"select survey_id, household_id, sum(hash(h)::hugeint)::varchar as answers from {KNOWN} h"
+        " group by all"
     )
 
 
@@ -137,19 +137,19 @@ def _remembered(
         return None, None, {}
     try:
         with duckdb.connect(":memory:") as con:
-            con.execute(f"ATTACH {sql.text(str(memory))} AS former (READ_ONLY)")
+            con.execute(f"attach {sql.text(str(memory))} as former (read_only)")
             attach_analyst(con, analyst)
-            origin, secret = con.execute("SELECT origin, secret FROM former.remembered.edition").fetchall()[0]
+            origin, secret = con.execute("select origin, secret from former.remembered.edition").fetchall()[0]
             shown = con.execute(
-                "SELECT schema_name || '.' || table_name, list(column_name ORDER BY column_index)"
-                " FROM duckdb_columns() WHERE database_name = 'former' AND schema_name <> 'remembered' GROUP BY ALL"
+                "select schema_name || '.' || table_name, list(column_name order by column_index)"
+                " from duckdb_columns() where database_name = 'former' and schema_name <> 'remembered' group by all"
             ).fetchall()
             changed = con.execute(
                 f"""
-                SELECT survey_id, count(*) FILTER (WHERE a.answers IS DISTINCT FROM b.answers),
+                select survey_id, count(*) filter (where a.answers is distinct from b.answers),
                     count(a.answers), count(b.answers)
-                FROM ({_households()}) a FULL JOIN former.remembered.households b USING (survey_id, household_id)
-                GROUP BY survey_id ORDER BY survey_id
+                from ({_households()}) a full join former.remembered.households b using (survey_id, household_id)
+                group by survey_id order by survey_id
                 """
             ).fetchall()
     except (duckdb.Error, IndexError):

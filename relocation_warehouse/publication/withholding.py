@@ -113,10 +113,10 @@ def choose(
     def few(withheld: Withheld) -> tuple[int, int]:
         kept = [c for c in (*sensitive, *DRAWN) if c not in withheld.columns]
         changed = ", ".join(_replaced([withheld], ["site_id", *DESIGN, *sensitive]))
-        rows = f"(SELECT * REPLACE ({changed}) FROM {households})" if changed else households
+        rows = f"(select * replace ({changed}) from {households})" if changed else households
         others = [
             Linked(
-                f"(SELECT * FROM {r} WHERE indicator_id IN ({sql.texts(kept)}))",
+                f"(select * from {r} where indicator_id in ({sql.texts(kept)}))",
                 ("wave", "indicator_id", "missing_reason"),
             )
             for r in linked
@@ -131,7 +131,7 @@ def choose(
     small = _small_sites(con, households, fewest_alike)
     open_ = [(c,) for c in reversed(sensitive) if c not in declared.withhold]
     every = tuple(
-        s for (s,) in con.execute(f"SELECT DISTINCT site_id FROM {households} ORDER BY 1").fetchall()
+        s for (s,) in con.execute(f"select distinct site_id from {households} order by 1").fetchall()
     )
     for sites in dict.fromkeys((small, every)):
         for size in range(len(open_) + 2):
@@ -152,25 +152,25 @@ def plan(
 ) -> tuple[Withheld, ...]:
     """Choose for each real survey of a build; those that withhold nothing are left out."""
     choices = []
-    real = con.execute(f"SELECT survey_id FROM {SURVEYS} WHERE NOT is_synthetic ORDER BY ALL").fetchall()
+    real = con.execute(f"select survey_id from {SURVEYS} where not is_synthetic order by all").fetchall()
     sensitive = con.execute(
-        f"SELECT indicator_id FROM {INDICATORS} WHERE is_sensitive ORDER BY display_order"
+        f"select indicator_id from {INDICATORS} where is_sensitive order by display_order"
     )
     columns = [c for (c,) in sensitive.fetchall() if c in contract[HOUSEHOLDS].column_names]
     for (survey_id,) in real:
-        own = f"WHERE survey_id = {sql.text(survey_id)}"
+        own = f"where survey_id = {sql.text(survey_id)}"
         answered = con.execute(
-            f"SELECT {', '.join(f'count({sql.identifier(c)})' for c in columns) or 1} FROM {HOUSEHOLDS} {own}"
+            f"select {', '.join(f'count({sql.identifier(c)})' for c in columns) or 1} from {HOUSEHOLDS} {own}"
         ).fetchone()
         asked = [c for c, n in zip(columns, answered or (), strict=False) if n]
         chosen = choose(
             con,
             survey_id,
-            f"(SELECT * FROM {HOUSEHOLDS} {own})",
+            f"(select * from {HOUSEHOLDS} {own})",
             asked,
             fewest_alike,
             (declared or {}).get(survey_id),
-            f"(SELECT * FROM {REASONS} {own})",
+            f"(select * from {REASONS} {own})",
         )
         if chosen.columns or chosen.sites or chosen.coarsened:
             choices.append(chosen)
@@ -181,9 +181,9 @@ def _small_sites(con: duckdb.DuckDBPyConnection, households: str, fewest_alike: 
     """Sites with too few households in a wave, and with them the next larger ones until they are enough together."""
     sizes = con.execute(
         f"""
-        SELECT site_id, min(n) FROM (
-            SELECT site_id, wave, count(DISTINCT household_id) AS n FROM {households} GROUP BY ALL)
-        GROUP BY site_id ORDER BY min(n), site_id
+        select site_id, min(n) from (
+            select site_id, wave, count(distinct household_id) as n from {households} group by all)
+        group by site_id order by min(n), site_id
         """
     ).fetchall()
     merged: list[str] = []
@@ -205,25 +205,25 @@ def _replaced(
         own = f"survey_id = {sql.text(w.survey_id)}"
         for coarse in w.coarsened:
             changed.setdefault(coarse.indicator, []).append(
-                f"WHEN {own} THEN {_coarse(coarse, (lowest or {}).get(coarse.indicator))}"
+                f"when {own} then {_coarse(coarse, (lowest or {}).get(coarse.indicator))}"
             )
         for column in w.columns:
-            changed.setdefault(column, []).insert(0, f"WHEN {own} THEN NULL")
+            changed.setdefault(column, []).insert(0, f"when {own} then null")
         if w.sites:
-            small = f"{own} AND site_id IN ({sql.texts(w.sites)})"
-            changed.setdefault("site_id", []).append(f"WHEN {small} THEN {sql.text(_merged(w))}")
+            small = f"{own} and site_id in ({sql.texts(w.sites)})"
+            changed.setdefault("site_id", []).append(f"when {small} then {sql.text(_merged(w))}")
             # a weight that follows from the size of a site would tell the site
             average = (
-                "avg(weight) OVER (PARTITION BY survey_id, wave, site_id IN (" + sql.texts(w.sites) + "))"
+                "avg(weight) over (partition by survey_id, wave, site_id in (" + sql.texts(w.sites) + "))"
             )
-            changed.setdefault("weight", []).append(f"WHEN {small} THEN {average}")
+            changed.setdefault("weight", []).append(f"when {small} then {average}")
             for column in DESIGN:
                 if column not in w.columns:
-                    changed.setdefault(column, []).append(f"WHEN {small} THEN NULL")
+                    changed.setdefault(column, []).append(f"when {small} then null")
     for column, cases in changed.items():
         if column in names:
             field = sql.identifier(column)
-            yield f"CASE {' '.join(cases)} ELSE {field} END AS {field}"
+            yield f"case {' '.join(cases)} else {field} end as {field}"
 
 
 def _merged(withheld: Withheld) -> str:
@@ -233,14 +233,14 @@ def _merged(withheld: Withheld) -> str:
 def _coarse(rule: Coarsening, lowest: float | None) -> str:
     field = value = sql.identifier(rule.indicator)
     if rule.codes:
-        cases = " ".join(f"WHEN {sql.text(a)} THEN {sql.text(b)}" for a, b in rule.codes.items())
-        value = f"CASE {field} {cases} ELSE {field} END"
+        cases = " ".join(f"when {sql.text(a)} then {sql.text(b)}" for a, b in rule.codes.items())
+        value = f"case {field} {cases} else {field} end"
     if rule.width is not None:
         value = f"floor({value} / {rule.width!r}) * {rule.width!r}"
         # the interval of the smallest values begins with them, not with a value that nobody can have
         value = value if lowest is None else f"greatest({value}, {lowest!r})"
     if rule.at_most is not None:
-        value = f"CASE WHEN {value} > {rule.at_most!r} THEN {rule.at_most!r} ELSE {value} END"
+        value = f"case when {value} > {rule.at_most!r} then {rule.at_most!r} else {value} end"
     return value
 
 
@@ -271,38 +271,38 @@ def published_rows(table: Table, source: str, withheld: Sequence[Withheld]) -> s
         for w in surveys:
             if "indicator_id" in names and w.columns:
                 where.append(
-                    f"NOT (survey_id = {sql.text(w.survey_id)} AND indicator_id IN ({sql.texts(w.columns)}))"
+                    f"not (survey_id = {sql.text(w.survey_id)} and indicator_id in ({sql.texts(w.columns)}))"
                 )
     else:
         replaced = []
         of = next((n for n in ("survey_id", "source_id") if n in names), None)
         if of and {"group_type", "group_id"} <= {*names}:
             where += [
-                f"NOT ({of} = {sql.text(w.survey_id)} AND group_type = 'site' AND group_id IN ({sql.texts(w.sites)}))"
+                f"not ({of} = {sql.text(w.survey_id)} and group_type = 'site' and group_id in ({sql.texts(w.sites)}))"
                 for w in surveys
                 if w.sites
             ]
     if not replaced and not where:
         return source
     replacing = f"REPLACE ({', '.join(replaced)})" if replaced else ""
-    condition = f"WHERE {' AND '.join(where)}" if where else ""
-    return f"(SELECT * {replacing} FROM {source} {condition})"
+    condition = f"where {' and '.join(where)}" if where else ""
+    return f"(select * {replacing} from {source} {condition})"
 
 
 def _coverage(table: Table, source: str, surveys: Iterable[Withheld]) -> str:
     """Coverage says of a withheld indicator that it is not shared: the long view gives each household that reason."""
     conditions = [
-        f"(survey_id = {sql.text(w.survey_id)} AND indicator_id IN ({sql.texts(w.columns)}))"
+        f"(survey_id = {sql.text(w.survey_id)} and indicator_id in ({sql.texts(w.columns)}))"
         for w in surveys
         if w.columns
     ]
     if not conditions:
         return source
-    is_withheld = " OR ".join(conditions)
+    is_withheld = " or ".join(conditions)
     counts = [c for c in table.column_names if c.startswith("n_") or c == "n"]
     values = {c: "n + n_missing" if c in ("n_missing", "n_not_shared") else "0" for c in counts}
-    replaced = ", ".join(f"CASE WHEN {is_withheld} THEN {v} ELSE {c} END AS {c}" for c, v in values.items())
-    return f"(SELECT * REPLACE ({replaced}) FROM {source})"
+    replaced = ", ".join(f"case when {is_withheld} then {v} else {c} end as {c}" for c, v in values.items())
+    return f"(select * replace ({replaced}) from {source})"
 
 
 def _sites(table: Table, source: str, surveys: Iterable[Withheld]) -> str:
@@ -314,10 +314,10 @@ def _sites(table: Table, source: str, surveys: Iterable[Withheld]) -> str:
                 "site_id": sql.text(_merged(w)),
                 "label_en": sql.text(MERGED_LABELS[0]),
                 "label_zh": sql.text(MERGED_LABELS[1]),
-                **dict.fromkeys((c.name for c in table.columns if c.nullable), "NULL"),
+                **dict.fromkeys((c.name for c in table.columns if c.nullable), "null"),
             }
-            replaced = ", ".join(f"any_value({value}) AS {name}" for name, value in said.items())
-            kept = ", ".join(f"any_value({n}) AS {n}" for n in table.column_names if n not in said)
-            own = f"FROM {source} WHERE survey_id = {sql.text(w.survey_id)}"
-            added += f" UNION ALL BY NAME SELECT {replaced}, {kept} {own}"
-    return f"(FROM {source}{added})" if added else source
+            replaced = ", ".join(f"any_value({value}) as {name}" for name, value in said.items())
+            kept = ", ".join(f"any_value({n}) as {n}" for n in table.column_names if n not in said)
+            own = f"from {source} where survey_id = {sql.text(w.survey_id)}"
+            added += f" union all by name select {replaced}, {kept} {own}"
+    return f"(from {source}{added})" if added else source

@@ -98,7 +98,7 @@ class _Wave:
 
     def problems(self) -> Iterator[Problem]:
         try:
-            names = {name for name, *_ in self.con.execute(f"DESCRIBE {self.rows}").fetchall()}
+            names = {name for name, *_ in self.con.execute(f"describe {self.rows}").fetchall()}
         except duckdb.Error as error:
             yield from self._not_sql(error)
             return
@@ -108,7 +108,7 @@ class _Wave:
             ]
             suspicions = ", ".join(f"coalesce({rule.suspicion}, false)" for _, rule in rules)
             n, n_keys, weight, *suspect = self._one(
-                f"SELECT count(*), count(DISTINCT household_id), sum({WEIGHT}), {suspicions} FROM {self.rows}"
+                f"select count(*), count(distinct household_id), sum({WEIGHT}), {suspicions} from {self.rows}"
             )
         except duckdb.Error as error:
             yield self._of_survey(
@@ -137,9 +137,9 @@ class _Wave:
     def lost(self, former: _Wave) -> Iterator[Problem]:
         """Whether more households of the wave before are missing than a panel loses."""
         n, lost, example = self._one(
-            "SELECT count(*), count(*) FILTER (WHERE NOT is_here), min(household_id) FILTER (WHERE NOT is_here) FROM "
-            f"(SELECT household_id, household_id IN (SELECT household_id FROM {self.rows}) AS is_here "
-            f"FROM {former.rows})"
+            "select count(*), count(*) filter (where not is_here), min(household_id) filter (where not is_here) from "
+            f"(select household_id, household_id in (select household_id from {self.rows}) as is_here "
+            f"from {former.rows})"
         )
         allowed = self.folder.survey.largest_share_lost
         if lost > 1 and lost > n * (self.catalog.gates.largest_share_lost if allowed is None else allowed):
@@ -155,8 +155,8 @@ class _Wave:
         if self.folder.survey.sampling(self.wave).population_units is None:
             return
         for stratum, drawn, least, most in self.con.execute(
-            "SELECT stratum_id, count(DISTINCT sampling_unit_id), min(population_units), max(population_units) "
-            f"FROM {self.rows} WHERE weight > 0 GROUP BY stratum_id ORDER BY stratum_id"
+            "select stratum_id, count(distinct sampling_unit_id), min(population_units), max(population_units) "
+            f"from {self.rows} where weight > 0 group by stratum_id order by stratum_id"
         ).fetchall():
             where = "" if stratum is None else f"stratum {stratum!r}: "
             if least != most:
@@ -176,7 +176,7 @@ class _Wave:
                 continue
             try:
                 self.con.execute(
-                    f"DESCRIBE {explain(self.folder, self.wave, row.indicator_id, self.catalog)}"
+                    f"describe {explain(self.folder, self.wave, row.indicator_id, self.catalog)}"
                 )
             except duckdb.Error as own:
                 is_explained = True
@@ -199,8 +199,8 @@ class _Wave:
         yield from rules_of(column)
         field, largest = sql.identifier(column.name), self.catalog.gates.largest_magnitude
         if column.type == "DOUBLE":
-            beyond = f"abs({field}) > {largest!r} AND isfinite({field})"
-            suspicion = f"max({field}) > {largest!r} OR min({field}) < -{largest!r}"
+            beyond = f"abs({field}) > {largest!r} and isfinite({field})"
+            suspicion = f"max({field}) > {largest!r} or min({field}) < -{largest!r}"
             message = f"{column.name} is over {exact(largest)}, the largest number of catalog gates.yml"
             yield Rule("value_in_range", beyond, suspicion, message)
         codes = self.catalog.codes_of(column.name) if column.name in self.catalog.indicator else ()
@@ -217,9 +217,9 @@ class _Wave:
 
     def _broken(self, column: str, rule: Rule) -> _Broken | None:
         example = self.con.execute(
-            f"SELECT count(*) OVER (), household_id, source_file_id, source_row, "
-            f"CAST({sql.identifier(column)} AS VARCHAR) FROM {self.rows} WHERE {rule.bad} "
-            "ORDER BY source_file_id, source_row LIMIT 1"
+            f"select count(*) over (), household_id, source_file_id, source_row, "
+            f"cast({sql.identifier(column)} as varchar) from {self.rows} where {rule.bad} "
+            "order by source_file_id, source_row limit 1"
         ).fetchone()
         return None if example is None else _Broken(column, rule, *example)
 
@@ -318,12 +318,12 @@ def set_aside(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> tuple[Set
     """What each rule sets aside of a loaded survey, the most first."""
     rows = con.execute(
         """
-        SELECT file_id, any_value(q.file), "column", rule, count(*),
-            CASE WHEN grain = 'row' THEN any_value(received) ELSE any_value(accepted) END,
+        select file_id, any_value(q.file), "column", rule, count(*),
+            case when grain = 'row' then any_value(received) else any_value(accepted) end,
             arg_min(message_en, "row")
-        FROM quality.quarantine AS q JOIN quality.loads AS l USING (survey_id, file_id)
-        WHERE survey_id = ? GROUP BY file_id, "column", rule, grain
-        ORDER BY count(*) DESC, file_id, "column", rule
+        from quality.quarantine as q join quality.loads as l using (survey_id, file_id)
+        where survey_id = ? group by file_id, "column", rule, grain
+        order by count(*) desc, file_id, "column", rule
         """,
         [folder.survey_id],
     ).fetchall()

@@ -366,8 +366,8 @@ def _set_aside(trial: SurveyFolder, new: SurveyFile) -> list[str]:
         if not load.is_accepted:
             return [str(p) for p in load.problems]
         rows = con.execute(
-            'SELECT "column", rule, count(*), min("row"), arg_min("value", "row") FROM quality.quarantine '
-            "WHERE file_id = ? GROUP BY ALL ORDER BY ALL",
+            'select "column", rule, count(*), min("row"), arg_min("value", "row") from quality.quarantine '
+            "where file_id = ? group by all order by all",
             [new.file_id],
         ).fetchall()
         changes = [
@@ -385,14 +385,14 @@ def _panel(con: duckdb.DuckDBPyConnection, trial: SurveyFolder, new: SurveyFile)
     if survey.base_file(wave).file_id != new.file_id:
         return []
     tables = {survey.base_file(w.wave).file_id for w in survey.waves} - {new.file_id}
-    ids = " UNION ".join(
-        f"SELECT _household_id AS id FROM raw.{sql.identifier(f'{survey.survey_id}__{t}')}"
+    ids = " union ".join(
+        f"select _household_id as id from raw.{sql.identifier(f'{survey.survey_id}__{t}')}"
         for t in sorted(tables)
     )
-    now = f"(SELECT DISTINCT _household_id AS id FROM raw.{sql.identifier(f'{survey.survey_id}__{new.file_id}')})"
+    now = f"(select distinct _household_id as id from raw.{sql.identifier(f'{survey.survey_id}__{new.file_id}')})"
     known, came, left = con.execute(
-        f"SELECT count(now.id) FILTER (WHERE before.id IS NOT NULL), count(now.id) FILTER (WHERE before.id IS NULL), "
-        f"count(*) FILTER (WHERE now.id IS NULL) FROM {now} AS now FULL JOIN ({ids}) AS before USING (id)"
+        f"select count(now.id) filter (where before.id is not null), count(now.id) filter (where before.id is null), "
+        f"count(*) filter (where now.id is null) from {now} as now full join ({ids}) as before using (id)"
     ).fetchone() or (0, 0, 0)
     return [
         f"{known:,} households were interviewed before, {came:,} are new, {left:,} of before are not in it"

@@ -84,7 +84,7 @@ class CellSql:
     @property
     def verdict(self) -> str:
         """SQL for the verdict."""
-        return _case((sql.text(verdict) if verdict else "NULL", when) for verdict, when in self.outcomes)
+        return _case((sql.text(verdict) if verdict else "null", when) for verdict, when in self.outcomes)
 
     @property
     def reason(self) -> str:
@@ -94,7 +94,7 @@ class CellSql:
             (MissingReason.OUT_OF_RANGE if verdict.startswith(FAILED) else verdict, when)
             for verdict, when in self.outcomes
         ]
-        return _case((f"{sql.text(r)}::{REASONS}" if r else "NULL", when) for r, when in reasons)
+        return _case((f"{sql.text(r)}::{REASONS}" if r else "null", when) for r, when in reasons)
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,14 @@ class LandedColumn:
         cell = f"regexp_replace({self.name}, {sql.text(EDGES)}, '', 'g')"
         if pa.types.is_floating(self.kind):
             cell = (
-                f"CASE WHEN {self.name} = trunc({self.name}) AND abs({self.name}) <= {EXACT} "
-                f"THEN CAST(CAST({self.name} AS BIGINT) AS VARCHAR) ELSE CAST({self.name} AS VARCHAR) END"
+                f"case when {self.name} = trunc({self.name}) and abs({self.name}) <= {EXACT} "
+                f"then cast(cast({self.name} as bigint) as varchar) else cast({self.name} as varchar) end"
             )
         elif not pa.types.is_string(self.kind):
-            cell = f"CAST({self.name} AS VARCHAR)"
+            cell = f"cast({self.name} as varchar)"
         if self.corrections:
-            cases = (f"WHEN {row} THEN {sql.text(new)}" for row, new in self.corrections.items())
-            return f"CASE _row {' '.join(cases)} ELSE {cell} END"
+            cases = (f"when {row} then {sql.text(new)}" for row, new in self.corrections.items())
+            return f"case _row {' '.join(cases)} else {cell} end"
         return cell
 
     @property
@@ -162,7 +162,7 @@ def cell_sql(
         Whether other cells of the column show that a point need not be a decimal point.
     """
     n, t = alias, landed.text
-    blank = ("blank", f"{n} IS NULL")
+    blank = ("blank", f"{n} is null")
     value = n
     match column.type:
         case ColumnType.NUMBER | ColumnType.INTEGER:
@@ -175,7 +175,7 @@ def cell_sql(
             outcomes = _outcomes(
                 [blank],
                 _matches(exact, n, None),
-                _matches(ranges, None, f"TRY_CAST({n} AS DOUBLE)"),
+                _matches(ranges, None, f"try_cast({n} as double)"),
                 otherwise="unknown_code",
             )
         case ColumnType.MULTI:
@@ -184,7 +184,7 @@ def cell_sql(
             outcomes = _outcomes(
                 [blank],
                 _matches([c for c in codes if c.missing_reason is not None], n, None),
-                [("", f"list_has_all([{sql.texts(chosen)}]::VARCHAR[], string_split({n}, ' '))")],
+                [("", f"list_has_all([{sql.texts(chosen)}]::varchar[], string_split({n}, ' '))")],
                 otherwise="unknown_code",
             )
         case ColumnType.DATE:
@@ -194,17 +194,17 @@ def cell_sql(
                 day, formats = t, (*convention.dates, ISO_DATES[0])
             parsed, several = dates_sql(day, formats)
             outcomes = _outcomes(
-                [("blank", f"{t} IS NULL")],
+                [("blank", f"{t} is null")],
                 _matches(codes, t, None),
                 [(FAILED + "ambiguous_date", several)],
-                [("", f"{n} IS NOT NULL")],
+                [("", f"{n} is not null")],
                 otherwise="not_a_date",
             )
         case _:
             parsed = t
             plain = [d for d in declared if isinstance(d, str)]
             unexplained = (
-                [(FAILED + "missing_without_reason", f"{n} IN ({sql.texts(plain)})")] if plain else []
+                [(FAILED + "missing_without_reason", f"{n} in ({sql.texts(plain)})")] if plain else []
             )
             outcomes = _outcomes([blank], _matches(codes, n, None), unexplained)
     return CellSql(n, parsed, outcomes, value)
@@ -224,20 +224,20 @@ def _listed(codes: Sequence[Code], landed: LandedColumn, n: str) -> CellSql:
     good = dict.fromkeys(c.code for c in codes if c.code not in missing)
     places = {code: number for number, code in enumerate((*missing, *good), start=1)}
     if landed.is_text:
-        blank, parsed = landed.text, f"list_position([{sql.texts(places)}]::VARCHAR[], {landed.trimmed})"
+        blank, parsed = landed.text, f"list_position([{sql.texts(places)}]::varchar[], {landed.trimmed})"
     else:
-        blank, parsed = landed.name, f"list_position([{', '.join(places)}]::DOUBLE[], {landed.name})"
+        blank, parsed = landed.name, f"list_position([{', '.join(places)}]::double[], {landed.name})"
     by_reason: dict[str, list[str]] = {}
     for code, reason in missing.items():
         by_reason.setdefault(reason, []).append(str(places[code]))
     outcomes = _outcomes(
         [("", f"{n} > {len(missing)}")],
-        [(reason, f"{n} IN ({', '.join(some)})") for reason, some in by_reason.items()],
-        [("blank", f"{blank} IS NULL")],
+        [(reason, f"{n} in ({', '.join(some)})") for reason, some in by_reason.items()],
+        [("blank", f"{blank} is null")],
         otherwise="unknown_code",
     )
-    kept = ", ".join(["NULL"] * len(missing) + [sql.text(code) for code in good])
-    value = f"list_extract([{kept}]::{kind}[], {n})" if good else "CAST(NULL AS VARCHAR)"
+    kept = ", ".join(["null"] * len(missing) + [sql.text(code) for code in good])
+    value = f"list_extract([{kept}]::{kind}[], {n})" if good else "cast(null as varchar)"
     return CellSql(n, parsed, outcomes, value)
 
 
@@ -262,23 +262,23 @@ def _number(
         if convention is not None:
             parsed = number_sql(t, convention, holds_numbers=landed.holds_numbers)
         elif is_point_doubtful:
-            parsed = f"CASE WHEN NOT contains({t}, '.') THEN {parsed} END"
+            parsed = f"case when not contains({t}, '.') then {parsed} end"
         if words:
-            cases = " ".join(f"WHEN {sql.text(word)} THEN {sql.number(v)}" for word, v in words.items())
-            value = f"CASE WHEN {n} IS NULL THEN CASE {t} {cases} END ELSE {n} END"
+            cases = " ".join(f"when {sql.text(word)} then {sql.number(v)}" for word, v in words.items())
+            value = f"case when {n} is null then case {t} {cases} end else {n} end"
     else:
         t, words = landed.name, {}
-        parsed = f"CAST({t} AS DOUBLE)"
+        parsed = f"cast({t} as double)"
     missing = [c for c in codes if c.missing_reason is not None]
     told = _matches([c for c in missing if _is_word(c)], t, None) if landed.is_text else []
-    told += [("", f"{t} IN ({sql.texts(words)})")] if words else []
+    told += [("", f"{t} in ({sql.texts(words)})")] if words else []
     unexplained = []
     for item in declared:
         low, high = item if isinstance(item, tuple) else (_as_number(item), _as_number(item))
         if low is not None and high is not None:
-            unexplained.append(f"{n} BETWEEN {sql.number(low)} AND {sql.number(high)}")
+            unexplained.append(f"{n} between {sql.number(low)} and {sql.number(high)}")
     limits = [
-        ("not_finite", f"NOT isfinite({n})"),
+        ("not_finite", f"not isfinite({n})"),
         *(("missing_without_reason", condition) for condition in unexplained),
     ]
     if column.minimum is not None:
@@ -289,13 +289,13 @@ def _number(
         limits.append(("not_whole", f"{n} <> floor({n})"))
     outcomes = _outcomes(
         [
-            (verdict, f"{n} IS NULL AND {condition}")
-            for verdict, condition in [("blank", f"{t} IS NULL"), *told]
+            (verdict, f"{n} is null and {condition}")
+            for verdict, condition in [("blank", f"{t} is null"), *told]
         ],
-        [(FAILED + "ambiguous_number", f"{n} IS NULL AND {_parsed_number(t)} IS NOT NULL")]
+        [(FAILED + "ambiguous_number", f"{n} is null and {_parsed_number(t)} is not null")]
         if is_point_doubtful
         else [],
-        [(FAILED + "not_a_number", f"{n} IS NULL")],
+        [(FAILED + "not_a_number", f"{n} is null")],
         _matches([c for c in missing if not _is_word(c)], None, n),
         [(FAILED + rule, condition) for rule, condition in limits],
     )
@@ -303,7 +303,7 @@ def _number(
 
 
 def _parsed_number(text: str) -> str:
-    return f"CASE WHEN NOT contains({text}, '_') THEN TRY_CAST({text} AS DOUBLE) END"
+    return f"case when not contains({text}, '_') then try_cast({text} as double) end"
 
 
 def _matches(codes: Iterable[Code], t: str | None, n: str | None) -> list[tuple[str, str]]:
@@ -321,8 +321,8 @@ def _matches(codes: Iterable[Code], t: str | None, n: str | None) -> list[tuple[
             numbers.setdefault(verdict, []).append(sql.number(number))
         elif t is not None:
             texts.setdefault(verdict, []).append(code.code)
-    exact = [(verdict, f"{t} IN ({sql.texts(some)})") for verdict, some in texts.items()]
-    exact += [(verdict, f"{n} IN ({', '.join(some)})") for verdict, some in numbers.items()]
+    exact = [(verdict, f"{t} in ({sql.texts(some)})") for verdict, some in texts.items()]
+    exact += [(verdict, f"{n} in ({', '.join(some)})") for verdict, some in numbers.items()]
     return exact + conditions
 
 
@@ -336,14 +336,14 @@ def _outcomes(
 
 def _case(branches: Iterable[tuple[str, str]]) -> str:
     """CASE over (result, condition)."""
-    return f"CASE {' '.join(f'WHEN {condition} THEN {result}' for result, condition in branches)} END"
+    return f"case {' '.join(f'when {condition} then {result}' for result, condition in branches)} end"
 
 
 def _between(n: str, low: float | None, high: float | None) -> str:
     ends = [f"isfinite({n})"]  # NaN sorts above every number and would fall into an open range
     ends += [f"{n} >= {sql.number(low)}"] if low is not None else []
     ends += [f"{n} <= {sql.number(high)}"] if high is not None else []
-    return f"({' AND '.join(ends)})"
+    return f"({' and '.join(ends)})"
 
 
 def _as_number(text: str) -> float | None:

@@ -114,13 +114,13 @@ def number_sql(text: str, how: Convention, *, holds_numbers: bool = False) -> st
             parts, "part", lambda part: _scaled(_digits(f"{part}.number", how), f"{part}.rest", how)
         )
         if holds_numbers and how.thousands == ".":
-            value = f"CASE WHEN NOT regexp_full_match({t}, '-?[0-9]{{1,3}}[.][0-9]{{3}}') THEN {value} END"
+            value = f"case when not regexp_full_match({t}, '-?[0-9]{{1,3}}[.][0-9]{{3}}') then {value} end"
         if "zh" in how.numerals:
             behind = f"(?:{_any_of([*how.suffixes, ''], how)})半?"
             words = f"^([{ZH_PLAIN}]+?)({behind})$"
             parts = (
-                f"CASE WHEN regexp_full_match({t}, '[{ZH_PLAIN}]+') THEN {{'number': {t}, 'rest': ''}} "
-                f"ELSE regexp_extract({t}, {sql.text(words)}, ['number', 'rest']) END"
+                f"case when regexp_full_match({t}, '[{ZH_PLAIN}]+') then {{'number': {t}, 'rest': ''}} "
+                f"else regexp_extract({t}, {sql.text(words)}, ['number', 'rest']) end"
             )
             spelt = _bound(parts, "part", lambda p: _scaled(zh_sql(f"{p}.number"), f"{p}.rest", how))
             value = f"coalesce({value}, {spelt})"
@@ -188,16 +188,16 @@ def _scaled(number: str, rest: str, how: Convention) -> str:
     halves = {f"{w}半": factor for w, factor in factors.items() if w} if "zh" in how.numerals else {}
 
     def case(values: Mapping[str, str], otherwise: str) -> str:
-        whens = " ".join(f"WHEN {sql.text(word)} THEN {value}" for word, value in values.items())
-        return f"CASE {rest} {whens} ELSE {otherwise} END" if values else otherwise
+        whens = " ".join(f"when {sql.text(word)} then {value}" for word, value in values.items())
+        return f"case {rest} {whens} else {otherwise} end" if values else otherwise
 
     # A power of ten is written behind the digits, so that the whole is rounded once, to the number nearest to it.
     written = case({word: f"'e{power}'" for word, power in powers.items() if power}, "''")
     times = case({word: sql.number(factor) for word, factor in (others | halves).items()}, "1.0")
     plus = case({word: sql.number(factor / 2) for word, factor in halves.items()}, "0.0")
     known = sql.texts([*factors, *halves])
-    plain = f"TRY_CAST(nullif({number}, '') || {written} AS DOUBLE)"
-    return f"CASE WHEN {rest} IN ({known}) THEN {plain} * {times} + {plus} END"
+    plain = f"try_cast(nullif({number}, '') || {written} as double)"
+    return f"case when {rest} in ({known}) then {plain} * {times} + {plus} end"
 
 
 def _factors(how: Convention) -> dict[str, float]:
@@ -229,28 +229,28 @@ def zh_sql(number: str) -> str:
 
     def with_point(part: str) -> str:
         ahead = (
-            f"CASE WHEN contains({part}.a, '十') THEN CAST({_section_sql(f'{part}.a')} AS VARCHAR) "
-            f"ELSE {figures(f'{part}.a')} END"
+            f"case when contains({part}.a, '十') then cast({_section_sql(f'{part}.a')} as varchar) "
+            f"else {figures(f'{part}.a')} end"
         )
-        power = f"CASE {part}.c WHEN '万' THEN 'e4' WHEN '亿' THEN 'e8' ELSE '' END"
+        power = f"case {part}.c when '万' then 'e4' when '亿' then 'e8' else '' end"
         return f"{ahead} || '.' || {figures(f'{part}.b')} || {power}"
 
     def places(part: str) -> str:
         # 一万二 is 12000: a last digit counts the place below the one before it
-        last = f"CASE WHEN regexp_matches({number}, '万{c}$') THEN 1000 ELSE 1 END"
+        last = f"case when regexp_matches({number}, '万{c}$') then 1000 else 1 end"
         sections = [_section_sql(f"{part}.{name}") for name in "abc"]
         total = f"100000000 * {sections[0]} + 10000 * {sections[1]} + {last} * {sections[2]}"
-        return f"CAST({total} AS VARCHAR)"
+        return f"cast({total} as varchar)"
 
     def parts(pattern: str) -> str:
         return f"regexp_extract({number}, {sql.text(pattern)}, ['a', 'b', 'c'])"
 
     return (
-        f"CASE WHEN {number} = '半' THEN '0.5' WHEN {number} = '〇' THEN '0' "
-        f"WHEN regexp_full_match({number}, '[〇{ZH_DIGITS}]{{2,}}') THEN {figures(number)} "
-        f"WHEN regexp_matches({number}, {sql.text(point)}) THEN {_bound(parts(point), 'piece', with_point)} "
-        f"WHEN regexp_matches({number}, {sql.text(whole)}) AND regexp_matches({number}, '{c}|十') "
-        f"AND NOT regexp_matches({number}, '〇$|^〇|^[万亿]') THEN {_bound(parts(whole), 'piece', places)} END"
+        f"case when {number} = '半' then '0.5' when {number} = '〇' then '0' "
+        f"when regexp_full_match({number}, '[〇{ZH_DIGITS}]{{2,}}') then {figures(number)} "
+        f"when regexp_matches({number}, {sql.text(point)}) then {_bound(parts(point), 'piece', with_point)} "
+        f"when regexp_matches({number}, {sql.text(whole)}) and regexp_matches({number}, '{c}|十') "
+        f"and not regexp_matches({number}, '〇$|^〇|^[万亿]') then {_bound(parts(whole), 'piece', places)} end"
     )
 
 
@@ -261,22 +261,22 @@ def _section_sql(text: str) -> str:
     def digit(pattern: str) -> str:
         return f"coalesce(list_position([{sql.texts(ZH_DIGITS)}], regexp_extract({text}, '{pattern}', 1)), 0)"
 
-    tens = f"CASE WHEN contains({text}, '十') THEN greatest({digit(f'({c})十')}, 1) ELSE 0 END"
+    tens = f"case when contains({text}, '十') then greatest({digit(f'({c})十')}, 1) else 0 end"
     place = (
-        f"CASE WHEN regexp_matches({text}, '千{c}$') THEN 100 "
-        f"WHEN regexp_matches({text}, '百{c}$') THEN 10 ELSE 1 END"
+        f"case when regexp_matches({text}, '千{c}$') then 100 "
+        f"when regexp_matches({text}, '百{c}$') then 10 else 1 end"
     )
     places = [f"1000 * {digit(f'({c})千')}", f"100 * {digit(f'({c})百')}", f"10 * {tens}"]
-    return f"(0::BIGINT + {' + '.join(places)} + {place} * {digit(f'({c})$')})"
+    return f"(0::bigint + {' + '.join(places)} + {place} * {digit(f'({c})$')})"
 
 
 def dates_sql(text: str, formats: Sequence[str]) -> tuple[str, str]:
     """SQL of type DATE for a day in one of several formats, and SQL for whether two of them give different days."""
 
     def day(how: str) -> str:
-        read = f"CAST(try_strptime({text}, {sql.text(how)}) AS DATE)"
+        read = f"cast(try_strptime({text}, {sql.text(how)}) as date)"
         # the engine would read 5/6/20 as a day of the year 20
-        return f"CASE WHEN regexp_matches({text}, '[0-9]{{4}}') THEN {read} END" if "%Y" in how else read
+        return f"case when regexp_matches({text}, '[0-9]{{4}}') then {read} end" if "%Y" in how else read
 
     days = f"list_distinct([{', '.join(map(day, formats))}])"
     return f"list_extract({days}, 1)", f"len({days}) > 1"

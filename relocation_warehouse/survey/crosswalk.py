@@ -170,10 +170,10 @@ def compile_trial(folder: SurveyFolder, wave: str, catalog: Catalog) -> str:
         for name, value in columns.items()
     }
     quoted = {name: (sql.identifier(name), sql.identifier(name + FAILED_SUFFIX)) for name in sorted(may_fail)}
-    values = ", ".join(f"{name}[1] AS {name}" for name, _ in quoted.values())
-    failures = ", ".join(f"{name} IS NULL AS {failed}" for name, failed in quoted.values())
+    values = ", ".join(f"{name}[1] as {name}" for name, _ in quoted.values())
+    failures = ", ".join(f"{name} is null as {failed}" for name, failed in quoted.values())
     selected = compiler.select(held).sql(dialect="duckdb")
-    return f"SELECT * REPLACE ({values}), {failures} FROM ({selected})"
+    return f"select * replace ({values}), {failures} from ({selected})"
 
 
 @dataclass(frozen=True)

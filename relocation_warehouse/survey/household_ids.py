@@ -70,7 +70,7 @@ def canonical_text(household_id: str) -> str:
 def register(con: duckdb.DuckDBPyConnection) -> None:
     """Make `canonical` known to a connection, once."""
     known = con.execute(
-        "SELECT 1 FROM duckdb_functions() WHERE function_name = ? LIMIT 1", [FUNCTION]
+        "select 1 from duckdb_functions() where function_name = ? limit 1", [FUNCTION]
     ).fetchone()
     if known is None:
         con.create_function(FUNCTION, canonical, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
@@ -90,14 +90,14 @@ def id_sql(text: str, codes: Iterable[Code], declared: Iterable[str | tuple[floa
     ranges = [c.bounds for c in missing if c.bounds is not None]
     ranges += [d for d in declared if not isinstance(d, str)]
     exact = [c.code for c in missing if c.bounds is None] + [d for d in declared if isinstance(d, str)]
-    conditions = [f"{text} IN ({sql.texts(exact)})"] if exact else []
+    conditions = [f"{text} in ({sql.texts(exact)})"] if exact else []
     for low, high in ranges:
-        number = f"TRY_CAST({text} AS DOUBLE)"
+        number = f"try_cast({text} as double)"
         ends = [f"{number} >= {sql.number(low)}"] if low is not None else []
         ends += [f"{number} <= {sql.number(high)}"] if high is not None else []
-        conditions.append(f"({' AND '.join(ends)})")
-    told = f"WHEN {' OR '.join(conditions)} THEN NULL " if conditions else ""
-    return f"CASE {told}WHEN regexp_full_match({text}, {sql.text(PLAIN)}) THEN {text} ELSE {FUNCTION}({text}) END"
+        conditions.append(f"({' and '.join(ends)})")
+    told = f"when {' or '.join(conditions)} then null " if conditions else ""
+    return f"case {told}when regexp_full_match({text}, {sql.text(PLAIN)}) then {text} else {FUNCTION}({text}) end"
 
 
 def skeleton(household_id: str) -> str:
@@ -105,6 +105,6 @@ def skeleton(household_id: str) -> str:
     foreign = "".join(ALIKE.values())
     latin = "".join(letter * len(alike) for letter, alike in ALIKE.items())
     return (
-        f"CASE WHEN regexp_matches({household_id}, {sql.text(FOREIGN)}) "
-        f"THEN translate({household_id}, {sql.text(foreign)}, {sql.text(latin)}) ELSE {household_id} END"
+        f"case when regexp_matches({household_id}, {sql.text(FOREIGN)}) "
+        f"then translate({household_id}, {sql.text(foreign)}, {sql.text(latin)}) else {household_id} end"
     )

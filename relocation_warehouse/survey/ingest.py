@@ -99,11 +99,11 @@ CONTRACT = "tables.yml"
 @cache
 def _tables(contract: Path) -> str:
     """SQL that creates the tables that receiving writes, with the columns that the contract gives them."""
-    statements = [f"CREATE SCHEMA IF NOT EXISTS {schema};" for schema in ("raw", "quality")]
+    statements = [f"create schema if not exists {schema};" for schema in ("raw", "quality")]
     for table in read_yaml(contract)["tables"]:
         if table.get("made_by") == "ingest":
             columns = ", ".join(f"{sql.identifier(c['name'])} {c['type']}" for c in table["columns"])
-            statements.append(f"CREATE TABLE IF NOT EXISTS {table['table']} ({columns});")
+            statements.append(f"create table if not exists {table['table']} ({columns});")
     return "\n".join(statements)
 
 
@@ -191,7 +191,7 @@ class Landed:
     def scan(self) -> str:
         """SQL that reads the landed rows under names of our own: headers may differ in nothing but case."""
         names = ", ".join([*self.names.values(), ROW])
-        return f"read_parquet({sql.text(str(self.part))}) AS landed({names})"
+        return f"read_parquet({sql.text(str(self.part))}) as landed({names})"
 
     @cached_property
     def names(self) -> Mapping[str, str]:
@@ -218,7 +218,7 @@ class Landed:
     @property
     def split_from(self) -> str:
         """SQL for the household that this one split off from; NULL where it did not."""
-        return self._of_form(self._joined(self.file.split_from)) if self.file.split_from else "NULL"
+        return self._of_form(self._joined(self.file.split_from)) if self.file.split_from else "null"
 
     def _of_form(self, household_id: str) -> str:
         return household_id if self.file.household_id_form == "as_written" else _plain(household_id)
@@ -360,8 +360,8 @@ def _unusable_weights(folder: SurveyFolder, con: duckdb.DuckDBPyConnection) -> I
         column = sql.identifier(name)
         of_wave = f"_wave = {sql.text(wave.wave)}" if isinstance(file.wave, WaveColumn) else "true"
         n, row = con.execute(
-            f"SELECT count(*), min(_row) FROM raw.{_raw_name(folder.survey_id, file_id)} "
-            f"WHERE {of_wave} AND NOT coalesce({column} >= 0, false)"
+            f"select count(*), min(_row) from raw.{_raw_name(folder.survey_id, file_id)} "
+            f"where {of_wave} and not coalesce({column} >= 0, false)"
         ).fetchall()[0]
         if n:
             yield Problem(
@@ -388,21 +388,21 @@ def refuse(
     con.begin()
     try:
         con.execute(
-            "DELETE FROM quality.loads WHERE survey_id = ? AND received = 0 AND status = 'refused'",
+            "delete from quality.loads where survey_id = ? and received = 0 and status = 'refused'",
             [survey_id],
         )
         con.execute(
-            "UPDATE quality.loads SET status = 'refused', message = ? WHERE survey_id = ?",
+            "update quality.loads set status = 'refused', message = ? where survey_id = ?",
             ["\n".join(map(str, ordered)), survey_id],
         )
         loaded = con.execute(
-            "SELECT 1 FROM quality.loads WHERE survey_id = ? LIMIT 1", [survey_id]
+            "select 1 from quality.loads where survey_id = ? limit 1", [survey_id]
         ).fetchone()
         for file, messages in by_file.items() if loaded is None else ():
             kind = Path(file).suffix.lstrip(".")
             con.execute(
-                "INSERT INTO quality.loads (survey_id, file_id, file, format, received, accepted, quarantined, "
-                "status, message, loaded_at, is_synthetic) VALUES (?, ?, ?, ?, 0, 0, 0, 'refused', ?, ?, ?)",
+                "insert into quality.loads (survey_id, file_id, file, format, received, accepted, quarantined, "
+                "status, message, loaded_at, is_synthetic) values (?, ?, ?, ?, 0, 0, 0, 'refused', ?, ?, ?)",
                 [survey_id, file, file, kind, "\n".join(messages), _now(), is_synthetic],
             )
         con.commit()
@@ -526,7 +526,7 @@ def _find_corrections(
     for correction in folder.corrections:
         file = files[correction.file_id]
         cells = con.execute(
-            f"SELECT _row, {file.text(correction.variable)} FROM {file.scan} WHERE {file.household_id} = ?",
+            f"select _row, {file.text(correction.variable)} from {file.scan} where {file.household_id} = ?",
             [household_ids.canonical_text(correction.household_id)],
         ).fetchall()
         rows = [row for row, value in cells if (value or "") == correction.expect.strip()]
@@ -567,19 +567,19 @@ def _changed_ids(
         if before is after:
             continue
         ids = [
-            f"(SELECT DISTINCT {file.household_id} AS id FROM {file.scan} "
-            f"WHERE coalesce({_wave(folder, file)}, {sql.text(name)}) = {sql.text(name)})"
+            f"(select distinct {file.household_id} as id from {file.scan} "
+            f"where coalesce({_wave(folder, file)}, {sql.text(name)}) = {sql.text(name)})"
             for file, name in ((before, former.wave), (after, wave.wave))
         ]
         plain = [
-            f"(SELECT {_plain('id')} AS form, min(id) AS id FROM {each} WHERE id IS NOT NULL GROUP BY 1)"
+            f"(select {_plain('id')} as form, min(id) as id from {each} where id is not null group by 1)"
             for each in ids
         ]
         n_same, n_alike, n_before, n_after = (
             _count(con, source)
             for source in (
-                f"{ids[0]} JOIN {ids[1]} USING (id)",
-                f"{plain[0]} JOIN {plain[1]} USING (form)",
+                f"{ids[0]} join {ids[1]} using (id)",
+                f"{plain[0]} join {plain[1]} using (form)",
                 ids[0],
                 ids[1],
             )
@@ -587,8 +587,8 @@ def _changed_ids(
         if n_alike <= min(n_before, n_after) * SAME_PANEL or n_same >= n_alike * SAME_PANEL:
             continue
         there, here = con.execute(
-            f"SELECT one.id, two.id FROM {plain[0]} one JOIN {plain[1]} two USING (form) "
-            "WHERE one.id <> two.id ORDER BY ALL LIMIT 1"
+            f"select one.id, two.id from {plain[0]} one join {plain[1]} two using (form) "
+            "where one.id <> two.id order by all limit 1"
         ).fetchone() or ("", "")
         message = (
             f"household ids are written otherwise than in {place_of(before.file)}: {there!r} there is {here!r} here. "
@@ -611,19 +611,19 @@ def _replace(
 ) -> SurveyLoad:
     survey = folder.survey
     former = con.execute(
-        "SELECT file_id FROM quality.loads WHERE survey_id = ?", [survey.survey_id]
+        "select file_id from quality.loads where survey_id = ?", [survey.survey_id]
     ).fetchall()
     for (file_id,) in former:
-        con.execute(f"DROP TABLE IF EXISTS raw.{_raw_name(survey.survey_id, file_id)}")
+        con.execute(f"drop table if exists raw.{_raw_name(survey.survey_id, file_id)}")
     for table in ("loads", "quarantine", "codebook"):
-        con.execute(f"DELETE FROM quality.{table} WHERE survey_id = ?", [survey.survey_id])
+        con.execute(f"delete from quality.{table} where survey_id = ?", [survey.survey_id])
     loads: dict[str, FileLoad] = {}
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE interviewed "
-        "(household_id VARCHAR, wave VARCHAR, wave_order BIGINT, site_id VARCHAR)"
+        "create or replace temp table interviewed "
+        "(household_id varchar, wave varchar, wave_order bigint, site_id varchar)"
     )
-    con.execute("CREATE OR REPLACE TEMP TABLE spelled (household_id VARCHAR, parts VARCHAR[])")
-    con.execute("CREATE OR REPLACE TEMP TABLE sent_twice (path VARCHAR, _row BIGINT)")
+    con.execute("create or replace temp table spelled (household_id varchar, parts varchar[])")
+    con.execute("create or replace temp table sent_twice (path varchar, _row bigint)")
     for file in sorted(landed, key=lambda f: _first_order(folder, f)):
         quarantined = _set_rows_aside(folder, file, con)
         accepted = _build_raw(folder, file, con, is_whole=quarantined == 0)
@@ -644,8 +644,8 @@ def _replace(
             _now(),
         )
         con.execute(
-            "INSERT INTO quality.loads (survey_id, file_id, file, sha256, format, encoding, received, accepted, "
-            "quarantined, status, loaded_at, is_synthetic) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?)",
+            "insert into quality.loads (survey_id, file_id, file, sha256, format, encoding, received, accepted, "
+            "quarantined, status, loaded_at, is_synthetic) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?)",
             [
                 load.survey_id,
                 load.file_id,
@@ -663,19 +663,19 @@ def _replace(
         columns = ", ".join(sql.identifier(n) for n in file.codebook.column_names)
         con.register("received_codebook", file.codebook)
         con.execute(
-            f"INSERT INTO quality.codebook BY NAME SELECT ? AS survey_id, {columns}, ? AS is_synthetic "
-            "FROM received_codebook",
+            f"insert into quality.codebook by name select ? as survey_id, {columns}, ? as is_synthetic "
+            "from received_codebook",
             [survey.survey_id, survey.is_synthetic],
         )
         con.unregister("received_codebook")
         loads[load.file_id] = load
     con.execute(
-        "DROP VIEW arrived; DROP TABLE set_aside; DROP TABLE interviewed; DROP TABLE IF EXISTS twice; "
-        "DROP TABLE IF EXISTS repeats; DROP TABLE IF EXISTS kept_sites; DROP TABLE spelled; DROP TABLE sent_twice; "
-        "DROP TABLE IF EXISTS ambiguous; DROP TABLE IF EXISTS lookalikes"
+        "drop view arrived; drop table set_aside; drop table interviewed; drop table if exists twice; "
+        "drop table if exists repeats; drop table if exists kept_sites; drop table spelled; drop table sent_twice; "
+        "drop table if exists ambiguous; drop table if exists lookalikes"
     )
     cells = _count(
-        con, "quality.quarantine WHERE grain = 'cell' AND survey_id = " + sql.text(survey.survey_id)
+        con, "quality.quarantine where grain = 'cell' and survey_id = " + sql.text(survey.survey_id)
     )
     ordered = tuple(loads[file.file.file_id] for file in landed)
     return SurveyLoad(survey.survey_id, True, ordered, (), sum(f.quarantined for f in ordered), cells)
@@ -686,20 +686,20 @@ def _raw_name(survey_id: str, file_id: str) -> str:
 
 
 def _count(con: duckdb.DuckDBPyConnection, source: str) -> int:
-    row = con.execute(f"SELECT count(*) FROM {source}").fetchone()
+    row = con.execute(f"select count(*) from {source}").fetchone()
     return int(row[0]) if row else 0
 
 
 def _mapped(folder: SurveyFolder, text: str, codes: str) -> str:
     """SQL that turns an answer into what its code list says: a wave or a site."""
     cases = [(c.code, c.value) for c in folder.code_lists[codes] if c.value is not None]
-    return f"CASE {text} {' '.join(f'WHEN {sql.text(a)} THEN {sql.text(b)}' for a, b in cases)} END"
+    return f"case {text} {' '.join(f'when {sql.text(a)} then {sql.text(b)}' for a, b in cases)} end"
 
 
 def _unsaid(folder: SurveyFolder, text: str, codes: str) -> str:
     """SQL for an answer that is blank or a missing code."""
     missing = [c.code for c in folder.code_lists[codes] if c.missing_reason is not None]
-    return f"({text} IS NULL OR {text} IN ({sql.texts(missing)}))" if missing else f"{text} IS NULL"
+    return f"({text} is null or {text} in ({sql.texts(missing)}))" if missing else f"{text} is null"
 
 
 def _wave(folder: SurveyFolder, file: Landed) -> str:
@@ -709,7 +709,7 @@ def _wave(folder: SurveyFolder, file: Landed) -> str:
         case WaveColumn(column=column, codes=codes):
             return _mapped(folder, file.text(column), codes)
         case _:
-            return "CAST(NULL AS VARCHAR)"
+            return "cast(null as varchar)"
 
 
 def _base_waves(folder: SurveyFolder, file: Landed) -> dict[str, int]:
@@ -729,7 +729,7 @@ def _is_base(folder: SurveyFolder, file: Landed) -> str:
     waves = _base_waves(folder, file)
     if not waves:
         return "false"
-    return f"wave IN ({sql.texts(waves)})" if isinstance(file.file.wave, WaveColumn) else "true"
+    return f"wave in ({sql.texts(waves)})" if isinstance(file.file.wave, WaveColumn) else "true"
 
 
 def _wave_order(folder: SurveyFolder, file: Landed, wave: str) -> str:
@@ -737,7 +737,7 @@ def _wave_order(folder: SurveyFolder, file: Landed, wave: str) -> str:
     if file.file.wave is None:
         return str(min(_base_waves(folder, file).values(), default=0))
     return (
-        f"CASE {wave} {' '.join(f'WHEN {sql.text(w.wave)} THEN {w.order}' for w in folder.survey.waves)} END"
+        f"case {wave} {' '.join(f'when {sql.text(w.wave)} then {w.order}' for w in folder.survey.waves)} end"
     )
 
 
@@ -746,7 +746,7 @@ def _site(folder: SurveyFolder, file: Landed) -> str:
     if isinstance(folder.survey.site, FixedSite):
         return sql.text(folder.survey.site.fixed)
     column = folder.survey.site.column
-    return file.text(column) if column in file.columns else "CAST(NULL AS VARCHAR)"
+    return file.text(column) if column in file.columns else "cast(null as varchar)"
 
 
 def _site_id(folder: SurveyFolder, file: Landed) -> str:
@@ -768,71 +768,71 @@ def _weights(folder: SurveyFolder, file: Landed) -> tuple[str, str]:
         return file.scan, "false"
     cells = _cells(folder, file)
     parsed = ", ".join(
-        f"{cells[name].parsed} AS {cells[name].alias}" for name in dict.fromkeys(names.values())
+        f"{cells[name].parsed} as {cells[name].alias}" for name in dict.fromkeys(names.values())
     )
-    is_missing = {wave: f"({cells[name].reason}) IS NOT NULL" for wave, name in names.items()}
-    condition = " OR ".join(dict.fromkeys(is_missing.values()))
+    is_missing = {wave: f"({cells[name].reason}) is not null" for wave, name in names.items()}
+    condition = " or ".join(dict.fromkeys(is_missing.values()))
     if isinstance(file.file.wave, WaveColumn):
-        cases = " ".join(f"WHEN {sql.text(wave)} THEN {missing}" for wave, missing in is_missing.items())
-        condition = f"coalesce(CASE {_wave(folder, file)} {cases} END, false)"
-    return f"(SELECT *, {parsed} FROM {file.scan})", condition
+        cases = " ".join(f"when {sql.text(wave)} then {missing}" for wave, missing in is_missing.items())
+        condition = f"coalesce(case {_wave(folder, file)} {cases} end, false)"
+    return f"(select *, {parsed} from {file.scan})", condition
 
 
 def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> int:
     """Make the temporary table `set_aside` and add it to the quarantine; give the number of rows."""
-    rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id IS NULL", "NULL")]
+    rules: list[tuple[str, str, str]] = [("missing_household_id", "household_id is null", "null")]
     parts = ", ".join(map(file.part_of_id, file.file.household_id))
-    sent = "NULL"
+    sent = "null"
     if SUBMISSION_ROW in file.names:
-        sent = f"CAST({file.names[SUBMISSION_ROW]} AS BIGINT)"
-    waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "NULL"
+        sent = f"cast({file.names[SUBMISSION_ROW]} as bigint)"
+    waves = file.text(file.file.wave.column) if isinstance(file.file.wave, WaveColumn) else "null"
     wave = _wave(folder, file)
     if isinstance(file.file.wave, WaveColumn):
         rules.append(("missing_wave", _unsaid(folder, "wave_text", file.file.wave.codes), "wave_text"))
-        rules.append(("unknown_wave", "wave IS NULL", "wave_text"))
+        rules.append(("unknown_wave", "wave is null", "wave_text"))
     scan, is_unweighted = _weights(folder, file)
     con.execute(
-        f"CREATE OR REPLACE TEMP VIEW arrived AS SELECT _row, {file.household_id} AS household_id, [{parts}] AS parts, "
-        f"{sent} AS submission, "
-        f"{waves} AS wave_text, {wave} AS wave, {_wave_order(folder, file, wave)} AS wave_order, "
-        f"{_site(folder, file)} AS site_text, {_site_id(folder, file)} AS site_id, "
-        f"{is_unweighted} AS is_unweighted FROM {scan}"
+        f"create or replace temp view arrived as select _row, {file.household_id} as household_id, [{parts}] as parts, "
+        f"{sent} as submission, "
+        f"{waves} as wave_text, {wave} as wave, {_wave_order(folder, file, wave)} as wave_order, "
+        f"{_site(folder, file)} as site_text, {_site_id(folder, file)} as site_id, "
+        f"{is_unweighted} as is_unweighted from {scan}"
     )
     is_base, joins = _is_base(folder, file), ""
     if len(file.file.household_id) > 1 and _find_ambiguous(con):
-        rules.append(("ambiguous_household_id", "household_id IN (FROM ambiguous)", "household_id"))
+        rules.append(("ambiguous_household_id", "household_id in (from ambiguous)", "household_id"))
     if _base_waves(folder, file) and _find_lookalikes(con):
-        rules.append(("lookalike_household", "household_id IN (FROM lookalikes)", "household_id"))
+        rules.append(("lookalike_household", "household_id in (from lookalikes)", "household_id"))
     if _base_waves(folder, file):
         site = folder.survey.site
         unsaid = "false" if isinstance(site, FixedSite) else _unsaid(folder, "site_text", site.codes)
-        _keep_sites(f"{is_base} AND {unsaid}", con)
-        rules.append(("missing_site", f"{is_base} AND {unsaid} AND kept_site IS NULL", "site_text"))
-        rules.append(("unknown_site", f"{is_base} AND NOT {unsaid} AND site_id IS NULL", "site_text"))
-        joins = "LEFT JOIN kept_sites USING (_row)"
-    same = "" if file.file.wave is None else " AND i.wave = arrived.wave"
-    known = f"EXISTS (SELECT 1 FROM interviewed i WHERE i.household_id = arrived.household_id{same})"
-    rules.append(("orphan", f"NOT {is_base} AND NOT is_known", "household_id"))
-    rules.append(("missing_weight", f"{is_base} AND is_unweighted", "household_id"))
+        _keep_sites(f"{is_base} and {unsaid}", con)
+        rules.append(("missing_site", f"{is_base} and {unsaid} and kept_site is null", "site_text"))
+        rules.append(("unknown_site", f"{is_base} and not {unsaid} and site_id is null", "site_text"))
+        joins = "left join kept_sites using (_row)"
+    same = "" if file.file.wave is None else " and i.wave = arrived.wave"
+    known = f"exists (select 1 from interviewed i where i.household_id = arrived.household_id{same})"
+    rules.append(("orphan", f"not {is_base} and not is_known", "household_id"))
+    rules.append(("missing_weight", f"{is_base} and is_unweighted", "household_id"))
     if SUBMISSION_ROW in file.names:
-        again = f"SELECT _row FROM sent_twice WHERE path = {sql.text(file.file.path)}"
-        rules.append(("duplicate_submission", f"submission IN ({again})", "household_id"))
+        again = f"select _row from sent_twice where path = {sql.text(file.file.path)}"
+        rules.append(("duplicate_submission", f"submission in ({again})", "household_id"))
     if file.file.grain is Grain.HOUSEHOLD and _find_repeats(folder, file, con):
         rules.append(("duplicate_household", "repeats.is_equal = false", "household_id"))
         rules.append(("duplicate_row", "repeats.nth > 1", "household_id"))
-        joins += " LEFT JOIN repeats USING (_row)"
-    rule = " ".join(f"WHEN {condition} THEN {sql.text(name)}" for name, condition, _ in rules)
-    value = " ".join(f"WHEN {sql.text(name)} THEN {shown}" for name, _, shown in rules)
+        joins += " left join repeats using (_row)"
+    rule = " ".join(f"when {condition} then {sql.text(name)}" for name, condition, _ in rules)
+    value = " ".join(f"when {sql.text(name)} then {shown}" for name, _, shown in rules)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE set_aside AS SELECT _row, household_id, rule, CASE rule {value} END AS value "
-        f"FROM (SELECT *, CASE {rule} END AS rule "
-        f"FROM (SELECT *, {known} AS is_known FROM arrived) AS arrived {joins}) WHERE rule IS NOT NULL"
+        f"create or replace temp table set_aside as select _row, household_id, rule, case rule {value} end as value "
+        f"from (select *, case {rule} end as rule "
+        f"from (select *, {known} as is_known from arrived) as arrived {joins}) where rule is not null"
     )
     _quarantine(folder, file, con, "row", "set_aside", _row_messages(folder, file))
     if file.file.format == "odk" and place_of(file.file) == file.file.path:
         con.execute(
-            f"INSERT INTO sent_twice SELECT {sql.text(file.file.path)}, _row FROM set_aside "
-            "WHERE rule = 'duplicate_row'"
+            f"insert into sent_twice select {sql.text(file.file.path)}, _row from set_aside "
+            "where rule = 'duplicate_row'"
         )
     return _count(con, "set_aside")
 
@@ -840,11 +840,11 @@ def _set_rows_aside(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConn
 def _find_ambiguous(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether two different lists of parts are joined to one id, here or in a file before; if so, make `ambiguous`."""
     con.execute(
-        "INSERT INTO spelled SELECT DISTINCT household_id, parts FROM arrived WHERE household_id IS NOT NULL"
+        "insert into spelled select distinct household_id, parts from arrived where household_id is not null"
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE ambiguous AS SELECT household_id FROM spelled "
-        "GROUP BY household_id HAVING count(DISTINCT parts) > 1"
+        "create or replace temp table ambiguous as select household_id from spelled "
+        "group by household_id having count(distinct parts) > 1"
     )
     return _count(con, "ambiguous") > 0
 
@@ -853,13 +853,13 @@ def _find_lookalikes(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether ids differ only in letters that look the same; if so, make the temporary table `lookalikes`."""
     foreign = f"regexp_matches(household_id, {sql.text(household_ids.FOREIGN)})"
     if not _count(
-        con, f"(SELECT 1 FROM arrived WHERE {foreign} UNION ALL SELECT 1 FROM interviewed WHERE {foreign})"
+        con, f"(select 1 from arrived where {foreign} union all select 1 from interviewed where {foreign})"
     ):
         return False
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE lookalikes AS SELECT household_id FROM "
-        "(SELECT household_id FROM arrived WHERE household_id IS NOT NULL UNION SELECT household_id FROM interviewed) "
-        f"QUALIFY count(*) OVER (PARTITION BY {household_ids.skeleton('household_id')}) > 1"
+        "create or replace temp table lookalikes as select household_id from "
+        "(select household_id from arrived where household_id is not null union select household_id from interviewed) "
+        f"qualify count(*) over (partition by {household_ids.skeleton('household_id')}) > 1"
     )
     return _count(con, "lookalikes") > 0
 
@@ -867,15 +867,15 @@ def _find_lookalikes(con: duckdb.DuckDBPyConnection) -> bool:
 def _keep_sites(unsaid: str, con: duckdb.DuckDBPyConnection) -> None:
     """Make the temporary table `kept_sites`: the site of the wave before for households that do not say theirs."""
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE kept_sites AS
-        WITH known AS (
-            SELECT household_id, wave_order, min(site_id) AS site_id
-            FROM (SELECT household_id, wave_order, site_id FROM interviewed
-                  UNION ALL SELECT household_id, wave_order, site_id FROM arrived WHERE site_id IS NOT NULL)
-            GROUP BY ALL HAVING count(DISTINCT site_id) = 1)
-        SELECT _row, known.site_id AS kept_site
-        FROM (SELECT _row, household_id, wave_order FROM arrived WHERE {unsaid}) AS asked
-        ASOF JOIN known ON asked.household_id = known.household_id AND asked.wave_order > known.wave_order"""
+        f"""create or replace temp table kept_sites as
+        with known as (
+            select household_id, wave_order, min(site_id) as site_id
+            from (select household_id, wave_order, site_id from interviewed
+                  union all select household_id, wave_order, site_id from arrived where site_id is not null)
+            group by all having count(distinct site_id) = 1)
+        select _row, known.site_id as kept_site
+        from (select _row, household_id, wave_order from arrived where {unsaid}) as asked
+        asof join known on asked.household_id = known.household_id and asked.wave_order > known.wave_order"""
     )
 
 
@@ -896,32 +896,32 @@ def _answer(file: Landed, variable: str, cell: CellSql | None) -> str:
     """SQL of an answer as it is compared: 1 and 1.0 are the same number, 2024-03-05 and 2024/3/5 the same day."""
     if cell is None or file.columns[variable].type not in WRITTEN:
         return file.text(variable)
-    return f"coalesce(CAST({cell.parsed} AS VARCHAR), {file.text(variable)})"
+    return f"coalesce(cast({cell.parsed} as varchar), {file.text(variable)})"
 
 
 def _find_repeats(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
     """Whether a household stands more than once in a wave; if so, make the temporary table `repeats` of such rows."""
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE twice AS SELECT household_id, wave FROM arrived "
-        "WHERE household_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
+        "create or replace temp table twice as select household_id, wave from arrived "
+        "where household_id is not null group by all having count(*) > 1"
     )
     if not _count(con, "twice"):
         return False
     # What is not used does not speak: a form that is sent again has another number and time of submission.
     ids = {*file.file.household_id, *file.file.split_from}
     cells = _cells(folder, file)
-    used = ", ".join(_answer(file, v, cells.get(v)) for v in file.columns if v not in ids) or "NULL"
+    used = ", ".join(_answer(file, v, cells.get(v)) for v in file.columns if v not in ids) or "null"
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE repeats AS
-        WITH rows AS (
-            SELECT arrived._row, household_id, arrived.wave FROM arrived JOIN twice
-            USING (household_id) WHERE arrived.wave IS NOT DISTINCT FROM twice.wave),
-        contents AS (SELECT _row, hash({used}) AS content FROM {file.scan} SEMI JOIN rows USING (_row))
-        SELECT _row,
-            row_number() OVER (PARTITION BY household_id, wave ORDER BY _row) AS nth,
-            min(content) OVER (PARTITION BY household_id, wave)
-                = max(content) OVER (PARTITION BY household_id, wave) AS is_equal
-        FROM rows JOIN contents USING (_row)"""
+        f"""create or replace temp table repeats as
+        with rows as (
+            select arrived._row, household_id, arrived.wave from arrived join twice
+            using (household_id) where arrived.wave is not distinct from twice.wave),
+        contents as (select _row, hash({used}) as content from {file.scan} semi join rows using (_row))
+        select _row,
+            row_number() over (partition by household_id, wave order by _row) as nth,
+            min(content) over (partition by household_id, wave)
+                = max(content) over (partition by household_id, wave) as is_equal
+        from rows join contents using (_row)"""
     )
     return True
 
@@ -951,47 +951,47 @@ def _build_raw(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnectio
     """
     base_waves = _base_waves(folder, file)
     cells = _cells(folder, file)
-    keys = ["_row", f"{file.household_id} AS _household_id", f"{_wave(folder, file)} AS _wave"]
-    source = file.scan if is_whole else f"{file.scan} ANTI JOIN set_aside USING (_row)"
+    keys = ["_row", f"{file.household_id} as _household_id", f"{_wave(folder, file)} as _wave"]
+    source = file.scan if is_whole else f"{file.scan} anti join set_aside using (_row)"
     own = _site_id(folder, file)
     if base_waves:
-        keys.append(f"coalesce({own}, kept_site) AS _site_id")
-        source, sites = f"{source} LEFT JOIN kept_sites USING (_row)", ""
+        keys.append(f"coalesce({own}, kept_site) as _site_id")
+        source, sites = f"{source} left join kept_sites using (_row)", ""
     elif file.file.wave is None:
         sites = (
-            "LEFT JOIN (SELECT household_id AS _household_id, arg_min(site_id, wave_order) AS _site_id "
-            "FROM interviewed GROUP BY household_id) USING (_household_id)"
+            "left join (select household_id as _household_id, arg_min(site_id, wave_order) as _site_id "
+            "from interviewed group by household_id) using (_household_id)"
         )
     else:
         sites = (
-            "LEFT JOIN (SELECT household_id AS _household_id, wave AS _wave, site_id AS _site_id FROM interviewed) "
-            "USING (_household_id, _wave)"
+            "left join (select household_id as _household_id, wave as _wave, site_id as _site_id from interviewed) "
+            "using (_household_id, _wave)"
         )
-    weight = "NULL"
+    weight = "null"
     if base_waves and folder.survey.sampling_weight in cells:
         i = list(cells).index(folder.survey.sampling_weight)
-        weight = f"CASE WHEN j{i} IS NULL THEN {cells[folder.survey.sampling_weight].value} END"
+        weight = f"case when j{i} is null then {cells[folder.survey.sampling_weight].value} end"
     # Three layers: what a cell stands for, why it is none, and the value where nothing speaks against it.
-    parsed = ", ".join(f"{cell.parsed} AS {cell.alias}" for cell in cells.values())
-    reasons = ", ".join(f"{cell.reason} AS j{i}" for i, cell in enumerate(cells.values()))
-    selected = ["_row", "_household_id", "_wave", "_site_id", f"CAST({weight} AS DOUBLE) AS _weight"]
+    parsed = ", ".join(f"{cell.parsed} as {cell.alias}" for cell in cells.values())
+    reasons = ", ".join(f"{cell.reason} as j{i}" for i, cell in enumerate(cells.values()))
+    selected = ["_row", "_household_id", "_wave", "_site_id", f"cast({weight} as double) as _weight"]
     if file.file.split_from:
-        keys.append(f"{file.split_from} AS _split_from")
+        keys.append(f"{file.split_from} as _split_from")
         selected.append("_split_from")
     for i, (variable, cell) in enumerate(cells.items()):
-        selected.append(f"CASE WHEN j{i} IS NULL THEN {cell.value} END AS {sql.identifier(variable)}")
-        selected.append(f"j{i} AS {sql.identifier(variable + '__missing')}")
+        selected.append(f"case when j{i} is null then {cell.value} end as {sql.identifier(variable)}")
+        selected.append(f"j{i} as {sql.identifier(variable + '__missing')}")
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
     con.execute(
-        f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} FROM "
-        f"(SELECT *, {reasons} FROM (SELECT *, {', '.join([*keys[1:], parsed])} FROM {source})) {sites}"
+        f"create or replace table {name} as select {', '.join(selected)} from "
+        f"(select *, {reasons} from (select *, {', '.join([*keys[1:], parsed])} from {source})) {sites}"
     )
     if base_waves:
         waves = ", ".join(f"({sql.text(wave)}, {order})" for wave, order in base_waves.items())
-        same = "" if file.file.wave is None else "WHERE _wave = wave"
+        same = "" if file.file.wave is None else "where _wave = wave"
         con.execute(
-            f"INSERT INTO interviewed SELECT _household_id, wave, wave_order, _site_id "
-            f"FROM {name} CROSS JOIN (VALUES {waves}) AS base(wave, wave_order) {same}"
+            f"insert into interviewed select _household_id, wave, wave_order, _site_id "
+            f"from {name} cross join (values {waves}) as base(wave, wave_order) {same}"
         )
     return _count(con, name)
 
@@ -1003,7 +1003,7 @@ def _set_cells_aside(
     name = f"raw.{_raw_name(folder.survey_id, file.file.file_id)}"
     failing = f"{sql.text(MissingReason.OUT_OF_RANGE)}::{REASONS}"
     counts = ", ".join(f"count_if({sql.identifier(v + '__missing')} = {failing})" for v in file.columns)
-    failed = con.execute(f"SELECT {counts} FROM {name}").fetchone() or ()
+    failed = con.execute(f"select {counts} from {name}").fetchone() or ()
     failed_variables = [v for v, count in zip(file.columns, failed, strict=True) if count]
     shown = _shown(folder, file, failed_variables, con)
     cells = _cells(folder, file, shown)
@@ -1011,11 +1011,11 @@ def _set_cells_aside(
         column = file.columns[variable]
         cell = cells[variable]
         source = (
-            f"(SELECT _row, household_id, value, substr(verdict, {len(FAILED) + 1}) AS rule "
-            f"FROM (SELECT *, {cell.verdict} AS verdict FROM (SELECT *, {cell.parsed} AS {cell.alias}, "
-            f"{file.text(variable)} AS value FROM {file.scan} JOIN (SELECT _row, _household_id AS household_id "
-            f"FROM {name} WHERE {sql.identifier(variable + '__missing')} = {failing}) USING (_row))) "
-            f"WHERE starts_with(verdict, {sql.text(FAILED)}))"
+            f"(select _row, household_id, value, substr(verdict, {len(FAILED) + 1}) as rule "
+            f"from (select *, {cell.verdict} as verdict from (select *, {cell.parsed} as {cell.alias}, "
+            f"{file.text(variable)} as value from {file.scan} join (select _row, _household_id as household_id "
+            f"from {name} where {sql.identifier(variable + '__missing')} = {failing}) using (_row))) "
+            f"where starts_with(verdict, {sql.text(FAILED)}))"
         )
         limits = {
             "minimum": cell_text(column.minimum),
@@ -1056,15 +1056,15 @@ def _shown(
         if not file.landed(variable).is_text or column.type not in WRITTEN or column.convention is not None:
             continue
         cells = con.execute(
-            f"SELECT DISTINCT {text} FROM {file.scan} WHERE _row IN (SELECT _row FROM {name} "
-            f"WHERE {reason} = {failing}) LIMIT {JUDGED}"
+            f"select distinct {text} from {file.scan} where _row in (select _row from {name} "
+            f"where {reason} = {failing}) limit {JUDGED}"
         ).fetchall()
         shown[variable] = judged([cell for (cell,) in cells], is_date=column.type is ColumnType.DATE)
         if shown[variable].is_point_doubtful:
             con.execute(
-                f"UPDATE {name} SET {sql.identifier(variable)} = NULL, {reason} = {failing} "
-                f"WHERE {sql.identifier(variable)} IS NOT NULL AND _row IN "
-                f"(SELECT _row FROM {file.scan} WHERE contains({text}, '.'))"
+                f"update {name} set {sql.identifier(variable)} = null, {reason} = {failing} "
+                f"where {sql.identifier(variable)} is not null and _row in "
+                f"(select _row from {file.scan} where contains({text}, '.'))"
             )
     return shown
 
@@ -1083,19 +1083,19 @@ def _quarantine(
     place = place_of(file.file)
     column = (f", column {header}{concerned[0]}", f"，列 {header}{concerned[1]}") if header else ("", "")
     en, zh = (
-        " ".join(f"WHEN {sql.text(rule)} THEN {sql.text(both[i])}" for rule, both in messages.items())
+        " ".join(f"when {sql.text(rule)} then {sql.text(both[i])}" for rule, both in messages.items())
         for i in (0, 1)
     )
     shown = "coalesce(left(value, 200) || ' ', '')"
     con.execute(
-        f"""INSERT INTO quality.quarantine (survey_id, file_id, file, "row", household_id, "column", "value", rule,
+        f"""insert into quality.quarantine (survey_id, file_id, file, "row", household_id, "column", "value", rule,
             grain, message_en, message_zh, is_synthetic)
-        SELECT {sql.texts([folder.survey_id, file.file.file_id, file.file.path])}, _row, household_id,
+        select {sql.texts([folder.survey_id, file.file.file_id, file.file.path])}, _row, household_id,
             {sql.text(header)}, value, rule, {sql.text(grain)},
-            {sql.text(f"{place}, row ")} || _row || {sql.text(f"{column[0]}: ")} || {shown} || CASE rule {en} END,
-            {sql.text(f"{place} 第 ")} || _row || {sql.text(f" 行{column[1]}：")} || {shown} || CASE rule {zh} END,
+            {sql.text(f"{place}, row ")} || _row || {sql.text(f"{column[0]}: ")} || {shown} || case rule {en} end,
+            {sql.text(f"{place} 第 ")} || _row || {sql.text(f" 行{column[1]}：")} || {shown} || case rule {zh} end,
             {folder.survey.is_synthetic}
-        FROM {source}"""
+        from {source}"""
     )
 
 

@@ -331,7 +331,7 @@ def _ends(answers: Sequence[str], fields: Mapping[str, object]) -> tuple[float, 
     query = number_sql("answer", Convention.model_validate(given))
     with duckdb.connect() as con:
         ends = con.execute(
-            f"SELECT min(n), max(n), count(n) FROM (SELECT {query} AS n FROM (SELECT unnest($1) AS answer))",
+            f"select min(n), max(n), count(n) from (select {query} as n from (select unnest($1) as answer))",
             [list(answers)],
         )
         low, high, count = ends.fetchone() or (0.0, 0.0, 0)

@@ -102,8 +102,8 @@ def trace(
     """
     reason_column = indicator_id + MISSING_SUFFIX
     built = con.execute(
-        f"SELECT wave, CAST({sql.identifier(indicator_id)} AS VARCHAR), {sql.identifier(reason_column)} "
-        "FROM staging.household_waves WHERE survey_id = ? AND household_id = ? ORDER BY wave_order",
+        f"select wave, cast({sql.identifier(indicator_id)} as varchar), {sql.identifier(reason_column)} "
+        "from staging.household_waves where survey_id = ? and household_id = ? order by wave_order",
         [folder.survey_id, household_id],
     ).fetchall()
     if not built:
@@ -123,13 +123,13 @@ def trace(
 
 def _absent(survey_id: str, household_id: str, con: duckdb.DuckDBPyConnection) -> str:
     aside = con.execute(
-        "SELECT message_en FROM quality.quarantine WHERE survey_id = ? AND household_id = ? AND grain = 'row'",
+        "select message_en from quality.quarantine where survey_id = ? and household_id = ? and grain = 'row'",
         [survey_id, household_id],
     ).fetchall()
     if aside:
         return "the household was set aside:\n" + "\n".join(f"  {message}" for (message,) in aside)
     known = con.execute(
-        "SELECT DISTINCT household_id FROM staging.household_waves WHERE survey_id = ?", [survey_id]
+        "select distinct household_id from staging.household_waves where survey_id = ?", [survey_id]
     ).fetchall()
     hint = suggestion(household_id, (h for (h,) in known))
     return f"survey {survey_id} has no household {household_id!r}{hint}"
@@ -148,9 +148,9 @@ def _cells(
     file = next(f for f in folder.survey.files if f.file_id == file_id)
     column = folder.variables[file_id, variable]
     loaded = con.execute(
-        f"SELECT _row, CAST({sql.identifier(variable)} AS VARCHAR), {sql.identifier(variable + MISSING_SUFFIX)} "
-        f"FROM raw.{sql.identifier(f'{folder.survey_id}__{file_id}')} "
-        "WHERE _household_id = ? AND coalesce(_wave, ?) = ? ORDER BY _row",
+        f"select _row, cast({sql.identifier(variable)} as varchar), {sql.identifier(variable + MISSING_SUFFIX)} "
+        f"from raw.{sql.identifier(f'{folder.survey_id}__{file_id}')} "
+        "where _household_id = ? and coalesce(_wave, ?) = ? order by _row",
         [household_id, wave, wave],
     ).fetchall()
     rows = [row for row, _, _ in loaded]
@@ -168,8 +168,8 @@ def _cells(
     )
     aside = dict(
         con.execute(
-            "SELECT \"row\", string_agg(message_en, '; ') FROM quality.quarantine "
-            'WHERE survey_id = ? AND file_id = ? AND "column" = ? GROUP BY "row"',
+            "select \"row\", string_agg(message_en, '; ') from quality.quarantine "
+            'where survey_id = ? and file_id = ? and "column" = ? group by "row"',
             [folder.survey_id, file_id, column.column],
         ).fetchall()
     )

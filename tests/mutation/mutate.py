@@ -120,7 +120,7 @@ GROUPS = {
     ),
 }
 
-SQL = re.compile(r"\b(SELECT|WHERE|FROM|CASE|WHEN|THEN|JOIN|HAVING|FILTER|OVER|COALESCE)\b|\b[a-z_]+\(")
+SQL = re.compile(r"\b(select|case|when|join|having|partition by|coalesce|is (not )?null)\b|\b[a-z_]+\(")
 """A string of SQL, or of an expression in it; messages to people hold neither."""
 
 REPLACED = (
@@ -134,30 +134,30 @@ REPLACED = (
     ),
     *(
         (rf"\b{a}\b", b)
-        for a, b in (("AND", "OR"), ("OR", "AND"), ("LEFT JOIN", "JOIN"), ("UNION ALL", "UNION"))
+        for a, b in (("and", "or"), ("or", "and"), ("left join", "join"), ("union all", "union"))
     ),
     *(
         (rf"\b{a}\(", f"{b}(")
         for a, b in (("min", "max"), ("max", "min"), ("least", "greatest"), ("greatest", "least"))
     ),
     *((rf"\b{a}\(", f"{b}(") for a, b in (("floor", "ceil"), ("ceil", "floor"))),
-    (r"\bIS NULL\b", "IS NOT NULL"),
-    (r"\bIS NOT NULL\b", "IS NULL"),
-    (r"\bNOT (?!NULL)", ""),
-    (r"\bDISTINCT ", ""),
-    (r"\bis_[a-z_]+ AND ", ""),
+    (r"\bis null\b", "is not null"),
+    (r"\bis not null\b", "is null"),
+    (r"\bnot (?!null)", ""),
+    (r"\bdistinct ", ""),
+    (r"\bis_[a-z_]+ and ", ""),
 )
 
 
 def changed_sql(text: str) -> Iterator[str]:
     """SQL with one operator, number or condition changed."""
     for pattern, other in REPLACED:
-        for found in re.finditer(pattern, text):
-            yield text[: found.start()] + other + text[found.end() :]
-    for found in re.finditer(r"(?<![\w.$'])\d+(\.\d+)?(?![\w.'])", text):
-        number = found[0]
+        for match in re.finditer(pattern, text):
+            yield text[: match.start()] + other + text[match.end() :]
+    for match in re.finditer(r"(?<![\w.$'])\d+(\.\d+)?(?![\w.'])", text):
+        number = match[0]
         other = repr(float(number) * 1.5) if "." in number else str(int(number) + 1)
-        yield text[: found.start()] + other + text[found.end() :]
+        yield text[: match.start()] + other + text[match.end() :]
 
 
 def operator_sql(node: cst.BaseString) -> Iterator[cst.BaseString]:

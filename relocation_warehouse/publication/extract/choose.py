@@ -90,7 +90,7 @@ def choose(
     with read_only(database) as con:
         schema, name = HOUSEHOLDS.split(".")
         if not con.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? AND database_name = 'warehouse'",
+            "select 1 from duckdb_tables() where schema_name = ? and table_name = ? and database_name = 'warehouse'",
             [schema, name],
         ).fetchone():
             raise ExtractError(
@@ -100,8 +100,8 @@ def choose(
         chosen: dict[str, list[str]] = {}
         for kind, given in (("indicator", indicators), ("survey", surveys), ("wave", waves)):
             column = kind if kind == "wave" else f"{kind}_id"
-            order = "ORDER BY min(display_order)" if kind == "indicator" else f"ORDER BY {column}"
-            rows = con.execute(f"SELECT {column} FROM {known[kind]} GROUP BY {column} {order}").fetchall()
+            order = "order by min(display_order)" if kind == "indicator" else f"order by {column}"
+            rows = con.execute(f"select {column} from {known[kind]} group by {column} {order}").fetchall()
             all_of_it = [value for (value,) in rows]
             _check(kind, given, all_of_it)
             chosen[kind] = list(dict.fromkeys(given)) or all_of_it
@@ -129,22 +129,22 @@ def _read(
 ) -> Extract:
     schema, name = HOUSEHOLDS.split(".")
     described = con.execute(
-        "SELECT column_name, data_type, comment FROM duckdb_columns()"
-        " WHERE database_name = 'warehouse' AND schema_name = ? AND table_name = ? ORDER BY column_index",
+        "select column_name, data_type, comment from duckdb_columns()"
+        " where database_name = 'warehouse' and schema_name = ? and table_name = ? order by column_index",
         [schema, name],
     ).fetchall()
-    facts = {f["indicator_id"]: f for f in _dicts(con, "FROM reference.indicators")}
+    facts = {f["indicator_id"]: f for f in _dicts(con, "from reference.indicators")}
     types = {column: kind for column, kind, _ in described}
     own = [(c, kind, comment) for c, kind, comment in described if c not in facts]
     columns = ", ".join(map(sql.identifier, [*(c for c, _, _ in own), *indicators]))
-    condition = "WHERE list_contains(?, survey_id) AND list_contains(?, wave)"
-    order = "ORDER BY survey_id, wave_order, household_id"
-    households = f"(SELECT row_number() OVER ({order}) - 1 AS place, * FROM {HOUSEHOLDS} {condition})"
+    condition = "where list_contains(?, survey_id) and list_contains(?, wave)"
+    order = "order by survey_id, wave_order, household_id"
+    households = f"(select row_number() over ({order}) - 1 as place, * from {HOUSEHOLDS} {condition})"
     frame: pd.DataFrame = con.execute(
-        f"SELECT {columns} FROM {households} ORDER BY place", [surveys, waves]
+        f"select {columns} from {households} order by place", [surveys, waves]
     ).df()
     if frame.empty:
-        pairs = con.execute(f"SELECT DISTINCT survey_id, wave FROM {HOUSEHOLDS} ORDER BY ALL").fetchall()
+        pairs = con.execute(f"select distinct survey_id, wave from {HOUSEHOLDS} order by all").fetchall()
         raise ExtractError(
             f"no household of {', '.join(surveys)} in {', '.join(waves)}; there are: "
             + ", ".join(f"{survey} {wave}" for survey, wave in pairs)
@@ -165,9 +165,9 @@ def _read(
         )
     reasons: dict[str, Any] = {}
     values = con.execute(
-        f"SELECT v.indicator_id, h.place, v.missing_reason FROM harmonized.indicator_values v"
-        f" JOIN {households} h USING (survey_id, household_id, wave)"
-        " WHERE v.missing_reason IS NOT NULL AND list_contains(?, v.indicator_id)",
+        f"select v.indicator_id, h.place, v.missing_reason from harmonized.indicator_values v"
+        f" join {households} h using (survey_id, household_id, wave)"
+        " where v.missing_reason is not null and list_contains(?, v.indicator_id)",
         [surveys, waves, indicators],
     ).df()
     for indicator, rows in values.groupby("indicator_id", sort=False):
@@ -185,16 +185,16 @@ def _read(
         ),
         _dicts(
             con,
-            "FROM reference.surveys WHERE list_contains(?, survey_id) ORDER BY survey_id",
+            "from reference.surveys where list_contains(?, survey_id) order by survey_id",
             [*frame["survey_id"].unique()],
         ),
         tuple(facts[i] for i in indicators),
         _dicts(
             con,
-            "SELECT x.*, c.n, c.n_missing FROM reference.crosswalk x JOIN harmonized.coverage c"
-            " USING (survey_id, wave, indicator_id)"
-            " WHERE list_contains(?, survey_id) AND list_contains(?, wave) AND list_contains(?, indicator_id)"
-            " ORDER BY survey_id, c.wave_order, indicator_id",
+            "select x.*, c.n, c.n_missing from reference.crosswalk x join harmonized.coverage c"
+            " using (survey_id, wave, indicator_id)"
+            " where list_contains(?, survey_id) and list_contains(?, wave) and list_contains(?, indicator_id)"
+            " order by survey_id, c.wave_order, indicator_id",
             surveys,
             waves,
             indicators,
@@ -214,8 +214,8 @@ def _words(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Label]]:
     """Words by column or code list, then by code, in their order."""
     words: dict[str, dict[str, Label]] = {}
     rows = con.execute(
-        "SELECT column_name, code, label_en, label_zh FROM (SELECT column_name, code, label_en, label_zh, display_order"
-        " FROM reference.value_labels UNION ALL FROM reference.codes) ORDER BY column_name, display_order"
+        "select column_name, code, label_en, label_zh from (select column_name, code, label_en, label_zh, display_order"
+        " from reference.value_labels union all from reference.codes) order by column_name, display_order"
     ).fetchall()
     for column, code, en, zh in rows:
         words.setdefault(column, {})[code] = Label(en=en, zh=zh)

@@ -77,13 +77,13 @@ def _tables(contract: Contract) -> Iterator[Table]:
 
 
 def _labelled(con: duckdb.DuckDBPyConnection, database: Path | None, table: Table) -> LabelledTable:
-    (n_rows,) = con.execute(f"SELECT count(*) FROM {table.full_name}").fetchone() or (0,)
+    (n_rows,) = con.execute(f"select count(*) from {table.full_name}").fetchone() or (0,)
     if n_rows * len(table.columns) > CELL_LIMIT:
         raise CannotHold("too large for one file; take what you need with `warehouse extract`")
     if database and table.full_name == HOUSEHOLDS and n_rows:
         return choose(database).table
     names = ", ".join(map(sql.identifier, table.column_names))
-    frame = con.execute(f"SELECT {names} FROM {table.full_name} ORDER BY {sort_order(table)}").df()
+    frame = con.execute(f"select {names} from {table.full_name} order by {sort_order(table)}").df()
     for column in table.columns:
         values: Any = frame[column.name]
         frame[column.name] = (
