@@ -25,7 +25,7 @@ _ROWS = 50_000
 
 
 class EmptyCategoryError(AnalysisError):
-    """A category of an ordered answer was chosen by nobody in one group and by somebody in another."""
+    """A category of an ordered answer was chosen in one group and not in another."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 240
 
 
 def fail_runs_cut_off(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Fail every run that is said to be under way and that nothing was heard of since; returns how many."""
+    """Fail every run that is recorded as under way but has given no sign since; returns how many."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, updated_before=before))
     for run in runs:
         instance.report_run_failed(run, "the code server ended while this run was under way")

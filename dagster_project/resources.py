@@ -67,7 +67,7 @@ class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
         Returns
         -------
         dict
-            Table to its row count, columns and first rows, for people.
+            Table to its row count, columns and first rows, to be shown.
         """
         if engine_name() == SPARK:
             from relocation_warehouse.engines.spark_build import spark_build

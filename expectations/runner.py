@@ -35,7 +35,7 @@ OF_ALL_ROWS = (
     "_quantile_",
     "_unique_value_count_",
 )
-"""Parts of the types whose observation speaks of all rows together, and of no single answer."""
+"""Parts of the types whose observation describes all rows together, and no single answer."""
 
 CODE = code_of("expectations.runner")
 """Digest of the code that decides on outcomes."""
@@ -63,7 +63,7 @@ class Expectation:
 
     @property
     def name(self) -> str:
-        """Short name, unique within a suite: the type, the column it speaks of, and whether a share may fail."""
+        """Short name, unique within a suite: the type, its column, and whether a share may fail."""
         short = self.type.removeprefix("expect_").removeprefix("column_values_to_").removeprefix("column_")
         if "mostly" in self.kwargs:
             short += " mostly"
@@ -71,7 +71,7 @@ class Expectation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns it speaks of; empty for one about the whole table."""
+        """Columns it concerns; empty for one about the whole table."""
         keys = ("column", "column_A", "column_B")
         return (*(self.kwargs[k] for k in keys if k in self.kwargs), *self.kwargs.get("column_list", ()))
 
@@ -222,7 +222,7 @@ def _by_frame(name: str, expectations: Sequence[Expectation], frame: pd.DataFram
 
 
 def _portions(expectations: Sequence[Expectation]) -> Iterator[tuple[list[int], dict[str, None]]]:
-    """Positions of expectations that speak of few columns together, and these; none for the table as a whole."""
+    """Positions of expectations that concern few columns together, and these columns; none for the table as a whole."""
     about_table = [n for n, e in enumerate(expectations) if not e.columns]
     if about_table:
         yield about_table, {}

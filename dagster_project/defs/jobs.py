@@ -43,7 +43,7 @@ def tell_of_failure(context: dg.HookContext) -> None:
     try:
         urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS).close()
     except OSError as problem:
-        # a failed refresh must not fail differently because nobody listens
+        # a failed refresh must not fail differently because the webhook does not answer
         context.log.error(f"could not tell {WEBHOOK} of it: {problem}")
 
 

@@ -1,6 +1,6 @@
 """The published file in the hands of its clients: every block of the client notes that names packages is run.
 
-Each set of packages gets an environment of its own, so a note is tested with the release it speaks of. The cookbook is
+Each set of packages gets an environment of its own, so a note is tested with the release that it names. The cookbook is
 answered again by the oldest DuckDB that is promised to work and by the newest. Belongs here: running what
 `docs/consumers/clients.md` says. Does not belong here: a client note.
 """

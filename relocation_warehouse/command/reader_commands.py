@@ -1,4 +1,4 @@
-"""The commands for people who read what is published: coverage, extract, open.
+"""The commands that read published data: coverage, extract, open.
 
 Belongs here: arguments, wording and exit status of these commands. Does not belong here: work.
 Heavy imports happen inside a command, so that help answers at once.

@@ -1,4 +1,4 @@
-"""The commands for people who hold surveys: new-survey, check, explain, trace.
+"""The commands for surveys: new-survey, check, explain, trace.
 
 Belongs here: arguments, wording and exit status of these commands. Does not belong here: work.
 Heavy imports happen inside a command, so that help answers at once.
@@ -251,7 +251,7 @@ def _said_not_mapped(folder: SurveyFolder) -> str:
 
 
 def not_mapped(paths: Paths) -> dict[str, str]:
-    """By survey, what to say of the indicators that its crosswalk does not speak of, where there are any."""
+    """By survey, a note on the indicators that have no row in its crosswalk, if any."""
     from relocation_warehouse.survey.folder import list_survey_folders, load_folder
     from relocation_warehouse.survey.problems import SurveyFolderError
 
@@ -260,7 +260,7 @@ def not_mapped(paths: Paths) -> dict[str, str]:
         try:
             folder = load_folder(path, catalog.indicator)
         except SurveyFolderError:
-            continue  # its status says so
+            continue  # its status names the reason
         if folder.not_mapped:
             said[path.name] = _said_not_mapped(folder)
     return said

@@ -72,7 +72,7 @@ class Disclosure(Closed):
         )
 
     def undeclared(self, contract: Contract) -> Iterator[str]:
-        """What of the public edition nobody has declared: `schema.table` or `schema.table.column`."""
+        """Tables and columns of the public edition without a declaration: `schema.table` or `schema.table.column`."""
         for table in contract:
             if table.edition != "public":
                 continue

@@ -39,7 +39,7 @@ TOLERANCE = 1e-9
 
 
 class ContractError(ValueError):
-    """`tables.yml` says something that is not allowed; the message names the place."""
+    """`tables.yml` is not valid; the message names the place."""
 
 
 class Word(Label):

@@ -6,7 +6,7 @@ again. A key has three things in it: what is made, what it is made from by conte
 is ever looked up by time or by name alone, so an entry is right or unused.
 
 Belongs here: keeping, digests of keys and of code, and what is thrown away. Does not belong here: what is worth keeping
-(who makes it says so), or any meaning of the parts.
+(the caller decides), or any meaning of the parts.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def load_policy(path: Path = POLICY) -> Policy:
     Raises
     ------
     LakeError
-        The file is not there or says something else.
+        The file is missing or not valid.
     """
     try:
         return Policy.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))

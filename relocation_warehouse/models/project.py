@@ -184,7 +184,7 @@ def wave_models(folder: SurveyFolder, catalog: Catalog, engine: str) -> tuple[Wa
 
 def household_waves(waves: Iterable[WaveModel], catalog: Catalog, engine: str) -> str:
     """The model that unites all waves."""
-    united = "\n\nunion all\n\n".join(wave.shown for wave in waves) or _nobody(catalog)
+    united = "\n\nunion all\n\n".join(wave.shown for wave in waves) or _no_households(catalog)
     return f"{WRITTEN}{_config('view' if engine == DUCKDB else 'table')}{united}\n"
 
 
@@ -197,7 +197,7 @@ def _shown(parts: StoredWave, ref: str) -> str:
     return _plain(parts.shown).replace(f"FROM {table}", f"FROM {ref}")
 
 
-def _nobody(catalog: Catalog) -> str:
+def _no_households(catalog: Catalog) -> str:
     """The columns of all households before any survey was accepted."""
     kinds = dict.fromkeys(KEY_COLUMNS, "varchar") | NUMBERED
     for i in catalog.indicators:

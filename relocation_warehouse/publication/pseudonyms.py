@@ -1,4 +1,4 @@
-"""Pseudonyms of households: a keyed hash, so that nobody without the key can link a row to a questionnaire.
+"""Pseudonyms of households: a keyed hash, so that rows cannot be linked to questionnaires without the key.
 
 Belongs here: the hash and where it is put. Does not belong here: the key (`key`), or direct identifiers, which never
 leave landing.

@@ -29,7 +29,7 @@ class Distribution:
     n, n_answered
         Households, and those with a value.
     quantiles
-        Smallest value, quarters, largest; empty for codes without order and where nobody answered.
+        Smallest value, quarters, largest; empty for codes without order and where there is no answer.
     mean
         In the indicator's unit; None where there is none.
     values

@@ -212,7 +212,7 @@ def _declared(survey: Survey, template: SurveyFile, path: Path, wave: str) -> Su
 def _with_file(survey: Survey, new: SurveyFile, template: SurveyFile, waves: tuple[Wave, ...]) -> Survey:
     """The survey with the new file and wave.
 
-    Where the survey had one wave, its files spoke of it without saying so. A file that speaks of several waves goes
+    Where the survey had one wave, its files belonged to it without naming it. A file that covers several waves goes
     after the new one, which says alone who was interviewed in its wave.
     """
     files = list(survey.files)

@@ -510,7 +510,7 @@ class ReplicationRule(Closed):
         return self
 
     def matches(self, *, survey: str, wave: str, quality: str, statistic: str, variable: str) -> bool:
-        """Whether the rule speaks of a printed statistic."""
+        """Whether the rule applies to a printed statistic."""
         names = self.targets or self.variables
         return (
             self.survey in (None, survey)

@@ -100,7 +100,7 @@ class SurveyFolder:
 
     @property
     def not_mapped(self) -> tuple[str, ...]:
-        """Indicators that the crosswalk does not speak of: the catalog got them after the survey was mapped."""
+        """Indicators without a row in the crosswalk: they were added to the catalog after the survey was mapped."""
         return tuple(row.indicator_id for row in self.crosswalk if row.evidence == ADDED_LATER)
 
     @property
@@ -223,7 +223,7 @@ def load_folder(
     path
         The folder.
     indicator_ids
-        Ids of the catalog; where given, the crosswalk must speak of each of them in each wave, or not at all: then it
+        Ids of the catalog; where given, the crosswalk must have a row for each of them in each wave, or none: then it
         is `not_asked`, as one that was added later.
     inbox
         Where newer files of the survey arrive; one of the same path goes before the folder's own.
@@ -274,7 +274,7 @@ def load_folder(
 
 
 def _not_mapped(indicator_id: str) -> CrosswalkRow:
-    """What holds for an indicator that the crosswalk does not speak of in any wave."""
+    """What holds for an indicator without a row of the crosswalk in any wave."""
     return CrosswalkRow(
         wave="*",
         indicator_id=indicator_id,
@@ -684,7 +684,7 @@ def _check_crosswalk(folder: SurveyFolder, indicator_ids: Iterable[str] | None) 
 
 
 def _unused_variables(folder: SurveyFolder, used: set[tuple[str, str]]) -> list[Problem]:
-    """A variable that nothing uses is an oversight: nothing is dropped in silence."""
+    """A variable that nothing uses is an oversight, and reported."""
     survey = folder.survey
     for file in survey.files:
         used |= {(file.file_id, v) for v in (*file.household_id, *file.split_from)}

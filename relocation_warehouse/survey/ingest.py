@@ -261,7 +261,7 @@ def ingest(
     Returns
     -------
     SurveyLoad
-        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` says so.
+        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` has a problem.
     """
     with Intake(folder, landing, con) as intake:
         if inspect is not None and not intake.problems:
@@ -733,7 +733,7 @@ def _is_base(folder: SurveyFolder, file: Landed) -> str:
 
 
 def _wave_order(folder: SurveyFolder, file: Landed, wave: str) -> str:
-    """SQL for the place in time of the wave of a row; the first one where a row speaks of several."""
+    """SQL for the place in time of the wave of a row; the first one where a row covers several."""
     if file.file.wave is None:
         return str(min(_base_waves(folder, file).values(), default=0))
     return (

@@ -349,7 +349,7 @@ def _check_claims(lined: Mapping[str, Sequence[tuple[int, Row]]]) -> Iterator[Pr
 
 
 def _claim_tables(rows: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
-    """Tables that claims speak of, by the names that claims give them."""
+    """Tables that claims refer to, by the names used in claims."""
     categories = [{**row, "links": row["answers"]} for row in rows["qualitative.csv"]]
     return {
         "statistics": rows["statistics.csv"],
@@ -476,7 +476,7 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
 
 
 def _category_links(rows: Sequence[Row]) -> Iterator[Row]:
-    """One row for each key of a category, so that it joins to what it speaks of."""
+    """One row for each key of a category, so that it joins to the row it describes."""
     single = {"parent_code": "part_of", "stage_code": "stage", "indicator_id": "indicator", "site_id": "site"}
     for row in rows:
         links = [(kind, row[column]) for column, kind in single.items() if row[column]]
@@ -545,7 +545,7 @@ def _target(
     printed = _number(row["value"])
     replication = catalog.replication
     if rule is None or rule.reason is not None:
-        reason = rule.reason if rule else "no rule of replication.yml speaks of it"
+        reason = rule.reason if rule else "no rule of replication.yml covers it"
         return ReplicationTarget(row["stat_id"], survey, None, printed, reason=reason)
     kind = rule.statistics[row["statistic"]] if isinstance(rule.statistics, dict) else rule.kind
     groups = replication.groups.get(survey, {})

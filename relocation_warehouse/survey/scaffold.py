@@ -237,7 +237,7 @@ def scaffold(
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read and judged: the catalog, the patterns, and what the person said of the files."""
+    """How files are read and judged: the catalog, the patterns, and what the user said about the files."""
 
     catalog: Catalog
     known: Recognition
@@ -531,7 +531,7 @@ def _give_names(columns: Sequence[FoundColumn], given: dict[str, str]) -> None:
 def _name_code_lists(columns: Sequence[FoundColumn], site: FoundColumn | None) -> list[dict[str, str]]:
     """Rows of codes.csv; equal lists are one list, named after the first variable that has it.
 
-    The list of the sites is nobody else's.
+    The list of the sites is used by no other column.
     """
     names: dict[tuple[object, ...], str] = {}
     given = set[str]()

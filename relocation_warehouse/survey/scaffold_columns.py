@@ -1,4 +1,4 @@
-"""What a column nobody has described yet seems to be: its type and its codes.
+"""Recognise undescribed columns: their type and their codes.
 
 Belongs here: judging one column from its header, label and cells, with the patterns of `recognition.yml`.
 Does not belong here: what it may measure (`scaffold_candidates`), the folder that is written from it (`scaffold`), or
@@ -52,10 +52,10 @@ class Pattern(Closed):
     pattern: str
     reason: str = ""
     unless: str | None = None
-    """A text that this is found in does not fit, whatever else it says."""
+    """A text that matches this one does not fit."""
 
     def fits(self, *texts: str | None) -> bool:
-        """Whether it is found in any of the texts, and nothing speaks against it."""
+        """Whether any of the texts matches `pattern` and none matches `unless`."""
 
         def matches(pattern: str) -> bool:
             return any(re.search(pattern, t, re.IGNORECASE) for t in texts if t)

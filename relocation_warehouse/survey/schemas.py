@@ -1,4 +1,4 @@
-"""JSON schemas of what a survey folder may say, for editors and for people; written from the vocabulary.
+"""JSON schemas of the files of a survey folder, for editors and readers; written from the vocabulary.
 
 Belongs here: turning the models into schema files (`python -m relocation_warehouse.survey.schemas` writes them again).
 Does not belong here: what a field means (`vocabulary`).

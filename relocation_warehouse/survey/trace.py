@@ -143,7 +143,7 @@ def _cells(
     con: duckdb.DuckDBPyConnection,
     landing: Path,
 ) -> Iterator[ReceivedCell]:
-    """Every cell of one source that speaks of the household in the wave: one, or a roster's several."""
+    """Every cell of one source about the household in the wave: one, or several of a roster."""
     file_id, variable = folder.resolve(source, wave)
     file = next(f for f in folder.survey.files if f.file_id == file_id)
     column = folder.variables[file_id, variable]

@@ -545,7 +545,7 @@ class Survey(Closed):
         return next(w.fieldwork for w in self.waves if w.wave == wave) or self.fieldwork
 
     def household_files(self, wave: str) -> tuple[SurveyFile, ...]:
-        """Files with one row a household that speak of `wave`; the first one says which households exist."""
+        """Files with one row per household that cover `wave`; the first one defines which households exist."""
         return tuple(f for f in self.files if f.grain is Grain.HOUSEHOLD and _speaks_of(f, wave))
 
     def base_file(self, wave: str) -> SurveyFile:
@@ -553,7 +553,7 @@ class Survey(Closed):
         return self.household_files(wave)[0]
 
     def roster_files(self, wave: str) -> tuple[SurveyFile, ...]:
-        """Files with several rows a household that speak of `wave`."""
+        """Files with several rows per household that cover `wave`."""
         return tuple(f for f in self.files if f.grain is Grain.MEMBER and _speaks_of(f, wave))
 
 
@@ -703,7 +703,7 @@ class Correction(Closed):
     household_id: str
     variable: Identifier
     expect: str
-    """The wrong value as received; if it is gone, the load says so and the row must be removed."""
+    """The wrong value as received; if it is gone, the load is refused and the row must be removed."""
     replacement: str
     reason: str = Field(min_length=1)
     status: Literal["confirmed", "reported", "assumed"]

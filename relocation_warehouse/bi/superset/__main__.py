@@ -1,4 +1,4 @@
-"""`python -m bi.superset serve | check`: the dashboard for people, or its comparison with SQL."""
+"""`python -m bi.superset serve | check`: serve the dashboard, or compare its charts with SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an extract holds, for people (Markdown) and for survey archives (DDI Codebook 2.5).
+"""Codebook of an extract, for readers (Markdown) and for survey archives (DDI Codebook 2.5).
 
 Standard: Data Documentation Initiative, Codebook 2.5, namespace ddi:codebook:2_5. Elements stand in the order of its
 schema; numbers in the file of a labelled category are those of the Stata and SPSS files.
@@ -29,7 +29,7 @@ MADE_UP = (
 
 
 def markdown(extract: Extract, file: str, notes: Iterable[str]) -> str:
-    """Codebook for people, in both languages."""
+    """Codebook for readers, in both languages."""
     return "\n".join(_lines(extract, file, notes)) + "\n"
 
 

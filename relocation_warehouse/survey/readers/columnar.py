@@ -42,7 +42,7 @@ def stream(path: Path, file: SurveyFile) -> Iterator[Received]:
     Raises
     ------
     UnreadableFile
-        Damaged file; a column that holds lists, structures or bytes, or times in a zone that nobody knows; far more
+        Damaged file; a column that holds lists, structures or bytes, or times in an unknown time zone; far more
         cells than a file of its size can tell.
     """
     try:

@@ -172,7 +172,7 @@ def _read(answer: int, size: int, request: Mapping[str, Any]) -> bytes:
 
 
 def _why_ended(end: int, request: Mapping[str, Any]) -> str:
-    """Words for a reader that ended without an answer; only what memory explains is said to be memory."""
+    """Message for a reader that ended without an answer; memory is named only where it is the cause."""
     ready, _, _ = select.select([end], [], [], 5)
     status = os.read(end, 4096) if ready else b""
     if not status:

@@ -219,7 +219,7 @@ def _answered(export: Export, name: str) -> np.ndarray:
         try:
             link = export.link(below)
         except UnreadableFile:
-            continue  # its rows belong to nobody; whoever reads that table is told
+            continue  # its rows have no parent; reading that table reports them
         if link is not None and link.parent == name:
             rows = link.positions.filter(pa.array(_answered(export, below))).drop_null()
             is_answered[rows.to_numpy(zero_copy_only=False)] = True
