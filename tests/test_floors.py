@@ -1,7 +1,10 @@
 """Imports run one way: a package uses those below it, and none above it or beside it."""
 
 import ast
+import tomllib
 from pathlib import Path
+
+from relocation_warehouse.ground.paths import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 HOUSE = "relocation_warehouse"
@@ -64,3 +67,10 @@ def test_imports_run_down():
                     climbs.append(f"{path.relative_to(ROOT)}, line {line}: {room} imports {module}")
     assert climbs == []
     assert n_seen > 200, "no import was looked at"
+
+
+def test_what_is_installed_and_type_checked_are_the_packages_with_a_floor():
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert {HOUSE, *(room for room in FLOOR if (ROOT / room).is_dir())} == {*PACKAGES}
+    assert {*tools["mypy"]["packages"]} == {*PACKAGES}
+    assert {*tools["setuptools"]["packages"]["find"]["include"]} == {f"{name}*" for name in PACKAGES}

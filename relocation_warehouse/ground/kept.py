@@ -23,7 +23,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.ground.paths import CHECKOUT, PACKAGES, Paths
 
 FOLDER_VARIABLE = "WAREHOUSE_KEPT"
 """Environment variable with a folder that several warehouses keep things in together."""
@@ -31,7 +31,6 @@ FOLDER_VARIABLE = "WAREHOUSE_KEPT"
 LARGEST_BYTES = 512 * 2**20
 """Size beyond which entries that were not used for longest are removed."""
 
-PACKAGES = ("analysis", "dagster_project", "expectations", "relocation_warehouse")
 IMPORTED = re.compile(
     rf"^[ \t]*(?:from[ \t]+((?:{'|'.join(PACKAGES)})[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]+)"
     rf"|import[ \t]+((?:{'|'.join(PACKAGES)})[\w.]*))",

@@ -14,6 +14,8 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Rights of everybody but the owner."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = ("analysis", "dagster_project", "expectations", "relocation_warehouse")
+"""Import packages at the top of the checkout."""
 
 
 def is_text(name: str) -> bool:

@@ -16,12 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relocation_warehouse.ground.engine import DUCKDB, engine_name
-from relocation_warehouse.ground.paths import CHECKOUT, Paths, is_text
+from relocation_warehouse.ground.paths import CHECKOUT, PACKAGES, Paths, is_text
 
-CODE = (
-    *("analysis", "dagster_project", "expectations", "relocation_warehouse"),
-    *("dbt/models", "dbt/macros", "dbt/tests"),
-)
+CODE = (*PACKAGES, "dbt/models", "dbt/macros", "dbt/tests")
 """Folders whose Python, SQL and YAML decide the numbers."""
 CODE_INPUT, DECLARED_INPUT, ENGINE_INPUT = "the code", "the catalog or the literature", "the engine"
 """Names of the inputs that all surveys share."""

@@ -261,7 +261,7 @@ def ingest(
     Returns
     -------
     SurveyLoad
-        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` has a problem.
+        Refused where any file has the wrong structure, a correction no longer fits, or `inspect` or `trial` refuses.
     """
     with Intake(folder, landing, con) as intake:
         if inspect is not None and not intake.problems:

@@ -1,10 +1,12 @@
 """The catalog says what the issues ask for, its parts agree, and its mistakes are named by file and line."""
 
 import shutil
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from analysis.weighting import composite
 from relocation_warehouse.contract.tables import load_contract
 from relocation_warehouse.survey.catalog import FILES, Catalog, CatalogError, catalog_tables, load_catalog
 
@@ -22,6 +24,11 @@ ARROW_TYPES = {
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
     return load_catalog(FOLDER)
+
+
+def test_a_composite_needs_the_same_share_of_answers_in_analysis_by_default(catalog: Catalog) -> None:
+    default = signature(composite).parameters["min_share"].default
+    assert catalog.minimum_answered_share == default
 
 
 def test_every_system_and_dimension_has_indicators(catalog: Catalog) -> None:
