@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from types import FrameType
@@ -27,9 +28,10 @@ def calls_of(run: Callable[[], Any]) -> dict[tuple[str, str], tuple[str, bool]]:
     calls: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
+        if event != "call" or (path := file_of(frame.f_code.co_filename)) is None:
+            return
         code = frame.f_code
-        path = file_of(frame)
-        if event != "call" or path is None or code.co_name.startswith("<"):
+        if code.co_name.startswith("<"):
             return
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         known = calls.get((path, code.co_qualname))
@@ -38,10 +40,10 @@ def calls_of(run: Callable[[], Any]) -> dict[tuple[str, str], tuple[str, bool]]:
         holds = any(holds_the_survey(frame.f_locals.get(name)) for name in given)
         if known is None or holds:
             caller = frame.f_back
-            while caller is not None and file_of(caller) is None:
+            while caller is not None and file_of(caller.f_code.co_filename) is None:
                 caller = caller.f_back
             calls.pop((path, code.co_qualname), None)
-            calls[path, code.co_qualname] = ("" if caller is None else file_of(caller) or "", holds)
+            calls[path, code.co_qualname] = ((caller and file_of(caller.f_code.co_filename)) or "", holds)
 
     sys.setprofile(note)
     try:
@@ -51,8 +53,10 @@ def calls_of(run: Callable[[], Any]) -> dict[tuple[str, str], tuple[str, bool]]:
     return calls
 
 
-def file_of(frame: FrameType) -> str | None:
-    path = Path(frame.f_code.co_filename)
+@cache
+def file_of(filename: str) -> str | None:
+    """Path of a file of ours that is no test, from the top of the checkout."""
+    path = Path(filename)
     if not path.is_relative_to(CHECKOUT):
         return None
     inside = path.relative_to(CHECKOUT).as_posix()
