@@ -156,9 +156,9 @@ def factors(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resul
     }
 
 
-def _samples(found: Sequence[Survey], pooled: Sample | str) -> Iterator[Sample]:
+def _samples(surveys: Sequence[Survey], pooled: Sample | str) -> Iterator[Sample]:
     """Every survey in every wave, then several together where they asked all items alike."""
-    yield from (Sample((survey,), wave) for survey in found for wave in survey.waves)
+    yield from (Sample((survey,), wave) for survey in surveys for wave in survey.waves)
     if isinstance(pooled, Sample):
         yield pooled
 
@@ -166,7 +166,7 @@ def _samples(found: Sequence[Survey], pooled: Sample | str) -> Iterator[Sample]:
 def _fit_models(
     con: duckdb.DuckDBPyConnection,
     catalog: Catalog,
-    found: Sequence[Survey],
+    surveys: Sequence[Survey],
     answered: Answered,
     verdicts: VerdictsByWave,
     rows: dict[str, list[dict[str, Any]]],
@@ -175,8 +175,8 @@ def _fit_models(
     for model in catalog.factor_models:
         fits: dict[Sample, Fitted | str] = {}
         items = {i.indicator for i in model.items}
-        pooled = asked_alike(found, items, verdicts)
-        for sample in _samples(found, pooled):
+        pooled = asked_alike(surveys, items, verdicts)
+        for sample in _samples(surveys, pooled):
             available = frozenset.intersection(*(answered[key] for key in sample.waves))
             if not items & available:
                 continue
@@ -198,7 +198,7 @@ def _fit_models(
                 yield fitted
         if isinstance(pooled, str):
             rows["factor_diagnostics"].append(
-                _not_pooled(found, model.id, len(items), model.missing_policy, pooled)
+                _not_pooled(surveys, model.id, len(items), model.missing_policy, pooled)
             )
         rows["factor_congruence"] += _congruence(model, fits, answered)
 
@@ -206,7 +206,7 @@ def _fit_models(
 def _scales(
     con: duckdb.DuckDBPyConnection,
     catalog: Catalog,
-    found: Sequence[Survey],
+    surveys: Sequence[Survey],
     answered: Answered,
     verdicts: VerdictsByWave,
     rows: dict[str, list[dict[str, Any]]],
@@ -215,18 +215,18 @@ def _scales(
     for scale in catalog.scales:
         items_ = catalog.scale_items(scale)
         names_ = {i.indicator for i in items_}
-        pooled = asked_alike(found, names_, verdicts)
-        for sample in _samples(found, pooled):
+        pooled = asked_alike(surveys, names_, verdicts)
+        for sample in _samples(surveys, pooled):
             if all(names_ <= answered[key] for key in sample.waves):
                 rows["factor_diagnostics"].append(_reliability(con, catalog, scale.id, items_, sample))
         if isinstance(pooled, str):
-            rows["factor_diagnostics"].append(_not_pooled(found, scale.id, len(names_), "listwise", pooled))
+            rows["factor_diagnostics"].append(_not_pooled(surveys, scale.id, len(names_), "listwise", pooled))
 
 
-def asked_alike(found: Sequence[Survey], items: Set[str], verdicts: VerdictsByWave) -> Sample | str:
+def asked_alike(surveys: Sequence[Survey], items: Set[str], verdicts: VerdictsByWave) -> Sample | str:
     """Surveys that asked all items alike, or the reason why there are not two."""
     alike = tuple(
-        s for s in found if all(verdicts[s.survey_id, s.latest].get(item) in COMPARABLE for item in items)
+        s for s in surveys if all(verdicts[s.survey_id, s.latest].get(item) in COMPARABLE for item in items)
     )
     if len(alike) > 1:
         return Sample(alike, LATEST)
@@ -236,15 +236,17 @@ def asked_alike(found: Sequence[Survey], items: Set[str], verdicts: VerdictsByWa
     )
 
 
-def _not_pooled(found: Sequence[Survey], name: str, n_items: int, policy: str, reason: str) -> dict[str, Any]:
+def _not_pooled(
+    surveys: Sequence[Survey], name: str, n_items: int, policy: str, reason: str
+) -> dict[str, Any]:
     empty = ("alpha", "alpha_standardised", "alpha_ci_low", "alpha_ci_high")
     return {
-        "survey_id": found[0].pooled_id,
+        "survey_id": surveys[0].pooled_id,
         "model": name,
         "wave": LATEST,
         "sample": SAMPLE,
-        "is_synthetic": found[0].is_synthetic,
-        "region": found[0].pooled_id,
+        "is_synthetic": surveys[0].is_synthetic,
+        "region": surveys[0].pooled_id,
         "missing_policy": policy,
         "n": 0,
         "n_items": n_items,

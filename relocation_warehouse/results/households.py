@@ -69,7 +69,7 @@ class Survey:
 
 def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
     """Surveys with households, by id."""
-    found = con.execute(
+    rows = con.execute(
         """
         select w.survey_id, any_value(w.region), bool_or(w.is_synthetic),
                list(w.wave order by w.wave_order), list(w.wave_order order by w.wave_order),
@@ -87,24 +87,24 @@ def surveys(con: duckdb.DuckDBPyConnection) -> tuple[Survey, ...]:
             frozenset((printed or "").split()),
             (labels[0], labels[1]),
         )
-        for survey_id, region, is_synthetic, waves, orders, printed, *labels in found
+        for survey_id, region, is_synthetic, waves, orders, printed, *labels in rows
     )
 
 
-def by_origin(found: Iterable[Survey]) -> dict[bool, tuple[Survey, ...]]:
+def by_origin(surveys: Iterable[Survey]) -> dict[bool, tuple[Survey, ...]]:
     """Made-up surveys (True) and real ones (False), where there are any: what may be pooled or tested together."""
     parts: dict[bool, tuple[Survey, ...]] = {}
-    for survey in found:
+    for survey in surveys:
         parts[survey.is_synthetic] = (*parts.get(survey.is_synthetic, ()), survey)
     return parts
 
 
 def asked(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], frozenset[str]]:
     """(survey, wave) -> indicators that were asked there and answered by anybody."""
-    found = con.execute(
+    rows = con.execute(
         "select survey_id, wave, list(indicator_id) filter (where n > 0) from harmonized.coverage group by all"
     ).fetchall()
-    return {(survey_id, wave): frozenset(ids or ()) for survey_id, wave, ids in found}
+    return {(survey_id, wave): frozenset(ids or ()) for survey_id, wave, ids in rows}
 
 
 def schemes_of(catalog: Catalog, survey: Survey) -> tuple[WeightScheme, ...]:
@@ -192,20 +192,20 @@ def extremes(con: duckdb.DuckDBPyConnection, catalog: Catalog, indicators: Seque
         If an answer is infinite: all scores would be measured against it.
     """
     columns = ", ".join(f"min({quoted(i)}), max({quoted(i)})" for i in indicators)
-    found = con.execute(
+    rows = con.execute(
         f"select survey_id, bool_or(is_synthetic), {columns} from {HOUSEHOLDS} group by survey_id order by survey_id"
     ).fetchall()
-    numbers = np.array([row[2:] for row in found], dtype=np.float64).reshape(len(found), -1)
+    numbers = np.array([row[2:] for row in rows], dtype=np.float64).reshape(len(rows), -1)
     if np.isinf(numbers).any():
         row, place = np.argwhere(np.isinf(numbers))[0]
         raise InfiniteValueError(
-            f"{indicators[place // 2]} of {found[row][0]} holds an infinite value. Correct it or mark it missing."
+            f"{indicators[place // 2]} of {rows[row][0]} holds an infinite value. Correct it or mark it missing."
         )
     declared = [catalog.indicator[i] for i in indicators]
     ends = [[getattr(i, end) for i in declared] for end in ("minimum", "maximum")]
     return Extremes(
-        tuple(row[0] for row in found),
-        np.array([row[1] for row in found], dtype=np.bool_),
+        tuple(row[0] for row in rows),
+        np.array([row[1] for row in rows], dtype=np.bool_),
         tuple(indicators),
         numbers[:, 0::2],
         numbers[:, 1::2],

@@ -77,16 +77,16 @@ def measurement_tables(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict
     with threadpool_limits(limits=1, user_api="blas"):
         for scale in _scales(catalog):
             items = set(scale.names)
-            for found in by_origin(surveys(con)).values():
-                alike = asked_alike(found, items, verdicts)
+            for of_origin in by_origin(surveys(con)).values():
+                alike = asked_alike(of_origin, items, verdicts)
                 if isinstance(alike, Sample):
                     samples = [Sample((survey,), survey.latest) for survey in alike.surveys]
                     _together(con, catalog, scale, samples, rows)
                 else:
                     samples = [
-                        Sample((s,), s.latest) for s in found if items <= answered[s.survey_id, s.latest]
+                        Sample((s,), s.latest) for s in of_origin if items <= answered[s.survey_id, s.latest]
                     ]
-                    rows["scale_invariance"] += _unfitted(scale, found[0].is_synthetic, alike)
+                    rows["scale_invariance"] += _unfitted(scale, of_origin[0].is_synthetic, alike)
                     _alone(con, catalog, scale, samples, rows)
     names = ("scale_invariance", "scale_items", "scale_factors")
     return {name: conform(f"analysis.{name}", rows[name]) for name in names}
@@ -196,13 +196,15 @@ def _unfitted(scale: _Scale, synthetic: bool, reason: str) -> Iterator[dict[str,
 
 def _fit(gates: Gates, fit: Measurement, before: tuple[Measurement, bool] | None) -> dict[str, Any]:
     """Indices of a level, what they lose against the level before, and whether it holds; the first has none before."""
-    found: dict[str, Any] = {name: getattr(fit, name) for name in ("chi2", "df", "p", "cfi", "tli", "rmsea")}
+    indices: dict[str, Any] = {
+        name: getattr(fit, name) for name in ("chi2", "df", "p", "cfi", "tli", "rmsea")
+    }
     if before is None:
-        return found
+        return indices
     last, holds = before
     fall, rise = fit.cfi - last.cfi, fit.rmsea - last.rmsea
     alike = fall >= -gates.largest_cfi_fall and rise <= gates.largest_rmsea_rise
-    return {**found, "delta_cfi": fall, "delta_rmsea": rise, "holds": bool(holds and alike)}
+    return {**indices, "delta_cfi": fall, "delta_rmsea": rise, "holds": bool(holds and alike)}
 
 
 def _adjusted(fit: Measurement, level: Level) -> list[float]:
@@ -219,11 +221,11 @@ def _blamed(scale: _Scale, fit: Measurement, level: Level) -> list[str]:
 
 
 def _aligned(scale: _Scale, configural: Measurement) -> dict[int, Aligned]:
-    found = {}
+    aligned = {}
     for k in range(len(scale.factors)):
         own = np.array(scale.factor_of) == k
-        found[k] = align(configural.loadings[:, own], configural.intercepts[:, own], configural.n)
-    return found
+        aligned[k] = align(configural.loadings[:, own], configural.intercepts[:, own], configural.n)
+    return aligned
 
 
 def _items(

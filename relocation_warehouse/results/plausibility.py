@@ -57,22 +57,22 @@ def _test_rows(literature: Literature, tests: Iterable[Finding]) -> list[dict[st
             findings[stat_id].add(row["finding_id"])
     numbers: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
-    for found in tests:
-        numbers[found.test] += 1
-        confirmed = {f for stat_id in found.stat_ids for f in findings[stat_id]}
-        first = origin[found.stat_ids[0]]
+    for test in tests:
+        numbers[test.test] += 1
+        confirmed = {f for stat_id in test.stat_ids for f in findings[stat_id]}
+        first = origin[test.stat_ids[0]]
         rows.append(
             {
-                "plausibility_id": f"{found.test}_{numbers[found.test]:03d}",
-                "stat_ids": " ".join(found.stat_ids),
-                "basis_ids": " ".join(found.basis) or None,
+                "plausibility_id": f"{test.test}_{numbers[test.test]:03d}",
+                "stat_ids": " ".join(test.stat_ids),
+                "basis_ids": " ".join(test.basis) or None,
                 "region": first["region"],
                 "source_file": first["source_file"],
-                "test": found.test,
-                "verdict": str(found.verdict),
-                "arithmetic": found.arithmetic,
-                "cause_id": found.cause or None,
-                "finding_ids": " ".join(sorted(confirmed)) or None if found.verdict in SHOWS else None,
+                "test": test.test,
+                "verdict": str(test.verdict),
+                "arithmetic": test.arithmetic,
+                "cause_id": test.cause or None,
+                "finding_ids": " ".join(sorted(confirmed)) or None if test.verdict in SHOWS else None,
             }
         )
     return rows
@@ -86,12 +86,12 @@ def _claim_rows(literature: Literature, outcomes: Sequence[Outcome]) -> list[dic
                 for name in ("claim_id", "region", "source_file", "section", "statement", "kind")
             },
             "stat_id": row["stat_id"] or None,
-            "verdict": str(found.verdict),
-            "arithmetic": found.arithmetic,
-            "figure_ids": " ".join(found.ids) or None,
+            "verdict": str(outcome.verdict),
+            "arithmetic": outcome.arithmetic,
+            "figure_ids": " ".join(outcome.ids) or None,
             "finding_id": row["finding_id"] or None,
         }
-        for row, found in zip(literature["claims.csv"], outcomes, strict=True)
+        for row, outcome in zip(literature["claims.csv"], outcomes, strict=True)
     ]
 
 

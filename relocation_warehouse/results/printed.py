@@ -142,7 +142,7 @@ def _percentages(literature: Literature, figures: Mapping[str, Printed]) -> dict
         if row["statistic"] == "n" and row["stat_id"] in figures:
             counts.setdefault(_place(row), row)
             blocks[_block(row)] += figures[row["stat_id"]].value
-    found = {}
+    percentages = {}
     for row in literature["statistics.csv"]:
         count = counts.get(_place(row))
         if row["statistic"] != "percent" or count is None or row["stat_id"] not in figures:
@@ -150,10 +150,10 @@ def _percentages(literature: Literature, figures: Mapping[str, Printed]) -> dict
         base = blocks[_block(row)] if ":" in row["variable"] else float(valid[row["source_file"]] or 0)
         if base:
             n = figures[count["stat_id"]].value
-            found[row["stat_id"]] = Recomputed(
+            percentages[row["stat_id"]] = Recomputed(
                 100 * n / base, 0.0, f"{n:g}/{base:g} = {100 * n / base:.3f} %"
             )
-    return found
+    return percentages
 
 
 def _place(row: Row) -> tuple[str, ...]:

@@ -102,12 +102,12 @@ def replication(
     rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
     targets = replication_targets(literature, catalog)
     follows = recompute(literature, catalog, targets)
-    found = surveys(con)
+    all_surveys = surveys(con)
     # Where a study has real answers beside made-up ones, the real ones come last and stay.
     figures = {
         published: Figures(con, catalog, survey, study_scheme(catalog, survey, [published]))
         for published in {t.published_survey_id for t in targets}
-        for survey in sorted(found, key=lambda s: not s.is_synthetic)
+        for survey in sorted(all_surveys, key=lambda s: not s.is_synthetic)
         if published in survey.published_survey_ids
     }
     aims = {(row["stat_id"], row["survey_id"]): row["target_id"] for row in literature["made_to_match.csv"]}
@@ -146,11 +146,11 @@ def _tried(target: ReplicationTarget, source: Figures) -> list[Alternative]:
     if target.published is None:
         return []
     try:
-        found = list(source.alternatives(target))
+        alternatives = list(source.alternatives(target))
     except (AnalysisError, NoFigureError):
         # What the survey cannot give under the catalog's options it cannot give under others.
         return []
-    return [a for a in found if np.isfinite(a.value)]
+    return [a for a in alternatives if np.isfinite(a.value)]
 
 
 def _option_rows(row: Mapping[str, Any], tried: list[Alternative]) -> Iterator[dict[str, Any]]:
@@ -214,32 +214,36 @@ def _contradicted(literature: Literature) -> dict[str, str]:
     for row in literature["findings.csv"]:
         for stat_id in row["stat_ids"].split():
             findings[stat_id].add(row["finding_id"])
-    found: dict[str, str] = {}
+    contradictions: dict[str, str] = {}
     for test in audit(literature["statistics.csv"], literature["sites.csv"]):
         if test.verdict in ALARMS:
             for stat_id in test.stat_ids:
                 named = " ".join(sorted(findings[stat_id])) or "no finding names it yet"
-                found.setdefault(stat_id, f"{test.test}, {test.verdict}: {test.arithmetic} ({named})")
+                contradictions.setdefault(
+                    stat_id, f"{test.test}, {test.verdict}: {test.arithmetic} ({named})"
+                )
     outcomes = {o.claim_id: o for o in checked_claims(literature)}
     for claim in literature["claims.csv"]:
         outcome = outcomes[claim["claim_id"]]
         if claim["stat_id"] and outcome.verdict is ClaimVerdict.CONTRADICTED:
             named = claim["finding_id"] or claim["claim_id"]
-            found.setdefault(claim["stat_id"], f"{claim['statement']} {outcome.arithmetic} ({named})")
-    return found
+            contradictions.setdefault(
+                claim["stat_id"], f"{claim['statement']} {outcome.arithmetic} ({named})"
+            )
+    return contradictions
 
 
 def _claimed(literature: Literature) -> dict[str, Recomputed]:
     """Figures of the text that the figures of the tables bear out."""
     rows = {row["stat_id"]: row for row in literature["statistics.csv"]}
     outcomes = {o.claim_id: o for o in checked_claims(literature)}
-    found = {}
+    figures = {}
     for claim in literature["claims.csv"]:
         outcome, stat_id = outcomes[claim["claim_id"]], claim["stat_id"]
         number = printed(rows[stat_id]["value"]) if stat_id else None
         if number is not None and outcome.verdict is ClaimVerdict.HOLDS:
-            found[stat_id] = Recomputed(number.value, 0.0, outcome.arithmetic)
-    return found
+            figures[stat_id] = Recomputed(number.value, 0.0, outcome.arithmetic)
+    return figures
 
 
 def allowed_difference(published: float, rounding: float, tolerance: float) -> float:
@@ -412,8 +416,8 @@ class Figures:
             return
         if target.kind in FACTOR_KINDS or target.kind in MODEL_KINDS:
             find = self._search.factor_figures if target.kind in FACTOR_KINDS else self._search.model_figures
-            for found in find(target):
-                yield replace(found, value=found.value * target.multiplier)
+            for figure in find(target):
+                yield replace(figure, value=figure.value * target.multiplier)
             return
         metric = self.catalog.metric.get(target.target)
         table = COUPLING if target.kind == "band_percent" else metric.table if metric else ""
@@ -628,28 +632,28 @@ class Figures:
             target.kind or ""
         ]
         spec = self._spec(target)
-        found = self.con.execute(
+        row = self.con.execute(
             f"select {column}, n, caution from analysis.regression_models "
             "where survey_id = ? and model = ? and covariance = ?",
             [self.survey.survey_id, spec.id, spec.covariance],
         ).fetchone()
-        if found is None or not found[1]:
-            raise NoFigureError(found[2] if found else f"{self.survey.survey_id} has no model {spec.id}")
-        if column == "f_p" and found[0] is not None:
-            return _stars(found[0])
-        return None if found[0] is None else float(found[0])
+        if row is None or not row[1]:
+            raise NoFigureError(row[2] if row else f"{self.survey.survey_id} has no model {spec.id}")
+        if column == "f_p" and row[0] is not None:
+            return _stars(row[0])
+        return None if row[0] is None else float(row[0])
 
     def _coefficient(self, target: ReplicationTarget) -> float | None:
         spec = self._spec(target)
-        found = self.con.execute(
+        row = self.con.execute(
             f"select {spec.reported_coefficient}, p from analysis.regression_coefficients "
             "where survey_id = ? and model = ? and covariance = ? and term = ?",
             [self.survey.survey_id, spec.id, spec.covariance, target.term],
         ).fetchone()
-        if found is None or found[0] is None:
+        if row is None or row[0] is None:
             self._model(replace(target, kind="model_n"))  # a refused model says itself why
             raise NoFigureError(f"{target.term} has no coefficient in {spec.id} of {self.survey.survey_id}")
-        estimate, p = map(float, found)
+        estimate, p = map(float, row)
         if target.kind == "stars":
             return _stars(p)
         if target.kind == "p_threshold":

@@ -225,13 +225,13 @@ class Search:
             for item in items
         )
         answered = ", ".join(quoted(i.indicator) for i in items)
-        found = self.con.execute(
+        table = self.con.execute(
             f"select household_id, {columns} from {HOUSEHOLDS} where survey_id = ? and wave = ? "
             f"and coalesce({answered}) is not null order by household_id",
             [self.survey.survey_id, self.survey.latest],
         ).df()
-        household = found.pop("household_id").to_numpy(dtype=object)
-        values = found.to_numpy(dtype=np.float64)
+        household = table.pop("household_id").to_numpy(dtype=object)
+        values = table.to_numpy(dtype=np.float64)
         if policy == "mean":
             values = np.where(np.isnan(values), np.nanmean(values, axis=0), values)
         complete = ~np.isnan(values).any(axis=1)
@@ -257,7 +257,7 @@ class Search:
         ).fetchall():
             cells.setdefault(household, []).append(value)
         single = {h: values[0] for h, values in cells.items() if len(values) == 1 and values[0] is not None}
-        found: dict[str, dict[str, float]] = {}
+        by_variable: dict[str, dict[str, float]] = {}
         for household, value in single.items():
             numeric = [i.id for i in self.catalog.indicators if i.is_numeric]
             reasons = self.con.execute(
@@ -267,8 +267,8 @@ class Search:
             ).fetchone()
             lost = [n for n, reason in zip(numeric, reasons or (), strict=False) if reason == "out_of_range"]
             if len(lost) == 1:
-                found.setdefault(lost[0], {})[household] = value
-        return found
+                by_variable.setdefault(lost[0], {})[household] = value
+        return by_variable
 
     def model_figures(self, target: ReplicationTarget) -> Iterator[Alternative]:
         """Figures of a regression."""
@@ -308,7 +308,7 @@ class Search:
     @cached_property
     def index_tables(self) -> dict[BoundsMode, Mapping[str, str]]:
         """Tables of the capitals and degrees of the survey under each choice of bounds, by the table they replace."""
-        found: dict[BoundsMode, Mapping[str, str]] = {}
+        by_mode: dict[BoundsMode, Mapping[str, str]] = {}
         for mode in BoundsMode:
             capitals, degrees = (
                 quoted(f"{name} of {self.survey.survey_id}, {mode}") for name in ("capitals", "degrees")
@@ -323,13 +323,13 @@ class Search:
             }
             for name, query in made.items():
                 self.con.execute(f"create or replace temp table {name} as {query}")
-            found[mode] = {CAPITALS: capitals, STUDY_CAPITALS: capitals, COUPLING: degrees}
-        return found
+            by_mode[mode] = {CAPITALS: capitals, STUDY_CAPITALS: capitals, COUPLING: degrees}
+        return by_mode
 
     def _composite_sources(self, model: FactorModel) -> tuple[Source, ...]:
         """Composites of a factor model as dependents, each in a table of its own."""
         if model.id not in self._composite_tables:
-            fit, found = self._fit(model.id, CELLS[0], model.missing_policy), []
+            fit, sources = self._fit(model.id, CELLS[0], model.missing_policy), []
             for options, scores in _composites(fit):
                 name = f"{model.id} of {self.survey.survey_id}, {named(options)}"
                 columns = {
@@ -346,8 +346,8 @@ class Search:
                     },
                 }
                 self.con.register(name, pa.table(columns))
-                found.append(Source(options, tables={FACTOR_SCORES: quoted(name)}))
-            self._composite_tables[model.id] = tuple(found)
+                sources.append(Source(options, tables={FACTOR_SCORES: quoted(name)}))
+            self._composite_tables[model.id] = tuple(sources)
         return self._composite_tables[model.id]
 
     @cached_property
@@ -373,14 +373,14 @@ class Search:
         key = (model_id, named(source.options))
         if key not in self._samples:
             model = next(m for m in self.catalog.models if m.id == model_id)
-            found = next(s for s in samples(self.con, self.catalog, model) if s.surveys == (self.survey,))
-            if found.absent:
-                raise AnalysisError(f"{model_id} lacks {', '.join(found.absent)}.")
+            sample = next(s for s in samples(self.con, self.catalog, model) if s.surveys == (self.survey,))
+            if sample.absent:
+                raise AnalysisError(f"{model_id} lacks {', '.join(sample.absent)}.")
             if source.bounds:
-                scheme = found.scheme.model_copy(update={"bounds": source.bounds})
-                found = replace(found, scheme=scheme)
-            found = replace(found, dependent_filters=source.filters, tables=source.tables)
-            self._samples[key] = found.read()
+                scheme = sample.scheme.model_copy(update={"bounds": source.bounds})
+                sample = replace(sample, scheme=scheme)
+            sample = replace(sample, dependent_filters=source.filters, tables=source.tables)
+            self._samples[key] = sample.read()
         return self._samples[key]
 
     @cached_property

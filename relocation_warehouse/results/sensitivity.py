@@ -94,8 +94,8 @@ def sensitivity(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
         `sensitivity` and `sensitivity_ranks` of the schema `analysis`.
     """
     rows, ranks = list[dict[str, Any]](), list[dict[str, Any]]()
-    for is_synthetic, found in by_origin(surveys(con)).items():
-        values = _values(con, catalog, found, _weights(con, is_synthetic))
+    for is_synthetic, of_origin in by_origin(surveys(con)).items():
+        values = _values(con, catalog, of_origin, _weights(con, is_synthetic))
         own = list(_rows(catalog, values, is_synthetic))
         rows += own
         ranks += _rank_rows(own, is_synthetic)
@@ -120,7 +120,7 @@ def _weights(con: duckdb.DuckDBPyConnection, is_synthetic: bool) -> Mapping[str,
 def _values(
     con: duckdb.DuckDBPyConnection,
     catalog: Catalog,
-    found: tuple[Survey, ...],
+    of_origin: tuple[Survey, ...],
     weights: Mapping[str, Weights],
 ) -> Values:
     """Means of every region by wave under each option, from weighted sums over the batches of each survey."""
@@ -129,7 +129,7 @@ def _values(
     is_asked = _asked(con)
     work = [
         (con.cursor(), catalog, schemes, weights, limits, survey, wave, is_asked[survey.survey_id, wave])
-        for survey in found
+        for survey in of_origin
         for wave in {survey.waves[0], survey.latest}
     ]
     # Arrays are worked on outside the interpreter, so that surveys share the processors.
@@ -150,13 +150,13 @@ def _values(
 def _asked(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, bool | None]]:
     """(survey, wave) -> indicator -> whether it was asked; None where of some households only."""
     not_asked = " + ".join(f"n_{reason}" for reason in NOT_ASKED)
-    found: defaultdict[tuple[str, str], dict[str, bool | None]] = defaultdict(dict)
+    was_asked: defaultdict[tuple[str, str], dict[str, bool | None]] = defaultdict(dict)
     for survey_id, wave, indicator, n_asked, n in con.execute(
         f"select survey_id, wave, indicator_id, n + n_missing - ({not_asked}), n + n_missing "
         "from harmonized.coverage"
     ).fetchall():
-        found[survey_id, wave][indicator] = None if 0 < n_asked < n else n_asked > 0
-    return found
+        was_asked[survey_id, wave][indicator] = None if 0 < n_asked < n else n_asked > 0
+    return was_asked
 
 
 def _sums(

@@ -104,9 +104,9 @@ def results_of(
     made_by = digest_of(CODE[group.name], duckdb.__version__, catalog.model_dump_json(), shapes)
     before = _reads(kept.find(f"{kind}-reads", made_by))
     if before is not None:
-        found = kept.find(kind, _digest(made_by, con, literature, *before))
-        if found is not None:
-            return {name: _result(name, content) for name, content in found.items()}
+        content_by_name = kept.find(kind, _digest(made_by, con, literature, *before))
+        if content_by_name is not None:
+            return {name: _result(name, content) for name, content in content_by_name.items()}
     watched, asked = Watched(con), []
 
     def asking() -> Literature:
@@ -141,10 +141,10 @@ def _together(one: Tables, other: Tables) -> Tables:
     return found
 
 
-def _reads(found: Mapping[str, bytes] | None) -> tuple[Tables, frozenset[Question], bool] | None:
-    if found is None:
+def _reads(content: Mapping[str, bytes] | None) -> tuple[Tables, frozenset[Question], bool] | None:
+    if content is None:
         return None
-    said = json.loads(found["reads.json"])
+    said = json.loads(content["reads.json"])
     tables = {name: None if c is None else frozenset(c) for name, c in said["tables"].items()}
     questions = frozenset((query, tuple(parameters)) for query, parameters in said["questions"])
     return tables, questions, said["literature"]
@@ -169,7 +169,7 @@ def _digest(
 
 def contents(con: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, str]:
     """By table: the columns read, number of rows and two sums of the hashes of all rows, whatever their order."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for name, read in sorted(tables.items()):
         target = quoted(*name.split("."))
         try:
@@ -180,10 +180,10 @@ def contents(con: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, str]:
                 f"select count(*), bit_xor(hash({row})), sum(hash({row})) from {target}"
             ).fetchone()
         except duckdb.CatalogException:
-            found[name] = "absent"
+            digests[name] = "absent"
             continue
-        found[name] = repr((columns, sums))
-    return found
+        digests[name] = repr((columns, sums))
+    return digests
 
 
 def _content(result: Result) -> bytes:

@@ -306,9 +306,7 @@ def unit_factor(folder: SurveyFolder, wave: str, row: CrosswalkRow, catalog: Cat
     own = {u.wave: u.factor for u in survey.units if (u.from_, u.to) == (row.unit, wanted)}
     if wave in own or None in own:
         return own.get(wave) or own[None]
-    asked = next(w for w in survey.waves if w.wave == wave)
-    year = int((asked.fieldwork or survey.fieldwork)[:4])
-    return catalog.factor_of(row.indicator_id, wanted or "", row.unit, year)
+    return catalog.factor_of(row.indicator_id, wanted or "", row.unit, int(survey.fieldwork_of(wave)[:4]))
 
 
 class _WaveCompiler:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from relocation_warehouse.survey.codebook import Entry
-from relocation_warehouse.survey.vocabulary import SurveyFile
 
 ROW = "_row"
 """Name of the added column: the number of the row in the file, as a person counts it."""
@@ -64,14 +60,6 @@ class Received:
     encoding: str | None = None
     notes: tuple[str, ...] = ()
     borrowed: frozenset[str] = field(default_factory=frozenset)
-
-
-class Stream(Protocol):
-    """A reader of one format: opens a file and gives its rows while it is open."""
-
-    def __call__(self, path: Path, file: SurveyFile) -> AbstractContextManager[Received]:
-        """Open `path`, which is `file` outside its archive."""
-        ...
 
 
 def landing_schema(headers: Sequence[str], types: Sequence[pa.DataType] | None = None) -> pa.Schema:
