@@ -102,7 +102,7 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 rejection-rates: setup ## how often tests between equal regions reject, and intervals cover; hours at full size
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/analysis/rejection_rates.py
 
-oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, pspp); tests read the committed ones
+oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, r-cran-mass, r-cran-sandwich, pspp); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
 
 bench-ingest: setup   ## from a survey's file to harmonised households, beside DuckDB's own copy, up to 3 million households

@@ -61,6 +61,10 @@ class TooFewGroupsError(AnalysisError):
     """A comparison needs at least two groups or studies."""
 
 
+class SeparationError(AnalysisError):
+    """A regressor tells an outcome without error, so that its coefficient on the log odds has no finite estimate."""
+
+
 class BelowRoundingError(AnalysisError):
     """What a test measures is smaller than the rounding of the numbers it is computed from."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -33,8 +34,10 @@ from analysis.errors import (
 from analysis.regression import Regression, wald_statistic
 from analysis.summary import Batch, floats, partition, record_batches, row_weights
 
-# Eigenvalues of I - H_gg below this are directions in which a cluster determines the fit alone.
-FULL_LEVERAGE_TOLERANCE = 1e-12
+# Eigenvalues of I - H_gg below this are directions in which a cluster determines the fit alone. Leverages carry the
+# rounding of a triangular solve, so that a row that fits itself may show 1 - 2e-10; and a residual of a hundred
+# millionth of its error says nothing of that error.
+FULL_LEVERAGE_TOLERANCE = 1e-8
 # Share of a coefficient's direction that such a row or cluster takes, above which it determines the coefficient.
 LONE_SHARE = 1e-6
 # Webb (2023), six points with mean 0 and variance 1.
@@ -103,6 +106,8 @@ class WildBootstrap:
         Share of the draws, the data included, with a t statistic at least as large in absolute value; NaN for a
         coefficient that one cluster determines alone.
     n_clusters, draws, seed : int
+    is_exact : bool
+        All vectors of weights were taken, each once, instead of random draws.
     """
 
     terms: tuple[str, ...]
@@ -111,6 +116,7 @@ class WildBootstrap:
     n_clusters: int
     draws: int
     seed: int
+    is_exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -390,7 +396,8 @@ def wild_cluster_bootstrap(
     model : Regression
     scores : ClusterScores
     draws : int
-        Random weight vectors.
+        Random weight vectors. Where there are no more vectors than this (6 to the number of clusters), each is taken
+        once instead, so that p has no error of simulation.
     seed : int
         Of the generator; stored with the result.
 
@@ -407,7 +414,11 @@ def wild_cluster_bootstrap(
             "because its few distinct samples cannot form a reference distribution."
         )
     at_least_one(draws, "draws")
-    v = np.random.default_rng(seed).choice(WEBB_POINTS, size=(draws, n_clusters))
+    is_exact = len(WEBB_POINTS) ** n_clusters <= draws
+    if is_exact:
+        v = np.array(list(product(WEBB_POINTS, repeat=n_clusters)))
+    else:
+        v = np.random.default_rng(seed).choice(WEBB_POINTS, size=(draws, n_clusters))
     inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
     t, p = np.empty(len(model.terms)), np.empty(len(model.terms))
     for j, direction in enumerate(inverse):
@@ -423,9 +434,10 @@ def wild_cluster_bootstrap(
             t_plain = model.b[j] / np.linalg.norm(scores.scores @ direction)
         factor = np.sqrt(n_clusters / (n_clusters - 1) * (model.n - 1) / model.df_residual)
         extreme = np.count_nonzero(np.abs(t_draws) >= np.abs(t_plain) * (1 - TIED))
-        t[j], p[j] = t_plain / factor, (extreme + 1) / (draws + 1)
+        # the data are one of all vectors, and beside random ones
+        t[j], p[j] = t_plain / factor, extreme / len(v) if is_exact else (extreme + 1) / (draws + 1)
     p[_lone_clusters(model, scores)] = np.nan
-    return WildBootstrap(model.terms, t, p, n_clusters, draws, seed)
+    return WildBootstrap(model.terms, t, p, n_clusters, len(v), seed, is_exact)
 
 
 def residual_batches(

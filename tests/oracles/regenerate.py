@@ -5,8 +5,8 @@ figures in tests/reference/oracle_*.csv come from these programs alone.
 
 Two sets of items: those of the demonstration (made-up answers, complete rows, already oriented; the site is the
 cluster) and 600 complete rows of psych::bfi (education and sex together are the cluster). Design-based inference is
-checked on the samples that R's survey package brings, factor analysis of several groups on the two schools of lavaan;
-both are written beside the figures.
+checked on the samples that R's survey package brings, factor analysis of several groups on the two schools of lavaan,
+models with bounds and panels on data of survey, MASS and clubSandwich; all are written beside the figures.
 """
 
 import subprocess
@@ -51,7 +51,7 @@ def main() -> None:
             out = REFERENCE / f"oracle_{label}_r.csv"
             subprocess.run(["Rscript", "--vanilla", HERE / "oracle.R", items, out], check=True)
             pspp(items, folder, REFERENCE / f"oracle_{label}_pspp.csv")
-    for script in ("design.R", "measurement.R"):
+    for script in ("design.R", "measurement.R", "models.R"):
         subprocess.run(["Rscript", "--vanilla", HERE / script, REFERENCE], check=True)
 
 

@@ -1,0 +1,125 @@
+"""Models with an effect for each household against R with a dummy for each, and the bootstrap by enumeration."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import (
+    AnalysisError,
+    BelowRoundingError,
+    ConstantColumnError,
+    InvalidOptionError,
+    TooFewClustersError,
+    TooFewRowsError,
+)
+from analysis.inference import WEBB_POINTS
+from analysis.panel_models import PanelModel, fixed_effects
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+def roads() -> pd.DataFrame:
+    return pd.read_csv(REFERENCE / "oracle_panel.csv")
+
+
+def fitted(table: pd.DataFrame, **changed: object) -> PanelModel:
+    columns = {name: table[name] for name in ("mrate", "state", "year", "cluster")} | changed
+    return fixed_effects(
+        *(columns["mrate"], table[["legal", "beertaxa"]], ["legal", "beertaxa"]),
+        *(columns["state"], columns["year"], columns["cluster"]),
+        draws=500,
+    )
+
+
+def test_deviations_give_what_a_dummy_for_each_household_gives_in_r() -> None:
+    wanted = pd.read_csv(REFERENCE / "oracle_models_r.csv").query("case == 'panel'")
+    found = fitted(roads())
+    assert found.model.terms == ("wave=1980", "legal", "beertaxa")
+    assert (found.n_households, found.n_rows, found.n_clusters) == (50, 100, 9)
+    for name, digits in {"b": 1e-8, "se": 1e-8, "df": 1e-6}.items():
+        np.testing.assert_allclose(
+            getattr(found.model, name), wanted.query("quantity == @name")["value"], rtol=digits
+        )
+
+
+def test_the_bootstrap_of_few_clusters_is_that_of_refitting_every_sample_with_all_dummies() -> None:
+    """Three clusters: all 216 vectors of Webb's weights, least squares with a dummy for each state, errors of CR1."""
+    table = roads().assign(cluster=lambda t: t["state"] % 3)
+    y = table["mrate"].to_numpy()
+    states = pd.get_dummies(table["state"]).to_numpy(dtype=float)
+    x = np.column_stack([table["year"] == 1980, table[["legal", "beertaxa"]], states]).astype(float)
+    inside = pd.get_dummies(table["cluster"]).to_numpy(dtype=bool).T
+
+    def t_of(y: np.ndarray, j: int) -> float:
+        inverse = np.linalg.pinv(x.T @ x)
+        b = inverse @ (x.T @ y)
+        e = y - x @ b
+        direction = x @ inverse[j]
+        return b[j] / np.sqrt(sum((direction[own] @ e[own]) ** 2 for own in inside))
+
+    found = fitted(table)
+    assert found.wild.is_exact
+    assert found.wild.draws == 216
+    for j in range(3):
+        others = np.delete(x, j, axis=1)
+        fit = others @ np.linalg.lstsq(others, y, rcond=None)[0]
+        own = abs(t_of(y, j))
+        drawn = [
+            abs(t_of(fit + (y - fit) * (np.array(v) @ inside), j)) for v in product(WEBB_POINTS, repeat=3)
+        ]
+        assert found.wild.p[j] == pytest.approx(np.mean(np.array(drawn) >= own * (1 - 1e-7)), abs=1e-12)
+
+
+def test_what_a_household_keeps_does_not_matter() -> None:
+    table = roads()
+    rng = np.random.default_rng(3)
+    plain = fitted(table)
+    shifted = fitted(table, mrate=table["mrate"] + 1000 * rng.normal(size=100)[table["state"]] + 5)
+    np.testing.assert_allclose(shifted.model.b, plain.model.b, rtol=1e-9)
+    np.testing.assert_allclose(shifted.wild.p, plain.wild.p)
+    tenfold = fitted(table, mrate=10 * table["mrate"])
+    np.testing.assert_allclose(tenfold.model.b, 10 * plain.model.b, rtol=1e-12)
+    np.testing.assert_allclose(tenfold.wild.p, plain.wild.p)
+    other = fitted(table.sample(frac=1, random_state=4))
+    np.testing.assert_allclose(other.model.se, plain.model.se, rtol=1e-9)
+    np.testing.assert_allclose(other.wild.p, plain.wild.p)
+
+
+def test_households_of_one_wave_and_blanks_are_left_out() -> None:
+    table = roads()
+    alone = table.iloc[:1].assign(state=999, mrate=1e6)
+    blank = table.iloc[[0, 1]].assign(state=998, legal=np.nan)
+    more = fitted(pd.concat([table, alone, blank]))
+    np.testing.assert_allclose(more.model.b, fitted(table).model.b)
+    assert more.n_households == 50
+
+
+def test_what_never_changes_is_left_out_with_a_reason() -> None:
+    table = roads()
+    x = np.column_stack([table["legal"], table["state"] % 2])
+    found = fixed_effects(
+        table["mrate"], x, ["legal", "south"], table["state"], table["year"], table["cluster"], draws=99
+    )
+    assert found.model.terms == ("wave=1980", "legal")
+    assert [each.term for each in found.model.omitted] == ["south"]
+
+
+def test_what_has_no_answer_is_refused_by_name() -> None:
+    table = roads()
+    cases: list[tuple[type[AnalysisError], dict[str, object]]] = [
+        (TooFewClustersError, {"cluster": table["state"] % 2}),
+        (TooFewClustersError, {"cluster": np.zeros(100)}),
+        (TooFewRowsError, {"state": np.arange(100)}),
+        (TooFewRowsError, {"mrate": np.full(100, np.nan)}),
+        (InvalidOptionError, {"year": np.full(100, 1970)}),
+        (InvalidOptionError, {"cluster": table["year"]}),
+        (InvalidOptionError, {"cluster": np.zeros(3)}),
+        (ConstantColumnError, {"mrate": table["state"]}),
+        (BelowRoundingError, {"mrate": 3 * table["legal"] + table["state"]}),
+    ]
+    for error, changed in cases:
+        with pytest.raises(error):
+            fitted(table, **changed)
