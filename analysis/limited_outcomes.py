@@ -129,14 +129,13 @@ def limited_outcome(
     kind, names = as_option(Family, family), tuple(terms)
     check_level(level)
     answers = np.asarray(y, dtype=np.float64)
-    matrix = as_matrix(
-        np.column_stack([np.asarray(x, dtype=np.float64).reshape(len(answers), -1), answers]), "y"
-    )
-    groups = np.asarray(cluster)
-    if matrix.shape[1] != len(names) + 1 or len(groups) != len(matrix) or not names:
+    regressors, groups = np.asarray(x, dtype=np.float64), np.asarray(cluster)
+    if not names or regressors.shape != (len(answers), len(names)) or groups.shape != answers.shape:
         raise InvalidOptionError(
-            f"{len(names)} terms for {matrix.shape[1] - 1} columns and {len(groups)} clusters for {len(matrix)} rows."
+            f"{len(names)} terms and {len(answers)} outcomes for regressors of shape {regressors.shape} and "
+            f"clusters of {groups.shape}."
         )
+    matrix = as_matrix(np.column_stack([regressors, answers]), "regressors and outcome")
     complete = ~np.isnan(matrix).any(axis=1)
     matrix, groups = matrix[complete], groups[complete]
     z, outcomes = _outcomes(matrix[:, -1], kind)
@@ -292,16 +291,28 @@ def _both_sides(root: FloatArray, matrices: FloatArray) -> FloatArray:
 
 def _carrier(terms: tuple[str, ...], b: FloatArray, factor: FloatArray, n: int, level: float) -> Regression:
     """Coefficients as `inference` takes them: with R of the information in the place of R of the regressors."""
-    blank = np.full(len(b), np.nan)
+    blank, none = np.full(len(b), np.nan), float("nan")
     return Regression(
         dependent="y",
         terms=terms,
-        **dict.fromkeys(("se", "t", "p", "ci_low", "ci_high", "df", "beta", "vif"), blank),
         b=b,
+        se=blank,
+        t=blank,
+        p=blank,
+        ci_low=blank,
+        ci_high=blank,
+        df=blank,
+        beta=blank,
+        vif=blank,
         n=n,
         df_model=0,
         df_residual=n - len(b),
-        **dict.fromkeys(("r2", "adj_r2", "f", "f_p", "residual_sd", "rss"), np.nan),
+        r2=none,
+        adj_r2=none,
+        f=none,
+        f_p=none,
+        residual_sd=none,
+        rss=none,
         covariance=np.full((len(b), len(b)), np.nan),
         factor=factor,
         level=level,

@@ -41,14 +41,14 @@ class PanelModel:
     model : Regression
         Terms are the waves after the first, ``wave=...``, then the regressors; errors are CR2 with Satterthwaite's
         degrees of freedom. R2 is of the deviations. What does not change within any household is in ``omitted``.
-    wild : WildBootstrap
-        p values with the null imposed and Webb's weights.
+    wild : WildBootstrap, optional
+        p values with the null imposed and Webb's weights; None with two clusters, which have too few samples.
     n_households, n_rows, n_clusters : int
         Households of two complete waves at least, and their rows.
     """
 
     model: Regression
-    wild: WildBootstrap
+    wild: WildBootstrap | None
     n_households: int
     n_rows: int
     n_clusters: int
@@ -96,18 +96,18 @@ def fixed_effects(
     BelowRoundingError
         If the regressors leave nothing of the dependent to judge them by.
     TooFewClustersError
-        With fewer than three clusters.
+        With one cluster.
     """
     names = tuple(terms)
     answers = np.asarray(y, dtype=np.float64)
-    regressors = np.asarray(x, dtype=np.float64).reshape(len(answers), -1)
-    matrix = as_matrix(np.column_stack([regressors, answers]), DEPENDENT)
+    regressors = np.asarray(x, dtype=np.float64)
     keys = [np.asarray(each) for each in (household, wave, cluster)]
-    if regressors.shape[1] != len(names) or any(each.shape != answers.shape for each in keys):
+    if regressors.shape != (len(answers), len(names)) or any(each.shape != answers.shape for each in keys):
         raise InvalidOptionError(
-            f"{len(names)} terms for {regressors.shape[1]} columns; keys of {[len(k) for k in keys]} rows, "
-            f"and {len(answers)} answers."
+            f"{len(names)} terms and {len(answers)} answers for regressors of shape {regressors.shape} and keys of "
+            f"{[each.shape for each in keys]}."
         )
+    matrix = as_matrix(np.column_stack([regressors, answers]), DEPENDENT)
     complete = ~np.isnan(matrix).any(axis=1)
     matrix, keys = matrix[complete], [each[complete] for each in keys]
     _, place, counts = np.unique(keys[0], return_inverse=True, return_counts=True)
@@ -141,7 +141,7 @@ def fixed_effects(
     scores = _scores(
         model, within[:, [columns.index(term) for term in model.terms]], within[:, -1], where, own
     )
-    wild = wild_cluster_bootstrap(model, scores, draws=draws, seed=seed)
+    wild = wild_cluster_bootstrap(model, scores, draws=draws, seed=seed) if len(own) > 2 else None
     return PanelModel(clustered(model, scores, "CR2"), wild, n_households, len(within), len(own))
 
 

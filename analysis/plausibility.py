@@ -74,8 +74,11 @@ def whole_numbers(low: float, high: float) -> range:
     return range(ceil(low - slack), floor(high + slack) + 1)
 
 
-def largest_sd(mean: Printed, lower: float, upper: float, n: int) -> float:
-    """Largest sd of n values within bounds: sqrt((m - lower)(upper - m) n/(n-1)), half at each end.
+def largest_sd(mean: Printed, lower: float, upper: float, n: int, *, steps: int = 0) -> float:
+    """Largest sd of n values within bounds: sqrt((m - lower)(upper - m) n/(n-1)), as many at each end as m asks for.
+
+    Whole answers whose sum does not divide so leave one answer between the ends, and the sd a little smaller. Where
+    no sum of whole answers prints as the mean, which `grim` says, the bound is that of any values.
 
     Parameters
     ----------
@@ -85,6 +88,8 @@ def largest_sd(mean: Printed, lower: float, upper: float, n: int) -> float:
         Ends of the scale.
     n : int
         Values, at least two.
+    steps : int
+        Steps per unit of whole answers, as in `grim`; 0 for values that may lie anywhere.
 
     Raises
     ------
@@ -94,6 +99,12 @@ def largest_sd(mean: Printed, lower: float, upper: float, n: int) -> float:
     middle = min(max((lower + upper) / 2, mean.low), mean.high)
     if n < 2 or not lower <= middle <= upper:
         raise AnalysisError(f"No sd for mean {mean.text} of {n} values between {lower:g} and {upper:g}.")
+    if steps and float(lower * steps).is_integer() and float(upper * steps).is_integer():
+        first, span = round(n * lower * steps), round((upper - lower) * steps)
+        above = [s - first for s in grim(mean, n, steps=steps) if 0 <= s - first <= n * span]
+        squares = [a // span * span**2 + (a % span) ** 2 - a * a / n for a in above]
+        if squares:
+            return sqrt(max(squares) / (n - 1)) / steps
     return sqrt((middle - lower) * (upper - middle) * n / (n - 1))
 
 

@@ -121,12 +121,16 @@ def check_largest_sd(papers: Papers) -> Iterator[Finding]:
         if n < 2:
             yield finding([mean, sd], "largest_sd", Verdict.NOT_TESTABLE, f"n = {n}", [size])
             continue
-        limit = largest_sd(mean.number, lower, upper, fewest)
+        steps, _ = _steps(mean, papers)
+        limit = max(largest_sd(mean.number, lower, upper, k, steps=steps) for k in range(fewest, n + 1))
         fits = sd.number.low <= limit + SLACK
+        is_below = sd.number.low <= largest_sd(mean.number, lower, upper, fewest) + SLACK
         text = (
-            f"sd {sd.number.text} {'<=' if fits else '>'} sqrt(({mean.number.text}-{lower:g})"
+            f"sd {sd.number.text} {'<=' if is_below else '>'} sqrt(({mean.number.text}-{lower:g})"
             f"({upper:g}-{mean.number.text}) x n/(n-1)) = {largest_sd(mean.number, lower, upper, n):.3f}, n = {n}"
         )
+        if is_below and not fits:
+            text += f", but of whole answers at most {limit:.3f}"
         if not fits and (outliers := outlier_range(mean.number, sd.number, lower, upper, n)):
             text += f"; a single value of {outliers[0]} to {outliers[-1]} would explain it"
         verdict = Verdict.CONSISTENT if fits else Verdict.IMPOSSIBLE

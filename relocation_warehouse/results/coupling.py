@@ -15,12 +15,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import duckdb
 import numpy as np
-from scipy import stats
+import numpy.typing as npt
+from scipy import sparse, stats
 from scipy.stats import rankdata
 
 from analysis.arrays import FloatArray, IntArray
@@ -108,7 +109,9 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
     con.execute(f"create or replace temp table study_capitals as {studies.sql}")
     con.execute(
         f"create or replace temp table systems as select * from "
-        f"{_systems(catalog, _with_default(catalog, 'study_capitals'))}"
+        f"{_systems(catalog, _with_default(catalog, 'study_capitals'))} "
+        f"left join (select survey_id, household_id, wave, dense_rank() over (order by {unit_key(con, 'h')}) as unit "
+        f"from {HOUSEHOLDS} as h) as drawn using (survey_id, household_id, wave)"
     )
     panels = list(_panels(con, catalog, found))
     rows: Rows = defaultdict(list)
@@ -342,6 +345,7 @@ def _summaries(
         },
     )
     places = {f"band {s.id}": band("d", s) for s in catalog.band_schemes}
+    drawn = _by_unit(con, source, places)
     means = ", ".join(f"avg({x})" for x in (*u, "c", "t", "d"))
     cells: defaultdict[tuple[str, str], list[tuple[tuple[int, ...], Sums]]] = defaultdict(list)
     for wave, site, *found in con.execute(
@@ -361,9 +365,13 @@ def _summaries(
                 n = sum(counts)
                 shares = [count / n if n else None for count in counts]
                 base = {**head, **group, "variant": variant, "band_scheme": grading.id}
+                here = drawn.get(head["wave"], Drawn.nobody(len(places))).of(sites)
+                intervals = unit_shares(here.unit, here.places[k], len(names), here.n)
                 rows["coupling_bands"] += [
-                    {**base, "band": name, "band_order": j, "n": count, "share": share}
-                    for j, (name, count, share) in enumerate(zip(names, counts, shares, strict=True), start=1)
+                    {**base, "band": name, "band_order": j, "n": count, "share": share, **interval}
+                    for j, (name, count, share, interval) in enumerate(
+                        zip(names, counts, shares, intervals, strict=True), start=1
+                    )
                 ]
                 key = (head["wave"], group["group_type"], group["group_id"], grading.id)
                 up, down = moved.get(key, (None, None))
@@ -376,6 +384,96 @@ def _summaries(
                         "share_moved_down": down,
                     }
                 )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Households of a wave, counted by sampling unit, site and the band that each scheme gives them.
+
+    Attributes
+    ----------
+    site : ndarray of str, shape (m,)
+    unit, n : ndarray of int, shape (m,)
+    places : ndarray of int, shape (schemes, m)
+        Bands from 0.
+    """
+
+    site: npt.NDArray[np.object_]
+    unit: IntArray
+    n: IntArray
+    places: IntArray
+
+    @classmethod
+    def nobody(cls, n_schemes: int) -> Drawn:
+        """No household."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(np.zeros(0, dtype=object), none, none, np.zeros((n_schemes, 0), dtype=np.int64))
+
+    def of(self, sites: Sequence[str]) -> Drawn:
+        """Households of some sites."""
+        rows = np.isin(self.site, sites)
+        return Drawn(self.site[rows], self.unit[rows], self.n[rows], self.places[:, rows])
+
+
+def _by_unit(con: duckdb.DuckDBPyConnection, source: str, places: Mapping[str, str]) -> dict[str, Drawn]:
+    """Counts of each wave."""
+    bands = ", ".join(f"cast({quoted(name)} as bigint) as {quoted(name)}" for name in places)
+    table = con.execute(
+        f"select wave, site_id, unit, {bands}, count(*) as n from {extended(source, places)} "
+        "where d is not null and unit is not null group by all order by all"
+    ).fetchnumpy()
+    waves = np.asarray(table["wave"], dtype=object)
+    every = Drawn(
+        np.asarray(table["site_id"], dtype=object),
+        np.asarray(table["unit"], dtype=np.int64),
+        np.asarray(table["n"], dtype=np.int64),
+        np.array([table[name] for name in places], dtype=np.int64),
+    )
+    found = {}
+    for wave in dict.fromkeys(waves):
+        own = waves == wave
+        found[wave] = Drawn(every.site[own], every.unit[own], every.n[own], every.places[:, own])
+    return found
+
+
+def unit_shares(
+    unit: IntArray, place: IntArray, n_places: int, n: IntArray | None = None
+) -> Iterator[dict[str, Any]]:
+    """Error and interval of the share of households in each place, by sampling units, each household counted once.
+
+    Parameters
+    ----------
+    unit, place : ndarray of int, shape (m,)
+        Sampling unit and place, from 0, of households.
+    n_places : int
+    n : ndarray of int, shape (m,)
+        How many households each row stands for; one without it.
+    """
+    names = ("standard_error", "ci_low", "ci_high")
+    own = np.unique(unit, return_inverse=True)[1]
+    size = np.ones(len(own)) if n is None else n
+    n_units = int(own.max()) + 1 if len(own) else 0
+    table = sparse.csc_array((size, (own, place)), shape=(n_units, n_places))
+    whole = np.bincount(own, size)
+    for k in range(n_places):
+        base = {"n_units": n_units, **dict.fromkeys(names)}
+        counts = table[:, [k]].toarray().ravel()
+        inside = counts.sum()
+        if not len(own):
+            yield {**base, "reason": "no household"}
+        elif inside in (0, whole.sum()):
+            yield {**base, "reason": "no household is there" if inside == 0 else "every household is there"}
+        else:
+            try:
+                found = unit_mean(counts / whole, whole, whole, interval="logit")
+            except AnalysisError as error:
+                yield {**base, "reason": str(error)}
+                continue
+            if found.se > 0:
+                values = (found.se, found.ci_low, found.ci_high)
+                yield {**base, **dict(zip(names, values, strict=True)), "reason": None}
+            else:
+                yield {**base, "reason": "all sampling units are alike: there is no interval"}
 
 
 def _means(parts: Sequence[Sums], n_systems: int, alphas: list[float], variant: str) -> dict[str, Any]:
@@ -448,17 +546,12 @@ def _changes(
     moved: dict[tuple[str, str, str, str], tuple[float | None, float | None]] = {}
     for first, second in pairwise(panel.survey.waves):
         one, two = (
-            f"(select household_id, site_id, {d} as d from {panel.rows} where wave = {literal(w)})"
+            f"(select household_id, site_id, unit, {d} as d from {panel.rows} where wave = {literal(w)})"
             for w in (first, second)
         )
-        drawn = (
-            f"(select household_id, {unit_key(con, 'h')} as unit from {HOUSEHOLDS} as h "
-            f"where survey_id = {literal(panel.survey.survey_id)} and wave = {literal(second)})"
-        )
         found = con.execute(
-            "select two.site_id, dense_rank() over (order by unit) - 1 as unit, one.d as before, two.d as after "
-            f"from {one} as one inner join {two} as two using (household_id) "
-            f"inner join {drawn} as drawn using (household_id) order by two.site_id"
+            "select two.site_id, two.unit, one.d as before, two.d as after "
+            f"from {one} as one inner join {two} as two using (household_id) order by two.site_id"
         ).to_arrow_table()
         before, after, unit = (found[name].to_numpy() for name in ("before", "after", "unit"))
         places = {s.id: [classify(x, bands_of(s)) for x in (before, after)] for s in catalog.band_schemes}
@@ -477,14 +570,26 @@ def _changes(
                 n = result.n
                 key = (second, group["group_type"], group["group_id"], scheme.id)
                 moved[key] = (result.n_up / n, result.n_down / n) if n else (None, None)
+                in_both = (one_place[inside] >= 0) & (two_place[inside] >= 0)
+                own = unit[inside][in_both]
+                cell = (one_place[inside] * len(bands) + two_place[inside])[in_both]
+                intervals = unit_shares(own, cell, len(bands) ** 2)
                 rows["coupling_transitions"] += [
-                    {**head, "band_from": a, "band_to": b, "n": int(count), "share": count / n if n else None}
-                    for a, counts in zip(bands, result.counts.tolist(), strict=True)
-                    for b, count in zip(bands, counts, strict=True)
+                    {
+                        **head,
+                        "band_from": a,
+                        "band_to": b,
+                        "n": int(count),
+                        "share": count / n if n else None,
+                        **interval,
+                    }
+                    for (a, b), count, interval in zip(
+                        product(bands, bands), result.counts.ravel().tolist(), intervals, strict=True
+                    )
                 ]
                 no_move = "no household moved to another band"
                 reason = ONE_BY_ONE if result.df else no_move
-                n_units = len(np.unique(unit[inside][(one_place[inside] >= 0) & (two_place[inside] >= 0)]))
+                n_units = len(np.unique(own))
                 tests = [_test("bowker", n, None, None, None, result.chi2, result.df, np.nan, reason)]
                 if scheme.id == spec.band_scheme:
                     # These do not depend on bands, so they stand once.

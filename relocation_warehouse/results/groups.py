@@ -17,7 +17,9 @@ from relocation_warehouse.results.coupled_systems import coupled_systems
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.formulas import macros
+from relocation_warehouse.results.limited_outcomes import limited_outcomes
 from relocation_warehouse.results.measurement import measurement_tables
+from relocation_warehouse.results.panel_models import panel_models
 from relocation_warehouse.results.panels import panels
 from relocation_warehouse.results.plausibility import plausibility
 from relocation_warehouse.results.regressions import regressions
@@ -91,6 +93,18 @@ GROUPS = (
         lambda con, catalog, _: regressions(con, catalog),
         (HOUSEHOLDS, CAPITALS, "coupling", "factors"),
         "Linear models specified in the catalog: docs/methods/regression.md.",
+    ),
+    Group(
+        "limited_outcomes",
+        lambda con, catalog, _: limited_outcomes(con, catalog),
+        (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors"),
+        "Ordered and fractional models beside least squares: docs/methods/limited_outcomes.md.",
+    ),
+    Group(
+        "panel_models",
+        lambda con, catalog, _: panel_models(con, catalog),
+        (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors"),
+        "Change within households of a panel: docs/methods/panel_models.md.",
     ),
     Group(
         "plausibility",

@@ -550,7 +550,7 @@ def _coefficient_rows(sample: Sample, attempt: Attempt, fit: Regression) -> Iter
             "term": CONSTANT if term == INTERCEPT else term,
             "term_order": order,
             "is_synthetic": any(s.is_synthetic for s in sample.surveys),
-            **_term_facts(sample, term),
+            **term_facts(sample, term),
             **values,
             "gvif": inflation.get(term),
             "p_wild": float(wild.p[k]) if wild and k is not None else None,
@@ -571,7 +571,7 @@ def _inflation(fit: Regression) -> dict[str, float]:
     return {term: value for terms, value in zip(sets, found, strict=True) for term in terms}
 
 
-def _term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:
+def term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:
     """Labels of a term, and indicator and codes where it is one."""
     catalog = sample.catalog
     own, _, suffix = term.partition(f":{REGION}=")

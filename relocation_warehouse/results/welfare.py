@@ -321,18 +321,23 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
         made = ", ".join(f"{x} as {quoted(f's {k}')}" for k, (*_, x) in enumerate(kinds))
         source = f"(select survey_id, household_id, wave, {made} from stuck)"
         names = {str(k): f"s {k}" for k in range(len(kinds))}
-        lacks = _lacks(
-            con, limits, scheme.bounds, survey, last, index_members(scheme, weights), spec.obstacles
-        )
+        indices = index_members(scheme, weights)
         for k, _, units in units_of(con, source, names, survey):
             group_type, group_id, _ = kinds[int(k)]
             said = _said(estimate(units, is_share=True))
-            obstacles = lacks if group_type == ALL else None
-            yield {**head, "group_type": group_type, "group_id": group_id, **said, "obstacles": obstacles}
+            own = (
+                "stuck = 1"
+                if group_type == ALL
+                else f"stuck = 1 and {quoted(group_type)} = {literal(group_id)}"
+            )
+            lacks = _lacks(con, limits, scheme.bounds, survey, last, indices, spec.obstacles, own)
+            place = {**head, "group_type": group_type, "group_id": group_id}
+            yield {**place, **said, "obstacles": lacks.get((ALL, ALL))}
             if group_type == ALL:
                 for site, of_site in by_group(units).items():
                     said = _said(estimate(of_site, is_share=True))
-                    yield {**head, "group_type": SITE, "group_id": site, **said, "obstacles": None}
+                    place = {**head, "group_type": SITE, "group_id": site}
+                    yield {**place, **said, "obstacles": lacks.get((SITE, site))}
 
 
 def _lacks(
@@ -343,9 +348,10 @@ def _lacks(
     wave: str,
     indices: Sequence[Members],
     how_many: int,
-) -> str | None:
-    """The largest obstacles of those who are stuck, separated by a bar; None where nobody is."""
-    condition = f"wave = {literal(wave)} and household_id in (select household_id from stuck where stuck = 1)"
+    who: str,
+) -> dict[tuple[str, str], str]:
+    """Largest obstacles of some of those who are stuck, all and by site, separated by a bar; none where nobody is."""
+    condition = f"wave = {literal(wave)} and household_id in (select household_id from stuck where {who})"
     source = scored(limits, survey.survey_id, mode, condition=condition)
     answered = [
         [
@@ -356,9 +362,11 @@ def _lacks(
         for index in indices[:1]
     ]
     parts = [("", index) for index in answered if index]
-    found = [
-        (row["degree"], row["indicator_id"])
-        for row in obstacle_rows(con, source, parts, {})
-        if row["group_type"] == ALL and row["n"]
-    ]
-    return "|".join(name for _, name in sorted(found, reverse=True)[:how_many]) or None
+    found: defaultdict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    for row in obstacle_rows(con, source, parts, {}):
+        if row["n"]:
+            found[row["group_type"], row["group_id"]].append((row["degree"], row["indicator_id"]))
+    return {
+        group: "|".join(name for _, name in sorted(degrees, reverse=True)[:how_many])
+        for group, degrees in found.items()
+    }

@@ -148,6 +148,8 @@ class Gates(Closed):
     """Sampling units on each side of a test between regions."""
     fewest_test_df: float = Field(ge=1)
     """Degrees of freedom of the denominator of a joint test of coefficients."""
+    fewest_model_units: int = Field(ge=3)
+    """Sampling units behind a test of a panel model, or of a model of an outcome with bounds."""
     fewest_pooled_regions: int = Field(ge=2)
     """Regions behind a p value of random effects."""
     fewest_pooled_df: float = Field(ge=1)
@@ -432,6 +434,19 @@ class Model(Labelled):
     covariance: Literal["ols", "hc1", "hc3", "cr1", "cr2"]
     interact_with: Literal["region"] | None
     source: str
+    outcome: Literal["ordered", "fractional"] | None = None
+    """Kind of a dependent with bounds, which is fitted by a logit model too; ordered is of five-point answers."""
+    outcome_upper: float = Field(default=1.0, gt=0)
+    """Upper end of a fractional dependent, whose lower end is 0."""
+
+
+class PanelSpec(Labelled):
+    """A model with an effect for each household, for surveys with several waves that asked its regressors in all."""
+
+    id: Identifier
+    dependent: Identifier
+    regressors: tuple[Identifier, ...]
+    """Names of regressor sets; their regressors are numbers."""
 
 
 class PublishedTerms(Closed):
@@ -593,6 +608,7 @@ class Catalog(Closed):
     scales: tuple[Scale, ...]
     regressor_sets: dict[Identifier, tuple[Regressor, ...]]
     models: tuple[Model, ...]
+    panel_models: tuple[PanelSpec, ...] = ()
     published_terms: tuple[PublishedTerms, ...]
     replication: Replication
     welfare: Welfare
@@ -786,6 +802,7 @@ def _check(c: Catalog) -> Iterator[tuple[Path_, str]]:
         ("factor_models", c.factor_models),
         ("scales", c.scales),
         ("models", c.models),
+        ("panel_models", c.panel_models),
     ):
         yield from _twice(place, (e.id for e in entries))
     yield from _twice("units", (f"{u.from_} to {u.to} {u.year or ''}".strip() for u in c.units))
@@ -924,6 +941,16 @@ def _check_models(c: Catalog, numeric: set[str]) -> Iterator[tuple[Path_, str]]:
             yield from _unknown(("models", n, "regressors"), "regressor set", name, c.regressor_sets)
         for indicator, code in model.sample.items():
             yield from _check_filter(c, ("models", n, "sample", indicator), indicator, code)
+    for n, panel in enumerate(c.panel_models):
+        yield from _unknown(
+            ("panel_models", n, "dependent"), "metric or indicator", panel.dependent, {*c.metric, *numeric}
+        )
+        for name in panel.regressors:
+            where = ("panel_models", n, "regressors")
+            yield from _unknown(where, "regressor set", name, c.regressor_sets)
+            for regressor in c.regressor_sets.get(name, ()):
+                if regressor.kind != "numeric" or regressor.normalise != "none":
+                    yield where, f"{regressor.name} of {name} is no plain number, and extremes differ by wave"
     models = {m.id: m for m in c.models}
     for n, printed in enumerate(c.published_terms):
         terms: set[str] = set()

@@ -2,7 +2,8 @@
 
 Two regions are drawn from one population: random site effects, regressors that differ between sites too, normal errors.
 Belongs here: the draws, the published tests and those of independent households beside them, and the printed table
-(`make rejection-rates`, 5000 draws a case). Does not belong here: a formula; the tests are those of `analysis`.
+(`make rejection-rates`, 5000 draws a case). Models of one region, of panels and of outcomes with bounds, are drawn
+with coefficients of nought. Does not belong here: a formula; the tests are those of `analysis`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from threadpoolctl import threadpool_limits
 from analysis.comparison import chow_test, wald_equality
 from analysis.errors import AnalysisError
 from analysis.inference import ClusterScores, SecondPass, heteroskedastic, joint_test
+from analysis.limited_outcomes import limited_outcome
+from analysis.panel_models import fixed_effects
 from analysis.regression import Regression, fit_ols
 from analysis.summary import Summary, triangular_factor
 from analysis.survey_design import design_mean, difference, unit_mean
@@ -37,6 +40,12 @@ SIZES = {
     "5 and 7 sites of 80 and 60": ([80] * 5, [60] * 7),
     "5 and 7 unequal sites": ([20, 40, 60, 120, 200], [15, 30, 40, 60, 80, 120, 200]),
     "12 and 15 unequal sites": ([15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120], [10, 20, 30] * 5),
+}
+
+MODEL_SIZES = {
+    "5 sites of 80": [80] * 5,
+    "7 unequal sites": [15, 30, 40, 60, 80, 120, 200],
+    "12 unequal sites": [15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120],
 }
 
 
@@ -122,6 +131,58 @@ def covered(a: Region) -> Iterator[tuple[str, bool]]:
         yield name, found.ci_low <= truth <= found.ci_high
 
 
+def model_p_values(
+    rng: np.random.Generator, sizes: list[int], correlation: float
+) -> Iterator[tuple[str, float]]:
+    """Name and p of the tests of models of one region, and whether their intervals miss; NaN where it is refused."""
+    site = np.repeat(np.arange(len(sizes)), sizes)
+
+    def varied(share: float) -> np.ndarray:
+        between = rng.normal(size=len(sizes))[site]
+        return np.sqrt(share) * between + np.sqrt(1 - share) * rng.normal(size=len(site))
+
+    x, terms = np.column_stack([varied(0.0), varied(0.1), varied(0.2) > 0]), ["x1", "x2", "x3"]
+    latent = varied(correlation)
+    models = {
+        "fractional": limited_outcome(stats.norm.cdf(latent - 0.3), x, terms, site, family="fractional"),
+        "ordered": limited_outcome(
+            np.digitize(latent, [-1.2, -0.4, 0.3, 1]), x, terms, site, family="ordered"
+        ),
+    }
+    for family, found in models.items():
+        fit = found.model
+        for k, term in enumerate(terms):
+            place = fit.terms.index(term)
+            lawful = len(sizes) >= GATES.fewest_model_units and fit.df[place] >= GATES.fewest_test_df
+            yield f"{family}: {term}", float(fit.p[place]) if lawful else np.nan
+            if lawful and np.isfinite(found.effect_se[k, 0]):
+                outside = not found.effect_low[k, 0] <= 0 <= found.effect_high[k, 0]
+                yield f"{family}: effect of {term} outside its interval", 0.0 if outside else 1.0
+    household = np.tile(np.arange(len(site)), 2)
+    wave = np.repeat([0, 1], len(site))
+    changed = np.concatenate([np.zeros((len(site), 2)), np.column_stack([varied(0.1), varied(0.2)])])
+    y = np.concatenate([latent, latent + varied(correlation)])
+    panel = fixed_effects(y, changed, terms[:2], household, wave, np.tile(site, 2), draws=1999)
+    for k, term in enumerate(panel.model.terms):
+        lawful = len(sizes) >= GATES.fewest_model_units and panel.model.df[k] >= GATES.fewest_test_df
+        yield f"panel, wild bootstrap: {term}", float(panel.wild.p[k]) if lawful and panel.wild else np.nan
+        yield f"panel, CR2: {term}", float(panel.model.p[k]) if lawful else np.nan
+
+
+def model_rates(draws: int, sizes: list[int], correlation: float, seed: int) -> dict[str, float]:
+    """Share of draws in which a test of a model of one region rejects at 5 percent; NaN where mostly refused."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    rng = np.random.default_rng(seed)
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(draws):
+            for name, p in model_p_values(rng, sizes, correlation):
+                found[name].append(np.nan if np.isnan(p) else float(p < 0.05))
+    return {
+        name: np.nan if np.isnan(each).mean() > 0.5 else float(np.nanmean(each))
+        for name, each in found.items()
+    }
+
+
 def rates(draws: int, sizes: tuple[list[int], list[int]], correlation: float, seed: int) -> dict[str, float]:
     """Share of draws in which a test rejects at 5 percent, or an interval covers; NaN where mostly refused."""
     found: defaultdict[str, list[float]] = defaultdict(list)
@@ -140,18 +201,30 @@ def rates(draws: int, sizes: tuple[list[int], list[int]], correlation: float, se
     }
 
 
+def write(case: str, table: dict[float, dict[str, float]]) -> None:
+    """Print a row for every test, a column for every correlation."""
+    print(f"| {case} | {' | '.join(f'{c:g}' for c in table)} |\n|---|{'--:|' * len(table)}")
+    for name in next(iter(table.values())):
+        cells = (
+            "refused" if np.isnan(r.get(name, np.nan)) else f"{100 * r[name]:.1f}" for r in table.values()
+        )
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(flush=True)
+
+
 def main(draws: int) -> None:
-    """Print a row for every test and case, a column for every correlation."""
+    """Print a table for every case: two regions, then the models of one."""
     for case, sizes in SIZES.items():
-        table = {c: rates(draws, sizes, c, seed) for seed, c in enumerate(CORRELATIONS)}
-        print(f"| {case} | {' | '.join(f'{c:g}' for c in CORRELATIONS)} |\n|---|{'--:|' * len(CORRELATIONS)}")
-        for name in table[0.0]:
-            cells = (
-                "refused" if np.isnan(table[c][name]) else f"{100 * table[c][name]:.1f}" for c in CORRELATIONS
-            )
-            print(f"| {name} | {' | '.join(cells)} |")
-        print(flush=True)
+        write(case, {c: rates(draws, sizes, c, seed) for seed, c in enumerate(CORRELATIONS)})
+    models(draws)
+
+
+def models(draws: int) -> None:
+    """Print a table for every region, with the correlation of answers and of changes in its columns."""
+    for case, sizes in MODEL_SIZES.items():
+        write(case, {c: model_rates(draws, sizes, c, seed) for seed, c in enumerate(CORRELATIONS)})
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)
+    only = {"models": models}.get(sys.argv[2] if len(sys.argv) > 2 else "", main)
+    only(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,11 +124,12 @@ def test_effects_are_derivatives() -> None:
 
     def shares(b: np.ndarray, x: np.ndarray) -> np.ndarray:
         below = 1 / (1 + np.exp(-(b[:2] - (x @ b[2:])[:, None])))
-        return np.diff(np.column_stack([np.zeros(len(x)), below, np.ones(len(x))]), axis=1).mean(axis=0)
+        ends = np.column_stack([np.zeros(len(x)), below, np.ones(len(x))])
+        return np.asarray(np.diff(ends, axis=1).mean(axis=0))
 
     def effect(b: np.ndarray) -> np.ndarray:
         h = np.array([0.0, 1e-5])
-        return (shares(b, x + h) - shares(b, x - h)) / 2e-5
+        return np.asarray((shares(b, x + h) - shares(b, x - h)) / 2e-5)
 
     b = found.model.b
     np.testing.assert_allclose(found.effects[1], effect(b), rtol=1e-6)
@@ -175,7 +177,7 @@ def test_what_has_no_answer_is_refused_by_name() -> None:
     y, x, cluster = sample()
     some = np.full(len(y), np.nan)
     names = ["a", "b"]
-    refused: list[tuple[type[AnalysisError], tuple[object, ...], str]] = [
+    refused: list[tuple[type[AnalysisError], tuple[Any, ...], str]] = [
         (ConstantColumnError, (np.ones(270), x, names, cluster), "ordered"),
         (ConstantColumnError, (some, x, names, cluster), "ordered"),
         (ConstantColumnError, (y, x * [1, 0], names, cluster), "ordered"),

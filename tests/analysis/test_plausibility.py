@@ -1,3 +1,5 @@
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,6 +74,18 @@ def test_grimmer_refuses_a_sum_of_squares_that_is_not_whole_or_not_even():
 def test_help_measures_of_a_printed_table_fit_four_steps_only_at_the_printed_n():
     mean, sd = printed("0.3830"), printed("0.18813")
     assert [steps for steps in range(1, 5) if grimmer(mean, sd, 235, steps=steps)] == [4]
+
+
+def test_largest_sd_of_whole_answers_is_that_of_all_ways_to_answer():
+    """Every multiset of answers of one to five of a few persons, by enumeration."""
+    for n in (2, 3, 5, 7):
+        largest: dict[int, float] = {}
+        for answers in combinations_with_replacement(range(1, 6), n):
+            largest[sum(answers)] = max(largest.get(sum(answers), 0.0), float(np.std(answers, ddof=1)))
+        for total, sd in largest.items():
+            mean = printed(f"{total / n:.4f}")
+            assert largest_sd(mean, 1, 5, n, steps=1) == pytest.approx(sd)
+            assert largest_sd(mean, 1, 5, n) >= sd - 1e-3
 
 
 def test_largest_sd_is_reached_by_answers_at_the_ends():

@@ -227,3 +227,39 @@ def test_leaving_a_dimension_out_takes_it_out_of_the_first_system_only(
             rest = (full - w * complete[dimension]) / (1 - w)
             expected = ((rest * complete["stability"]) ** 0.25).mean()
             assert found.loc[dimension, "mean_d_without"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_shares_of_bands_and_transitions_have_intervals_by_sampling_units(
+    analysed: duckdb.DuckDBPyConnection, catalog: Catalog
+) -> None:
+    """Shares of sites by hand: CR2 of their mean; a single site and an empty band have a reason instead."""
+    bands = analysed.execute("from analysis.coupling_bands").df()
+    transitions = analysed.execute("from analysis.coupling_transitions").df()
+    for table in (bands, transitions):
+        inside = table["ci_low"].notna()
+        assert inside.any()
+        assert (table["reason"].isna() == inside).all()
+        assert (table["ci_low"] < table["share"])[inside].all()
+        assert (table["share"] < table["ci_high"])[inside].all()
+        assert table.loc[inside, ["ci_low", "ci_high"]].stack().between(0, 1).all()
+        assert not (inside & (table["group_type"] == "site")).any(), "a site is one unit"
+    key = ["survey_id", "wave", "scheme", "variant", "band_scheme", "band"]
+    sites = bands[bands["group_type"] == "site"]
+    for _, row in bands[(bands["group_type"] == "all") & bands["ci_low"].notna()].head(40).iterrows():
+        own = sites[(sites[key] == row[key]).all(axis=1)]
+        n = (own["n"] / own["share"]).to_numpy()
+        whole = np.array(
+            [
+                sites.query(
+                    "survey_id == @row.survey_id and wave == @row.wave and scheme == @row.scheme "
+                    "and variant == @row.variant and band_scheme == @row.band_scheme and group_id == @site"
+                )["n"].sum()
+                for site in own["group_id"]
+            ]
+        )
+        known = own["share"] > 0
+        np.testing.assert_allclose(n[known], whole[known])
+        weight = whole / whole.sum()
+        variance = (weight**2 * (own["share"] - row["share"]) ** 2 / (1 - weight)).sum()
+        assert row["standard_error"] == pytest.approx(np.sqrt(variance))
+        assert row["n_units"] == len(own)

@@ -103,3 +103,17 @@ def test_stuck_are_low_in_both_waves(
         assert row["value"] == pytest.approx(np.average(low, weights=w["weight"].loc[own.index]))
         if low.any():
             assert len(row["obstacles"].split("|")) == spec.obstacles
+
+
+def test_every_group_names_what_holds_back_those_of_it_who_are_stuck(
+    tables: Tables, analysed: duckdb.DuckDBPyConnection, catalog: Catalog
+) -> None:
+    """Groups differ in their obstacles, and have some exactly where somebody is stuck."""
+    table = tables["stuck_households"]
+    assert {"all", "site", *catalog.welfare.stuck.groups} >= set(table["group_type"])
+    has_stuck = table["value"] > 0
+    assert has_stuck.any()
+    assert (table["obstacles"].notna() == has_stuck).all()
+    named = {i for row in table["obstacles"].dropna() for i in row.split("|")}
+    assert named <= set(catalog.indicator)
+    assert table["obstacles"].nunique() > table.query("group_type == 'all'")["obstacles"].nunique()

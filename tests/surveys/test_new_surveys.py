@@ -31,6 +31,7 @@ ABOUT_CHANGE_BETWEEN_WAVES = {
     "analysis.coupling_tests",
     "analysis.coupled_transitions",
     "analysis.coupling_transitions",
+    "analysis.panel_models",
     "analysis.stuck_households",
     "analysis.wave_changes",
     "capital.capital_changes",

@@ -1,0 +1,159 @@
+"""Models of the change within households, for surveys with several waves.
+
+Belongs here: which rows and columns a panel model of the catalog takes, and which of its p values may be told. Does not
+belong here: fitting (`analysis.panel_models`), transitions and tests of a change alone (`coupling`).
+
+A household belongs to the sampling unit of its last wave. Models are fitted unweighted, as those of one wave are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from analysis.errors import AnalysisError
+from analysis.panel_models import PanelModel, fixed_effects
+from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.households import HOUSEHOLDS, Survey, asked, matrix, surveys
+from relocation_warehouse.results.metrics import relation
+from relocation_warehouse.results.sampling import unit_key
+from relocation_warehouse.results.tables import conform
+from relocation_warehouse.survey.catalog import Catalog, PanelSpec
+
+DRAWS = 9999
+"""Of the bootstrap; up to five sampling units all vectors of weights are taken instead."""
+
+CAUTION = "where the first wave was recalled at the one visit, memory is part of the change"
+
+FITTED = ("b", "se", "df", "ci_low", "ci_high", "p_cr2", "p")
+
+
+def panel_models(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
+    """Fit every panel model of the catalog in every survey with several waves.
+
+    Parameters
+    ----------
+    con
+        Build database, read only, with the tables of `coupling` and `factors` in it.
+    catalog
+        Panel models, their regressors, and the gates of tests.
+
+    Returns
+    -------
+    dict
+        `panel_models` of the schema `analysis`.
+    """
+    known = asked(con)
+    rows: list[dict[str, Any]] = []
+    for survey in surveys(con):
+        if len(survey.waves) > 1:
+            for spec in catalog.panel_models:
+                with threadpool_limits(limits=1, user_api="blas"):
+                    answered = [known.get((survey.survey_id, wave), frozenset()) for wave in survey.waves]
+                    rows += _rows(con, catalog, survey, spec, frozenset.intersection(*answered))
+    return {"panel_models": conform("analysis.panel_models", rows)}
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    survey: Survey,
+    spec: PanelSpec,
+    answered: frozenset[str],
+) -> Iterator[dict[str, Any]]:
+    """A row for each wave after the first and for each regressor."""
+    names = [r.name for group in spec.regressors for r in catalog.regressor_sets[group]]
+    # waves are compared with the first, in order of time, which their names have not
+    waves = {
+        f"wave={order}": wave for wave, order in zip(survey.waves[1:], survey.wave_orders[1:], strict=True)
+    }
+    head = {
+        "survey_id": survey.survey_id,
+        "region": survey.region,
+        "is_synthetic": survey.is_synthetic,
+        "model": spec.id,
+        "label_en": spec.label_en,
+        "label_zh": spec.label_zh,
+        "dependent": spec.dependent,
+        "caution": CAUTION,
+    }
+    found: PanelModel | None = None
+    reason = None
+    absent = [n for n in (*names, spec.dependent) if n in catalog.indicator and n not in answered]
+    try:
+        if absent:
+            raise AnalysisError(f"Not asked or not answered in every wave: {', '.join(absent)}.")
+        found = _fit(con, catalog, survey, spec, names)
+    except AnalysisError as error:
+        reason = str(error)
+    for order, term in enumerate([*waves, *names], start=1):
+        row = {**head, "term": f"wave={waves[term]}" if term in waves else term, "term_order": order}
+        yield {**row, **(_nothing(reason) if found is None else _told(found, term, catalog))}
+
+
+def _nothing(reason: str | None) -> dict[str, Any]:
+    counts = dict.fromkeys(("n_households", "n_rows", "n_units"), 0)
+    return {**counts, **dict.fromkeys((*FITTED, "draws")), "reason": reason}
+
+
+def _told(found: PanelModel, term: str, catalog: Catalog) -> dict[str, Any]:
+    """Numbers of a term, without a test where none keeps its level."""
+    fit, gates = found.model, catalog.gates
+    row = {
+        **_nothing(None),
+        "n_households": found.n_households,
+        "n_rows": found.n_rows,
+        "n_units": found.n_clusters,
+        "draws": found.wild.draws if found.wild else None,
+    }
+    if term not in fit.terms:
+        return {**row, "reason": f"left out: it {next(o.reason for o in fit.omitted if o.term == term)}"}
+    k = fit.terms.index(term)
+    values = {name: float(getattr(fit, name)[k]) for name in FITTED[:-2]}
+    values |= {"p_cr2": float(fit.p[k]), "p": float(found.wild.p[k]) if found.wild else np.nan}
+    reason = None
+    if term in fit.lone:
+        reason = "one sampling unit determines it alone"
+    elif found.n_clusters < gates.fewest_model_units:
+        reason = f"{found.n_clusters} sampling units; a test needs {gates.fewest_model_units}"
+    elif fit.df[k] < gates.fewest_test_df:
+        reason = f"{fit.df[k]:.1f} degrees of freedom; a test needs {gates.fewest_test_df:g}"
+    if reason:
+        values |= dict.fromkeys(("ci_low", "ci_high", "p_cr2", "p"), np.nan)
+    return {**row, **values, "reason": reason}
+
+
+def _fit(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey, spec: PanelSpec, names: list[str]
+) -> PanelModel:
+    """Read the rows of a model and fit it."""
+    columns, joins = [], []
+    for k, name in enumerate((*names, spec.dependent)):
+        metric = catalog.metric.get(name)
+        if metric is None:
+            columns.append(f"h.{quoted(name)}")
+            continue
+        source = relation(metric, catalog.default_weight_scheme)
+        columns.append(f"m{k}.{quoted(metric.column)}")
+        joins.append(
+            f"left join (select * from {source} where survey_id = {literal(survey.survey_id)}) as m{k} "
+            "using (household_id, wave)"
+        )
+    own = f"(select * from {HOUSEHOLDS} where survey_id = {literal(survey.survey_id)})"
+    values = ", ".join(f"{x} as {quoted(f'x {k}')}" for k, x in enumerate(columns))
+    table = con.execute(
+        f"select dense_rank() over (order by household_id) as household, h.wave_order, {values}, "
+        f"last_value({unit_key(con, 'h')}) over (partition by household_id order by h.wave_order "
+        "rows between unbounded preceding and unbounded following) as unit "
+        f"from {own} as h {' '.join(joins)} order by household, h.wave_order"
+    ).to_arrow_table()
+    numbers = matrix(table, [f"x {k}" for k in range(len(columns))])
+    household, wave = (table[name].to_numpy() for name in ("household", "wave_order"))
+    unit = np.array(table["unit"].to_pylist())
+    return fixed_effects(numbers[:, -1], numbers[:, :-1], names, household, wave, unit, draws=DRAWS)
