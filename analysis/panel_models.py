@@ -142,7 +142,13 @@ def fixed_effects(
         model, within[:, [columns.index(term) for term in model.terms]], within[:, -1], where, own
     )
     wild = wild_cluster_bootstrap(model, scores, draws=draws, seed=seed) if len(own) > 2 else None
-    return PanelModel(clustered(model, scores, "CR2"), wild, n_households, len(within), len(own))
+    still = {name for k, name in enumerate(columns) if not within[:, k].any()}
+    omitted = tuple(
+        replace(o, reason="does not change within any household") if o.term in still else o
+        for o in model.omitted
+    )
+    fit = replace(clustered(model, scores, "CR2"), omitted=omitted)
+    return PanelModel(fit, wild, n_households, len(within), len(own))
 
 
 def _check_keys(household: IntArray, wave: IntArray, cluster: IntArray) -> None:

@@ -76,7 +76,7 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
             continue
         k, place = found.model.terms.index(term), linear.regressors.index(term)
         fit, gates = found.model, sample.catalog.gates
-        reason = _refusal(found, k, gates.fewest_model_units, gates.fewest_test_df)
+        reason = _refusal(found, k, gates.fewest_model_units, gates.fewest_model_df)
         told = {name: float(getattr(fit, name)[k]) for name in FITTED}
         if reason:
             told["p"] = np.nan

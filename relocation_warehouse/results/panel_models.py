@@ -31,7 +31,7 @@ DRAWS = 9999
 
 CAUTION = "where the first wave was recalled at the one visit, memory is part of the change"
 
-FITTED = ("b", "se", "df", "ci_low", "ci_high", "p_cr2", "p")
+FITTED = ("b", "se", "df", "ci_low", "ci_high", "p")
 
 
 def panel_models(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Table]:
@@ -99,7 +99,7 @@ def _rows(
 
 def _nothing(reason: str | None) -> dict[str, Any]:
     counts = dict.fromkeys(("n_households", "n_rows", "n_units"), 0)
-    return {**counts, **dict.fromkeys((*FITTED, "draws")), "reason": reason}
+    return {**counts, **dict.fromkeys((*FITTED, "p_wild", "draws")), "reason": reason}
 
 
 def _told(found: PanelModel, term: str, catalog: Catalog) -> dict[str, Any]:
@@ -110,22 +110,22 @@ def _told(found: PanelModel, term: str, catalog: Catalog) -> dict[str, Any]:
         "n_households": found.n_households,
         "n_rows": found.n_rows,
         "n_units": found.n_clusters,
-        "draws": found.wild.draws if found.wild else None,
     }
     if term not in fit.terms:
         return {**row, "reason": f"left out: it {next(o.reason for o in fit.omitted if o.term == term)}"}
     k = fit.terms.index(term)
-    values = {name: float(getattr(fit, name)[k]) for name in FITTED[:-2]}
-    values |= {"p_cr2": float(fit.p[k]), "p": float(found.wild.p[k]) if found.wild else np.nan}
+    values: dict[str, Any] = {name: float(getattr(fit, name)[k]) for name in FITTED}
     reason = None
     if term in fit.lone:
         reason = "one sampling unit determines it alone"
     elif found.n_clusters < gates.fewest_model_units:
         reason = f"{found.n_clusters} sampling units; a test needs {gates.fewest_model_units}"
-    elif fit.df[k] < gates.fewest_test_df:
-        reason = f"{fit.df[k]:.1f} degrees of freedom; a test needs {gates.fewest_test_df:g}"
+    elif fit.df[k] < gates.fewest_model_df:
+        reason = f"{fit.df[k]:.1f} degrees of freedom; a test needs {gates.fewest_model_df:g}"
     if reason:
-        values |= dict.fromkeys(("ci_low", "ci_high", "p_cr2", "p"), np.nan)
+        values |= dict.fromkeys(("ci_low", "ci_high", "p"), None)
+    elif found.wild and found.n_clusters >= gates.fewest_bootstrap_units:
+        values |= {"p_wild": float(found.wild.p[k]), "draws": found.wild.draws}
     return {**row, **values, "reason": reason}
 
 

@@ -24,7 +24,6 @@ from relocation_warehouse.results.coupling import Members, index_members, obstac
 from relocation_warehouse.results.households import (
     BALANCED,
     HOUSEHOLDS,
-    Extremes,
     Survey,
     asked,
     by_origin,
@@ -289,7 +288,7 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
     panels = [s for s in alike if len(s.waves) > 1]
     if not panels:
         return
-    weights = scheme_weights(scheme)
+    total = index_members(scheme, scheme_weights(scheme))[0]
     limits = extremes(con, catalog, members(scheme))
     for survey in panels:
         first, last = survey.waves[0], survey.latest
@@ -321,16 +320,22 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
         made = ", ".join(f"{x} as {quoted(f's {k}')}" for k, (*_, x) in enumerate(kinds))
         source = f"(select survey_id, household_id, wave, {made} from stuck)"
         names = {str(k): f"s {k}" for k in range(len(kinds))}
-        indices = index_members(scheme, weights)
+        kept = ", ".join(
+            [
+                *(f"stuck.{quoted(g)}" for g in spec.groups),
+                *(quoted(score_column(name)) for _, name, _ in total),
+            ]
+        )
+        known = scored(limits, survey.survey_id, scheme.bounds, condition=f"wave = {literal(last)}")
+        con.execute(
+            f"create or replace temp table lacking as select stuck.site_id, {kept} from {known} as known "
+            "inner join stuck using (household_id) where stuck.stuck = 1"
+        )
         for k, _, units in units_of(con, source, names, survey):
             group_type, group_id, _ = kinds[int(k)]
             said = _said(estimate(units, is_share=True))
-            own = (
-                "stuck = 1"
-                if group_type == ALL
-                else f"stuck = 1 and {quoted(group_type)} = {literal(group_id)}"
-            )
-            lacks = _lacks(con, limits, scheme.bounds, survey, last, indices, spec.obstacles, own)
+            who = "true" if group_type == ALL else f"{quoted(group_type)} = {literal(group_id)}"
+            lacks = _lacks(con, total, spec.obstacles, who)
             place = {**head, "group_type": group_type, "group_id": group_id}
             yield {**place, **said, "obstacles": lacks.get((ALL, ALL))}
             if group_type == ALL:
@@ -341,29 +346,15 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
 
 
 def _lacks(
-    con: duckdb.DuckDBPyConnection,
-    limits: Extremes,
-    mode: str,
-    survey: Survey,
-    wave: str,
-    indices: Sequence[Members],
-    how_many: int,
-    who: str,
+    con: duckdb.DuckDBPyConnection, index: Members, how_many: int, who: str
 ) -> dict[tuple[str, str], str]:
     """Largest obstacles of some of those who are stuck, all and by site, separated by a bar; none where nobody is."""
-    condition = f"wave = {literal(wave)} and household_id in (select household_id from stuck where {who})"
-    source = scored(limits, survey.survey_id, mode, condition=condition)
-    answered = [
-        [
-            part
-            for part in index
-            if con.execute(f"select count({quoted(score_column(part[1]))}) from {source}").fetchone() != (0,)
-        ]
-        for index in indices[:1]
-    ]
-    parts = [("", index) for index in answered if index]
+    source = f"(select * from lacking where {who})"
+    counts = ", ".join(f"count({quoted(score_column(name))})" for _, name, _ in index)
+    answered = con.execute(f"select {counts} from {source}").fetchone() or ()
+    parts = [part for part, n in zip(index, answered, strict=True) if n]
     found: defaultdict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
-    for row in obstacle_rows(con, source, parts, {}):
+    for row in obstacle_rows(con, source, [("", parts)] if parts else [], {}):
         if row["n"]:
             found[row["group_type"], row["group_id"]].append((row["degree"], row["indicator_id"]))
     return {

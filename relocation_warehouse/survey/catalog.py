@@ -150,6 +150,10 @@ class Gates(Closed):
     """Degrees of freedom of the denominator of a joint test of coefficients."""
     fewest_model_units: int = Field(ge=3)
     """Sampling units behind a test of a panel model, or of a model of an outcome with bounds."""
+    fewest_model_df: float = Field(ge=1)
+    """Degrees of freedom of such a test."""
+    fewest_bootstrap_units: int = Field(ge=3)
+    """Sampling units behind a p value of the wild bootstrap of a panel model."""
     fewest_pooled_regions: int = Field(ge=2)
     """Regions behind a p value of random effects."""
     fewest_pooled_df: float = Field(ge=1)

@@ -153,7 +153,7 @@ def model_p_values(
         fit = found.model
         for k, term in enumerate(terms):
             place = fit.terms.index(term)
-            lawful = len(sizes) >= GATES.fewest_model_units and fit.df[place] >= GATES.fewest_test_df
+            lawful = len(sizes) >= GATES.fewest_model_units and fit.df[place] >= GATES.fewest_model_df
             yield f"{family}: {term}", float(fit.p[place]) if lawful else np.nan
             if lawful and np.isfinite(found.effect_se[k, 0]):
                 outside = not found.effect_low[k, 0] <= 0 <= found.effect_high[k, 0]
@@ -164,8 +164,9 @@ def model_p_values(
     y = np.concatenate([latent, latent + varied(correlation)])
     panel = fixed_effects(y, changed, terms[:2], household, wave, np.tile(site, 2), draws=1999)
     for k, term in enumerate(panel.model.terms):
-        lawful = len(sizes) >= GATES.fewest_model_units and panel.model.df[k] >= GATES.fewest_test_df
-        yield f"panel, wild bootstrap: {term}", float(panel.wild.p[k]) if lawful and panel.wild else np.nan
+        lawful = len(sizes) >= GATES.fewest_model_units and panel.model.df[k] >= GATES.fewest_model_df
+        enough = lawful and len(sizes) >= GATES.fewest_bootstrap_units
+        yield f"panel, wild bootstrap: {term}", float(panel.wild.p[k]) if enough and panel.wild else np.nan
         yield f"panel, CR2: {term}", float(panel.model.p[k]) if lawful else np.nan
 
 

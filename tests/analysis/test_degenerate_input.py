@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import analysis
 from analysis.comparison import chow_test, interactions, oaxaca_blinder, wald_equality
 from analysis.coupling import coupling, leave_one_out, obstacle_degrees
 from analysis.diagnostics import specification_tests
@@ -266,7 +265,7 @@ def test_poor_data_end_in_a_refusal_or_in_empty_figures(call: str) -> None:
 def test_every_public_function_that_estimates_is_tried() -> None:
     tried = {name.split()[0] for name in CALLS}
     missed = set()
-    for module in Path(inspect.getfile(analysis)).parent.glob("*.py"):
+    for module in (Path(__file__).parents[2] / "analysis").glob("*.py"):
         if module.stem.startswith(PRINTED) or module.stem in (*SMALL, "__init__"):
             continue
         loaded = importlib.import_module(f"analysis.{module.stem}")

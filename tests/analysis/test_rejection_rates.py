@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from rejection_rates import SIZES, TERMS, covered, rates, region
+from rejection_rates import SIZES, TERMS, covered, model_rates, rates, region
 from scipy import stats
 
 from analysis.survey_design import difference, unit_mean
@@ -43,6 +43,16 @@ def test_joint_tests_of_coefficients_keep_their_level_and_those_of_households_do
         assert share_within(found[f"units: {name}"], 0.03, 0.07, draws), name
     for name in ("Welch", "Chow"):
         assert found[f"households: {name}"] > 0.3
+
+
+def test_models_of_one_region_keep_their_level() -> None:
+    draws = 120
+    found = model_rates(draws, [30] * 7, 0.1, seed=14)
+    told = {name: rate for name, rate in found.items() if not np.isnan(rate)}
+    assert {name for name in found if "bootstrap" in name}.isdisjoint(told), "refused with few sites"
+    assert len(told) == len(found) - 3
+    for name, rate in told.items():
+        assert share_within(rate, 0.02, 0.07, draws), name
 
 
 def test_intervals_of_households_do_not_cover() -> None:

@@ -92,7 +92,7 @@ def _survey(con, rng, survey, n):
                 count = int((np.floor(places[wave] * size) == k).sum())
                 con.execute(
                     "INSERT INTO analysis.coupling_bands VALUES (?, ?, ?, 'region_a', true, 'all', 'all', ?, ?, ?,"
-                    " ?, ?, ?, ?)",
+                    " ?, ?, ?, ?, 5, 0.01, 0.1, 0.2, NULL)",
                     [survey, wave, order, *SPLIT, scheme, f"b{k}", k, count, count / n],
                 )
     for a in range(BANDS["coarse"]):
@@ -101,6 +101,6 @@ def _survey(con, rng, survey, n):
             count = int(((ends[0] == a) & (ends[1] == b)).sum())
             con.execute(
                 "INSERT INTO analysis.coupling_transitions VALUES (?, 'region_a', true, 'all', 'all', ?, ?, 'coarse',"
-                " 'before', 'after', 'balanced', ?, ?, ?, ?)",
+                " 'before', 'after', 'balanced', ?, ?, ?, ?, 5, 0.01, 0.1, 0.2, NULL)",
                 [survey, *SPLIT, f"b{a}", f"b{b}", count, count / n],
             )

@@ -14,6 +14,8 @@ from analysis.weighting import composite
 from relocation_warehouse.results.comparison import comparison
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
+from relocation_warehouse.results.limited_outcomes import limited_outcomes
+from relocation_warehouse.results.panel_models import panel_models
 from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.survey.catalog import Catalog
@@ -218,6 +220,29 @@ def test_one_site_has_no_clustered_errors_and_the_models_say_why(
     ]
     assert classical["r2"].notna().all()
     assert len(classical) > 5
+
+
+def test_one_site_or_no_common_question_leaves_models_with_a_reason(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    """One site has an estimate of effects at most; a wave that did not ask a regressor has no panel model."""
+    asked = {r.name for p in catalog.panel_models for g in p.regressors for r in catalog.regressor_sets[g]}
+
+    def alone(table: pd.DataFrame) -> None:
+        table["site_id"] = table["survey_id"] + "-only"
+        before = (table["survey_id"] == "plains") & (table["wave"] == "before")
+        for name in asked:
+            table.loc[before, [name, f"{name}__missing"]] = [None, "not_asked"]
+
+    con = changed(catalog, literature, frame, alone)
+    tables = made(con, catalog, coupling, factors, limited_outcomes, panel_models)
+    for table in (tables["marginal_effects"], tables["panel_models"]):
+        assert len(table)
+        assert table["reason"].notna().all()
+        assert table["p"].isna().all()
+    panels = tables["panel_models"].set_index("survey_id")["reason"]
+    assert panels["plains"].str.startswith("Not asked or not answered in every wave").all()
+    assert panels["hills"].str.contains("cluster").all()
 
 
 def test_negative_weights_are_refused_where_weights_count(catalog: Catalog) -> None:

@@ -75,12 +75,20 @@ def test_no_p_value_without_units_to_carry_it(
 ) -> None:
     for table in (effects, panels):
         few = (table["n_units"] < catalog.gates.fewest_model_units) | (
-            table["df"] < catalog.gates.fewest_test_df
+            table["df"] < catalog.gates.fewest_model_df
         )
         assert few.any()
         assert table.loc[few, "p"].isna().all()
         assert table.loc[table["p"].isna(), "reason"].notna().all()
         assert table.loc[table["p"].notna(), "reason"].isna().all()
+
+
+def test_the_bootstrap_is_told_where_enough_units_keep_its_level(
+    panels: pd.DataFrame, catalog: Catalog
+) -> None:
+    few = panels["n_units"] < catalog.gates.fewest_bootstrap_units
+    assert few.any()
+    assert panels.loc[few, ["p_wild", "draws"]].isna().all(axis=None)
 
 
 def test_panel_coefficients_are_those_of_a_dummy_for_each_household(

@@ -33,6 +33,7 @@ ABOUT_CHANGE_BETWEEN_WAVES = {
     "analysis.coupling_transitions",
     "analysis.panel_models",
     "analysis.stuck_households",
+    "analysis.wave_bands",
     "analysis.wave_changes",
     "capital.capital_changes",
 }
