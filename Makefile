@@ -137,13 +137,16 @@ $(AXE): .venv/.setup-done
 campaign: setup       ## two hundred kills of a refresh, full disks, closed folders and cut files; over an hour on 2 idle cores
 	$(BIN)/python tests/editions/campaign.py
 
-.PHONY: mutants attack
+.PHONY: mutants attack disclosure-figures
 
 mutants: setup        ## three hundred spoilt surveys: refused by name, or published; half an hour on 2 idle cores
 	$(BIN)/python tests/receiving/campaign_of_mutants.py --mutants 300
 
 attack: setup         ## attack the public edition of fifty random surveys by integer programming, and of the shipped ones
 	ATTACKED_SURVEYS=50 $(BIN)/pytest -n 2 tests/editions/test_attack.py
+
+disclosure-figures: refresh  ## what the public edition loses, costs and holds, by table and by kind of number
+	PYTHONPATH=tests/editions $(BIN)/python tests/editions/figures_of_disclosure.py $(or $(WAREHOUSE_DATA),data)/published
 
 .PHONY: mutation
 GROUP ?= analysis survey disclosure publication

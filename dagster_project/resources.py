@@ -16,6 +16,7 @@ from relocation_warehouse.engines import in_words
 from relocation_warehouse.ground.engine import SPARK, engine_name
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import Paths
+from relocation_warehouse.ground.turn import turn
 from relocation_warehouse.receiving.warehouse import Access
 from relocation_warehouse.results.groups import Group
 from relocation_warehouse.results.tables import Computed, Result, store
@@ -37,6 +38,16 @@ class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
     def from_environment(cls) -> Warehouse:
         """The warehouse of this checkout, or of `WAREHOUSE_DATA`."""
         return cls(data=str(Paths.from_environment().catalog.parent))
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        """Let a run wait for its turn; what only looks (a sensor, a schedule) does not wait."""
+        if context.run is None:
+            yield self
+            return
+        said = f"{context.run.job_name}, a run of Dagster"
+        with turn(self.paths.refresh_lock, context.log.info if context.log else print, said):
+            yield self
 
     @contextmanager
     def computing(self) -> Iterator[duckdb.DuckDBPyConnection]:

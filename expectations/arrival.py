@@ -40,6 +40,10 @@ PROFILES = pa.schema(
 """Columns of `raw.arrival_profiles`."""
 
 
+LOAD_BEFORE = "load_before"
+"""Source of an expectation that follows from what was loaded before; what is published never depends on that."""
+
+
 @dataclass(frozen=True)
 class ColumnProfile:
     """What one variable looked like in a load: share of answers, mean and standard deviation where numeric."""
@@ -215,6 +219,7 @@ def _like_before(profile: ColumnProfile, is_numeric: bool) -> list[Expectation]:
                 "expect_column_values_to_not_be_null",
                 {"column": profile.variable, "mostly": round(floor, 6)},
                 "warning",
+                LOAD_BEFORE,
             )
         )
     if is_numeric and profile.mean is not None and profile.sd:
@@ -228,6 +233,7 @@ def _like_before(profile: ColumnProfile, is_numeric: bool) -> list[Expectation]:
                     "max_value": profile.mean + width,
                 },
                 "warning",
+                LOAD_BEFORE,
             )
         )
     return expectations

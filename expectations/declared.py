@@ -6,14 +6,17 @@ that follow from columns and codes (`arrival`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from expectations.runner import Expectation, Severity, fault_of
-from relocation_warehouse.survey.documents import YAMLError, line_of, read_yaml
+from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml
 from relocation_warehouse.survey.folder import SurveyFolder, messages, place_of, suggestion
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
@@ -95,11 +98,11 @@ def declared_expectations(folder: SurveyFolder) -> dict[str, tuple[Expectation, 
     """
     path = folder.path / EXPECTATIONS_FILE
     by_file: dict[str, tuple[Expectation, ...]] = {}
-    if not path.exists():
+    if not os.path.lexists(path):
         return by_file
     try:
-        entries = ENTRIES.validate_python(read_yaml(path))
-    except (YAMLError, UnicodeDecodeError, ValidationError) as error:
+        entries = ENTRIES.validate_python(read_strange_yaml(path))
+    except (YAMLError, UnicodeDecodeError, OSError, ValidationError) as error:
         raise SurveyFolderError(folder.path, _unreadable(path, error)) from None
     problems = []
     files = [f.file_id for f in folder.survey.files]
@@ -131,13 +134,32 @@ def _fault(expectation: Expectation) -> str:
     foreign = sorted(set(expectation.kwargs) - ARGUMENTS)
     if foreign:
         return f"{', '.join(foreign)} cannot be given here; there are: {', '.join(sorted(ARGUMENTS))}"
-    fault = fault_of(expectation)
+    fault = fault_of(expectation) or _fault_of_patterns(expectation)
     if not fault and not expectation.type.startswith(TYPES):
         return f"a folder may use types that begin with {', '.join(TYPES)}"
     return fault
 
 
-def _unreadable(path: Path, error: YAMLError | UnicodeDecodeError | ValidationError) -> list[Problem]:
+def _fault_of_patterns(expectation: Expectation) -> str:
+    """What is wrong with regular expressions: those that look around or back can take for ever on a single answer.
+
+    pandas matches what RE2 knows by RE2, in time linear in the answer.
+    """
+    given = [expectation.kwargs.get("regex"), *(expectation.kwargs.get("regex_list") or ())]
+    for pattern in (p for p in given if p is not None):
+        try:
+            pc.match_substring_regex(pa.array([""]), str(pattern))
+        except pa.ArrowException as error:
+            return (
+                f"the regular expression {pattern!r} cannot be used ({error}); write it without looking ahead or "
+                "behind, references to groups, and what else RE2 does not know"
+            )
+    return ""
+
+
+def _unreadable(
+    path: Path, error: YAMLError | UnicodeDecodeError | OSError | ValidationError
+) -> list[Problem]:
     """What is wrong with the file itself, each mistake with its line."""
     if isinstance(error, ValidationError):
         return [

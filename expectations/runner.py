@@ -43,6 +43,10 @@ CODE = code_of("expectations.runner")
 GX_SEVERITY = {"error": "critical", "warning": "warning"}
 
 
+SOURCE = "great_expectations"
+"""Of a check that follows from declarations and data alone."""
+
+
 @dataclass(frozen=True)
 class Expectation:
     """One expectation: its Great Expectations type and arguments, and what a failure means.
@@ -55,11 +59,14 @@ class Expectation:
         Its arguments.
     severity
         `error` stops what depends on the table; `warning` is shown.
+    source
+        Where it comes from, as in `quality.checks`.
     """
 
     type: str
     kwargs: dict[str, Any]
     severity: Severity
+    source: str = SOURCE
 
     @property
     def name(self) -> str:
@@ -279,7 +286,7 @@ def _observed(expectation: Expectation, report: Mapping[str, Any]) -> str:
 def check_row(table: str, outcome: Outcome) -> dict[str, object]:
     """What came of an expectation, as a row of `quality.checks`."""
     return {
-        "source": "great_expectations",
+        "source": outcome.expectation.source,
         "check": outcome.expectation.name,
         "table": table,
         "status": "passed" if outcome.is_met else "failed",

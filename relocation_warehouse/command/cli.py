@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -147,6 +148,7 @@ def refresh(
 def status(as_json: Json = False) -> None:
     """What is fresh, stale, refused or new, and why."""
     from relocation_warehouse.ground.state import State, summary
+    from relocation_warehouse.ground.turn import taken_by
     from relocation_warehouse.publication.verify import summed_up, what_changed
 
     paths = Paths.from_environment()
@@ -159,6 +161,7 @@ def status(as_json: Json = False) -> None:
                     "published_at": state.published_at or None,
                     "failed_at": state.failed_at or None,
                     "failure": state.failure or None,
+                    "running": taken_by(paths.refresh_lock) or None,
                 },
                 ensure_ascii=False,
             )
@@ -172,6 +175,9 @@ def status(as_json: Json = False) -> None:
         out.print(f"{survey_id}: {said}", markup=False)
     state = State.load(paths)
     out.print(f"published: {state.published_at or 'never'}")
+    running = taken_by(paths.refresh_lock)
+    if running:
+        out.print(f"a refresh is running: {running}", highlight=False, markup=False, soft_wrap=True)
     damage = what_changed(paths.published, state.manifest)
     if damage:
         err.print(
@@ -245,5 +251,31 @@ def serve(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) 
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """Entry point: an error that nobody foresaw is one sentence too; its trace is kept for who mends it."""
+    try:
+        app()
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        sys.exit(_stopped_by(error))
+
+
+def _stopped_by(error: BaseException) -> int:
+    """Say why a command stopped; returns its exit status."""
+    if not isinstance(error, Exception):
+        err.print(
+            "[red]interrupted[/red]; what was published before stays, and the next refresh goes on from here"
+        )
+        return 130
+    said = f"stopped by {type(error).__name__}: {error}; what was published before stays"
+    log = Paths.from_environment().warehouse / "error.log"
+    try:
+        log.write_text(
+            "".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace"
+        )
+        log.chmod(0o600)
+        said += f". Mend the cause and try again; the trace is in {log}"
+    except OSError:
+        said += ". Mend the cause (disk space, permissions) and try again"
+    err.print(said, style="red", highlight=False, markup=False, soft_wrap=True)
+    return 1

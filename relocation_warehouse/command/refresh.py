@@ -28,6 +28,7 @@ from relocation_warehouse.ground.state import (
     survey_inputs,
     total_digest,
 )
+from relocation_warehouse.ground.turn import turn
 from relocation_warehouse.lake.catalog import Lake, LakeError
 from relocation_warehouse.publication.key import MissingKeyError, key_from_environment, require_same_key
 from relocation_warehouse.publication.verify import summed_up, what_changed
@@ -80,7 +81,7 @@ def refresh(
     progress: Progress = print,
     new_key: bool = False,
 ) -> Outcome:
-    """Bring the published warehouse up to date with the checkout.
+    """Bring the published warehouse up to date with the checkout, after any other refresh has ended.
 
     Parameters
     ----------
@@ -101,6 +102,12 @@ def refresh(
         `only` names a survey without a folder.
     """
     paths.make()
+    with turn(paths.refresh_lock, progress):
+        return _refresh(paths, only, force, progress, new_key)
+
+
+def _refresh(paths: Paths, only: Sequence[str], force: bool, progress: Progress, new_key: bool) -> Outcome:
+    """What `refresh` does once no other process does."""
     inputs = survey_inputs(paths)
     unknown = sorted(set(only) - set(inputs))
     if unknown:
@@ -215,6 +222,11 @@ class _Runner:
         """Receive one survey; what became of it is in the state."""
         self.progress(f"receiving {survey_id}")
         self._run("receive_survey", partition_key=survey_id)
+        from relocation_warehouse.receiving.arrival import unlike_before
+        from relocation_warehouse.receiving.warehouse import Warehouse
+
+        for line in unlike_before(Warehouse(self.paths.catalog.parent), survey_id):
+            self.progress(line)
 
     def harmonise(self, waiting: Sequence[str], accepted: Sequence[str]) -> str:
         """Write what is declared and run the models of the waiting surveys; returns why not, or nothing."""

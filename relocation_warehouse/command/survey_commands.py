@@ -456,6 +456,7 @@ def trace(
     import duckdb
 
     from relocation_warehouse.ground.database import connect
+    from relocation_warehouse.ground.turn import taken_by
     from relocation_warehouse.survey.trace import TraceError
     from relocation_warehouse.survey.trace import trace as traced
 
@@ -469,7 +470,8 @@ def trace(
     except TraceError as error:
         _stop(str(error), 2)
     except duckdb.IOException:
-        _stop("a refresh is writing the build database; trace again when it is done", 1)
+        running = taken_by(paths.refresh_lock) or "another process"
+        _stop(f"the build database is being written by {running}; trace again when it is done", 1)
     published = _published(paths, survey, published_id, indicator)
     meant = catalog.indicator[indicator]
     _say(f"{indicator}: {meant.label_en}, {meant.label_zh}" + (f", in {meant.unit}" if meant.unit else ""))

@@ -52,6 +52,11 @@ class Paths:
         return self.warehouse / "build.duckdb"
 
     @property
+    def refresh_lock(self) -> Path:
+        """Who refreshes; see `ground.turn`."""
+        return self.warehouse / "refresh.lock"
+
+    @property
     def accepted(self) -> Path:
         """Declarations of the last accepted version of each survey."""
         return self.warehouse / "accepted"

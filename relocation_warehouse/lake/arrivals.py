@@ -21,7 +21,13 @@ from relocation_warehouse.ground import sql
 from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.lake.catalog import ARRIVALS, Lake, retried, transaction
 
-SHARED = ("quality.loads", "quality.quarantine", "quality.codebook", "raw.arrival_profiles")
+SHARED = (
+    "quality.loads",
+    "quality.quarantine",
+    "quality.codebook",
+    "raw.arrival_profiles",
+    "raw.arrival_rows",
+)
 """Tables of the build database with rows of all surveys; those of one are replaced as a whole."""
 HISTORY = "raw.expectation_results"
 """Table of the build database with the results of every load."""
@@ -143,13 +149,16 @@ class Deposits:
         """Copy what the load before looked like, so that the next one can be compared with it."""
         with self.lake.attached(con, ARRIVALS):
             if self._is_there(con):
-                self._take_table(con, "raw.arrival_profiles")
+                for source in ("raw.arrival_profiles", "raw.arrival_rows"):
+                    self._take_table(con, source)
 
     def _take_table(self, con: duckdb.DuckDBPyConnection, source: str) -> None:
         target = sql.identifier(*source.split("."))
         types = con.execute(
             f"SELECT name, type FROM {self._table('types')} WHERE source = ?", [source]
         ).fetchall()
+        if not types:
+            return  # a deposit of an earlier version has no such table
         selected = ", ".join(
             f"CAST({sql.identifier(n)} AS {kind}) AS {sql.identifier(n)}" for n, kind in types
         )

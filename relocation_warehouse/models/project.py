@@ -16,7 +16,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -27,6 +28,7 @@ from relocation_warehouse.ground.engine import DUCKDB, engine_name
 from relocation_warehouse.ground.kept import Kept, code_of, digest_of
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.ground.state import sha256_of
+from relocation_warehouse.ground.turn import turn
 from relocation_warehouse.models.description import (
     describe_committed,
     describe_exposures,
@@ -96,6 +98,20 @@ def assemble(paths: Paths) -> Project:
     Only files whose content changes are written, so that dbt parses only these again; a file that somebody edited by
     hand, or that was cut off, is written again, and a warning names it.
     """
+    with writing(paths):
+        return _assembled(paths)
+
+
+@contextmanager
+def writing(paths: Paths) -> Iterator[None]:
+    """Be the only process that writes the project and what dbt makes of it; a server and a refresh both do."""
+    folder = project_folder(paths)
+    folder.mkdir(parents=True, exist_ok=True)
+    with turn(folder / "lock"):
+        yield
+
+
+def _assembled(paths: Paths) -> Project:
     catalog, engine = load_catalog(paths.catalog), engine_name()
     known = [i.id for i in catalog.indicators]
     folders = [load_folder(p, known) for p in list_survey_folders(paths.accepted)]

@@ -6,6 +6,7 @@ built when (`dagster_project`), or what the project holds (`models.project`).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,11 +18,11 @@ import pyarrow as pa
 
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.engines import explained, in_words
-from relocation_warehouse.ground.database import add_rows, connect, quoted
+from relocation_warehouse.ground.database import add_rows, connect, quoted, table_exists
 from relocation_warehouse.ground.engine import SPARK, engine_name
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import sha256_of
-from relocation_warehouse.models.project import Project, assemble
+from relocation_warehouse.models.project import Project, assemble, writing
 
 CHECKS = "quality.checks"
 """What a check said, whoever made it."""
@@ -95,6 +96,13 @@ def manifest_file(project: Project) -> Path:
     return project.target / MANIFEST
 
 
+def project_and_manifest(paths: Paths) -> tuple[Project, dict[str, Any]]:
+    """The project of a warehouse and what dbt read in it, while no other process writes either."""
+    with writing(paths):
+        project = assemble(paths)
+        return project, json.loads(manifest_file(project).read_text(encoding="utf-8"))
+
+
 def _content(project: Project) -> str:
     """What a project was parsed from, and to: a manifest that was cut off or changed is another one."""
     manifest = project.target / MANIFEST
@@ -122,8 +130,9 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
 
     from relocation_warehouse.engines import spark
 
-    project = assemble(paths)
-    manifest = parsed(project)
+    with writing(paths):
+        project = assemble(paths)
+        manifest = parsed(project)
     os.environ["WAREHOUSE_BUILD_DATABASE"] = str(paths.build_database)
     if engine_name() == SPARK:
         chosen = [(n.schema, n.name) for n in manifest.nodes.values() if n.name in select]
@@ -139,7 +148,7 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
     schema = contract_of(paths)[CHECKS].arrow_schema.insert(0, pa.field("step", pa.string()))
     rows = pa.Table.from_pylist([{"step": step, **row} for row in checks], schema)
     with connect(paths.build_database) as con:
-        add_rows(con, "raw", "dbt_checks", rows, step=step)
+        _keep_checks(con, rows, step, {_name_of_test(n) for n in manifest.nodes.values()})
     failures: tuple[str, ...] = ()
     if not done.success:
         failures = (
@@ -156,6 +165,26 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
     return Build(built, checks, failures)
 
 
+def _keep_checks(
+    con: duckdb.DuckDBPyConnection, rows: pa.Table, step: str, known: Collection[tuple[str, str]]
+) -> None:
+    """Let the results of a run replace those of the same tests; those of waves that it left as they were stay."""
+    if table_exists(con, "raw", "dbt_checks"):
+        before = con.execute("select * from raw.dbt_checks where step = ?", [step]).to_arrow_table()
+        again = {(r["check"], r["table"]) for r in rows.to_pylist()}
+        stay = [r for r in before.to_pylist() if (r["check"], r["table"]) in {*known} - again]
+        rows = pa.concat_tables([rows, pa.Table.from_pylist(stay, rows.schema)])
+    add_rows(con, "raw", "dbt_checks", rows, step=step)
+
+
+def _name_of_test(node: Any) -> tuple[str, str]:
+    """Name of a test, and of what it tests."""
+    tested = (
+        getattr(node, "attached_node", None) or getattr(node, "tested_node_unique_id", None) or node.unique_id
+    )
+    return node.name, str(tested).rsplit(".", 1)[-1]
+
+
 def _places(project: Project) -> tuple[str, ...]:
     profiles = (project.folder / "dbt_project.yml").resolve().parent
     return (
@@ -170,11 +199,7 @@ def _check_rows(paths: Paths, results: Iterable[Any]) -> Iterator[dict[str, obje
         node = result.node
         if node.resource_type not in ("test", "unit_test"):
             continue
-        tested = (
-            getattr(node, "attached_node", None)
-            or getattr(node, "tested_node_unique_id", None)
-            or node.unique_id
-        )
+        check, tested = _name_of_test(node)
         status = str(result.status)
         is_warning = str(getattr(node.config, "severity", "error")).lower() == "warn"
         message = None if status == "pass" else explained(result.message)
@@ -183,8 +208,8 @@ def _check_rows(paths: Paths, results: Iterable[Any]) -> Iterator[dict[str, obje
                 message = f"{message}{failed_rows(con, getattr(node, 'compiled_code', None))}"
         yield {
             "source": "dbt",
-            "check": node.name,
-            "table": str(tested).rsplit(".", 1)[-1],
+            "check": check,
+            "table": tested,
             "status": STATUS.get(status, "failed"),
             "severity": "warning" if is_warning else "error",
             "n_failed": int(result.failures or 0),

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from expectations.arrival import LOAD_BEFORE
 from expectations.departure import departure_suite
 from expectations.runner import Outcome, check_row, combined, run_suite
 from relocation_warehouse.contract.tables import Contract, Table, contract_of
@@ -64,11 +65,18 @@ LATEST = "is_accepted qualify loaded_at = max(loaded_at) over (partition by surv
 
 
 def store_checks(warehouse: Access, leaving: list[tuple[str, Outcome]]) -> int:
-    """Write `quality.checks`; the audit adds its own when it publishes. Returns the number of rows."""
+    """Write `quality.checks`; the audit adds its own when it publishes. Returns the number of rows.
+
+    What was compared with the load before stays in `raw.expectation_results`: the same surveys give the same checks,
+    whatever was loaded before them.
+    """
     schema = contract_of(warehouse.paths)[CHECKS].arrow_schema
     names = ", ".join(quoted(name) for name in schema.names)
     with warehouse.connect(read_only=True) as con:
-        arriving = con.execute(f"select {names} from raw.expectation_results where {LATEST}").to_arrow_table()
+        arriving = con.execute(
+            f"select {names} from (select * from raw.expectation_results where {LATEST}) where source <> ?",
+            [LOAD_BEFORE],
+        ).to_arrow_table()
         models = con.execute(f"select {names} from raw.dbt_checks").to_arrow_table()
     rows = [*arriving.to_pylist(), *(check_row(name, o) for name, o in leaving), *models.to_pylist()]
     unique = {(r["source"], r["check"], r["table"]): r for r in rows}

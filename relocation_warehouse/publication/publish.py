@@ -40,7 +40,7 @@ from relocation_warehouse.publication.database import (
 )
 from relocation_warehouse.publication.extract.tables import write_household_tables
 from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
-from relocation_warehouse.publication.moved import compare_versions
+from relocation_warehouse.publication.moved import DECLARATIONS, compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
 from relocation_warehouse.publication.tables import public_contract
@@ -194,7 +194,7 @@ def _publish(
     try:
         key = key_from_environment()
         write_database(build, staging / DATABASE, contract, audited.checks, key, withheld=audited.withheld)
-        public = _write_public(staging, contract, run, report, audited.withheld, memory, key)
+        public = _write_public(staging, contract, run, report, memory, key)
         tables, left_out = _write_files(staging, contract, run, report, audited.withheld, published / CURRENT)
         _make_durable(staging)
         if record is not None:
@@ -215,19 +215,21 @@ def _write_public(
     contract: Contract,
     run: RunInfo,
     report: Report | None,
-    withheld: Sequence[Withheld],
     memory: Path,
     key: bytes | None,
 ) -> Path:
-    """Write the public edition beside the analyst database in `folder`; returns the build that it was made from."""
+    """Write the public edition beside the analyst database in `folder`; returns the build that it was made from.
+
+    Its manifest has no checksum of a survey's declarations, of which corrections quote answers and a guess could be
+    tried, and does not say which sites and columns single households out.
+    """
     public = public_contract(contract)
     origin = Origin(run.run_id, run.code_version, run.inputs)
     build, made = public_build(folder / DATABASE, memory, public, origin, key)
     (folder / PUBLIC).mkdir()
     write_database(build, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
-    _write_files(
-        folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, made.inputs), report, withheld
-    )
+    inputs = {file: sha256 for file, sha256 in made.inputs.items() if not file.startswith(DECLARATIONS)}
+    _write_files(folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, inputs), report)
     return build
 
 
@@ -236,7 +238,7 @@ def _write_files(
     contract: Contract,
     run: RunInfo,
     report: Report | None,
-    withheld: Sequence[Withheld],
+    withheld: Sequence[Withheld] = (),
     former: Path | None = None,
 ) -> tuple[dict[str, TableContent], dict[str, str]]:
     """Write everything else of an edition beside its database; say what moved since the version `former`."""

@@ -17,8 +17,9 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from expectations.arrival import ColumnProfile, look_at
+from expectations.arrival import LOAD_BEFORE, ColumnProfile, look_at
 from expectations.declared import declared_expectations
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import add_rows, quoted, table_exists
@@ -29,12 +30,16 @@ from relocation_warehouse.lake.catalog import Lake
 from relocation_warehouse.receiving.trial import checks_of_large_shares, trial
 from relocation_warehouse.receiving.warehouse import Access, Warehouse
 from relocation_warehouse.survey.crosswalk import check_crosswalk
-from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, load_folder
+from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, SurveyFolder, load_folder
 from relocation_warehouse.survey.ingest import Intake, SurveyLoad, refuse
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
 LOAD = [("loaded_at", pa.timestamp("us")), ("is_accepted", pa.bool_()), ("survey_id", pa.string())]
 """Columns of `raw.expectation_results` that name the load; the others are those of `quality.checks`."""
+
+
+ROWS = pa.schema([("survey_id", pa.string()), ("file_id", pa.string()), ("n_rows", pa.int64())])
+"""Columns of `raw.arrival_rows`."""
 
 
 def _results(rows: list[dict[str, Any]]) -> pa.Table:
@@ -149,9 +154,13 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
         return _refused(warehouse, survey_id, problems)
     at = datetime.now(UTC).replace(tzinfo=None)
     with warehouse.connect() as con:
-        before = _profiles(con, survey_id)
+        before, rows_before = _profiles(con, survey_id), _rows_before(con, survey_id)
         with Intake(folder, warehouse.paths.landing, con) as intake:
             seen = look_at(folder, intake.parts, declared, before, Kept.of(warehouse.paths))
+            n_rows = {file_id: pq.read_metadata(path).num_rows for file_id, path in intake.parts.items()}
+            intake.problems += _cut_off(
+                folder, n_rows, rows_before, warehouse.catalog.gates.largest_share_fewer
+            )
             intake.problems += seen.problems()
             if not intake.problems:
                 intake.load(warehouse.catalog.indicator)
@@ -165,10 +174,51 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
         add_rows(con, "raw", "expectation_results", results)
         if load.is_accepted:
             add_rows(con, "raw", "arrival_profiles", seen.profile_rows(), survey_id=survey_id)
+            counts = [{"survey_id": survey_id, "file_id": f, "n_rows": n} for f, n in n_rows.items()]
+            add_rows(con, "raw", "arrival_rows", pa.Table.from_pylist(counts, ROWS), survey_id=survey_id)
         loads = _loads(con, survey_id)
     if load.is_accepted:
         _remember(warehouse, survey_id, _declarations(folder.path))
     return _arrival(load, loads, tuple(results.to_pylist()))
+
+
+def _cut_off(
+    folder: SurveyFolder, n_rows: Mapping[str, int], before: Mapping[str, int], largest_share_fewer: float
+) -> Iterator[Problem]:
+    """Files that were copied in half: fewer rows than they are said to have, or far fewer than in the load before."""
+    for file in folder.survey.files:
+        n, former = n_rows.get(file.file_id), before.get(file.file_id, 0)
+        if n is None:
+            continue
+        said = f"{n} rows came of file {file.file_id!r}"
+        if file.fewest_rows is not None:
+            if n < file.fewest_rows:
+                wanted = f"fewest_rows in {SURVEY_FILE} asks for {file.fewest_rows}"
+                yield Problem(file.path, None, f"{said}, {wanted}; copy it again, or correct the number")
+        elif former - n > largest_share_fewer * former:
+            yield Problem(
+                file.path,
+                None,
+                f"{said}, {former} in the load before: a fall of more than {largest_share_fewer:.0%} is taken for a "
+                "copy that was cut off. Copy the file again; where so few are right, say "
+                f"`fewest_rows: {n}` for this file in {SURVEY_FILE}",
+            )
+
+
+def unlike_before(warehouse: Access, survey_id: str) -> list[str]:
+    """How the last load of a survey differs from the one before more than it should, in words; no refusal."""
+    with warehouse.connect(read_only=True) as con:
+        if not table_exists(con, "raw", "expectation_results"):
+            return []
+        rows = con.execute(
+            """
+            select "table", "check", message from (
+                select * from raw.expectation_results where survey_id = ? qualify loaded_at = max(loaded_at) over ()
+            ) where source = ? and status = 'failed' and is_accepted order by all
+            """,
+            [survey_id, LOAD_BEFORE],
+        ).fetchall()
+    return [f"{table}, other than in the load before: {check} ({seen})" for table, check, seen in rows]
 
 
 def _refused(warehouse: Access, survey_id: str, problems: tuple[Problem, ...]) -> Arrival:
@@ -223,6 +273,14 @@ def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple
     return by_file
 
 
+def _rows_before(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, int]:
+    """Rows by file in the last accepted load; none before the first."""
+    if not table_exists(con, "raw", "arrival_rows"):
+        return {}
+    query = "select file_id, n_rows from raw.arrival_rows where survey_id = ?"
+    return dict(con.execute(query, [survey_id]).fetchall())
+
+
 def _declarations(folder: Path) -> dict[str, bytes]:
     """Content of the declarations in a survey folder."""
     return {name: (folder / name).read_bytes() for name in (SURVEY_FILE, *TABLES)}
@@ -255,7 +313,7 @@ def withdraw(warehouse: Access, survey_id: str) -> None:
             con.execute(f"drop table {schema}.{quoted(name)}")
         for schema, name in (
             *(("quality", n) for n in ("loads", "quarantine", "codebook")),
-            *(("raw", n) for n in ("expectation_results", "arrival_profiles")),
+            *(("raw", n) for n in ("expectation_results", "arrival_profiles", "arrival_rows")),
         ):
             if table_exists(con, schema, name):
                 con.execute(f"delete from {schema}.{name} where survey_id = ?", [survey_id])

@@ -140,6 +140,8 @@ class Gates(Closed):
     """Of the rows of a file, or the answers of a column; more that one rule sets aside refuses the survey."""
     largest_share_lost: Share
     """Of the households of a wave that the next one does not have; more refuses the survey."""
+    largest_share_fewer: Share
+    """Of the rows of a file in the load before, that the file has no more; more refuses the survey."""
     fewest_alike: int = Field(ge=2)
     """Households of a real survey that share their site and published quasi-identifiers."""
     largest_magnitude: float = Field(gt=0)

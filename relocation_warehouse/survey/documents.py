@@ -6,7 +6,9 @@ the line of a place in a document. Does not belong here: what a document means (
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,33 @@ MOST_CHARACTERS, MOST_NODES, DEEPEST = 2**22, 200_000, 40
 """Length, number of values and depth that no declaration of a survey has."""
 
 
+MOST_BYTES = 2**26
+"""Size that no declaration of a survey has."""
+
+
+def require_own(path: Path) -> None:
+    """See that a declaration may be read at all: its folder comes from strangers.
+
+    Raises
+    ------
+    OSError
+        It is a folder, a pipe or a device, a link that leads out of its folder, or larger than any declaration. What
+        is behind a link is not looked at, so that its words are in no message.
+    """
+    # a link to itself leads nowhere, which `stat` says
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent)):
+        raise OSError(
+            "is a link that leads out of its folder, and is not followed; put the file itself there"
+        )
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("is no file but a folder, a pipe or a device; put a file there")
+    if found.st_size > MOST_BYTES:
+        raise OSError(
+            f"has {found.st_size:,} bytes, more than the {MOST_BYTES:,} that a declaration may have"
+        )
+
+
 def read_yaml(path: Path) -> Any:
     """Values of a YAML file.
 
@@ -80,11 +109,12 @@ def read_strange_yaml(path: Path) -> Any:
     Raises
     ------
     OSError, UnicodeDecodeError
-        The file cannot be read, or is not UTF-8.
+        The file cannot be read (`require_own`), or is not UTF-8.
     YAMLError
         See `read_yaml`; or it is larger or nested deeper than anything that is read, also with its aliases written
         out, or holds a number that is none.
     """
+    require_own(path)
     text = path.read_text(encoding="utf-8")
     if len(text) > MOST_CHARACTERS:
         raise YAMLError(f"has {len(text):,} characters, more than the {MOST_CHARACTERS:,} that are read")

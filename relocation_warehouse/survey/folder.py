@@ -22,7 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process
 
 from relocation_warehouse.ground.paths import is_text
-from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml
+from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml, require_own
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 from relocation_warehouse.survey.vocabulary import (
     ROSTER_RULES,
@@ -234,6 +234,9 @@ def load_folder(
         With every problem, each with file and line.
     """
     problems: list[Problem] = []
+    if inbox is not None and inbox.is_symlink():
+        said = "the survey's folder in the inbox is a link, which is not followed; make a folder, put the files there"
+        problems.append(Problem(inbox.name, None, said))
     wanted = None if indicator_ids is None else tuple(indicator_ids)
     survey = _load_survey(path, problems)
     columns = _load_rows(path, "columns.csv", Column, problems, lists=("codes",))
@@ -381,6 +384,7 @@ def _load_rows(
         return None
     rows: list[tuple[int, Row]] = []
     try:
+        require_own(file)
         with file.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle, strict=True)
             unknown = sorted(set(reader.fieldnames or ()) - set(model.model_fields))
@@ -406,7 +410,7 @@ def _load_rows(
                     with suppress(KeyError):
                         rows.append((line, _lenient(model, cells)))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         problems.append(Problem(name, None, f"not readable as UTF-8 CSV: {why}"))
         return None
     return rows

@@ -290,6 +290,8 @@ class SurveyFile(Closed):
     grain: Grain = Grain.HOUSEHOLD
     household_id: tuple[Identifier, ...] = Field(min_length=1)
     """Variables that together identify the household; several are joined with "-"."""
+    fewest_rows: int | None = Field(default=None, ge=1)
+    """A file with fewer rows was cut off. Absent: one with far fewer than in the load before, as `gates.yml` says."""
     household_id_form: Literal["as_written", "plain"] = "as_written"
     """`plain`: zeros in front, capitals, a trailing `.0` and the kind of separator do not tell households apart, for
     files of one survey that write the same ids differently."""

@@ -48,6 +48,11 @@ class Programme:
             self.holds(-constant, _sum(term, self.threshold(step - 1), -1), np.inf)
         self.holds(-np.inf, _sum(term, self.threshold(step), -1), -1 - constant)
 
+    def as_former(self):
+        """The same programme, its unknowns those of an edition before; what was rounded by is what will be."""
+        self.names = {n if n[0] == "threshold" else ("former", *n): k for n, k in self.names.items()}
+        return self
+
     def range_of(self, name):
         """Smallest and largest value of an unknown that agree with everything."""
         target = np.zeros(len(self.names))
@@ -90,16 +95,24 @@ class Attacker:
         The survey.
     sizes
         Households by wave, exactly: a paper prints them.
+    former, changed
+        The attack on the edition before, and how many households are other than in it, exactly: both editions are
+        rounded by the same thresholds, and every count lies within so many of what it was.
     """
 
-    def __init__(self, public, survey_id, sizes):
+    def __init__(self, public, survey_id, sizes, former=None, changed=0):
         self.survey, self.sizes, self.programme = survey_id, sizes, Programme()
+        if former is not None:
+            self.programme = former.programme.as_former()
         with duckdb.connect(str(public), read_only=True) as con:
             self._sizes(con)
             self._coverage(con)
             self._distributions(con)
             self._flows(con)
             self._figures(con)
+        p = self.programme
+        for name in [n for n in p.names if former is not None and ("former", *n) in p.names]:
+            p.holds(-changed, _sum(p.unknown(*name), p.unknown("former", *name), -1), changed)
 
     def _sizes(self, con):
         (shown,) = con.execute(
@@ -249,6 +262,144 @@ class Attacker:
                 if low == high or (is_small and (high < threshold or high - low < threshold)):
                     found[name] = (value, low, high)
         return found
+
+
+# ---- means of whole numbers, whose sums are whole ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mean:
+    """What the public edition says of a mean of answers from `lowest` to `highest`, and what is true.
+
+    Attributes
+    ----------
+    shown, error
+        The mean and its standard error as shown; the error may be absent.
+    shown_n
+        Answers as shown.
+    size, shown_size
+        Households of the wave, exactly and as shown.
+    n, total
+        Answers and their sum in truth.
+    """
+
+    name: tuple
+    shown: float
+    error: float | None
+    shown_n: int
+    size: int
+    shown_size: int | None
+    lowest: int
+    highest: int
+    n: int
+    total: int
+
+    def possible(self):
+        """Pairs of n and sum that agree with what is shown: (n, sum) as two arrays."""
+        grid = _grid(self.highest - self.lowest, self.shown_n)
+        pairs = [
+            (n, total)
+            for n in self._sizes()
+            for total in range(
+                max(self.lowest * n, int(np.ceil(n * (self.shown - grid / 2) - 1e-9))),
+                min(self.highest * n, int(np.floor(n * (self.shown + grid / 2) + 1e-9))) + 1,
+            )
+            if self._has_error(n, total, grid / 2)
+        ]
+        return np.array(pairs).reshape(-1, 2).T
+
+    def _sizes(self):
+        """Numbers of answers that round to what is shown."""
+        around = range(-2 * BASE, 2 * BASE + 1)
+        if self.shown_n + BASE <= self.size / 2:
+            found = {self.shown_n + k for k in around if abs(k) < BASE}
+        elif self.shown_n - 2 * BASE > self.size / 2 and self.shown_size is not None:
+            rest = self.shown_size - self.shown_n
+            found = {self.size - rest - k for k in around if abs(k) < BASE}
+        else:
+            found = {self.shown_n + k for k in around}
+        return sorted(n for n in found if 1 < n <= self.size)
+
+    def _has_error(self, n, total, step):
+        """Whether some sum of squares of whole answers gives the standard error, which was rounded up to `step`."""
+        if self.error is None:
+            return True
+        around = total * total / n
+        low = max(0.0, self.error - step) ** 2 * n * (n - 1) + around if self.error > step + 1e-9 else around
+        high = self.error**2 * n * (n - 1) + around
+        # as even as whole answers can be, and as far apart as the scale allows
+        least, rest = divmod(total, n)
+        evenest = n * least**2 + rest * (2 * least + 1)
+        ends, rest = divmod(total - n * self.lowest, self.highest - self.lowest)
+        farthest = (n - ends - 1) * self.lowest**2 + ends * self.highest**2 + (self.lowest + rest) ** 2
+        return max(low - 1e-6, evenest) <= min(high + 1e-6, farthest)
+
+    def recovered(self, threshold):
+        """What the attack narrows too far, by name: (truth, lowest, highest) as in `Attacker.recovered`."""
+        n, total = self.possible()
+        assert ((n == self.n) & (total == self.total)).any(), (self, "the truth agrees with what is shown")
+        truths = {
+            "answers": (n, self.n),
+            "missing": (self.size - n, self.size - self.n),
+            "above the lowest": (total - self.lowest * n, self.total - self.lowest * self.n),
+            "below the highest": (self.highest * n - total, self.highest * self.n - self.total),
+            "sum": (total, self.total),
+        }
+        return {
+            (*self.name, what): (truth, values.min(), values.max())
+            for what, (values, truth) in truths.items()
+            if values.min() == values.max()
+            or (0 < truth < threshold and (values.max() < threshold or np.ptp(values) < threshold))
+        }
+
+
+def _grid(width, shown_n):
+    """Grid of a mean of answers, as the rules state it."""
+    least = max(2 * width, BASE) / shown_n
+    ten = 10.0 ** np.floor(np.log10(least) + 1e-9)
+    return next(s * ten for s in (1, 2, 5, 10) if least <= s * ten * (1 + 1e-9))
+
+
+def means_of(analyst, public, sizes, with_errors):
+    """Means of whole answers that both editions have.
+
+    Parameters
+    ----------
+    analyst, public
+        Databases of the two editions.
+    sizes
+        What `sizes_of` gives.
+    with_errors
+        Whether the standard errors are those of simple random samples, so that they say something of the answers.
+    """
+    query = (
+        "SELECT source_id, wave, metric_id, value, standard_error, n, minimum, maximum"
+        " FROM analysis.region_comparison f JOIN reference.indicators ON indicator_id = metric_id"
+        " WHERE evidence = 'household' AND group_type = 'all' AND f.unit <> 'share' AND value IS NOT NULL"
+        " AND minimum = floor(minimum) AND maximum = floor(maximum)"
+    )
+    with duckdb.connect(str(analyst), read_only=True) as con:
+        true = {(r["source_id"], r["wave"], r["metric_id"]): r for r in rows(con, query)}
+    with duckdb.connect(str(public), read_only=True) as con:
+        shown_sizes = dict(con.execute("SELECT survey_id, n_households FROM reference.surveys").fetchall())
+        for r in rows(con, query):
+            name = (r["source_id"], r["wave"], r["metric_id"])
+            n, total = true[name]["n"], true[name]["value"] * true[name]["n"]
+            if abs(total - round(total)) > 1e-6 or r["wave"] not in sizes[r["source_id"]]:
+                continue  # weighted, or not of whole answers
+            size, whole = sizes[r["source_id"]][r["wave"]], max(sizes[r["source_id"]].values())
+            yield Mean(
+                name,
+                r["value"],
+                r["standard_error"] if with_errors else None,
+                r["n"],
+                size,
+                shown_sizes[r["source_id"]] if size == whole else None,
+                round(r["minimum"]),
+                round(r["maximum"]),
+                n,
+                round(total),
+            )
 
 
 def truth_of(analyst, survey_id):

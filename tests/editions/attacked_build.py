@@ -6,6 +6,8 @@ from made_up_build import SURVEYS, WAVES, build
 
 BANDS = {"fine": 6, "coarse": 2}
 SHARES = [f"share_{k}" for k in range(8)]
+ITEMS = ("trust", "friends")
+"""Indicators whose answers are whole numbers from 1 to 5, and whose means are published."""
 SPLIT = ("equal", "standard")
 
 
@@ -36,6 +38,7 @@ def attacked_build(path, seed, sizes=None):
         for table in ("bands", "transitions", "summary"):
             con.execute(f"DELETE FROM analysis.coupling_{table}")
         con.execute("DELETE FROM reference.bands")
+        con.execute(f"UPDATE reference.indicators SET minimum = 1, maximum = 5 WHERE indicator_id IN {ITEMS}")
         con.execute("UPDATE analysis.sensitivity SET is_reference = true, scheme = ?, variant = ?", SPLIT)
         for scheme, n in BANDS.items():
             for k in range(n):
@@ -72,6 +75,8 @@ def _survey(con, rng, survey, n):
                 [survey, wave, order, indicator, n - missing, missing, missing],
             )
             answered = n - missing
+            if indicator in ITEMS and answered > 1:
+                _mean(con, rng, (indicator, survey, wave), answered)
             if indicator in SHARES and answered:
                 few = int(rng.integers(1, 6))
                 yes = min(answered, int(rng.choice([few, answered - few, rng.integers(0, answered + 1)])))
@@ -104,3 +109,16 @@ def _survey(con, rng, survey, n):
                 " 'before', 'after', 'balanced', ?, ?, ?, ?, 5, 0.01, 0.1, 0.2, NULL)",
                 [survey, *SPLIT, f"b{a}", f"b{b}", count, count / n],
             )
+
+
+def _mean(con, rng, place, n):
+    """A mean of answers from 1 to 5; nearly everybody gives the same answer, or all answers are given."""
+    usual, others = rng.integers(1, 6), rng.integers(1, 6, n)
+    answers = np.where(np.arange(n) < rng.choice([1, 2, 3, n]), others, usual)
+    error = answers.std(ddof=1) / np.sqrt(n)
+    con.execute(
+        "INSERT INTO analysis.region_comparison SELECT * REPLACE (? AS metric_id, 'household' AS evidence,"
+        " ? AS source_id, 'region_a' AS region, ? AS wave, 'all' AS group_type, 'all' AS group_id, ? AS value,"
+        " ? AS n, 'score' AS unit, ? AS standard_error, ? AS ci_low, ? AS ci_high) FROM figure",
+        [*place, answers.mean(), n, error, answers.mean() - 1.96 * error, answers.mean() + 1.96 * error],
+    )

@@ -34,6 +34,14 @@ from relocation_warehouse.publication.publish import PublicationFailed, RunInfo,
 WAREHOUSE = Path(sys.executable).with_name("warehouse")
 IN_A_ROW = 5
 """How many refreshes are killed, each in what it recovers of the one before, until one may come to its end."""
+ENDINGS = {
+    signal.SIGKILL: (0, -signal.SIGKILL),
+    signal.SIGTERM: (0, 1, 130, -signal.SIGTERM, -signal.SIGKILL),
+    signal.SIGINT: (0, 1, 130, -signal.SIGKILL),
+}
+"""How a refresh may end after each signal: well, saying that it was interrupted, or by the signal itself."""
+GRACE = 60
+"""Seconds after which one that was asked to end is made to."""
 LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
 """Folders of a warehouse that hold no intermediate file."""
 
@@ -229,10 +237,10 @@ class Refreshes:
         changed = re.sub(r"(?m)^place: .*$", f"place: {{en: version {turn}, zh: 第 {turn} 版}}", text)
         self.declaration.write_text(changed, encoding="utf-8")
 
-    def start(self):
+    def start(self, said="said"):
         """A refresh in a process of its own that has loaded its libraries before it starts."""
         child = PROCESSES.Process(
-            target=refresh_child.refresh, args=(self.environment, self.data.parent / "said")
+            target=refresh_child.refresh, args=(self.environment, self.data.parent / said)
         )
         child.start()
         return child
@@ -243,9 +251,44 @@ class Refreshes:
         child.join()
         assert child.exitcode == 0, self.said()[-3000:]
 
-    def said(self):
-        """What the last refresh wrote for people."""
-        return (self.data.parent / "said").read_text(encoding="utf-8")
+    def said(self, name="said"):
+        """What the last refresh wrote for people: sentences, whatever happened to it."""
+        text = (self.data.parent / name).read_text(encoding="utf-8")
+        assert "Traceback" not in text, text[-3000:]
+        return text
+
+    def at_once(self):
+        """Start two refreshes at the same time: one waits for the other and says so, and both end well."""
+        self.set_turn(1 - self.turn)
+        names = ("said first", "said second")
+        children = [self.start(name) for name in names]
+        for child in children:
+            child.join()
+        said = [self.said(name) for name in names]
+        assert [child.exitcode for child in children] == [0, 0], said
+        assert sum(text.count("waiting for ") for text in said) <= 1
+        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        return "waited" if any("waiting for " in text for text in said) else "one after the other"
+
+    def jump(self, rng):
+        """Refresh while the clock shows another year, then with the clock right again."""
+        days = rng.choice((-4000, -400, -1, 1, 400, 4000))
+        code, said = self.fail(["faketime", "-f", f"{days:+}d"])
+        assert code == 0, said[-3000:]
+        self.set_turn(1 - self.turn)
+        self.converge()
+        return "forward" if days > 0 else "back"
+
+    def rename(self, rng):
+        """Move a folder of intermediate files away, then change the survey and refresh."""
+        folders = [
+            p for top in ("landing", "warehouse") for p in (self.data / top, *(self.data / top).iterdir())
+        ]
+        folder = rng.choice([p for p in folders if p.is_dir()])
+        folder.rename(self.data.parent / f"moved-{time.monotonic_ns()}")
+        self.set_turn(1 - self.turn)
+        self.converge()
+        return "/".join(folder.relative_to(self.data).parts)
 
     def converge(self):
         """The next refresh gives what was never disturbed."""
@@ -259,11 +302,16 @@ class Refreshes:
         for _ in range(at_most):
             child = self.start()
             child.join(rng.uniform(0, self.seconds))
+            sent = rng.choice([*ENDINGS])
+            if child.is_alive():
+                os.kill(child.pid, sent)
+            child.join(GRACE)
             child.kill()
             child.join()
-            assert child.exitcode in (0, -signal.SIGKILL), self.said()[-3000:]
+            assert child.exitcode in ENDINGS[sent], (sent, child.exitcode, self.said()[-3000:])
             found = contents(self.data / "published")
             assert found in (self.undisturbed[old], self.undisturbed[self.turn])
+            self.said()
             if child.exitcode == 0:
                 break
             seen.append("old" if found == self.undisturbed[old] else "new")
@@ -345,8 +393,12 @@ def disturb_publications(folder, asked, rng):
 
 
 def disturb_refreshes(folder, asked, rng):
-    """Disturb whole refreshes."""
+    """Disturb whole refreshes, while somebody reads what is published."""
     refreshes = Refreshes(folder)
+    reading, opened = PROCESSES.Event(), PROCESSES.SimpleQueue()
+    PROCESSES.Process(
+        target=_read_on, args=(refreshes.data / "published", reading, opened), daemon=True
+    ).start()
     yield f"a refresh takes {refreshes.seconds:.0f} s"
     kills = []
     while len(kills) < asked.refresh_kills:
@@ -358,6 +410,27 @@ def disturb_refreshes(folder, asked, rng):
     yield f"folders closed: {dict(closed)}"
     cut = Counter(refreshes.cut_once(refreshes.intermediate_file(rng), rng) for _ in range(asked.faults))
     yield f"files cut: {dict(cut)}"
+    yield f"folders moved away: {dict(Counter(refreshes.rename(rng) for _ in range(asked.faults)))}"
+    yield f"two at once: {dict(Counter(refreshes.at_once() for _ in range(asked.faults)))}"
+    if shutil.which("faketime"):
+        yield f"clock set: {dict(Counter(refreshes.jump(rng) for _ in range(asked.faults)))}"
+    reading.set()
+    count = opened.get()
+    assert isinstance(count, int), count
+    yield f"openings of the published file by a reader meanwhile, each whole: {count}"
+
+
+def _read_on(published, until, opened):
+    """Open what is published again and again; tells how often, or what went wrong."""
+    count = 0
+    try:
+        while not until.wait(0.2):
+            with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+                assert con.execute("SELECT count(*) FROM harmonized.households").fetchone()[0] > 0
+            count += 1
+        opened.put(count)
+    except (duckdb.Error, AssertionError) as error:
+        opened.put(f"failed after {count}: {error}")
 
 
 def run(name, folder, asked, seed):

@@ -1,14 +1,16 @@
 """What an attacker gets out of the public edition: nothing exactly, and nothing closely that is small."""
 
+import json
 import os
 import shutil
 import zipfile
 
 import duckdb
+import numpy as np
 import pytest
-from attack import Attacker, Programme, sizes_of, truth_of
+from attack import Attacker, Mean, Programme, means_of, sizes_of, truth_of
 from attacked_build import attacked_build
-from made_up_build import contract
+from made_up_build import WAVES, contract
 
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.publication.audit import AuditResult
@@ -17,6 +19,7 @@ from relocation_warehouse.publication.disclosure import THRESHOLD, write_public_
 from relocation_warehouse.publication.publish import RunInfo, publish
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
 from relocation_warehouse.publication.tables import public_contract
+from relocation_warehouse.publication.withholding import Withheld
 
 RUN = RunInfo("a run")
 CAMPAIGN = int(os.environ.get("ATTACKED_SURVEYS", "4"))
@@ -43,6 +46,12 @@ def test_the_shipped_surveys_give_no_small_count_away(published):
     n_small, recovered = attacked(published / "warehouse.duckdb", published / "public" / "warehouse.duckdb")
     assert n_small > 50
     assert recovered == {}
+    # their errors are those of sampling units, and say nothing of single answers
+    n_means, recovered = attacked_means(
+        published / "warehouse.duckdb", published / "public" / "warehouse.duckdb", with_errors=False
+    )
+    assert n_means > 50
+    assert recovered == {}
 
 
 @pytest.mark.parametrize("seed", range(CAMPAIGN // 2))
@@ -54,6 +63,66 @@ def test_random_surveys_give_no_small_count_away(tmp_path, seed):
     n_small, recovered = attacked(tmp_path / "a.duckdb", tmp_path / "p.duckdb")
     assert n_small > 10
     assert recovered == {}
+    n_means, recovered = attacked_means(tmp_path / "a.duckdb", tmp_path / "p.duckdb", with_errors=True)
+    assert n_means > 3
+    assert recovered == {}
+
+
+def attacked_means(analyst, public, with_errors):
+    """How many means of whole answers are published, and what their sums and errors give away."""
+    means = [*means_of(analyst, public, sizes_of(analyst), with_errors)]
+    return len(means), {k: v for mean in means for k, v in mean.recovered(THRESHOLD).items()}
+
+
+def test_the_attack_on_means_finds_what_digits_give_away():
+    # 7 answers of 3, 33 of 1: to two digits the sum of forty follows, and with it who did not say 1
+    mean = Mean(("trust",), 1.35, None, 40, 40, 40, 1, 5, 40, 54)
+    assert mean.recovered(THRESHOLD) == {}
+    fine = np.array([(n, t) for n in (40,) for t in range(40, 201) if abs(t / n - 1.35) <= 0.005]).T
+    assert [*fine[1]] == [54]
+
+
+def test_two_editions_ten_households_apart_give_no_small_count_away(tmp_path):
+    n, added = 120, disclosure_of().renewed_by
+    public, attacker, found = public_contract(contract()), None, {}
+    for number, size in enumerate((n, n + added)):
+        analyst, out = tmp_path / f"a{number}.duckdb", tmp_path / f"p{number}.duckdb"
+        # nobody moves: those who are added answer everything
+        build = attacked_build(tmp_path / f"b{number}.duckdb", 11, {"hills": n, "plains": 60})
+        if number:
+            add_households(build, added)
+        write_database(build, analyst, contract())
+        write_public_build(analyst, tmp_path / f"s{number}.duckdb", public, secret=b"the same secret")
+        write_database(tmp_path / f"s{number}.duckdb", out, public, is_pseudonymous=True)
+        attacker = Attacker(out, "hills", dict.fromkeys(WAVES, size), attacker, added)
+        truth = truth_of(analyst, "hills")
+        known = {k: v for k, v in truth.items() if k in attacker.programme.names}
+        found = attacker.recovered(known, THRESHOLD)
+    assert sum(0 < v < THRESHOLD for v in known.values()) > 3
+    assert found == {}
+
+
+def add_households(build, added):
+    """So many households more in the first survey, who answer every question and say yes."""
+    with duckdb.connect(str(build)) as con:
+        con.execute(
+            "INSERT INTO harmonized.households SELECT * REPLACE (household_id || 'x' AS household_id)"
+            " FROM harmonized.households WHERE survey_id = 'hills' AND household_id IN"
+            " (SELECT DISTINCT household_id FROM harmonized.households WHERE survey_id = 'hills' ORDER BY 1 LIMIT ?)",
+            [added],
+        )
+        con.execute(
+            "UPDATE reference.surveys SET n_households = n_households + ? WHERE survey_id = 'hills'", [added]
+        )
+        con.execute("UPDATE harmonized.coverage SET n = n + ? WHERE survey_id = 'hills'", [added])
+        con.execute(
+            "UPDATE analysis.region_comparison SET value = (value * n + ?) / (n + ?), n = n + ?"
+            " WHERE source_id = 'hills' AND unit = 'share' AND evidence = 'household'",
+            [added] * 3,
+        )
+        con.execute("DELETE FROM analysis.region_comparison WHERE source_id = 'hills' AND unit = 'score'")
+        for table in ("coupling_bands", "coupling_transitions", "coupling_summary"):
+            con.execute(f"DELETE FROM analysis.{table} WHERE survey_id = 'hills'")
 
 
 def test_the_attack_finds_what_was_rounded_without_regard_to_the_whole():
@@ -135,6 +204,20 @@ def test_no_file_of_the_public_edition_quotes_an_answer_or_a_person(database, tm
     assert seen(current / "public") == []
     # what the edition was made from stays with its owner
     assert (tmp_path / "published" / ".disclosed.duckdb").stat().st_mode & 0o077 == 0
+
+
+def test_the_public_manifest_confirms_no_guess_of_a_declaration_and_names_nobody_who_stands_out(
+    database, tmp_path
+):
+    declared = {f"surveys/hills/{name}": "0" * 64 for name in ("codes.csv", "corrections.csv", "survey.yml")}
+    run = RunInfo("a run", None, {"catalog/gates.yml": "1" * 64} | declared)
+    withheld = (Withheld("hills", columns=("age",), sites=("SITE_A", "SITE_B")),)
+    publish(database, tmp_path, contract(), AuditResult((), withheld), run, report=None)
+    for folder, sees in ((tmp_path, True), (tmp_path / "public", False)):
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        assert "1" * 64 in str(manifest["inputs"])
+        assert ("0" * 64 in str(manifest)) is sees
+        assert ("SITE_A" in str(manifest)) is sees
 
 
 def seen(folder):

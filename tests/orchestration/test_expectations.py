@@ -196,6 +196,18 @@ def test_nothing_in_a_folder_is_run_as_code(warehouse, survey_id, tmp_path, kind
     assert not mark.exists()
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"regex": "^(?=(a+)+$)"}, {"regex_list": ["a", r"(a*)*\1b"]}, {"regex": "("}]
+)
+def test_a_pattern_that_could_take_for_ever_is_refused(warehouse, survey_id, arguments):
+    column = warehouse.folder(survey_id).columns_of(warehouse.folder(survey_id).survey.files[0].file_id)
+    arguments |= {"column": next(c.variable for c in column if c.variable)}
+    kind = f"expect_column_values_to_match_{'regex_list' if 'regex_list' in arguments else 'regex'}"
+    declare(warehouse, survey_id, [{"type": kind, "kwargs": arguments}])
+    with pytest.raises(SurveyFolderError, match=r"cannot be used .*write it without looking ahead"):
+        declared_expectations(warehouse.folder(survey_id))
+
+
 def test_a_misspelt_field_is_refused(warehouse, survey_id):
     declare(warehouse, survey_id, [{"type": "expect_column_to_exist", "severity": "fatal"}])
     with pytest.raises(SurveyFolderError, match="'error' or 'warning'"):

@@ -43,8 +43,7 @@ TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_chec
 def transform() -> dg.Definitions:
     """Models of the project as it stands; those of single waves come and go with the surveys and are no assets."""
     paths = Paths.from_environment()
-    assembled = assemble(paths)
-    manifest = run.manifest_file(assembled)
+    assembled, manifest = run.project_and_manifest(paths)
     project = DbtProject(project_dir=assembled.folder, profiles_dir=paths.dbt, target_path=assembled.target)
 
     @dg.asset(
