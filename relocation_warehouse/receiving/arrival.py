@@ -207,6 +207,8 @@ def _cut_off(
 
 def unlike_before(warehouse: Access, survey_id: str) -> list[str]:
     """How the last load of a survey differs from the one before more than it should, in words; no refusal."""
+    if not warehouse.paths.build_database.exists():
+        return []
     with warehouse.connect(read_only=True) as con:
         if not table_exists(con, "raw", "expectation_results"):
             return []

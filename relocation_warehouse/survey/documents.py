@@ -31,6 +31,10 @@ class _Loader(yaml.CSafeLoader):
         keys: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise ConstructorError(
+                    None, None, "a key is a list or a mapping; give a word", key_node.start_mark
+                )
             if key in keys:
                 raise ConstructorError(None, None, f"{key!r} is given twice; keep one", key_node.start_mark)
             keys.add(key)
