@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -141,19 +142,17 @@ def _refresh(paths: Paths, only: Sequence[str], force: bool, progress: Progress,
         progress("the build database was damaged or lost, and is built anew from the surveys")
         start_over(paths)
         stale, withdrawn = list(inputs), []
-    kept = Kept.of(paths)
-    if force:
-        kept.forget()
-    runner = _Runner(paths, progress)
-    runner.expect(
-        [*(["receive_survey"] * len(stale)), "declare_surveys", "harmonise_surveys", "publish_warehouse"]
-    )
-    for survey_id in withdrawn:
-        runner.withdraw(survey_id)
-    for survey_id in stale:
-        runner.receive(survey_id)
-    failure = _build(paths, runner)
-    kept.prune()
+    with Kept.anew(paths) if force else nullcontext():
+        runner = _Runner(paths, progress)
+        runner.expect(
+            [*(["receive_survey"] * len(stale)), "declare_surveys", "harmonise_surveys", "publish_warehouse"]
+        )
+        for survey_id in withdrawn:
+            runner.withdraw(survey_id)
+        for survey_id in stale:
+            runner.receive(survey_id)
+        failure = _build(paths, runner)
+    Kept.of(paths).prune()
     if failure:
         return _not_published(paths, wanted, failure, _accepted(paths, stale))
     return Outcome(_accepted(paths, stale), _refused(State.load(paths), wanted), is_published=True)

@@ -18,8 +18,8 @@ import os
 import re
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -58,6 +58,21 @@ class Kept:
         """Those of a warehouse, or of all that name the same folder in the environment."""
         given = os.environ.get(FOLDER_VARIABLE)
         return cls(Path(given) if given else paths.warehouse / "kept")
+
+    @classmethod
+    @contextmanager
+    def anew(cls, paths: Paths) -> Iterator[None]:
+        """Use nothing that was kept while the block lasts.
+
+        What a warehouse kept itself is removed; what it keeps together with others is theirs too, and is left alone.
+        """
+        shared = os.environ.pop(FOLDER_VARIABLE, None)
+        try:
+            cls.of(paths).forget()
+            yield
+        finally:
+            if shared is not None:
+                os.environ[FOLDER_VARIABLE] = shared
 
     def find(self, kind: str, digest: str) -> dict[str, bytes] | None:
         """The parts of an entry; None where it is not kept, or not as it was written."""

@@ -1,6 +1,8 @@
 """What is kept is right or unused: written whole, checked when read, found by content and code alone."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -90,6 +92,41 @@ def test_warehouses_may_keep_things_together(tmp_path, monkeypatch):
     assert Kept.of(paths).folder == paths.warehouse / "kept"
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
     assert Kept.of(paths).folder == tmp_path / "shared"
+
+
+def test_a_forced_refresh_uses_and_removes_nothing_that_others_keep(tmp_path, monkeypatch):
+    paths = Paths.under(tmp_path / "data")
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    Kept.of(paths).keep("kind", "x", PARTS)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
+    Kept.of(paths).keep("kind", "x", PARTS)
+    with Kept.anew(paths):
+        assert Kept.of(paths).find("kind", "x") is None
+        Kept.of(paths).keep("kind", "y", PARTS)
+    assert Kept.of(paths).folder == tmp_path / "shared"
+    assert Kept.of(paths).find("kind", "x") == PARTS
+    assert Kept.of(paths).find("kind", "y") is None
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from relocation_warehouse.ground.kept import Kept
+kept, wrong = Kept(Path(sys.argv[1])), 0
+for n in range(150):
+    expected = {"a": str(n % 5).encode() * 20_000}
+    wrong += kept.made("kind", str(n % 5), lambda: expected) != expected
+    if n % 40 == 39:
+        kept.prune(30_000 if n % 80 == 39 else 0)
+sys.exit(wrong)
+"""
+
+
+def test_processes_may_keep_find_and_remove_the_same_at_once(tmp_path):
+    run = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen(run, cwd=CHECKOUT, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(w.communicate()[1], w.returncode) for w in writers] == [(b"", 0)] * 3
+    assert not [p.name for p in tmp_path.glob("*/*-*")], "something half written is left"
 
 
 def test_a_digest_tells_apart_what_differs():
