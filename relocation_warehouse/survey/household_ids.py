@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
 
 import duckdb
 import pyarrow as pa
@@ -27,13 +28,6 @@ PLAIN = "[!-~]+( [!-~]+)*"
 # Signs without a width or a meaning, besides those of the category Cf: selectors of variants, fillers, joiners.
 UNSEEN = r"[\p{Cf}\x{034F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}]"
 BLANKS = r"[\p{Z}\p{Cc}\x{2800}]+"
-DIGITS = tuple(
-    "["
-    + "".join(c for c in map(chr, range(128, sys.maxunicode + 1)) if unicodedata.decimal(c, None) == n)
-    + "]"
-    for n in range(10)
-)
-"""Patterns of the digits of other scripts, by their value."""
 DASHES = r"[\p{Pd}\x{2212}\x{02D7}\x{2043}]"
 
 FOREIGN = r"[\p{Greek}\p{Cyrillic}]"
@@ -54,12 +48,23 @@ def canonical(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     at the ends.
     """
     text = pc.utf8_normalize(ids, form="NFKC")
-    for number, digits in enumerate(DIGITS):
+    for number, digits in enumerate(_digits()):
         text = pc.replace_substring_regex(text, digits, str(number))
     text = pc.replace_substring_regex(text, UNSEEN, "")
     text = pc.replace_substring_regex(text, DASHES, "-")
     text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, BLANKS, " "))
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+@cache
+def _digits() -> tuple[str, ...]:
+    """Patterns of the digits of other scripts, by their value; all characters are looked at where ids need it."""
+    found = [""] * 10
+    for sign in map(chr, range(128, sys.maxunicode + 1)):
+        value = unicodedata.decimal(sign, None)
+        if value is not None:
+            found[int(value)] += sign
+    return tuple(f"[{signs}]" for signs in found)
 
 
 def canonical_text(household_id: str) -> str:
