@@ -7,11 +7,11 @@ from made_up_build import SURVEYS, WAVES, build
 BANDS = {"fine": 6, "coarse": 2}
 SHARES = [f"share_{k}" for k in range(8)]
 ITEMS = ("trust", "friends")
-"""Indicators whose answers are whole numbers from 1 to 5, and whose means are published."""
+"""Indicators whose answers are whole numbers from 1 to 5."""
 SPLIT = ("equal", "standard")
 
 
-def attacked_build(path, seed, sizes=None):
+def attacked_build(path, seed, sizes=None, items=()):
     """Write a build of two surveys of two waves; counts of few households are frequent.
 
     Parameters
@@ -22,6 +22,8 @@ def attacked_build(path, seed, sizes=None):
         Decides all answers.
     sizes
         Households by survey; by default from 25 to 300.
+    items
+        Indicators of `ITEMS` whose means are published too.
     """
     rng = np.random.default_rng(seed)
     build(path, seed=1)
@@ -38,7 +40,10 @@ def attacked_build(path, seed, sizes=None):
         for table in ("bands", "transitions", "summary"):
             con.execute(f"DELETE FROM analysis.coupling_{table}")
         con.execute("DELETE FROM reference.bands")
-        con.execute(f"UPDATE reference.indicators SET minimum = 1, maximum = 5 WHERE indicator_id IN {ITEMS}")
+        if items:
+            con.execute(
+                f"UPDATE reference.indicators SET minimum = 1, maximum = 5 WHERE indicator_id IN {items}"
+            )
         con.execute("UPDATE analysis.sensitivity SET is_reference = true, scheme = ?, variant = ?", SPLIT)
         for scheme, n in BANDS.items():
             for k in range(n):
@@ -48,13 +53,13 @@ def attacked_build(path, seed, sizes=None):
                 )
         for survey in SURVEYS:
             n = sizes[survey] if sizes else int(rng.integers(25, 300))
-            _survey(con, rng, survey, n)
+            _survey(con, rng, survey, n, items)
         for table in ("template", "figure", "summary"):
             con.execute(f"DROP TABLE {table}")
     return path
 
 
-def _survey(con, rng, survey, n):
+def _survey(con, rng, survey, n, items):
     con.execute("UPDATE reference.surveys SET n_households = ? WHERE survey_id = ?", [n, survey])
     place = np.clip(rng.beta(2, 3, n), 0, 0.999)
     places = {"before": place, "after": np.clip(place + rng.normal(0.05, 0.1, n), 0, 0.999)}
@@ -75,7 +80,7 @@ def _survey(con, rng, survey, n):
                 [survey, wave, order, indicator, n - missing, missing, missing],
             )
             answered = n - missing
-            if indicator in ITEMS and answered > 1:
+            if indicator in items and answered > 1:
                 _mean(con, rng, (indicator, survey, wave), answered)
             if indicator in SHARES and answered:
                 few = int(rng.integers(1, 6))

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 from attack import Attacker, Mean, Programme, means_of, sizes_of, truth_of
-from attacked_build import attacked_build
+from attacked_build import ITEMS, attacked_build
 from made_up_build import WAVES, contract
 
 from relocation_warehouse.contract.disclosure import disclosure_of
@@ -56,7 +56,9 @@ def test_the_shipped_surveys_give_no_small_count_away(published):
 
 @pytest.mark.parametrize("seed", range(CAMPAIGN // 2))
 def test_random_surveys_give_no_small_count_away(tmp_path, seed):
-    write_database(attacked_build(tmp_path / "build.duckdb", seed), tmp_path / "a.duckdb", contract())
+    write_database(
+        attacked_build(tmp_path / "build.duckdb", seed, items=ITEMS), tmp_path / "a.duckdb", contract()
+    )
     public = public_contract(contract())
     write_public_build(tmp_path / "a.duckdb", tmp_path / "s.duckdb", public, secret=f"secret {seed}".encode())
     write_database(tmp_path / "s.duckdb", tmp_path / "p.duckdb", public, is_pseudonymous=True)

@@ -3,7 +3,11 @@ import shutil
 
 import pytest
 from made_up_build import small_contract
+from typer.testing import CliRunner
 
+from relocation_warehouse.command.cli import app
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
+from relocation_warehouse.ground.state import State
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.publish import RunInfo, publish
 from relocation_warehouse.publication.verify import summed_up, what_changed
@@ -62,6 +66,44 @@ def test_what_was_lost_or_changed_is_noticed_and_published_again(version, sound_
     assert what_changed(folder, manifest)
     again = published(sound_build, folder)
     assert what_changed(folder, again.manifest_sha256) == []
+
+
+def test_a_bit_of_any_published_file_is_noticed_by_its_name(version):
+    folder, manifest = version
+    files = [p for p in (folder / ".current").resolve().rglob("*") if p.is_file()]
+    assert len(files) > 40
+    for path in files:
+        whole, mode = path.read_bytes(), path.stat().st_mode
+        edit(path)
+        (said, *_) = what_changed(folder, manifest)
+        assert said.split()[0] in path.as_posix(), said
+        path.write_bytes(whole)
+        path.chmod(mode)
+    assert what_changed(folder, manifest) == []
+
+
+def test_status_and_refresh_say_what_became_of_the_published_version(version, monkeypatch):
+    folder, manifest = version
+    data = folder.parent
+    for name in ("catalog", "literature"):
+        (data / name).symlink_to(CHECKOUT / "data" / name)
+    (data / "surveys").mkdir()
+    monkeypatch.setenv("WAREHOUSE_DATA", str(data))
+    with State.updated(Paths.from_environment()) as state:
+        state.was_published(manifest)
+
+    def said(command):
+        done = CliRunner().invoke(app, [command])
+        return " ".join((done.stdout + done.stderr).split())
+
+    assert "nothing changed since the last refresh" in said("refresh")
+    assert "what is published is not" not in said("status")
+    edit(folder / "public" / "manifest.json")
+    notice = "public/manifest.json was changed"
+    assert f"what is published is not what was published: {notice}" in said("status")
+    again = said("refresh")
+    assert "nothing changed" not in again
+    assert f"published again: {notice}" in again
 
 
 def test_a_version_that_is_not_known_is_not_judged(tmp_path):
