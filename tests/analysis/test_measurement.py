@@ -71,13 +71,13 @@ def test_maximum_likelihood_equals_lavaan_at_every_level(level: str) -> None:
 def test_score_tests_name_the_items_to_blame_as_lavaan_does() -> None:
     metric, scalar = in_schools("metric"), in_schools("scalar")
     np.testing.assert_allclose(
-        [t.chi2 for t in metric.loading_tests], lavaan("schools metric")["score_test"], rtol=1e-3, atol=1e-5
+        [t.chi2 for t in metric.loading_tests], lavaan("schools metric")["score_test"], rtol=1e-4, atol=1e-5
     )
     np.testing.assert_allclose(
         [t.chi2 for t in (*scalar.loading_tests, *scalar.intercept_tests)],
         lavaan("schools scalar")["score_test"],
-        rtol=1e-3,
-        atol=1e-5,
+        rtol=1e-4,
+        atol=5e-5,
     )
     assert np.argsort([t.p for t in scalar.intercept_tests])[:2].tolist() == [2, 6], "x3 and x7, as published"
     assert in_schools("configural").loading_tests == metric.intercept_tests == ()

@@ -199,6 +199,23 @@ def test_what_one_household_or_site_determines_has_no_inference(kind: str) -> No
     assert found.stars[-1] == 0
 
 
+def test_what_one_household_determines_but_for_rounding_has_no_inference() -> None:
+    """A value so far from all others that its leverage is 1 less a hundred millionth: HC1 made that t = 1e9."""
+    frame = households().assign(far=lambda d: np.where(d.index == 5, 1e6, d["c"].to_numpy()))
+    terms = ["a", "b", "far"]
+    model = fit_ols(summarise(frame, [*terms, "y"])[()], "y", terms)
+    left = 1 - np.einsum(
+        "ij,ij->i", *(np.linalg.qr(np.column_stack([np.ones(90), frame[terms]]))[0] for _ in range(2))
+    )
+    assert 0 < left[5] < 1e-8
+    found = heteroskedastic(frame, model, "HC1")
+    assert found.lone == ("far",)
+    assert np.isnan(found.p[-1])
+    assert np.isfinite(found.p[:-1]).all()
+    with pytest.raises(InvalidOptionError, match="HC3"):
+        heteroskedastic(frame, model, "HC3")
+
+
 def test_one_study_far_more_precise_than_the_others() -> None:
     expected = random_effects([0.3, 0.9, -0.3], [1e-5, 0.1, 0.1]).tau2
     for s in (7e-10, 1e-12, 1e-15):

@@ -16,6 +16,8 @@ from relocation_warehouse.results.comparison import _model_rows, comparison
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.households import surveys
+from relocation_warehouse.results.limited_outcomes import limited_outcomes
+from relocation_warehouse.results.panel_models import panel_models
 from relocation_warehouse.results.regressions import regressions, samples
 from relocation_warehouse.results.sampling import by_group, estimate, units_of
 from relocation_warehouse.results.sensitivity import sensitivity
@@ -306,6 +308,35 @@ def test_declared_units_are_those_of_the_tests(declared: duckdb.DuckDBPyConnecti
         assert {len(set(own.unit)) for own in by_group(units).values()} == {8}
         assert estimate(units).n_units == 16
         assert wave in survey.waves
+
+
+def test_enough_declared_units_carry_tests_of_models(
+    declared: duckdb.DuckDBPyConnection, catalog: Catalog
+) -> None:
+    """Sixteen villages: CR2 and the bootstrap of a panel, and effects, have a p value; they agree on what is clear."""
+    panels = panel_models(declared, catalog)["panel_models"].to_pandas().query("survey_id == 'hills'")
+    assert (panels["n_units"] == 16).all()
+    assert panels[["p", "p_wild", "ci_low"]].notna().all(axis=None)
+    assert (panels["draws"] == 9999).all()
+    assert ((panels["p"] - panels["p_wild"]).abs() < 0.1).all()
+    effects = limited_outcomes(declared, catalog)["marginal_effects"].to_pandas()
+    told = effects[effects["p"].notna()]
+    assert (told["n_units"] >= catalog.gates.fewest_model_units).all()
+    assert told["survey_id"].nunique() > 1
+    assert (told["effect_ci_low"] < told["effect_ci_high"]).all()
+
+
+def test_a_wave_without_its_design_column_counts_its_sites(
+    declared: duckdb.DuckDBPyConnection, catalog: Catalog
+) -> None:
+    view = DECLARED.format(units=8).replace(
+        "site_id || '-'", "case when wave = 'after' then site_id end || '-'"
+    )
+    declared.execute(view)
+    survey = next(s for s in surveys(declared) if s.survey_id == "hills")
+    numeric = next(i.id for i in catalog.indicators if i.type == "count")
+    found = units_of(declared, "harmonized.households", {numeric: numeric}, survey)
+    assert {wave: estimate(units).n_units for _, wave, units in found} == {"before": 2, "after": 16}
 
 
 def test_the_reference_of_the_sensitivity_is_the_published_mean(
