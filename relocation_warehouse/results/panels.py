@@ -205,9 +205,15 @@ def _bands(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> 
         "band_scheme": grading.id,
     }
     own = " and ".join(f"{name} = {literal(value)}" for name, value in chosen.items())
-    for first, second in _pairs(survey):
+    if not (pairs := _pairs(survey)):
+        return
+    con.execute(
+        "create or replace temp table bands_of_a_survey as "
+        f"select household_id, wave, band from {COUPLING} where {own} and band is not null"
+    )
+    for first, second in pairs:
         one, two = (
-            f"(select household_id, band from {COUPLING} where {own} and wave = {literal(wave)} and band is not null)"
+            f"(select household_id, band from bands_of_a_survey where wave = {literal(wave)})"
             for wave in (first, second)
         )
         for sample, join in ((BALANCED, "inner"), (UNBALANCED, "full")):

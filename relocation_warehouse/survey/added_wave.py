@@ -32,11 +32,13 @@ from relocation_warehouse.survey.vocabulary import (
     Code,
     Column,
     CrosswalkRow,
+    Design,
     FixedWave,
     Grain,
     Identifier,
     Label,
     Rule,
+    Sampling,
     Status,
     Survey,
     SurveyFile,
@@ -128,6 +130,12 @@ def add_wave(
             f"{path.name} has no column {_header(folder, template, missing[0])!r}, which holds the household id in "
             f"{template.path}; name it alike, or say with --like which file it resembles"
         )
+    if is_new:
+        absent = _not_drawn(folder, template, wave, {c.variable for c in columns})
+        changes += [
+            f"design of wave {wave} has no {field}: no column {header!r}" for field, header in absent.items()
+        ]
+        changed = changed.model_copy(update={"design": _without(survey.design, wave, absent)})
     changes += [*gone, *_relabelled(folder, template, columns, entries)]
     codes = _same_answers(folder, new, columns, entries, path.parent)
     changes += [
@@ -288,6 +296,31 @@ def _crosswalk(
     return (*kept, *added.values()), changes
 
 
+def _not_drawn(
+    folder: SurveyFolder, template: SurveyFile, wave: str, variables: set[str | None]
+) -> dict[str, str]:
+    """What of the design the file of a new wave does not say, with the header that said it before."""
+    absent = {}
+    for field, names in folder.survey.sampling(wave).names.items():
+        for name in names:
+            file_id, _, variable = name.rpartition(".")
+            if _is_of_one_wave(folder.survey, file_id) if file_id else variable not in variables:
+                absent[field] = _header(folder, template, variable) if not file_id else name
+    return absent
+
+
+def _without(design: Design, wave: str, fields: Iterable[str]) -> Design:
+    """The design with a wave that lacks some of it."""
+    lacking = {*fields}
+    if "stratum" in lacking:
+        lacking.add("population_units")  # which may be given by stratum
+    if not lacking:
+        return design
+    return design.model_copy(
+        update={"waves": {**design.waves, wave: Sampling.model_validate(dict.fromkeys(sorted(lacking)))}}
+    )
+
+
 def _is_of_one_wave(survey: Survey, file_id: str) -> bool:
     file = next(f for f in survey.files if f.file_id == file_id)
     return isinstance(file.wave, FixedWave) or (file.wave is None and len(survey.waves) == 1)
@@ -436,6 +469,10 @@ def _write(
         after = next(f for f in changed.survey.files if f.file_id == file.file_id)
         if after.wave != file.wave and after.wave is not None:
             entry["wave"] = after.wave.model_dump(mode="json")
+    lacking = changed.survey.design.waves.get(wave)
+    if lacking is not None and wave not in folder.survey.design.waves:
+        waves = document.setdefault("design", {}).setdefault("waves", {})
+        waves[wave] = lacking.model_dump(mode="json", exclude_unset=True)
     place = [f.file_id for f in changed.survey.files].index(new.file_id)
     written = new.model_dump(mode="json", exclude_defaults=True) | {"grain": str(new.grain)}
     document["files"].insert(place, {name: value for name, value in written.items() if value != {}})

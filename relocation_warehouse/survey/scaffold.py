@@ -201,6 +201,10 @@ def scaffold(
     used |= {(c.file_id, c.variable) for c in (*key.ids, key.round, site, *design.values()) if c}
     links = _links(declared, columns, household_id, known)
     columns += [c for c in links.values() if c not in columns]
+    drawn = (c for field, c in design.items() if field != "weight")
+    for column in (*(c for k in keys.values() for c in k.ids), *links.values(), *drawn):
+        # a number that tells households or places apart measures nothing: the next wave has others
+        column.minimum = column.maximum = None
     used |= {(c.file_id, c.variable) for c in links.values()}
     likely = {(c.file_id, c.variable) for found in alike.values() for score, c in found if score >= SURE}
     for column in columns:

@@ -92,6 +92,26 @@ def test_a_second_and_a_third_wave_need_no_edit_where_nothing_changed(
     assert found == [("1", "after", "SITE_B", 11.0), ("3", "after", "SITE_B", 31.0)]
 
 
+def test_a_weight_that_the_new_wave_lacks_is_said_to_be_none(first_wave: Path, tmp_path: Path) -> None:
+    text = (first_wave / "survey.yml").read_text(encoding="utf-8")
+    design = "design:\n  weight: income\n  stratum: note\n  population_units: {a: 5}\n"
+    (first_wave / "survey.yml").write_text(text + design, encoding="utf-8")
+    second = tmp_path / "later.csv"
+    pd.DataFrame({"编号": ["1", "3"], "安置点": ["乙", "乙"], "备注": ["a", "a"]}).to_csv(second, index=False)
+    made = add_wave(load_folder(first_wave), second, "after")
+    assert "design of wave after has no weight: no column '收入'" in made.changes
+    survey = load_folder(first_wave).survey
+    assert survey.sampling("before").weight == "income"
+    after = survey.sampling("after")
+    assert (after.weight, after.stratum, after.population_units) == (None, "note", {"a": 5})
+    third = tmp_path / "last.csv"
+    pd.DataFrame({"编号": ["1", "3"], "安置点": ["乙", "乙"], "收入": [1, 2]}).to_csv(third, index=False)
+    told = add_wave(load_folder(first_wave), third, "last").changes
+    assert "design of wave last has no stratum: no column '备注'" in told
+    last = load_folder(first_wave).survey.sampling("last")
+    assert (last.weight, last.stratum, last.population_units) == ("income", None, None)
+
+
 def test_a_roster_follows_its_households(first_wave: Path, tmp_path: Path) -> None:
     roster = tmp_path / "members_2.csv"
     write_csv(roster, ["编号", "年龄"], [["1", "41"], ["3", "7"]])

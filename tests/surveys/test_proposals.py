@@ -227,6 +227,14 @@ def test_a_column_that_nothing_needs_is_asked_about_when_it_is_used(tmp_path: Pa
         assert field in reason
 
 
+def test_what_tells_households_and_places_apart_has_no_bounds(tmp_path: Path) -> None:
+    """A new household of the next wave has a larger number, and is no mistake."""
+    path = from_columns(tmp_path, psu=each(4, 7), strata=each(1, 2), hhweight=each(10.25, 3.5))
+    for header in ("hhid", "psu", "strata"):
+        assert (column(path, header)["minimum"], column(path, header)["maximum"]) == ("", "")
+    assert column(path, "hhweight")["maximum"] == "10.25"
+
+
 def test_letters_with_a_number_are_names(tmp_path: Path) -> None:
     """H001 is a household and V2 a village; an amount has a blank before its currency, or is not always written so."""
     file = tmp_path / "answers.csv"
