@@ -135,12 +135,24 @@ def _origins(con: duckdb.DuckDBPyConnection, survey: Survey) -> str:
 
 def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> Iterator[dict[str, Any]]:
     """Means of every metric and numeric indicator in two waves: neighbours, and the first and the last."""
-    pairs = _pairs(survey)
+    if not (pairs := _pairs(survey)):
+        return
     order = {name: k for k, name in enumerate(_measured(catalog))}
     rows: list[dict[str, Any]] = []
-    for source, columns in _sources(catalog).items():
+    for source, all_columns in _sources(catalog).items():
         here = f"survey_id = {literal(survey.survey_id)}"
         own = f"(select * from {source} where {here})"
+        # what nobody answered has no mean, and a query of a thousand columns takes long to plan
+        answers = con.execute(
+            f"select {', '.join(f'count({quoted(c)})' for c in all_columns.values())} from {own}"
+        )
+        columns = {
+            name: column
+            for (name, column), n in zip(all_columns.items(), answers.fetchone() or (), strict=True)
+            if n
+        }
+        if not columns:
+            continue
         weights = f"(select household_id, wave, weight as w from {HOUSEHOLDS} where {here})"
         values = ", ".join(quoted(c) for c in columns.values())
         for first, second in pairs:

@@ -376,6 +376,13 @@ def test_the_encoding_and_the_headers_of_each_sheet_can_be_said(
     assert options == [{"sheet": "homes", "header_rows": [2]}, {"sheet": "people"}]
     wrong = CliRunner().invoke(app, ["new-survey", str(tmp_path / "book.xlsx"), "--header-row", "two"])
     assert wrong.exit_code == 2
+    first.insert_rows(2)
+    first["B2"] = "where"
+    first.merge_cells("B2:C2")
+    book.save(tmp_path / "merged.xlsx")
+    merged = CliRunner().invoke(app, ["new-survey", str(tmp_path / "merged.xlsx")])
+    assert "merged over columns 2 to 3" in merged.output.replace("\n", " ")
+    assert "--header-row" in merged.output
 
 
 def vietnam(tmp_path: Path, ending: str) -> Path:
