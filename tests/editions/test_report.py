@@ -1,18 +1,24 @@
 import json
 import re
+from functools import wraps
 from importlib import resources
 
+import altair as alt
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
 from made_up_build import contract
 
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import write_public_build
-from relocation_warehouse.publication.report import write_report
+from relocation_warehouse.publication.report import figures, write_report
+from relocation_warehouse.publication.report import page as page_module
 from relocation_warehouse.publication.report.explore import _with_texts
 from relocation_warehouse.publication.tables import public_contract
+from relocation_warehouse.survey.vocabulary import Label
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -188,3 +194,71 @@ def test_a_page_carries_the_notices_of_the_libraries_in_it(page):
         assert said in notices
     assert "*/" not in notices
     assert f"/*\n{notices}*/\n" in page
+
+
+@pytest.fixture
+def drawn_anew(monkeypatch):
+    """Forget what this process drew; counts what is drawn."""
+    drawn = []
+    for name in ("_drawn", "_great_table", "_plain_table"):
+        plain = getattr(page_module, name)
+
+        def counted(*given, plain=plain):
+            drawn.append(plain.__name__)
+            return plain(*given)
+
+        monkeypatch.setattr(page_module, name, wraps(plain)(counted))
+
+    def forget():
+        page_module._made.cache_clear()
+        drawn.clear()
+        return drawn
+
+    return forget
+
+
+def test_figures_and_tables_are_kept_and_a_poisoned_one_is_drawn_again(
+    page, tmp_path, drawn_anew, sound_build
+):
+    write_database(sound_build, tmp_path / "warehouse.duckdb", contract())
+    kept, pages = Kept(tmp_path / "kept"), []
+
+    def write(store):
+        drawn = drawn_anew()
+        write_report(tmp_path / "warehouse.duckdb", tmp_path / "report", store)
+        pages.append((tmp_path / "report" / "index.html").read_bytes())
+        return len(drawn)
+
+    everything = write(None)
+    assert write(kept) == everything > 40
+    assert write(kept) == 0
+    first, second, *_ = sorted((kept.folder / "report").iterdir())
+    first.write_bytes(first.read_bytes()[:-9])
+    second.unlink()
+    assert write(kept) == 2
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        con.execute("UPDATE analysis.region_comparison SET value = value + 1e-9 WHERE value IS NOT NULL")
+    assert 0 < write(kept) < everything
+    assert len({*pages[:4]}) == 1
+    assert write(None) == everything
+    assert pages[-1] == pages[-2]
+
+
+def test_a_figure_is_drawn_again_where_what_it_draws_differs_and_its_table_does_not(drawn_anew):
+    drawn, label = drawn_anew(), Label(en="a figure", zh="图")
+
+    def n_drawn(frame, title="", unknown=None):
+        def draw(lang):
+            return [figures.Panel(alt.Chart(frame).mark_point().encode(x="x"), title + str(unknown or ""))]
+
+        figure = page_module.Figure("f", label, label, draw, pd.DataFrame({"x": [1.0]}), ("x",))
+        page_module._specs(figure, "en", None)
+        return len(drawn)
+
+    assert n_drawn(pd.DataFrame({"x": [0.1]}), unknown=()) == 1
+    assert n_drawn(pd.DataFrame({"x": [0.1]}), unknown=()) == 1
+    assert n_drawn(pd.DataFrame({"x": [np.nextafter(0.1, 1)]}), unknown=()) == 2
+    assert n_drawn(pd.DataFrame({"x": [0.1]}), "other words", ()) == 3
+    # what cannot be compared is drawn every time
+    assert n_drawn(pd.DataFrame({"x": [0.1]}), unknown=object()) == 4
+    assert n_drawn(pd.DataFrame({"x": [0.1]}), unknown=object()) == 5

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster_project.resources import Warehouse
 from expectations.page import write_quality_page
 from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.state import State, code_version, input_digests
 from relocation_warehouse.lake import history
 from relocation_warehouse.lake.catalog import Lake, LakeError
@@ -98,7 +99,7 @@ def publish_assets() -> dg.Definitions:
         build = warehouse.paths.build_database
 
         def pages(database: Path, folder: Path) -> None:
-            write_report(database, folder)
+            write_report(database, folder, Kept.of(warehouse.paths))
             write_quality_page(build, database, folder / "quality.html")
 
         lake = Lake.from_environment()

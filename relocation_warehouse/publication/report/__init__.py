@@ -6,6 +6,7 @@ not belong here: any number that is not in a published table.
 
 from pathlib import Path
 
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.publication.database import read_only
 from relocation_warehouse.publication.report.data import Reader
 from relocation_warehouse.publication.report.explore import write_explorer
@@ -14,7 +15,7 @@ from relocation_warehouse.publication.report.page import write_page
 __all__ = ["write_report"]
 
 
-def write_report(published_db: Path, out: Path) -> None:
+def write_report(published_db: Path, out: Path, kept: Kept | None = None) -> None:
     """Write the report of a published database: two HTML files that need nothing else.
 
     Parameters
@@ -23,9 +24,11 @@ def write_report(published_db: Path, out: Path) -> None:
         A published `warehouse.duckdb`, of either edition; opened read-only.
     out
         Folder of the report; `index.html` and `explore.html` are written into it.
+    kept
+        Where figures and tables are kept by what they are made from; None for nowhere.
     """
     out.mkdir(parents=True, exist_ok=True)
     with read_only(published_db) as con:
         reader = Reader(con)
-        write_page(reader, out / "index.html")
+        write_page(reader, out / "index.html", kept=kept)
         write_explorer(reader, out / "explore.html")

@@ -7,6 +7,7 @@ HTML file. Does not belong here: queries (`data`) and marks (`figures`).
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -14,12 +15,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import vl_convert
 from altair.utils.schemapi import debug_mode
@@ -28,6 +30,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from relocation_warehouse.contract.tables import Contract, ContractError, InReport, Table, contract_of
+from relocation_warehouse.ground.kept import Kept, code_of, digest_of
 from relocation_warehouse.publication.report import figures
 from relocation_warehouse.publication.report.answers import answers
 from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
@@ -103,17 +106,17 @@ class Section:
     is_synthetic: bool
 
 
-def write_page(reader: Reader, out: Path, contract: Contract | None = None) -> None:
-    """Write the report of a published database into the file `out`, which needs no other."""
+CODE = code_of("relocation_warehouse.publication.report.page")
+"""Digest of the code that draws, as this process has loaded it."""
+
+
+def write_page(reader: Reader, out: Path, contract: Contract | None = None, kept: Kept | None = None) -> None:
+    """Write the report of a published database into the file `out`, which needs no other; `kept` holds its parts."""
     headline = reader.headline()
     surveys = reader.surveys()
     sections = list(_sections(reader, contract or contract_of()))
     figure_list = [c for s in sections for c in s.content if isinstance(c, Figure)]
-    regions = reader.regions.to_json()
-    specs = {
-        f.id: {lang: _specs(_Drawing(f.id, lang, f.frame.to_json() + regions, f)) for lang in LANGUAGES}
-        for f in figure_list
-    }
+    specs = {f.id: {lang: _specs(f, lang, kept) for lang in LANGUAGES} for f in figure_list}
     environment = templates()
     environment.filters["both"] = _both
     environment.tests["figure"] = lambda item: isinstance(item, Figure)
@@ -125,8 +128,8 @@ def write_page(reader: Reader, out: Path, contract: Contract | None = None) -> N
         answers=answers(reader),
         sections=sections,
         panels={f.id: specs[f.id]["en"] for f in figure_list},
-        numbers=_numbers,
-        table=_table,
+        numbers=partial(_numbers, kept=kept),
+        table=partial(_table, kept=kept),
         specs=Markup(script_json(specs)),
         data=Markup(script_json({f.id: _rows_of(f) for f in figure_list})),
         in_the_dark=Markup(script_json(figures.IN_THE_DARK)),
@@ -196,23 +199,67 @@ def _both(label: Label) -> Markup:
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """A figure to be drawn in a language; where the editions agree on its numbers, it is the same drawing."""
+class _Wanted:
+    """A part of the page, by the digest of what it is made from; the editions share what they agree on."""
 
-    id: str
-    language: Language
-    numbers: str
-    figure: Figure = field(compare=False)
+    digest: str
+    make: Callable[[], str] = field(compare=False)
+    kept: Kept | None = field(compare=False)
 
 
-@lru_cache(maxsize=128)
-def _specs(drawing: _Drawing) -> list[dict[str, Any]]:
-    figure, language = drawing.figure, drawing.language
+@lru_cache(maxsize=256)
+def _made(wanted: _Wanted) -> str:
+    if wanted.kept is None:
+        return wanted.make()
+    parts = wanted.kept.made("report", wanted.digest, lambda: {"part": wanted.make().encode()})
+    return parts["part"].decode()
+
+
+def _content(frame: pd.DataFrame) -> str:
+    """A frame as text that differs wherever the frame does."""
+    types = [(str(c), str(t), [*getattr(t, "categories", ())]) for c, t in frame.dtypes.items()]
+    columns = [
+        [v.tolist() if isinstance(v, np.ndarray) else v for v in frame.iloc[:, n].tolist()]
+        for n in range(frame.shape[1])
+    ]
+    return repr((types, frame.index.tolist(), columns))
+
+
+def _given(draw: Callable[..., Any]) -> list[str] | None:
+    """What a function does and holds, as text; None where that cannot be told."""
+    if not inspect.isfunction(draw):
+        return None
+    code = draw.__code__
+    found = [repr((code.co_names, code.co_consts, code.co_code))]
+    for name, value in inspect.getclosurevars(draw).nonlocals.items():
+        if isinstance(value, pd.DataFrame):
+            found.append(f"{name} {_content(value)}")
+        elif inspect.isfunction(value) and value.__closure__ is None:
+            found.append(f"{name} {value.__qualname__}")
+        elif isinstance(value, (str, tuple, InReport)):
+            found.append(f"{name} {value!r}")
+        else:
+            return None
+    return found
+
+
+def _specs(figure: Figure, language: Language, kept: Kept | None) -> list[dict[str, Any]]:
     if figure.frame.empty:
         return []
+    given, drawn = _given(figure.draw), partial(_drawn, figure, language)
+    if given is None:
+        text = drawn()
+    else:
+        description = getattr(figure.description, language)
+        text = _made(_Wanted(digest_of(CODE, "figure", language, description, given), drawn, kept))
+    specs: list[dict[str, Any]] = json.loads(text)
+    return specs
+
+
+def _drawn(figure: Figure, language: Language) -> str:
     # Altair checks each part against its schema as it is made; the browser test checks what comes out
     with debug_mode(False):
-        return [
+        panels = [
             {
                 "title": panel.title,
                 "minWidth": panel.min_width,
@@ -221,6 +268,7 @@ def _specs(drawing: _Drawing) -> list[dict[str, Any]]:
             }
             for panel in figure.draw(language)
         ]
+    return json.dumps(panels, ensure_ascii=False, default=str)
 
 
 def _lean(spec: dict[str, Any]) -> dict[str, Any]:
@@ -245,35 +293,33 @@ def script_json(value: object) -> str:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows to be laid out in a language; the same rows are laid out once for both editions."""
+    """Rows to be laid out in a language."""
 
     language: Language
-    text: str
     headings: tuple[str, ...]
-    frame: pd.DataFrame = field(compare=False)
+    frame: pd.DataFrame
 
 
-def _in_both(item: Figure | Listing, html: Callable[[_Rows], str]) -> Markup:
+def _in_both(item: Figure | Listing, html: Callable[[_Rows], str], kept: Kept | None) -> Markup:
     labels = {name: [f"{name}_{lang}" for lang in LANGUAGES] for name in item.shown}
     frame = item.frame[[c for n, both in labels.items() for c in (both if both[0] in item.frame else [n])]]
-    text = frame.to_json()
     parts = []
     for lang in LANGUAGES:
         rows = localise(frame, lang)
         headings = tuple(
             getattr(item.words[c], lang) if c in item.words else figures.word(c, lang) for c in map(str, rows)
         )
-        markup = Markup(html(_Rows(lang, text, headings, rows)))
+        digest = digest_of(CODE, html.__name__, lang, headings, _content(rows))
+        markup = Markup(_made(_Wanted(digest, partial(html, _Rows(lang, headings, rows)), kept)))
         parts.append(Markup('<div lang="{}" class="table" tabindex="0">{}</div>').format(lang, markup))
     return Markup("").join(parts)
 
 
-def _numbers(figure: Figure) -> Markup:
+def _numbers(figure: Figure, kept: Kept | None) -> Markup:
     """What a figure draws, as plain tables."""
-    return _in_both(figure, _plain_table)
+    return _in_both(figure, _plain_table, kept)
 
 
-@lru_cache(maxsize=128)
 def _plain_table(rows: _Rows) -> str:
     shown = rows.frame.set_axis(list(rows.headings), axis="columns")
     html = shown.to_html(
@@ -282,12 +328,11 @@ def _plain_table(rows: _Rows) -> str:
     return html.replace(' class="dataframe"', "").replace(' style="text-align: left;"', "")
 
 
-def _table(listing: Listing) -> Markup:
+def _table(listing: Listing, kept: Kept | None) -> Markup:
     """Markup of a listing; text is escaped by great-tables."""
-    return _in_both(listing, _great_table)
+    return _in_both(listing, _great_table, kept)
 
 
-@lru_cache(maxsize=64)
 def _great_table(rows: _Rows) -> str:
     shown, language = rows.frame.copy(), rows.language
     for column in shown.select_dtypes("bool").columns:
@@ -341,6 +386,7 @@ def _sections(reader: Reader, contract: Contract) -> Iterator[Section]:
 
 def _declared(reader: Reader, table: Table, shown: InReport) -> Figure | Listing:
     """A table as its declaration shows it, under the words of its columns."""
+    regions = reader.regions
     frame, name = reader.shown(table), table.full_name.replace(".", "-").replace("_", "-")
     words = {c.name: Label(en=c.en, zh=c.zh) for c in table.columns}
     if shown.chart is None:
@@ -352,7 +398,7 @@ def _declared(reader: Reader, table: Table, shown: InReport) -> Figure | Listing
         name,
         shown.title,
         table.description,
-        lambda lang: draw(frame, shown.columns, reader.regions, lang),
+        lambda lang: draw(frame, shown.columns, regions, lang),
         frame,
         shown.columns,
         words=words,
@@ -455,6 +501,7 @@ def _panel_listing(panels: pd.DataFrame) -> Listing:
 
 
 def _capitals(reader: Reader) -> Section:
+    regions = reader.regions
     frame = reader.comparison("capital.household_capitals")
     axes = frame[frame["system"] == "capital"]
     leads = _largest_move(axes, digits=3)
@@ -488,7 +535,7 @@ def _capitals(reader: Reader) -> Section:
                     zh="每轮次一条轮廓线，越靠外指数越高；各地区使用同一尺度："
                     f"中心为0，外圈为{figures.outer_ring(axes):.1f}（不是1）。",
                 ),
-                lambda lang: figures.pentagons(axes, reader.regions, lang),
+                lambda lang: figures.pentagons(axes, regions, lang),
                 axes,
                 ("region", "wave", "metric", "value"),
                 grid="grid",
@@ -529,6 +576,7 @@ def _largest_move(frame: pd.DataFrame, digits: int) -> tuple[Label, ...]:
 
 
 def _coordination(reader: Reader) -> Section:
+    regions = reader.regions
     means, fine, moves = reader.coordination(), reader.bands(finest=True), reader.flows()
     leads = []
     for _, rows in means.groupby("survey_id", sort=False):
@@ -556,7 +604,7 @@ def _coordination(reader: Reader) -> Section:
                     " round has one point." + f" {BADGE.en}",
                     zh="先逐户计算D再取均值，竖线为95%区间；只有一轮的地区为一个点。" + BADGE.zh,
                 ),
-                lambda lang: figures.slope(means, reader.regions, lang),
+                lambda lang: figures.slope(means, regions, lang),
                 means,
                 (
                     *(
@@ -580,7 +628,7 @@ def _coordination(reader: Reader) -> Section:
                     " reference.bands names.",
                     zh="各等级住户占比，区间开闭见reference.bands。",
                 ),
-                lambda lang: figures.distribution(fine, reader.regions, lang),
+                lambda lang: figures.distribution(fine, regions, lang),
                 fine,
                 ("region", "wave", "band", "lower", "upper", "n", "share"),
                 grid="grid",
@@ -649,6 +697,7 @@ def _categories(reader: Reader) -> Iterator[Section]:
 
 
 def _integration(reader: Reader) -> Section:
+    regions = reader.regions
     frame = reader.comparison("integration.household_dimensions")
     scales = reader.scales()
     is_printed = bool((frame["evidence"] == "printed").any())
@@ -669,7 +718,7 @@ def _integration(reader: Reader) -> Section:
                     + ("空心点为论文印刷值。" if is_printed else "")
                     + BADGE.zh,
                 ),
-                lambda lang: figures.dimension_dots(frame, reader.regions, lang),
+                lambda lang: figures.dimension_dots(frame, regions, lang),
                 frame,
                 (
                     *("region", "wave", "evidence", "metric", "value", "ci_low", "ci_high", "n"),
