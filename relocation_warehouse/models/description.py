@@ -99,7 +99,7 @@ def describe_surveys(
             tables.append(
                 {
                     "name": f"{folder.survey_id}__{file.file_id}",
-                    "description": f"{survey.title.en}: {file.path}, a row for each {file.grain}.",
+                    "description": plain(f"{survey.title.en}: {file.path}, a row for each {file.grain}."),
                     "columns": [_column(n, d) for n, d in _raw_columns(folder, file.file_id).items()],
                 }
             )
@@ -173,14 +173,21 @@ def _wave(
     name = f"{folder.survey_id}__{wave}"
     return {
         "name": name,
-        "description": f"{folder.survey.title.en}, wave {wave}: what differs between its households, harmonised.",
+        "description": plain(
+            f"{folder.survey.title.en}, wave {wave}: what differs between its households, harmonised."
+        ),
         "columns": [_column(n, d) for n, d in columns.items() if stored is None or n in stored],
         "data_tests": [_identifies(name, ("household_id",))],
     }
 
 
 def _column(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "quote": True, "description": description}
+    return {"name": name, "quote": True, "description": plain(description)}
+
+
+def plain(text: str) -> str:
+    """A text in which dbt finds no Jinja, whatever a survey holds: dbt fills in descriptions as well."""
+    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", text)
 
 
 def _household_waves(published: Table) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from relocation_warehouse.models.description import (
     describe_exposures,
     describe_macros,
     describe_surveys,
+    plain,
 )
 from relocation_warehouse.survey.catalog import Catalog, load_catalog
 from relocation_warehouse.survey.crosswalk import (
@@ -193,7 +193,7 @@ def wave_models(folder: SurveyFolder, catalog: Catalog, engine: str) -> tuple[Wa
             # its tables are written whole, so the wave is a part of the one table of all waves
             kind, query = "ephemeral", compile_wave(folder, wave.wave, catalog, engine)
             shown, columns = f"select * from {ref}", None
-        text = f"{WRITTEN}{_config(kind)}{_with_sources(_plain(query), folder)}\n"
+        text = f"{WRITTEN}{_config(kind)}{_with_sources(plain(query), folder)}\n"
         models.append(WaveModel(name, text, shown, columns))
     return tuple(models)
 
@@ -210,7 +210,7 @@ def _config(kind: str) -> str:
 
 def _shown(parts: StoredWave, ref: str) -> str:
     table = f'"staging"."{parts.table}"'
-    return _plain(parts.shown).replace(f"FROM {table}", f"FROM {ref}")
+    return plain(parts.shown).replace(f"FROM {table}", f"FROM {ref}")
 
 
 def _no_households(catalog: Catalog) -> str:
@@ -220,11 +220,6 @@ def _no_households(catalog: Catalog) -> str:
         kinds |= {i.id: "double" if i.is_numeric else "varchar", f"{i.id}__missing": "varchar"}
     columns = ",\n    ".join(f'cast(null as {kind}) as "{name}"' for name, kind in kinds.items())
     return f"select\n    {columns}\nwhere false"
-
-
-def _plain(query: str) -> str:
-    """A query in which dbt finds no Jinja, whatever the codes and labels of a survey hold."""
-    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", query)
 
 
 def _with_sources(query: str, folder: SurveyFolder) -> str:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
@@ -16,6 +17,8 @@ from relocation_warehouse.survey.documents import read_yaml
 
 PROJECT = "relocation_warehouse"
 CATALOG = CHECKOUT / "data" / "catalog"
+TEMPLATE = "A {{ env_var('HOME') }} {% raw %} {{ 1 / 0 }} title {# hidden #}"
+"""Title of one of the surveys."""
 PUBLISHED_TABLE = re.compile(r"\b(?:reference|harmonized|capital|integration|analysis|quality)\.[a-z_]+\b")
 
 
@@ -46,6 +49,10 @@ def paths(tmp_path_factory):
     for name in ("catalog", "surveys"):
         getattr(paths, name).symlink_to(CHECKOUT / "data" / name)
     shutil.copytree(paths.surveys, paths.accepted)
+    survey = min(paths.accepted.glob("*/survey.yml"))
+    declared = read_yaml(survey)
+    declared["title"]["en"] = TEMPLATE
+    survey.write_text(yaml.safe_dump(declared, allow_unicode=True), encoding="utf-8")
     return paths
 
 
@@ -57,6 +64,13 @@ def project(paths):
 @pytest.fixture(scope="module")
 def manifest(project):
     return json.loads(manifest_file(project).read_text(encoding="utf-8"))
+
+
+def test_what_a_survey_says_is_no_template(manifest):
+    said = [n["description"] for n in _own(manifest, "sources").values() if TEMPLATE in n["description"]]
+    said += [n["description"] for n in _own(manifest, "nodes").values() if TEMPLATE in n["description"]]
+    assert len(said) > 1
+    assert os.environ["HOME"] not in json.dumps([*_own(manifest, "sources").values()])
 
 
 def _own(manifest, kind):
