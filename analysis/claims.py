@@ -156,11 +156,11 @@ def _label(row: Row) -> str:
 
 
 def _shown(pairs: Iterable[tuple[Row, Printed]], stars: Mapping[tuple[str, ...], str] | None = None) -> str:
-    said = []
+    labels = []
     for row, number in pairs:
         mark = (stars or {}).get(tuple(row[c] for c in CELL), "0")
-        said.append(f"{_label(row)} {number.text}{'*' * int(mark if mark.isdigit() else 0)}")
-    return ", ".join(said)
+        labels.append(f"{_label(row)} {number.text}{'*' * int(mark if mark.isdigit() else 0)}")
+    return ", ".join(labels)
 
 
 def _significant(row: Row, stars: Mapping[tuple[str, ...], str]) -> bool | None:

@@ -418,7 +418,7 @@ def _common_inflation(
     least: float,
 ) -> tuple[float, float, str]:
     """Ends of sqrt(VIF) that all models of a regressor allow, and what each says."""
-    low, high, said = least, np.inf, []
+    low, high, needs = least, np.inf, []
     for b, star in cells:
         unit, df = scales[b.model]
         smallest, largest = _absolute(b.number.low, b.number.high)
@@ -434,8 +434,8 @@ def _common_inflation(
         bound = f"sqrt(VIF) <= {own_high:.2f}" if np.isfinite(own_high) else f"sqrt(VIF) >= {own_low:.2f}"
         if np.isfinite(own_high) and own_low > least:
             bound += f" and >= {own_low:.2f}"
-        said.append(f"{b.model} {b.number.text}{'*' * n_stars} needs {bound}")
-    return low, high, "; ".join(said)
+        needs.append(f"{b.model} {b.number.text}{'*' * n_stars} needs {bound}")
+    return low, high, "; ".join(needs)
 
 
 Grid = tuple[list[str], list[str], dict[tuple[str, str], Figure]]

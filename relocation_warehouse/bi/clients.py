@@ -88,14 +88,14 @@ def run_all(published: Path, folder: Path) -> Iterator[str]:
             [binaries / "python", "-c"] if snippet.language == "python" else ["bash", "-euc"]
         )
         path = os.pathsep.join((str(binaries), os.environ["PATH"]))
-        said = _run([*shell, snippet.code], cwd=home, env={"PATH": path, "HOME": str(home)})
-        if not said.strip():
+        output = _run([*shell, snippet.code], cwd=home, env={"PATH": path, "HOME": str(home)})
+        if not output.strip():
             raise RuntimeError(f"a block for {' '.join(snippet.packages)} says nothing:\n{snippet.code}")
         yield f"{snippet.language} with {' '.join(snippet.packages)}"
     for engine in COOKBOOK_ENGINES:
         check = ("-m", "relocation_warehouse.bi.cookbook", "check", published / "warehouse.duckdb")
-        said = _run([environments[engine,] / "python", *check], cwd=CHECKOUT)
-        yield f"{engine}: {said.strip()}"
+        output = _run([environments[engine,] / "python", *check], cwd=CHECKOUT)
+        yield f"{engine}: {output.strip()}"
 
 
 def main() -> None:

@@ -108,17 +108,17 @@ def refresh(
         with bar:
             whole = bar.add_task("looking for changes", total=1.0)
 
-            def tell(said: str | Step) -> None:
+            def tell(message: str | Step) -> None:
                 if as_json:
-                    event = {"event": "said", "text": said} if isinstance(said, str) else said.event
+                    event = {"event": "said", "text": message} if isinstance(message, str) else message.event
                     print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
-                elif isinstance(said, str):
-                    console.print(said)
-                    bar.update(whole, description=said)
+                elif isinstance(message, str):
+                    console.print(message)
+                    bar.update(whole, description=message)
                 else:
-                    bar.update(whole, description=str(said), completed=said.share)
-                    if said.seconds is not None:
-                        console.print(f"  {said}", highlight=False, markup=False)
+                    bar.update(whole, description=str(message), completed=message.share)
+                    if message.seconds is not None:
+                        console.print(f"  {message}", highlight=False, markup=False)
 
             outcome = run(paths, survey or (), force, tell, new_key)
     except (UnknownSurvey, UnknownEngine) as error:
@@ -171,8 +171,8 @@ def status(as_json: Json = False) -> None:
     for survey_id, row in summary(paths).items():
         table.add_row(survey_id, row["status"], row["since"], row["why"])
     out.print(table)
-    for survey_id, said in survey_commands.not_mapped(paths).items():
-        out.print(f"{survey_id}: {said}", markup=False)
+    for survey_id, note in survey_commands.not_mapped(paths).items():
+        out.print(f"{survey_id}: {note}", markup=False)
     state = State.load(paths)
     out.print(f"published: {state.published_at or 'never'}")
     running = taken_by(paths.refresh_lock)

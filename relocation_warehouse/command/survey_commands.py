@@ -121,9 +121,9 @@ def new_survey(
         made = scaffold(files, paths.surveys, catalog, known, id, rows, encoding, of_sheets)
     except (ScaffoldError, UnreadableFile) as error:
         # there is no survey.yml yet: what it would say is an option of the command
-        said = str(error).replace("options.encoding in survey.yml", "--encoding")
-        said = said.replace("options.header_rows", "--header-row")
-        _stop(said, 2 if isinstance(error, ScaffoldError) else 1)
+        message = str(error).replace("options.encoding in survey.yml", "--encoding")
+        message = message.replace("options.header_rows", "--header-row")
+        _stop(message, 2 if isinstance(error, ScaffoldError) else 1)
     _say(f"written: {made.path}")
     _say(
         f"  {made.files} table(s), {made.columns} columns, {made.personal} of them identify a person and stay out"
@@ -201,11 +201,11 @@ def check(
     folders = list_survey_folders(paths.surveys)
     misnamed = misnamed_folders(paths.surveys) if survey is None else ()
     for name in misnamed:
-        said = f"{name}: the name of this folder is not UTF-8, so it is no survey; rename it"
+        message = f"{name}: the name of this folder is not UTF-8, so it is no survey; rename it"
         if as_json:
-            err.print(said, markup=False, highlight=False, soft_wrap=True)
+            err.print(message, markup=False, highlight=False, soft_wrap=True)
         else:
-            _say(said)
+            _say(message)
     chosen = [p for p in folders if survey in (None, p.name)]
     if not chosen:
         hint = suggestion(survey or "", (p.name for p in folders))
@@ -255,15 +255,15 @@ def not_mapped(paths: Paths) -> dict[str, str]:
     from relocation_warehouse.survey.folder import list_survey_folders, load_folder
     from relocation_warehouse.survey.problems import SurveyFolderError
 
-    catalog, said = _catalog(paths), {}
+    catalog, notes = _catalog(paths), {}
     for path in list_survey_folders(paths.surveys):
         try:
             folder = load_folder(path, catalog.indicator)
         except SurveyFolderError:
             continue  # its status names the reason
         if folder.not_mapped:
-            said[path.name] = _said_not_mapped(folder)
-    return said
+            notes[path.name] = _said_not_mapped(folder)
+    return notes
 
 
 @dataclass
@@ -348,9 +348,9 @@ def _withheld(folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnec
     reasons = [f"{sql.identifier(f'{i}__missing')}::varchar as {sql.identifier(i)}" for i in sensitive]
     waves = [f"({compile_wave(folder, w.wave, catalog)})" for w in folder.survey.waves]
     households = " union all ".join(f"select {', '.join(columns)} from {wave}" for wave in waves)
-    told = " union all ".join(f"select {', '.join([*keys[:3], *reasons])} from {wave}" for wave in waves)
+    missing = " union all ".join(f"select {', '.join([*keys[:3], *reasons])} from {wave}" for wave in waves)
     names = ", ".join(map(sql.identifier, sensitive))
-    long = f"(unpivot ({told}) on {names} into name indicator_id value missing_reason)"
+    long = f"(unpivot ({missing}) on {names} into name indicator_id value missing_reason)"
     answered = con.execute(
         f"select {', '.join(f'count({sql.identifier(c)})' for c in sensitive)} from ({households})"
     ).fetchone()

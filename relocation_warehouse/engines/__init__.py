@@ -52,7 +52,7 @@ def require_engine(paths: Paths) -> None:
 def explained(message: str | None) -> str:
     """Say in one sentence what an engine says in many, where the cause is a known one."""
     text = str(message)
-    return next((said for words, said in CAUSES.items() if words in text), text)
+    return next((cause for words, cause in CAUSES.items() if words in text), text)
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException, duckdb.IOException, ConnectionError) as error:
-        said = explained(str(error))
+        message = explained(str(error))
         raise EngineFailed(
-            said if said != str(error) else f"the engine spark: {str(error).splitlines()[0]}"
+            message if message != str(error) else f"the engine spark: {str(error).splitlines()[0]}"
         ) from error

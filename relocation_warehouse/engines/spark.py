@@ -167,8 +167,8 @@ def _require_java() -> None:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")
     try:
-        said = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True)
-        version = int(said.stderr.split('"')[1].split(".")[0])
+        answer = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True)
+        version = int(answer.stderr.split('"')[1].split(".")[0])
     except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
         version = 0
     if version < JAVA:

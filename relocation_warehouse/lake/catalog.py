@@ -209,9 +209,9 @@ class Lake:
         if "creating a new DuckLake is explicitly disabled" in message:
             return f"the lake at {self.place} holds nothing yet; a `warehouse refresh` with {URL} set records the first"
         if "Unable to connect to Postgres" in message:
-            said = reason.rpartition(f'"{self.place}": ')[2].removesuffix("?").strip()
+            cause = reason.rpartition(f'"{self.place}": ')[2].removesuffix("?").strip()
             return (
-                f"PostgreSQL of the lake does not let us in ({said}); start it or correct {URL}, or unset {URL} to"
+                f"PostgreSQL of the lake does not let us in ({cause}); start it or correct {URL}, or unset {URL} to"
                 f" work without the lake; {STAYS}"
             )
         return (

@@ -133,15 +133,17 @@ def describe_exposures(exposures: Iterable[Mapping[str, Any]], checkout: Path, c
             if re.search(rf"\b{re.escape(t.full_name)}\b", text) or (declares and t.report is not None)
         ]
         refs = [f"source('{t.schema}', '{t.name}')" if t.made_by else f"ref('{t.name}')" for t in read]
-        said = {k: v for k, v in exposure.items() if k not in ("reads_in", "shows")}
+        declared = {k: v for k, v in exposure.items() if k not in ("reads_in", "shows")}
         owner = {"name": "data engineering", "email": "data-engineering@example.org"}
-        entries.append({**said, "owner": owner, "depends_on": refs})
+        entries.append({**declared, "owner": owner, "depends_on": refs})
     return _yaml({"exposures": entries})
 
 
 def describe_macros(words: Mapping[str, str]) -> str:
     """Describe macros without arguments, as YAML."""
-    return _yaml({"macros": [{"name": name, "description": said} for name, said in words.items()]})
+    return _yaml(
+        {"macros": [{"name": name, "description": description} for name, description in words.items()]}
+    )
 
 
 def _yaml(content: dict[str, Any]) -> str:

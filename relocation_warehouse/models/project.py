@@ -273,8 +273,10 @@ MACRO_WORDS = {
 
 def _macro(name: str, value: Any) -> str:
     rows = value if isinstance(value, list) else None
-    said = repr(value) if rows is None else "[\n" + "".join(f"        {row!r},\n" for row in rows) + "    ]"
-    return f"\n{{% macro {name}() -%}}\n    {{{{ return({said}) }}}}\n{{%- endmacro %}}\n"
+    content = (
+        repr(value) if rows is None else "[\n" + "".join(f"        {row!r},\n" for row in rows) + "    ]"
+    )
+    return f"\n{{% macro {name}() -%}}\n    {{{{ return({content}) }}}}\n{{%- endmacro %}}\n"
 
 
 def _committed(dbt: Path) -> dict[str, str]:

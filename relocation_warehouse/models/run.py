@@ -240,8 +240,8 @@ def failed_rows(con: duckdb.DuckDBPyConnection, compiled: str | None) -> str:
     except duckdb.Error:
         # a model that could not be built has no rows; dbt's own message stands
         return ""
-    said = [
+    listed_places = [
         f"{', '.join(str(part) for part in place if part is not None)}: {n} rows"
         for *place, n in places[:NAMED]
     ]
-    return f" ({'; '.join(said)}{'' if len(places) <= NAMED else f' and {len(places) - NAMED} more places'})"
+    return f" ({'; '.join(listed_places)}{'' if len(places) <= NAMED else f' and {len(places) - NAMED} more places'})"

@@ -139,15 +139,15 @@ def bits(key: str) -> float:
     What is repeated counts once, runs such as "abcd" and texts in words count little, and everything else by the
     alphabet that it is drawn from.
     """
-    told = key.strip()
-    told = told[: (told + told).find(told, 1)]
-    if len(told) < 2:
+    text = key.strip()
+    text = text[: (text + text).find(text, 1)]
+    if len(text) < 2:
         return 0.0
-    words = [len(word) for word in WORD.findall(told)]
-    steps = [ord(b) - ord(a) for a, b in pairwise(told)]
-    in_runs = sum(a == b and abs(a) < 2 for a, b in pairwise(steps)) / len(told)
-    drawn_from = next((n for form, n in ENCODINGS if form.fullmatch(told)), None)
+    words = [len(word) for word in WORD.findall(text)]
+    steps = [ord(b) - ord(a) for a, b in pairwise(text)]
+    in_runs = sum(a == b and abs(a) < 2 for a, b in pairwise(steps)) / len(text)
+    drawn_from = next((n for form, n in ENCODINGS if form.fullmatch(text)), None)
     if in_runs > MOST_IN_RUNS or (drawn_from is None and sum(words) > LONGEST_WORDS * len(words)):
-        return len(told) * BITS_OF_A_LETTER
+        return len(text) * BITS_OF_A_LETTER
     # a key of few different characters is drawn from these, and at random misses some of its alphabet
-    return len(told) * min(math.log2(drawn_from or PRINTABLE), 1.25 * math.log2(len(set(told))))
+    return len(text) * min(math.log2(drawn_from or PRINTABLE), 1.25 * math.log2(len(set(text))))

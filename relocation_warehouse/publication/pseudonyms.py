@@ -117,8 +117,10 @@ def _unquoted(text: str, is_about_id: str) -> str:
     id_ = f"regexp_escape(s.{HOUSEHOLD})"
     behind_place = f"'^(.*?[:：] ?)' || {id_} || '( |$)'"
     word = f"'(^|{EDGE})' || {id_} || '($|{EDGE})'"
-    told = "'\\1' || p.pseudonym || '\\2'"
-    shown = f"case when {is_about_id} then regexp_replace({text}, {behind_place}, {told}) else {text} end"
+    replacement = "'\\1' || p.pseudonym || '\\2'"
+    shown = (
+        f"case when {is_about_id} then regexp_replace({text}, {behind_place}, {replacement}) else {text} end"
+    )
     # twice: two ids beside each other share the character between them
-    twice = f"regexp_replace(regexp_replace({shown}, {word}, {told}, 'g'), {word}, {told}, 'g')"
+    twice = f"regexp_replace(regexp_replace({shown}, {word}, {replacement}, 'g'), {word}, {replacement}, 'g')"
     return f"case when regexp_matches(s.{HOUSEHOLD}, {sql.text(DISTINCTIVE)}) then {twice} else {shown} end"

@@ -310,14 +310,14 @@ def _sites(table: Table, source: str, surveys: Iterable[Withheld]) -> str:
     added = ""
     for w in surveys:
         if w.sites:
-            said = {
+            values = {
                 "site_id": sql.text(_merged(w)),
                 "label_en": sql.text(MERGED_LABELS[0]),
                 "label_zh": sql.text(MERGED_LABELS[1]),
                 **dict.fromkeys((c.name for c in table.columns if c.nullable), "null"),
             }
-            replaced = ", ".join(f"any_value({value}) as {name}" for name, value in said.items())
-            kept = ", ".join(f"any_value({n}) as {n}" for n in table.column_names if n not in said)
+            replaced = ", ".join(f"any_value({value}) as {name}" for name, value in values.items())
+            kept = ", ".join(f"any_value({n}) as {n}" for n in table.column_names if n not in values)
             own = f"from {source} where survey_id = {sql.text(w.survey_id)}"
             added += f" union all by name select {replaced}, {kept} {own}"
     return f"(from {source}{added})" if added else source

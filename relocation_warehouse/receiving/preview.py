@@ -51,17 +51,19 @@ class Distribution:
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        said = [f"{self.wave}  {self.indicator_id} ({self.label_en}): {self.n_answered} of {self.n} answered"]
+        lines = [
+            f"{self.wave}  {self.indicator_id} ({self.label_en}): {self.n_answered} of {self.n} answered"
+        ]
         if self.quantiles:
             least, low, middle, high, most = self.quantiles
-            said.append(
+            lines.append(
                 f"    {least:g} to {most:g}{unit}, quarters {low:g} {middle:g} {high:g}, mean {self.mean:.4g}"
             )
         if self.values:
-            said.append("    " + ", ".join(f"{value}: {n}" for value, n in self.values.items()))
+            lines.append("    " + ", ".join(f"{value}: {n}" for value, n in self.values.items()))
         if self.missing:
-            said.append("    missing: " + ", ".join(f"{reason} {n}" for reason, n in self.missing.items()))
-        return "\n".join(said)
+            lines.append("    missing: " + ", ".join(f"{reason} {n}" for reason, n in self.missing.items()))
+        return "\n".join(lines)
 
 
 def preview(

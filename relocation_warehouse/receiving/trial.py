@@ -252,12 +252,12 @@ class _Wave:
     def _set_aside(self) -> str:
         """What became of the rows of the files of the wave, in words."""
         files = [f.file_id for f in self.folder.survey.household_files(self.wave)]
-        said = [
+        parts = [
             f"rule {s.rule} sets aside {s.n} of {s.of} rows ({s.example})"
             for s in set_aside(self.folder, self.con)
             if s.file_id in files and not s.column
         ]
-        return "; ".join(said) or "no row of its files says that it is of this wave"
+        return "; ".join(parts) or "no row of its files says that it is of this wave"
 
     def _one(self, query: str) -> Sequence[Any]:
         row = self.con.execute(query).fetchone()

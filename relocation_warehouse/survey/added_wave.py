@@ -241,7 +241,7 @@ def _columns(
 ) -> tuple[list[Column], list[str]]:
     """Declarations of the columns of the new file, and which headers came or went."""
     known = {c.column: c for c in folder.columns_of(template.file_id)}
-    said = template.wave.column if isinstance(template.wave, WaveColumn) else None
+    wave_variable = template.wave.column if isinstance(template.wave, WaveColumn) else None
     columns = []
     for header, entry in entries.items():
         column = known.get(header)
@@ -249,7 +249,7 @@ def _columns(
             columns.append(
                 Column(file_id=new.file_id, column=header, ignore_reason=BLANK, label=entry.label or None)
             )
-        elif column.variable is not None and column.variable == said:
+        elif column.variable is not None and column.variable == wave_variable:
             columns.append(
                 Column(file_id=new.file_id, column=header, ignore_reason=WAVE_SAID, label=column.label)
             )

@@ -270,8 +270,8 @@ def _number(
         t, words = landed.name, {}
         parsed = f"cast({t} as double)"
     missing = [c for c in codes if c.missing_reason is not None]
-    told = _matches([c for c in missing if _is_word(c)], t, None) if landed.is_text else []
-    told += [("", f"{t} in ({sql.texts(words)})")] if words else []
+    declared_missing = _matches([c for c in missing if _is_word(c)], t, None) if landed.is_text else []
+    declared_missing += [("", f"{t} in ({sql.texts(words)})")] if words else []
     unexplained = []
     for item in declared:
         low, high = item if isinstance(item, tuple) else (_as_number(item), _as_number(item))
@@ -290,7 +290,7 @@ def _number(
     outcomes = _outcomes(
         [
             (verdict, f"{n} is null and {condition}")
-            for verdict, condition in [("blank", f"{t} is null"), *told]
+            for verdict, condition in [("blank", f"{t} is null"), *declared_missing]
         ],
         [(FAILED + "ambiguous_number", f"{n} is null and {_parsed_number(t)} is not null")]
         if is_point_doubtful

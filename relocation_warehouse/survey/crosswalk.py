@@ -549,13 +549,13 @@ class _WaveCompiler:
         names = sampling.names
         stratum = self._identity(names.get("stratum", ()))
         site = exp.column("_site_id", table=base, quoted=True)
-        units: exp.Expr = self._said(sampling.population_units)
+        units: exp.Expr = self._design_value(sampling.population_units)
         if isinstance(sampling.population_units, dict):
             cases = exp.case()
             for stratum_id, number in sampling.population_units.items():
                 cases = cases.when(stratum.copy().eq(_string(stratum_id)), exp.Literal.number(number))
             units = cases
-        households = self._said(sampling.unit_households)
+        households = self._design_value(sampling.unit_households)
         if sampling.unit_households is None and not sampling.sampling_unit:
             households = self._households_of(site) or households
         return [
@@ -566,11 +566,11 @@ class _WaveCompiler:
             exp.cast(households, "bigint"),
         ]
 
-    def _said(self, said: object) -> exp.Expr:
+    def _design_value(self, value: object) -> exp.Expr:
         """A number that `survey.yml` gives, or the variable that holds it."""
-        if isinstance(said, str):
-            return self._source(*self.folder.resolve(said, self.wave))
-        return exp.Literal.number(said) if isinstance(said, int) else exp.null()
+        if isinstance(value, str):
+            return self._source(*self.folder.resolve(value, self.wave))
+        return exp.Literal.number(value) if isinstance(value, int) else exp.null()
 
     def _identity(self, names: Sequence[str]) -> exp.Expr:
         """Answers of variables as one text, joined with "-"; NULL where one is missing, or none is named."""
@@ -595,7 +595,7 @@ class _WaveCompiler:
         """Households a questionnaire stands for: given, or the site's households over its questionnaires."""
         weight = self.folder.survey.sampling(self.wave).weight
         if weight:
-            return self._said(weight)
+            return self._design_value(weight)
         site = exp.column("_site_id", table=base, quoted=True)
         if any(s.households is None for s in self.folder.survey.sites):
             return exp.Literal.number(1)

@@ -183,8 +183,8 @@ class SurveyFolder:
         text = (
             "" if beside.is_symlink() else beside.read_text(encoding="utf-8", errors="replace")[:100].lower()
         )
-        said = re.match(r"\s*\\?([0-9a-f]{64})\b", text)
-        return said[1] if said else NO_SHA256, beside.name
+        match = re.match(r"\s*\\?([0-9a-f]{64})\b", text)
+        return match[1] if match else NO_SHA256, beside.name
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -101,8 +101,8 @@ def id_sql(text: str, codes: Iterable[Code], declared: Iterable[str | tuple[floa
         ends = [f"{number} >= {sql.number(low)}"] if low is not None else []
         ends += [f"{number} <= {sql.number(high)}"] if high is not None else []
         conditions.append(f"({' and '.join(ends)})")
-    told = f"when {' or '.join(conditions)} then null " if conditions else ""
-    return f"case {told}when regexp_full_match({text}, {sql.text(PLAIN)}) then {text} else {FUNCTION}({text}) end"
+    if_missing = f"when {' or '.join(conditions)} then null " if conditions else ""
+    return f"case {if_missing}when regexp_full_match({text}, {sql.text(PLAIN)}) then {text} else {FUNCTION}({text}) end"
 
 
 def skeleton(household_id: str) -> str:

@@ -501,9 +501,11 @@ def _contradictions(folder: SurveyFolder, declared: Sequence[Column], received: 
     columns = {c.column: c for c in declared if c.variable is not None and c.codes}
     for entry in received.entries:
         codes = folder.codes_of(columns[entry.column]) if entry.column in columns else ()
-        told = {c.code for c in codes if c.missing_reason is not None}
+        missing_codes = {c.code for c in codes if c.missing_reason is not None}
         for item in entry.missing_declared:
-            for code in (c for c in codes if c.value is not None and item not in told and c.overlaps(item)):
+            for code in (
+                c for c in codes if c.value is not None and item not in missing_codes and c.overlaps(item)
+            ):
                 shown = item if isinstance(item, str) else f"{item[0]} to {item[1]}"
                 yield (
                     f"column {entry.column!r}: the file declares {shown} missing, but codes.csv (list {code.list}) "

@@ -329,8 +329,8 @@ def _described(
         ]
         for language in spoken or [None]:
             asked = xlsform.questions(survey, choices, language)
-            for said in xlsform.described(headers, repeat, asked):
-                described[said.column] = _both(described[said.column], said)
+            for description in xlsform.described(headers, repeat, asked):
+                described[description.column] = _both(described[description.column], description)
     return described
 
 

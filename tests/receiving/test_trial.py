@@ -1,5 +1,6 @@
 """A survey that could not be published is refused on arrival, alone and by name; the rest is not touched."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,9 @@ Survey = Callable[[str], Folder]
 
 
 @pytest.fixture
-def found(tmp_path: Path, catalog: Catalog, contract: Contract) -> Callable[[Folder], tuple[Problem, ...]]:
+def problems_of(
+    tmp_path: Path, catalog: Catalog, contract: Contract
+) -> Callable[[Folder], tuple[Problem, ...]]:
     """What a changed folder is refused for, in the trial and before it."""
 
     def problems(changed: Folder) -> tuple[Problem, ...]:
@@ -60,15 +63,17 @@ def scaled(folder: Folder, parameters: str) -> tuple[Folder, int]:
     return folder, folder.change("crosswalk.csv", {"rule": "scale"}, parameters=parameters)
 
 
-def test_what_is_shipped_passes(found: Callable[..., tuple[Problem, ...]], plain_survey: Survey) -> None:
-    assert found(plain_survey("gz_anshun_2020")) == ()
+def test_what_is_shipped_passes(
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+) -> None:
+    assert problems_of(plain_survey("gz_anshun_2020")) == ()
 
 
 def test_a_wrong_parameter_is_named_with_line_wave_indicator_households_and_a_row(
-    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey
 ) -> None:
     folder, line = scaled(plain_survey("gz_anshun_2020"), "slope=-1 intercept=60")
-    (problem,) = found(folder)
+    (problem,) = problems_of(folder)
     assert (problem.file, problem.line) == ("crosswalk.csv", line)
     for part in (
         "wave single, customs_difference",
@@ -91,9 +96,9 @@ def test_a_wrong_parameter_is_named_with_line_wave_indicator_households_and_a_ro
     ],
 )
 def test_weights_that_cannot_be_used_are_named(
-    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey, weights: list[str], message: str
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey, weights: list[str], message: str
 ) -> None:
-    (problem,) = found(weighted(plain_survey("gz_anshun_2020"), weights))
+    (problem,) = problems_of(weighted(plain_survey("gz_anshun_2020"), weights))
     assert problem.file == "survey.yml"
     assert problem.line
     assert message in problem.message
@@ -123,17 +128,17 @@ def test_households_without_a_weight_are_set_aside_where_that_is_declared(
     ],
 )
 def test_an_expression_that_fails_on_an_answer_is_named(
-    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey, expression: str, message: str
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey, expression: str, message: str
 ) -> None:
     folder = plain_survey("gz_anshun_2020")
     line = folder.change("crosswalk.csv", {"rule": "scale"}, rule="expression", parameters=expression)
-    (problem,) = (p for p in found(folder) if message in p.message)
+    (problem,) = (p for p in problems_of(folder) if message in p.message)
     assert (problem.file, problem.line) == ("crosswalk.csv", line)
     assert "such as household" in problem.message
 
 
 def test_a_text_that_is_no_code_of_the_catalog_is_named(
-    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey
 ) -> None:
     folder = plain_survey("gz_anshun_2020")
     header = folder.tables["crosswalk.csv"][0]
@@ -148,14 +153,14 @@ def test_a_text_that_is_no_code_of_the_catalog_is_named(
         codes="",
         status="proxy",
     )
-    (problem,) = found(folder)
+    (problem,) = problems_of(folder)
     assert (problem.file, problem.line) == ("crosswalk.csv", line)
     assert "cannot be computed, or is no code of the catalog" in problem.message
     assert "such as household" in problem.message
 
 
 def test_a_constant_outside_the_catalog_is_named(
-    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey
 ) -> None:
     folder = plain_survey("gz_anshun_2020")
     line = folder.change("crosswalk.csv", {"rule": "scale"}, rule="constant", parameters="17", sources="")
@@ -167,19 +172,19 @@ def test_a_constant_outside_the_catalog_is_named(
         type="",
         codes="",
     )
-    (problem,) = found(folder)
+    (problem,) = problems_of(folder)
     assert (problem.file, problem.line) == ("crosswalk.csv", line)
     assert "323 of 323 households" in problem.message
 
 
 def test_a_wave_without_households_says_which_rule_took_them(
-    found: Callable[..., tuple[Problem, ...]], plain_survey: Survey
+    problems_of: Callable[..., tuple[Problem, ...]], plain_survey: Survey
 ) -> None:
     folder = plain_survey("gz_anshun_2020")
     file_id, at = folder.column(folder.survey["site"]["column"])
     for row in folder.files[file_id][1:]:
         row[at] = "elsewhere"
-    (problem,) = found(folder)
+    (problem,) = problems_of(folder)
     assert problem.file == "survey.yml"
     assert "wave single: no household is left" in problem.message
     assert "rule unknown_site sets aside 323 of 323 rows" in problem.message
@@ -220,9 +225,9 @@ def test_a_large_share_set_aside_is_a_mistake_unless_allowed(
         loaded = load_folder(folder.save(tmp_path / "s").path, catalog.indicator)
         with duckdb.connect() as con:
             ingest(loaded, tmp_path, con)
-            found = list(large_shares(loaded, catalog, set_aside(loaded, con)))
-        assert [p.file for p in found] == wanted
-        assert all("largest_share_set_aside" in p.message and "such as" in p.message for p in found)
+            large = list(large_shares(loaded, catalog, set_aside(loaded, con)))
+        assert [p.file for p in large] == wanted
+        assert all("largest_share_set_aside" in p.message and "such as" in p.message for p in large)
 
 
 def test_an_accepted_survey_is_told_of_large_shares_among_its_checks(
@@ -242,6 +247,29 @@ def test_an_accepted_survey_is_told_of_large_shares_among_its_checks(
     assert "30 of 323 answers" in check["message"]
     assert "99" not in check["message"]
     assert len({c["loaded_at"] for c in arrival.checks}) == 1
+
+
+def test_a_second_folder_with_the_id_of_another_survey_is_refused_alone(
+    tmp_path: Path, plain_survey: Survey
+) -> None:
+    for name in ("catalog", "literature"):
+        (tmp_path / name).symlink_to(SURVEYS.parent / name)
+    first = plain_survey("gz_anshun_2020").save(tmp_path / "surveys" / "first").path
+    warehouse = Warehouse(tmp_path)
+    assert receive(warehouse, "first").is_accepted
+    with warehouse.connect() as con:
+        before = con.execute("from raw.first__answers").fetchall()
+    shutil.copytree(first, first.with_name("second"))
+    arrival = receive(warehouse, "second")
+    assert not arrival.is_accepted
+    (problem,) = arrival.problems
+    lines = (first / "survey.yml").read_text("utf-8").splitlines()
+    assert problem.file == "survey.yml"
+    assert lines[problem.line - 1] == "survey_id: first"
+    assert "write survey_id: second, or rename the folder" in problem.message
+    with warehouse.connect() as con:
+        assert con.execute("from raw.first__answers").fetchall() == before
+    assert [folder.survey_id for folder in warehouse.accepted_folders()] == ["first"]
 
 
 def by_name(folder: Folder, table: str, **cells: str) -> None:
@@ -273,7 +301,7 @@ def with_a_second_wave(folder: Folder, keep: int) -> Folder:
     [(323, None, ""), (200, None, ""), (161, None, "162 of 323"), (161, 0.6, "")],
 )
 def test_a_wave_that_loses_half_of_its_households_is_refused_unless_allowed(
-    found: Callable[..., tuple[Problem, ...]],
+    problems_of: Callable[..., tuple[Problem, ...]],
     plain_survey: Survey,
     keep: int,
     allowed: float | None,
@@ -282,7 +310,7 @@ def test_a_wave_that_loses_half_of_its_households_is_refused_unless_allowed(
     folder = with_a_second_wave(plain_survey("gz_anshun_2020"), keep)
     if allowed is not None:
         folder.survey["largest_share_lost"] = allowed
-    problems = found(folder)
+    problems = problems_of(folder)
     assert len(problems) == bool(refused)
     for problem in problems:
         assert (problem.file, problem.line is None) == ("survey.yml", False)
@@ -319,12 +347,12 @@ def design(folder: Folder, populations: list[str]) -> Folder:
     ],
 )
 def test_a_stratum_has_as_many_units_as_were_drawn(
-    found: Callable[..., tuple[Problem, ...]],
+    problems_of: Callable[..., tuple[Problem, ...]],
     plain_survey: Survey,
     populations: list[str],
     messages: list[str],
 ) -> None:
-    problems = found(design(plain_survey("gz_anshun_2020"), populations))
+    problems = problems_of(design(plain_survey("gz_anshun_2020"), populations))
     assert len(problems) == len(messages)
     for problem, message in zip(problems, messages, strict=True):
         assert problem.file == "survey.yml"

@@ -103,11 +103,11 @@ def _detected(path: Path) -> tuple[str, _Text]:
     """
     with path.open("rb") as handle:
         sample = handle.read(2**18)
-    told = next((encoding for mark, encoding in MARKS if sample.startswith(mark)), _unmarked(sample))
+    marked = next((encoding for mark, encoding in MARKS if sample.startswith(mark)), _unmarked(sample))
     try:
-        return told or "utf-8", _check_text(path, told or "utf-8")
+        return marked or "utf-8", _check_text(path, marked or "utf-8")
     except UndecodableText:
-        if told:
+        if marked:
             raise
     with path.open("rb") as handle:
         encoding = told_encoding(

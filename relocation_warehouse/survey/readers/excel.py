@@ -125,7 +125,7 @@ def _read(
             raise UnreadableFile(
                 f"sheet {name!r} is a chart or macro, no table; name another in options.sheet"
             )
-        told = beside(path, name)  # first: a far cell must not be laid out in memory
+        hidden = beside(path, name)  # first: a far cell must not be laid out in memory
         try:
             sheet = workbook.get_sheet_by_name(name)
             rows: list[list[object]] = [list(row) for row in sheet.to_python(skip_empty_area=False)]
@@ -137,11 +137,11 @@ def _read(
         notes = [f"sheet {name}"]
         if known[name].visible != SheetVisibleEnum.Visible:
             notes.append("the sheet is hidden")
-    for what, numbers in (("row", told.hidden_rows), ("column", told.hidden_columns)):
+    for what, numbers in (("row", hidden.hidden_rows), ("column", hidden.hidden_columns)):
         if numbers:
             shown = ", ".join(map(str, numbers[:SHOWN])) + (" and more" if len(numbers) > SHOWN else "")
             notes.append(f"hidden {what}(s) {shown} were read like the others")
-    for (row, column), text in told.texts.items():
+    for (row, column), text in hidden.texts.items():
         if row <= len(rows) and column <= len(rows[row - 1]):
             rows[row - 1][column - 1] = text
     merged = (

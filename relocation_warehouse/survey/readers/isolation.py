@@ -289,5 +289,5 @@ def _respond(
     except BrokenPipeError:
         raise
     except BaseException as error:  # whatever a file does to a library, panics included: it cannot be read
-        told = f"cannot be read ({type(error).__name__}: {str(error)[:200]}); save it again"
-        send(REFUSED, told.encode("utf-8", errors="replace"))
+        message = f"cannot be read ({type(error).__name__}: {str(error)[:200]}); save it again"
+        send(REFUSED, message.encode("utf-8", errors="replace"))

@@ -267,23 +267,23 @@ def _link(export: Export, name: str) -> Link:
 def _said_parent(table: pa.Table) -> str | None:
     if "_parent_table_name" not in table.column_names:
         return None
-    said = [n for n in table.column("_parent_table_name").unique().to_pylist() if n and n.strip()]
-    if len(said) > 1:
+    names = [n for n in table.column("_parent_table_name").unique().to_pylist() if n and n.strip()]
+    if len(names) > 1:
         raise UnreadableFile(
-            f"_parent_table_name names several tables ({', '.join(said[:3])}); export the form again"
+            f"_parent_table_name names several tables ({', '.join(names[:3])}); export the form again"
         )
-    return said[0].strip() if said else None
+    return names[0].strip() if names else None
 
 
 def _named_parent(name: str, table: pa.Table, others: Mapping[str, pa.Table]) -> str | None:
     """The table that a repeat group names as its parent, or the only one that there is."""
-    said = _said_parent(table)
-    if said is None:
+    given = _said_parent(table)
+    if given is None:
         return next(iter(others)) if len(others) == 1 else None
-    parents = _resolved(said, list(others))
+    parents = _resolved(given, list(others))
     if len(parents) > 1:
         raise UnreadableFile(
-            f"repeat group {name} names {said!r} as its parent, which may be {' or '.join(parents)}; rename the tables"
+            f"repeat group {name} names {given!r} as its parent, which may be {' or '.join(parents)}; rename the tables"
         )
     return parents[0] if parents else None
 
@@ -331,12 +331,12 @@ def _check_submissions(export: Export, name: str, top: str, positions: pa.Array)
             or own not in export.tables[top].column_names
         ):
             continue
-        said, led = _keys(table, child), _keys(export.tables[top], own).take(positions)
-        wrong = pc.indices_nonzero(pc.fill_null(pc.not_equal(said, led), False))
+        given, led = _keys(table, child), _keys(export.tables[top], own).take(positions)
+        wrong = pc.indices_nonzero(pc.fill_null(pc.not_equal(given, led), False))
         if len(wrong):
             row = wrong[0].as_py()
             raise UnreadableFile(
-                f"row {table.column(ROW)[row].as_py()} of {name}: {child} is {said[row]}, but its _parent_index leads "
+                f"row {table.column(ROW)[row].as_py()} of {name}: {child} is {given[row]}, but its _parent_index leads "
                 f"to {led[row]}; rows were sorted or changed after the export: export the form again"
             )
 
