@@ -47,7 +47,7 @@ class Scan:
         if known is None or not kwargs.keys() <= known or (len(self.frame) == 0 and "column" in known):
             return None
         columns = [kwargs[k] for k in ("column",) if k in kwargs] + list(kwargs.get("column_list", ()))
-        # a name that stands twice, or not at all, is for Great Expectations to complain of
+        # a name that occurs twice, or not at all, is for Great Expectations to complain of
         if any(list(self.frame.columns).count(c) != 1 for c in columns):
             return None
         metrics: Metrics | None = _METRICS[kind](self, kwargs)

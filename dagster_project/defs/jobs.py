@@ -34,7 +34,7 @@ def tell_of_failure(context: dg.HookContext) -> None:
     if not url:
         return
     if not url.startswith(("http://", "https://")):
-        context.log.error(f"{WEBHOOK} is not an http address; nobody was told")
+        context.log.error(f"{WEBHOOK} is not an http address; no notification was sent")
         return
     body = {"text": text, "job": context.job_name, "step": context.step_key, "run_id": context.run_id}
     request = urllib.request.Request(

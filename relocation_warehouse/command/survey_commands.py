@@ -367,7 +367,7 @@ def _withheld(folder: SurveyFolder, catalog: Catalog, con: duckdb.DuckDBPyConnec
 
 
 def preview(
-    survey: Annotated[str, typer.Argument(help="Survey, as its folder stands now.")],
+    survey: Annotated[str, typer.Argument(help="Survey, as its folder is now.")],
     indicator: Annotated[
         str | None, typer.Argument(help="Indicator; all that were answered where absent.")
     ] = None,

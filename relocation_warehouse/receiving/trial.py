@@ -123,7 +123,7 @@ class _Wave:
             message = f"{n} household(s), and a real survey with fewer than {fewest} would tell who they are"
             yield self._of_survey(message, "leave the wave out", "waves", self._position)
         if n_keys < n:
-            message = f"{n - n_keys} of {n} rows are of a household that stands in another row of the wave"
+            message = f"{n - n_keys} of {n} rows belong to a household that has another row in the wave"
             yield self._of_survey(message, "name what identifies a household in household_id", "files")
         if weight is not None and not weight:
             yield self._of_survey(

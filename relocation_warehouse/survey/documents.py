@@ -140,7 +140,7 @@ def _check_extent(text: str) -> None:
         if isinstance(event, AliasEvent):
             count += sizes.get(event.anchor or "", 1)
             if any(anchor == event.anchor for anchor, _ in opened):
-                why = f"{event.anchor!r} stands for itself"
+                why = f"{event.anchor!r} refers to itself"
         elif isinstance(event, CollectionStartEvent):
             opened.append((event.anchor, count))
             count += 1

@@ -563,7 +563,7 @@ def _check_columns(folder: SurveyFolder) -> list[Problem]:
 def _check_codes(folder: SurveyFolder) -> list[Problem]:
     counts = Counter((c.list, c.code) for c in folder.codes)
     return [
-        Problem("codes.csv", line, f"code {code.code!r} stands twice in list {code.list}")
+        Problem("codes.csv", line, f"code {code.code!r} occurs twice in list {code.list}")
         for line, code in zip(folder.lines["codes.csv"], folder.codes, strict=True)
         if counts[code.list, code.code] > 1
     ]
@@ -648,7 +648,7 @@ def _check_crosswalk(folder: SurveyFolder, indicator_ids: Iterable[str] | None) 
             )
         if counts[row.wave, row.indicator_id] > 1:
             problems.append(
-                Problem("crosswalk.csv", line, f"{row.indicator_id} stands twice for wave {row.wave}")
+                Problem("crosswalk.csv", line, f"{row.indicator_id} occurs twice for wave {row.wave}")
             )
         if row.codes is not None and row.codes not in folder.code_lists:
             hint = suggestion(row.codes, folder.code_lists)

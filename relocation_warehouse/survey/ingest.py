@@ -65,12 +65,12 @@ ROW_MESSAGES = {
         "是两个住户的编号（各部分的分界不同）",
     ),
     "lookalike_household": (
-        "cannot be told by eye from another id: letters of another alphabet stand in it",
+        "looks like another id but contains letters of another alphabet",
         "与另一编号肉眼无法区分（含有其他字母表的字母）",
     ),
-    "missing_wave": ("does not say its wave", "缺少调查轮次"),
+    "missing_wave": ("has no wave", "缺少调查轮次"),
     "unknown_wave": ("is a wave that the code list does not name", "不是代码表中的调查轮次"),
-    "missing_site": ("does not say its site, and no earlier wave does", "缺少安置点，且此前轮次亦无记录"),
+    "missing_site": ("has no site, and none is known from an earlier wave", "缺少安置点，且此前轮次亦无记录"),
     "unknown_site": ("is a site that the code list does not name", "不是代码表中的安置点"),
     "orphan": (
         "is a household without an accepted row in {base} for this wave",
@@ -78,11 +78,11 @@ ROW_MESSAGES = {
     ),
     "missing_weight": ("is a household without a sampling weight", "是缺少抽样权重的住户"),
     "duplicate_household": (
-        "stands in several rows that differ, and nothing says which is right",
+        "occurs in several rows with different answers",
         "有多行且内容不一致，无法判断哪一行正确",
     ),
     "duplicate_row": (
-        "stands in an earlier row that is the same in every cell that is used",
+        "repeats an earlier row with the same answers",
         "与前面某行所用的全部答案相同",
     ),
     "duplicate_submission": (
@@ -472,7 +472,7 @@ def _structure(file: SurveyFile, declared: Sequence[Column], received: Received)
     headers = [n for n in received.schema.names if n != ROW]
     twice = [h for h, count in Counter(headers).items() if count > 1]
     if twice:
-        yield f"header {_listed(twice)} stands more than once; give each column its own header"
+        yield f"header {_listed(twice)} occurs more than once; give each column its own header"
     known = {c.column for c in declared}
     blocks = [c for c in declared if c.is_block and c.column not in set(headers)]
     missing = [c.column for c in declared if c.column not in set(headers) and c not in blocks]
@@ -902,7 +902,7 @@ def _answer(file: Landed, variable: str, cell: CellSql | None) -> str:
 
 
 def _find_repeats(folder: SurveyFolder, file: Landed, con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a household stands more than once in a wave; if so, make the temporary table `repeats` of such rows."""
+    """Whether a household occurs more than once in a wave; if so, make the temporary table `repeats` of such rows."""
     con.execute(
         "create or replace temp table twice as select household_id, wave from arrived "
         "where household_id is not null group by all having count(*) > 1"

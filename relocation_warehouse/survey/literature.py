@@ -309,7 +309,7 @@ def _check_cells(name: str, rows: Sequence[tuple[int, Row]]) -> Iterator[Problem
         if not row[key]:
             yield Problem(name, line, f"{key} is empty")
         elif row[key] in seen:
-            yield Problem(name, line, f"{key} {row[key]!r} also stands in line {seen[row[key]]}")
+            yield Problem(name, line, f"{key} {row[key]!r} is also in line {seen[row[key]]}")
         seen.setdefault(row[key], line)
         text = row["value"] if name == "statistics.csv" else ""
         if SEPARATED.fullmatch(text) and _number(text) is None:

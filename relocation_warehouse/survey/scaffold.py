@@ -281,7 +281,7 @@ def _read_table(
         twice = sorted(n for n, k in Counter(names).items() if k > 1)
         if twice:
             raise ScaffoldError(
-                f"{table.path}: header {twice[0]!r} stands more than once; name the rows that hold the headers "
+                f"{table.path}: header {twice[0]!r} occurs more than once; name the rows that hold the headers "
                 "with --header-row, or give each column its own header"
             )
         cells: list[list[pa.Array]] = [[] for _ in names]

@@ -387,14 +387,14 @@ class Convention(Closed):
     @model_validator(mode="after")
     def _one_kind(self) -> Convention:
         if self.decimal == self.thousands:
-            raise ValueError(f"{self.decimal!r} cannot stand both before decimals and between thousands")
+            raise ValueError(f"{self.decimal!r} cannot separate both decimals and thousands")
         if self.dates and self.model_fields_set - {"dates"}:
             raise ValueError("a convention is one for numbers or, with dates, one for days")
         for word in (*self.prefixes, *self.suffixes):
             if not word or word[0].isdigit() or word[-1].isdigit():
                 raise ValueError(f"{word!r} can be no word before or behind a number")
             if "zh" in self.numerals and set(word) <= set("零〇一二三四五六七八九十两兩半"):
-                raise ValueError(f"{word!r} is a number in Chinese; it cannot stand behind one as well")
+                raise ValueError(f"{word!r} is a number in Chinese; it cannot follow one as well")
         for how in self.dates:
             if not {"%d", "%m", "%b", "%B", "%j"} & set(re.findall("%-?.", how)):
                 raise ValueError(f"{how!r} names no day and month; write it like %d/%m/%Y")

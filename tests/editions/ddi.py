@@ -49,7 +49,7 @@ def problems(root):
     """What of a codebook the standard does not allow."""
     found = [] if root.tag == f"{SPACE}codeBook" else [f"the root is {root.tag}"]
     ids = [e.get("ID") for e in root.iter() if e.get("ID")]
-    found += [f"id {i} stands twice" for i in set(ids) if ids.count(i) > 1]
+    found += [f"id {i} occurs twice" for i in set(ids) if ids.count(i) > 1]
     for element in root.iter():
         name = element.tag.removeprefix(SPACE)
         for attribute, allowed in ATTRIBUTES.get(name, {}).items():

@@ -64,7 +64,7 @@ MISTAKES = [
         "SITE_C",
         "'SITE_C' is no site of survey.yml; did you mean 'SITE_",
     ),
-    ("codes.csv", "agree,2,2,", "agree,1,2,", "agree,1,2,", "code '1' stands twice in list agree"),
+    ("codes.csv", "agree,2,2,", "agree,1,2,", "agree,1,2,", "code '1' occurs twice in list agree"),
     ("codes.csv", "missing,9,,dont_know", "missing,9,,dontknow", "dontknow", "did you mean 'dont_know'?"),
     (
         "crosswalk.csv",

@@ -274,7 +274,7 @@ def test_a_number_of_a_workbook_is_not_read_as_thousands(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"decimal": ",", "thousands": ","}, "cannot stand both before decimals and between thousands"),
+        ({"decimal": ",", "thousands": ","}, "cannot separate both decimals and thousands"),
         ({"dates": ["%d/%m/%Y"], "thousands": ","}, "for numbers or, with dates, one for days"),
         ({"dates": ["%d/%m/%Y"]}, "is for days, but the column is of type number"),
         ({"dates": ["tomorrow"]}, "names no day and month"),

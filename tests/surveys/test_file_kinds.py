@@ -84,9 +84,9 @@ LINK = "_index,_parent_table_name,_parent_index,_submission__id,_submission__uui
         (
             "code,_uuid\nH1,u1\nH2,u1\n",
             "age,_submission__uuid\n3,u1\n",
-            "_uuid u1 of form stands in several rows",
+            "_uuid u1 of form occurs in several rows",
         ),
-        ("code,KEY\nH1,k\nH2,k\n", "age,PARENT_KEY\n3,k\n", "KEY k of form stands in several rows"),
+        ("code,KEY\nH1,k\nH2,k\n", "age,PARENT_KEY\n3,k\n", "KEY k of form occurs in several rows"),
         ("code,_index\nH1,1\nH2,1\n", "age,_parent_index,_parent_table_name\n3,1,form\n", "_index 1 of form"),
         ("code,_index\nH1,1\n", "age,_parent_index,_parent_table_name\n3,1,gone\n", "is its parent gone"),
         (
@@ -325,7 +325,7 @@ def test_text_of_old_stata_files(tmp_path, version, encoding, is_declared):
 @pytest.mark.parametrize("version", [114, 117])
 def test_an_encoding_that_cannot_be_told_is_asked_for(tmp_path, version):
     old_stata(tmp_path / "a.dta", version, "cp1252", ["José María Muñoz", "Núñez"])
-    with pytest.raises(UnreadableFile, match=r"cannot be told with certainty; set options\.encoding"):
+    with pytest.raises(UnreadableFile, match=r"cannot be determined with certainty; set options\.encoding"):
         came(tmp_path, "a.dta", "stata")
     with pytest.raises(UnreadableFile, match="text is not utf-8"):
         came(tmp_path, "a.dta", "stata", encoding="utf-8")

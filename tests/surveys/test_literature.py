@@ -166,7 +166,7 @@ MISTAKES = [
         "statistics.csv",
         "YN_0002,yunnan",
         "YN_0001,yunnan",
-        r"line 3: stat_id 'YN_0001' also stands in line 2",
+        r"line 3: stat_id 'YN_0001' is also in line 2",
     ),
     (
         "statistics.csv",

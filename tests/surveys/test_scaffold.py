@@ -360,7 +360,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     [
         ("a.docx", b"x", "", ScaffoldError, "no format has this ending"),
         ("a.csv", b"", "", UnreadableFile, "a.csv"),
-        ("a.csv", b"x,x\n1,2\n", "", ScaffoldError, "stands more than once"),
+        ("a.csv", b"x,x\n1,2\n", "", ScaffoldError, "occurs more than once"),
         ("a.csv", b"x\n1\n", "../up", ScaffoldError, "is no id"),
         ("调查.csv", b"x\n1\n", "", ScaffoldError, "is no id"),
         ("a.sav", b"nothing", "", UnreadableFile, "a.sav"),

@@ -211,7 +211,7 @@ def _rows(
     path: Path, handle: IO[bytes], schema: pa.Schema, encoding: str, delimiter: str, lines: int, first: int
 ) -> Iterator[pa.RecordBatch]:
     width = len(schema) - 1
-    # Columns get positions as names: a header that stands twice must reach whoever judges it.
+    # Columns get positions as names: a header that occurs twice must reach whoever judges it.
     names = [str(i) for i in range(width)]
     row, block = first, BLOCK_BYTES * NARROW // max(width, NARROW)
     while True:

@@ -46,7 +46,7 @@ def told_encoding(lines: Iterable[bytes]) -> str:
     Raises
     ------
     UnreadableFile
-        It cannot be told with certainty.
+        It cannot be determined with certainty.
     """
     sample, size = list[bytes](), 0
     for line in lines:
@@ -64,5 +64,5 @@ def told_encoding(lines: Iterable[bytes]) -> str:
         return guess.encoding
     hint = f" (perhaps {guess.encoding})" if guess is not None else ""
     raise UnreadableFile(
-        f"is not UTF-8, and its encoding{hint} cannot be told with certainty; set options.encoding in survey.yml"
+        f"is not UTF-8, and its encoding{hint} cannot be determined with certainty; set options.encoding in survey.yml"
     )

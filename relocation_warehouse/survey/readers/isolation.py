@@ -164,7 +164,7 @@ def _read(answer: int, size: int, request: Mapping[str, Any]) -> bytes:
     while len(parts) < size:
         ready, _, _ = select.select([answer], [], [], STALLED * request["seconds"])
         if not ready:
-            raise UnreadableFile("reading it stands still; save the file again, or split it")
+            raise UnreadableFile("reading it makes no progress; save the file again, or split it")
         if not (part := os.read(answer, min(size - len(parts), 2**20))):
             break
         parts += part

@@ -248,7 +248,7 @@ def _link(export: Export, name: str) -> Link:
     if parent is not None and "_parent_index" in has and "_index" in others[parent].column_names:
         if _repeated(others[parent], "_index") is None:
             return _joined(table, "_parent_index", parent, others[parent], "_index")
-        why = f"_index {_repeated(others[parent], '_index')} of {parent} stands in several rows"
+        why = f"_index {_repeated(others[parent], '_index')} of {parent} occurs in several rows"
     else:
         why = f"no table of the export is its parent {_said_parent(table) or ''}".rstrip()
     # The submission that a row names is right too, though it says nothing of what lies between.
@@ -257,7 +257,7 @@ def _link(export: Export, name: str) -> Link:
             if child in has and own in others[tops[0]].column_names:
                 if (twice := _repeated(others[tops[0]], own)) is None:
                     return _joined(table, child, tops[0], others[tops[0]], own)
-                why = f"{own} {twice} of {tops[0]} stands in several rows"
+                why = f"{own} {twice} of {tops[0]} occurs in several rows"
     raise UnreadableFile(
         f"rows of the repeat group {name} cannot be joined to what they are repeated in: {why}; "
         "export the form again with all its tables, and keep their names and columns"
@@ -299,14 +299,14 @@ def _link_by_key(name: str, table: pa.Table, others: Mapping[str, pa.Table], top
         raise UnreadableFile(f"PARENT_KEY of {name}: its keys {where}; export the form again")
     if (twice := _repeated(candidates[holding[0]], "KEY")) is not None:
         raise UnreadableFile(
-            f"KEY {twice} of {holding[0]} stands in several rows, so that rows of {name} belong to none of them; "
+            f"KEY {twice} of {holding[0]} occurs in several rows, so that rows of {name} belong to none of them; "
             "keep one, or export the form again"
         )
     return _joined(table, "PARENT_KEY", holding[0], candidates[holding[0]], "KEY")
 
 
 def _repeated(table: pa.Table, header: str) -> str | None:
-    """A key that stands more than once; None where every row that has one has its own."""
+    """A key that occurs more than once; None where every row that has one has its own."""
     keys = _keys(table, header).drop_null()
     counts = pc.value_counts(keys)
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
@@ -441,7 +441,7 @@ class _Nested:
 
     def _repeat(self, name: str, entries: Sequence[object], path: str, position: int) -> None:
         if self.above.setdefault(name, path) != path:
-            raise UnreadableFile(f"repeat group {name!r} stands at two levels; export the data again")
+            raise UnreadableFile(f"repeat group {name!r} occurs at two levels; export the data again")
         for entry in entries:
             if isinstance(entry, Mapping):
                 self.add(entry, name, position)
@@ -540,7 +540,7 @@ def _whole(opening: AbstractContextManager[Received], name: str) -> pa.Table:
     except UnreadableFile as error:
         raise UnreadableFile(f"{name}: {error}") from error
     if len(set(table.column_names)) < table.num_columns:
-        raise UnreadableFile(f"{name}: a header stands twice; export with full group paths as headers")
+        raise UnreadableFile(f"{name}: a header occurs twice; export with full group paths as headers")
     return table
 
 
