@@ -278,7 +278,7 @@ CASES = [
          ("row 2: has no household id",), {"missing_household_id": 1}),
     Case("unknown site", content(answers(site="丁")), ("row 2: 丁 is a site that the code list does not name",),
          {"unknown_site": 1}),
-    Case("one id for two households", content(answers(hhid="H2")), ("H2 occurs in several rows that differ",),
+    Case("one id for two households", content(answers(hhid="H2")), ("H2 occurs in several rows with different answers",),
          {"duplicate_household": 2}),
     Case("ids that differ in blanks only", content(answers(hhid=" H2 ")), ("H2 occurs in several rows",),
          {"duplicate_household": 2}),

@@ -118,7 +118,9 @@ def test_what_was_not_asked_has_no_cell(loaded: Loaded) -> None:
 
 
 def test_a_household_that_was_set_aside_says_why(loaded: Loaded) -> None:
-    with pytest.raises(TraceError, match=r"set aside:\n.*row 6: H9 occurs in several rows that differ"):
+    with pytest.raises(
+        TraceError, match=r"set aside:\n.*row 6: H9 occurs in several rows with different answers"
+    ):
         loaded.trace("H9", "age")
 
 
