@@ -159,17 +159,17 @@ def test_ends_of_a_limit_and_of_a_range_of_codes_belong_to_it(tmp_path, con):
 
 ROWS_ASIDE = [
     ([row(), row(hhid="")], {3: "missing_household_id"}, "has no household id"),
-    ([row(), row(hhid="H2", site="")], {3: "missing_site"}, "does not say its site"),
+    ([row(), row(hhid="H2", site="")], {3: "missing_site"}, "has no site"),
     (
         [row(), row(hhid="H2", site="丙")],
         {3: "unknown_site"},
         "丙 is a site that the code list does not name",
     ),
-    ([row(), row(hhid="H2", site="99")], {3: "missing_site"}, "99 does not say its site"),
+    ([row(), row(hhid="H2", site="99")], {3: "missing_site"}, "99 has no site"),
     (
         [row(), row(hhid="H2"), row(age=36)],
         {2: "duplicate_household", 4: "duplicate_household"},
-        "several rows that differ",
+        "several rows with different answers",
     ),
     ([row(), row(hhid="H2"), row(), row()], {4: "duplicate_row", 5: "duplicate_row"}, "same in every cell"),
 ]
