@@ -40,17 +40,17 @@ def test_ingest(kind: str) -> None:
 
 
 def test_summary() -> None:
-    found = rows(output("bench_summary.py", "--rows", "5000", "--methods", "scan", "one", "all"))
-    cpu = [float(cells[1]) for first, cells in found.items() if first.startswith(("bare", "summary"))]
+    selected = rows(output("bench_summary.py", "--rows", "5000", "--methods", "scan", "one", "all"))
+    cpu = [float(cells[1]) for first, cells in selected.items() if first.startswith(("bare", "summary"))]
     assert len(cpu) == 3
     assert min(cpu) >= 0
 
 
 def test_loop(refreshed: Path) -> None:
     """A refresh with nothing to do and a look, in a copy of a refreshed warehouse that stays as it is."""
-    found = rows(output("bench_loop.py", "nothing", "explain", "--data", str(refreshed)))
+    selected = rows(output("bench_loop.py", "nothing", "explain", "--data", str(refreshed)))
     for case in ("nothing", "explain"):
-        wall, cpu, yardstick, ratio, peak = map(float, found[case])
+        wall, cpu, yardstick, ratio, peak = map(float, selected[case])
         assert min(wall, cpu, peak) > 0
         assert ratio == pytest.approx(cpu / yardstick, abs=0.1)
 
@@ -62,13 +62,13 @@ def test_national(tmp_path: Path) -> None:
     for folder in list_survey_folders(CHECKOUT / "data" / "surveys"):
         if {f.format for f in load_folder(folder).survey.files} == {"spss"}:
             (surveys / folder.name).symlink_to(folder)
-    found = output(
+    result = output(
         *("bench_national.py", "--household-waves", "1000", "--keep", str(tmp_path / "data")),
         *("--surveys", str(surveys)),
     )
-    assert "1,000 household-waves of " in found
-    assert "as .sav: " in found
-    assert "; the same households." in found
-    stages = rows(found)
+    assert "1,000 household-waves of " in result
+    assert "as .sav: " in result
+    assert "; the same households." in result
+    stages = rows(result)
     for name in ("reference_tables", "staging__household_waves", "published__warehouse", "**whole refresh**"):
-        assert any(name in stage for stage in stages), found
+        assert any(name in stage for stage in stages), result

@@ -37,15 +37,15 @@ def folder(room: str) -> Path:
 
 
 def imports(path: Path) -> list[tuple[str, int]]:
-    found = []
+    collected = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             # `from package import room` names a room as well
             names = [f"{node.module}.{a.name}" for a in node.names] if node.module == HOUSE else [node.module]
-            found += [(name, node.lineno) for name in names]
+            collected += [(name, node.lineno) for name in names]
         elif isinstance(node, ast.Import):
-            found += [(a.name, node.lineno) for a in node.names]
-    return found
+            collected += [(a.name, node.lineno) for a in node.names]
+    return collected
 
 
 def test_every_package_has_a_floor():

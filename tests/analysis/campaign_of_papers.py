@@ -43,9 +43,9 @@ def main(n: int = 200) -> int:
     with ProcessPoolExecutor(cpu_count()) as pool:
         print("| style | papers | with an alarm |\n|---|---|---|")
         for style in STYLES:
-            found = sum(pool.map(alarms, [(style, seed) for seed in range(n)], chunksize=4))
-            failed += found >= MOST_ALARMS * n
-            print(f"| {style} | {n} | {found} |", flush=True)
+            result = sum(pool.map(alarms, [(style, seed) for seed in range(n)], chunksize=4))
+            failed += result >= MOST_ALARMS * n
+            print(f"| {style} | {n} | {result} |", flush=True)
         print("\n| fault | papers | named | bound |\n|---|---|---|---|")
         for kind, fault in FAULTS.items():
             share = sum(pool.map(noticed, [(kind, seed) for seed in range(n)], chunksize=4)) / n

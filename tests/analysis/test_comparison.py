@@ -34,8 +34,8 @@ def regions(seed: int = 3) -> pd.DataFrame:
 
 
 def summaries(frame: pd.DataFrame) -> dict[str, Summary]:
-    found = summarise(frame, [*REGRESSORS, "score"], by=["region"])
-    return {key: summary for (key,), summary in found.items()}
+    result = summarise(frame, [*REGRESSORS, "score"], by=["region"])
+    return {key: summary for (key,), summary in result.items()}
 
 
 def interacted(frame: pd.DataFrame) -> tuple:
@@ -48,17 +48,17 @@ def interacted(frame: pd.DataFrame) -> tuple:
 @pytest.mark.parametrize("free", ["none", "intercepts"])
 def test_chow_is_the_f_test_of_the_interactions(free: str) -> None:
     frame = regions()
-    found = chow_test(summaries(frame), "score", REGRESSORS, free=free)
+    result = chow_test(summaries(frame), "score", REGRESSORS, free=free)
     model, _ = interacted(frame)
     names = [name for name in model.params.index if ":" in name]
     if free == "intercepts":
         names = [name for name in names if not name.startswith("const")]
     selector = np.array([[float(name == column) for column in model.params.index] for name in names])
     expected = model.f_test(selector)
-    np.testing.assert_allclose([found.statistic, found.p], [expected.fvalue, expected.pvalue], rtol=1e-8)
-    assert (found.df_numerator, found.df_denominator) == (len(names), 220 - 9)
-    assert found.p < 0.05
-    assert found.test == {"none": "chow", "intercepts": "chow_slopes"}[free]
+    np.testing.assert_allclose([result.statistic, result.p], [expected.fvalue, expected.pvalue], rtol=1e-8)
+    assert (result.df_numerator, result.df_denominator) == (len(names), 220 - 9)
+    assert result.p < 0.05
+    assert result.test == {"none": "chow", "intercepts": "chow_slopes"}[free]
 
 
 def test_interactions_are_the_coefficients_of_the_interacted_model() -> None:
@@ -91,31 +91,31 @@ def test_wald_with_robust_covariances_is_the_quadratic_form() -> None:
         group: heteroskedastic(rows, fit_ols(summaries(frame)[group], "score", REGRESSORS), "HC3")
         for group, rows in frame.groupby("region")
     }
-    found = wald_equality(models, REGRESSORS)
+    result = wald_equality(models, REGRESSORS)
     b = np.concatenate([model.b[1:] for model in models.values()])
     v = np.zeros((6, 6))
     for place, model in enumerate(models.values()):
         v[2 * place : 2 * place + 2, 2 * place : 2 * place + 2] = model.covariance[1:, 1:]
     C = np.kron([[1, -1, 0], [0, 1, -1]], np.eye(2))
     expected = (C @ b) @ np.linalg.solve(C @ v @ C.T, C @ b)
-    np.testing.assert_allclose(found.statistic, expected, rtol=1e-9)
-    assert found.df_numerator == 4
+    np.testing.assert_allclose(result.statistic, expected, rtol=1e-9)
+    assert result.df_numerator == 4
 
 
 def test_wald_of_one_term_is_cochrans_q() -> None:
     frame = regions()
     models = {group: fit_ols(summary, "score", REGRESSORS) for group, summary in summaries(frame).items()}
-    found = wald_equality(models, ["income"])
+    result = wald_equality(models, ["income"])
     pooled = random_effects([m.b[2] for m in models.values()], [m.se[2] for m in models.values()])
-    np.testing.assert_allclose([found.statistic, found.p], [pooled.q, pooled.q_p], rtol=1e-10)
+    np.testing.assert_allclose([result.statistic, result.p], [pooled.q, pooled.q_p], rtol=1e-10)
 
 
 def test_oaxaca_reproduces_the_credit_card_example() -> None:
     data = sm.datasets.ccard.load_pandas()
     frame = data.exog.assign(spending=data.endog)
     regressors = [name for name in data.exog.columns if name != "OWNRENT"]
-    found = summarise(frame, [*regressors, "spending"], by=["OWNRENT"])
-    result = oaxaca_blinder(found[(1.0,)], found[(0.0,)], "spending", regressors)
+    outcome = summarise(frame, [*regressors, "spending"], by=["OWNRENT"])
+    result = oaxaca_blinder(outcome[(1.0,)], outcome[(0.0,)], "spending", regressors)
     np.testing.assert_allclose(result.gap, 158.7504, atol=1e-3)
     np.testing.assert_allclose(
         [result.endowments, result.coefficients, result.interaction],
@@ -131,11 +131,11 @@ def test_oaxaca_standard_errors_agree_with_a_bootstrap_within_groups() -> None:
     columns = [*REGRESSORS, "score"]
 
     def decompose(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
-        found = oaxaca_blinder(summarise(a, columns)[()], summarise(b, columns)[()], "score", REGRESSORS)
+        result = oaxaca_blinder(summarise(a, columns)[()], summarise(b, columns)[()], "score", REGRESSORS)
         return np.array(
             [
-                [found.endowments, found.coefficients, found.interaction],
-                [found.endowments_se, found.coefficients_se, found.interaction_se],
+                [result.endowments, result.coefficients, result.interaction],
+                [result.endowments_se, result.coefficients_se, result.interaction_se],
             ]
         )
 
@@ -178,20 +178,20 @@ def bcg() -> tuple[np.ndarray, np.ndarray]:
 
 def test_meta_analysis_reproduces_the_bcg_trials() -> None:
     effect, se = bcg()
-    found = random_effects(effect, se)
-    assert found.k == 13
+    result = random_effects(effect, se)
+    assert result.k == 13
     np.testing.assert_allclose(
-        [found.estimate, found.tau2, found.q, found.hksj_se],
+        [result.estimate, result.tau2, result.q, result.hksj_se],
         [-0.71411722, 0.30876026, 152.23300808, 0.18069663],
         atol=1e-6,
     )
     oracle = combine_effects(effect, se**2, method_re="dl", use_t=True)
     _, _, _, hksj = oracle.conf_int()
     _, normal, _, _ = oracle.conf_int(use_t=False)
-    np.testing.assert_allclose([found.ci_low, found.ci_high], normal, rtol=1e-9)
-    np.testing.assert_allclose([found.hksj_ci_low, found.hksj_ci_high], hksj, rtol=1e-9)
-    np.testing.assert_allclose(found.i2, oracle.i2, rtol=1e-9)
-    assert found.prediction_low < found.ci_low < found.estimate < found.ci_high < found.prediction_high
+    np.testing.assert_allclose([result.ci_low, result.ci_high], normal, rtol=1e-9)
+    np.testing.assert_allclose([result.hksj_ci_low, result.hksj_ci_high], hksj, rtol=1e-9)
+    np.testing.assert_allclose(result.i2, oracle.i2, rtol=1e-9)
+    assert result.prediction_low < result.ci_low < result.estimate < result.ci_high < result.prediction_high
 
 
 @settings(deadline=None)
@@ -201,22 +201,22 @@ def test_meta_analysis_reproduces_the_bcg_trials() -> None:
 )
 def test_meta_analysis_stays_inside_its_studies_and_ignores_their_order(studies: list, random) -> None:
     y, s = (np.array(column) for column in zip(*studies, strict=True))
-    found = random_effects(y, s)
-    assert y.min() - 1e-9 <= found.estimate <= y.max() + 1e-9
-    assert found.tau2 >= 0
-    assert 0 <= found.i2 <= 1
-    np.testing.assert_allclose(found.weights.sum(), 1)
+    result = random_effects(y, s)
+    assert y.min() - 1e-9 <= result.estimate <= y.max() + 1e-9
+    assert result.tau2 >= 0
+    assert 0 <= result.i2 <= 1
+    np.testing.assert_allclose(result.weights.sum(), 1)
     order = list(range(len(y)))
     random.shuffle(order)
     again = random_effects(y[order], s[order])
-    np.testing.assert_allclose([again.estimate, again.q], [found.estimate, found.q], rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose([again.estimate, again.q], [result.estimate, result.q], rtol=1e-7, atol=1e-9)
 
 
 def test_studies_that_agree_have_no_variance_between_them() -> None:
-    found = random_effects([1.0, 1.01, 0.99], [0.5, 0.4, 0.6])
-    assert found.tau2 == 0
-    assert found.i2 == 0
-    np.testing.assert_allclose(found.se, np.sum([0.5**-2, 0.4**-2, 0.6**-2]) ** -0.5)
+    result = random_effects([1.0, 1.01, 0.99], [0.5, 0.4, 0.6])
+    assert result.tau2 == 0
+    assert result.i2 == 0
+    np.testing.assert_allclose(result.se, np.sum([0.5**-2, 0.4**-2, 0.6**-2]) ** -0.5)
 
 
 def test_two_studies_have_no_prediction_interval() -> None:

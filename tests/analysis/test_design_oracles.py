@@ -28,9 +28,9 @@ def from_r() -> pd.DataFrame:
 
 
 def expected(case: str) -> dict[str, float]:
-    found = from_r().query("case == @case").set_index("quantity")["value"]
-    assert len(found)
-    return found.to_dict()
+    result = from_r().query("case == @case").set_index("quantity")["value"]
+    assert len(result)
+    return result.to_dict()
 
 
 def agrees(found: object, case: str, rtol: float = DIGITS) -> None:
@@ -51,8 +51,8 @@ def test_strata_clusters_and_domains_with_finite_populations() -> None:
     agrees(design_mean(strat["api00"], **options, domain=part), "domain in strata")
     agrees(one_stage(stratum_sizes=clus1["fpc"]), "one stage")
     agrees(one_stage(stratum_sizes=clus1["fpc"], domain=clus1["stype"] == "H"), "domain")
-    found, without = one_stage(), expected("one stage without fpc")
-    assert (found.se, found.design_effect) == pytest.approx((without["se"], without["deff"]), rel=DIGITS)
+    actual, without = one_stage(), expected("one stage without fpc")
+    assert (actual.se, actual.design_effect) == pytest.approx((without["se"], without["deff"]), rel=DIGITS)
 
 
 def test_rows_of_weight_zero_give_no_degree_of_freedom() -> None:
@@ -96,8 +96,8 @@ def by_unit(data: pd.DataFrame) -> DesignMean:
 
 def test_the_mean_of_few_units_and_a_difference_of_two() -> None:
     data = sample("clus1")
-    found, r = by_unit(data), expected("mean of units")
-    assert (found.mean, found.se, found.df) == pytest.approx((r["mean"], r["se"], r["df"]), rel=DIGITS)
+    actual, r = by_unit(data), expected("mean of units")
+    assert (actual.mean, actual.se, actual.df) == pytest.approx((r["mean"], r["se"], r["df"]), rel=DIGITS)
     low = data["dnum"] < 500
     agrees(difference(by_unit(data[low]), by_unit(data[~low])), "difference of units")
 
@@ -117,14 +117,14 @@ def test_joint_tests_of_regions(case: str, places: list[int]) -> None:
     data = sample("clus1")
     chosen = np.eye(3)[places]
     parts = [(*fitted(data[data["dnum"] < 500]), -chosen), (*fitted(data[data["dnum"] >= 500]), chosen)]
-    found, r = joint_test(parts), expected(case)
-    assert (found.f, found.df_denominator, found.p) == pytest.approx((r["f"], r["df"], r["p"]), rel=1e-8)
+    actual, r = joint_test(parts), expected(case)
+    assert (actual.f, actual.df_denominator, actual.p) == pytest.approx((r["f"], r["df"], r["p"]), rel=1e-8)
 
 
 def test_a_joint_test_of_one_model_and_of_one_coefficient() -> None:
     model, scores = fitted(sample("clus1"))
-    found, r = joint_test([(model, scores, np.eye(3)[1:])]), expected("own slopes")
-    assert (found.f, found.df_denominator, found.p) == pytest.approx((r["f"], r["df"], r["p"]), rel=1e-8)
+    actual, r = joint_test([(model, scores, np.eye(3)[1:])]), expected("own slopes")
+    assert (actual.f, actual.df_denominator, actual.p) == pytest.approx((r["f"], r["df"], r["p"]), rel=1e-8)
     single, plain = joint_test([(model, scores, np.eye(3)[1:2])]), clustered(model, scores, "CR2")
     assert (single.f, single.df_denominator) == pytest.approx((plain.t[1] ** 2, plain.df[1]), rel=1e-10)
 
@@ -139,10 +139,10 @@ def test_a_joint_test_of_one_model_and_of_one_coefficient() -> None:
     ],
 )
 def test_random_effects(case: str, y: list[float], s: list[float]) -> None:
-    found, r = random_effects(y, s), expected(case)
+    actual, r = random_effects(y, s), expected(case)
     is_hksj = "pooled" in case and case in ("pooled hksj", "pooled identical")
-    se, p = (found.hksj_se, found.hksj_p) if is_hksj else (found.se, found.p)
-    values = (found.estimate, se, p, found.tau2, found.q, found.i2)
+    se, p = (actual.hksj_se, actual.hksj_p) if is_hksj else (actual.se, actual.p)
+    values = (actual.estimate, se, p, actual.tau2, actual.q, actual.i2)
     names = ("estimate", "se", "p", "tau2", "q", "i2")
     assert values == pytest.approx([r[name] for name in names], rel=1e-8, abs=1e-12)
 
@@ -151,7 +151,7 @@ def test_variance_inflation_of_a_category() -> None:
     data = sample("clus1").assign(**{f"stype={c}": lambda d, c=c: (d["stype"] == c) * 1.0 for c in "HM"})
     terms = [*SLOPES, "stype=H", "stype=M"]
     model = fit_ols(summarise(data, [*terms, "api00"])[()], "api00", terms)
-    found = generalised_vif(model, [["meals"], ["ell"], ["stype=H", "stype=M"]])
+    result = generalised_vif(model, [["meals"], ["ell"], ["stype=H", "stype=M"]])
     r = from_r().query("case == 'gvif'")["value"].to_numpy()
-    np.testing.assert_allclose(found, r, rtol=DIGITS)
-    np.testing.assert_allclose(found[:2] ** 2, model.vif[1:3], rtol=DIGITS)
+    np.testing.assert_allclose(result, r, rtol=DIGITS)
+    np.testing.assert_allclose(result[:2] ** 2, model.vif[1:3], rtol=DIGITS)

@@ -43,13 +43,13 @@ def test_index_has_no_unit_order_or_size(index) -> None:
 @pytest.mark.parametrize("index", [gini, theil])
 def test_linearised_values_have_the_index_as_mean_and_the_jackknife_as_variance(index) -> None:
     y, w = drawn(400)
-    found = index(y, w)
+    result = index(y, w)
     share = w / w.sum()
-    assert share @ found.linearised == pytest.approx(found.value, abs=1e-12)
+    assert share @ result.linearised == pytest.approx(result.value, abs=1e-12)
     n = len(y)
     left = np.array([index(np.delete(y, k), np.delete(w, k)).value for k in range(n)])
     jackknife = (n - 1) / n * ((left - left.mean()) ** 2).sum()
-    linear = n / (n - 1) * ((share * (found.linearised - found.value)) ** 2).sum()
+    linear = n / (n - 1) * ((share * (result.linearised - result.value)) ** 2).sum()
     assert linear == pytest.approx(jackknife, rel=0.03)
 
 

@@ -154,13 +154,13 @@ def test_cr2_survives_a_cluster_that_determines_a_coefficient() -> None:
 def test_scores_and_leverages_are_those_of_all_rows() -> None:
     frame = households()
     model = fit(frame)
-    found = cluster_scores(in_batches(frame), model, "site")
+    result = cluster_scores(in_batches(frame), model, "site")
     x, y = design(frame), frame["score"].to_numpy()
     q, residuals = x @ np.linalg.inv(model.factor), y - x @ np.linalg.lstsq(x, y)[0]
-    inside = [(frame["site"] == site).to_numpy() for site in found.clusters]
-    np.testing.assert_allclose(found.leverages, [q[rows].T @ q[rows] for rows in inside], atol=1e-12)
-    np.testing.assert_allclose(found.scores, [q[rows].T @ residuals[rows] for rows in inside], atol=1e-10)
-    np.testing.assert_allclose(found.leverages.sum(axis=0), np.eye(4), atol=1e-12)
+    inside = [(frame["site"] == site).to_numpy() for site in result.clusters]
+    np.testing.assert_allclose(result.leverages, [q[rows].T @ q[rows] for rows in inside], atol=1e-12)
+    np.testing.assert_allclose(result.scores, [q[rows].T @ residuals[rows] for rows in inside], atol=1e-10)
+    np.testing.assert_allclose(result.leverages.sum(axis=0), np.eye(4), atol=1e-12)
 
 
 def in_three_orders(clusters: int) -> list[tuple[Regression, ClusterScores]]:
@@ -178,13 +178,13 @@ def in_three_orders(clusters: int) -> list[tuple[Regression, ClusterScores]]:
 
 @pytest.mark.parametrize("kind", ["CR1", "CR2"])
 def test_clustered_errors_do_not_depend_on_the_order_of_rows(kind: str) -> None:
-    first, *others = (np.diag(clustered(*found, kind).covariance) for found in in_three_orders(clusters=2))
+    first, *others = (np.diag(clustered(*each, kind).covariance) for each in in_three_orders(clusters=2))
     np.testing.assert_allclose(others, [first] * 2, rtol=1e-9)
 
 
 def test_draws_of_the_wild_bootstrap_tie_in_any_order_of_rows() -> None:
     # with three sites many draws have one weight for all of them, and are as extreme as the sample itself
-    first, *others = (wild_cluster_bootstrap(*found, draws=999).p for found in in_three_orders(clusters=3))
+    first, *others = (wild_cluster_bootstrap(*each, draws=999).p for each in in_three_orders(clusters=3))
     np.testing.assert_array_equal(others, [first] * 2)
 
 
@@ -229,11 +229,11 @@ def test_wild_bootstrap_equals_refitting_every_sample() -> None:
     frame = households(n=60, clusters=5)
     model = fit(frame)
     scores = cluster_scores(in_batches(frame), model, "site")
-    found = wild_cluster_bootstrap(model, scores, draws=199, seed=4)
+    result = wild_cluster_bootstrap(model, scores, draws=199, seed=4)
     expected = [wild_bootstrap_on_rows(frame, j, 199, 4) for j in range(4)]
-    np.testing.assert_allclose(found.p, expected, atol=1e-12)
-    np.testing.assert_allclose(found.t, clustered(model, scores, "CR1").t, rtol=1e-10)
-    assert (found.draws, found.seed, found.n_clusters) == (199, 4, 5)
+    np.testing.assert_allclose(result.p, expected, atol=1e-12)
+    np.testing.assert_allclose(result.t, clustered(model, scores, "CR1").t, rtol=1e-10)
+    assert (result.draws, result.seed, result.n_clusters) == (199, 4, 5)
 
 
 def test_webb_points_have_mean_zero_and_variance_one() -> None:
@@ -299,24 +299,24 @@ def test_unknown_conventions_are_refused() -> None:
 def test_specification_tests_match_statsmodels() -> None:
     frame = households()
     model = fit(frame)
-    found = specification_tests(in_batches(frame), model)
+    result = specification_tests(in_batches(frame), model)
     oracle = sm.OLS(frame["score"], design(frame)).fit()
     lm, lm_p, *_ = het_breuschpagan(oracle.resid, oracle.model.exog)
     reset = linear_reset(oracle, power=3, test_type="fitted", use_f=True)
-    np.testing.assert_allclose([found.breusch_pagan, found.breusch_pagan_p], [lm, lm_p], rtol=1e-9)
-    np.testing.assert_allclose([found.reset, found.reset_p], [reset.fvalue, reset.pvalue], rtol=1e-6)
-    assert found.breusch_pagan_df == 3
-    assert found.reset_df == (2, 174)
+    np.testing.assert_allclose([result.breusch_pagan, result.breusch_pagan_p], [lm, lm_p], rtol=1e-9)
+    np.testing.assert_allclose([result.reset, result.reset_p], [reset.fvalue, reset.pvalue], rtol=1e-6)
+    assert result.breusch_pagan_df == 3
+    assert result.reset_df == (2, 174)
 
 
 def test_reset_has_no_answer_for_one_dummy() -> None:
     frame = households()
     summary = summarise(frame, ["is_head_male", "score"])[()]
-    found = specification_tests(frame, fit_ols(summary, "score", ["is_head_male"]))
-    assert found.reset_df[0] == 0
-    assert np.isnan(found.reset)
-    assert np.isnan(found.reset_p)
-    assert 0 <= found.breusch_pagan_p <= 1
+    result = specification_tests(frame, fit_ols(summary, "score", ["is_head_male"]))
+    assert result.reset_df[0] == 0
+    assert np.isnan(result.reset)
+    assert np.isnan(result.reset_p)
+    assert 0 <= result.breusch_pagan_p <= 1
 
 
 def test_scores_are_kept_per_cluster() -> None:

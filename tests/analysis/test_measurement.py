@@ -56,16 +56,16 @@ def packed(matrix: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("level", list(Level))
 def test_maximum_likelihood_equals_lavaan_at_every_level(level: str) -> None:
-    found, wanted = in_schools(level), lavaan(f"schools {level}")
+    actual, wanted = in_schools(level), lavaan(f"schools {level}")
     for name in INDICES:
-        assert getattr(found, name) == pytest.approx(wanted[name].item(), rel=1e-6), name
-    np.testing.assert_allclose(found.loadings[1], wanted["loading"], atol=2e-5)
-    np.testing.assert_allclose(found.intercepts[1], wanted["intercept"], atol=2e-5)
-    np.testing.assert_allclose(found.residuals[1], wanted["residual"], atol=2e-5)
-    np.testing.assert_allclose(found.factor_means[1], wanted["mean"], atol=2e-5)
-    np.testing.assert_allclose(packed(found.factor_covariance[1]), wanted["covariance"], atol=2e-5)
+        assert getattr(actual, name) == pytest.approx(wanted[name].item(), rel=1e-6), name
+    np.testing.assert_allclose(actual.loadings[1], wanted["loading"], atol=2e-5)
+    np.testing.assert_allclose(actual.intercepts[1], wanted["intercept"], atol=2e-5)
+    np.testing.assert_allclose(actual.residuals[1], wanted["residual"], atol=2e-5)
+    np.testing.assert_allclose(actual.factor_means[1], wanted["mean"], atol=2e-5)
+    np.testing.assert_allclose(packed(actual.factor_covariance[1]), wanted["covariance"], atol=2e-5)
     if "mean_se" in wanted:
-        np.testing.assert_allclose(found.factor_mean_se[1], wanted["mean_se"], atol=2e-5)
+        np.testing.assert_allclose(actual.factor_mean_se[1], wanted["mean_se"], atol=2e-5)
 
 
 def test_score_tests_name_the_items_to_blame_as_lavaan_does() -> None:
@@ -84,37 +84,37 @@ def test_score_tests_name_the_items_to_blame_as_lavaan_does() -> None:
 
 
 def test_polychoric_correlations_thresholds_and_their_covariance_equal_lavaan_and_psych() -> None:
-    found, wanted = polychoric(bfi()[BFI]), lavaan("bfi")
-    np.testing.assert_allclose(lower(found.r), wanted["polychoric"], atol=2e-6)
-    np.testing.assert_allclose(lower(found.r), wanted["psych"], atol=1e-4)
-    np.testing.assert_allclose(np.concatenate(found.thresholds), wanted["threshold"], atol=1e-9)
+    actual, wanted = polychoric(bfi()[BFI]), lavaan("bfi")
+    np.testing.assert_allclose(lower(actual.r), wanted["polychoric"], atol=2e-6)
+    np.testing.assert_allclose(lower(actual.r), wanted["psych"], atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(actual.thresholds), wanted["threshold"], atol=1e-9)
     np.testing.assert_allclose(
-        np.diag(found.covariance), lavaan("bfi one group")["covariance_of_statistics"], rtol=1e-4
+        np.diag(actual.covariance), lavaan("bfi one group")["covariance_of_statistics"], rtol=1e-4
     )
 
 
 def test_weighted_least_squares_of_one_group_equals_lavaan() -> None:
-    found = measurement({"all": bfi()[BFI]}, BFI_FACTORS, estimator="wlsmv")
+    result = measurement({"all": bfi()[BFI]}, BFI_FACTORS, estimator="wlsmv")
     wanted = lavaan("bfi one group")
     for name in INDICES:
-        assert getattr(found, name) == pytest.approx(wanted[name].item(), rel=1e-6), name
+        assert getattr(result, name) == pytest.approx(wanted[name].item(), rel=1e-6), name
     # lavaan leaves the sign of a factor to the search
     sign = np.repeat(np.sign(wanted["loading"].reshape(2, 5).sum(1)), 5)
-    np.testing.assert_allclose(found.loadings[0], sign * wanted["loading"], atol=1e-5)
+    np.testing.assert_allclose(result.loadings[0], sign * wanted["loading"], atol=1e-5)
 
 
 @pytest.mark.parametrize("level", ["configural", "metric", "scalar"])
 def test_weighted_least_squares_of_two_groups_equals_lavaan(level: str) -> None:
     groups = {str(g): rows[BFI] for g, rows in bfi().groupby("gender")}
-    found, wanted = measurement(groups, BFI_FACTORS, level, estimator="wlsmv"), lavaan(f"bfi {level}")
+    actual, wanted = measurement(groups, BFI_FACTORS, level, estimator="wlsmv"), lavaan(f"bfi {level}")
     for name in INDICES:
-        assert getattr(found, name) == pytest.approx(wanted[name].item(), rel=1e-6), name
-    assert found.chi2_unadjusted == pytest.approx(wanted["unadjusted"].item(), rel=1e-6)
+        assert getattr(actual, name) == pytest.approx(wanted[name].item(), rel=1e-6), name
+    assert actual.chi2_unadjusted == pytest.approx(wanted["unadjusted"].item(), rel=1e-6)
     sign = np.sign(wanted["loading"].reshape(2, 5).sum(1))
-    np.testing.assert_allclose(found.loadings[1], np.repeat(sign, 5) * wanted["loading"], atol=1e-4)
-    np.testing.assert_allclose(found.factor_means[1], sign * wanted["mean"], atol=1e-4)
+    np.testing.assert_allclose(actual.loadings[1], np.repeat(sign, 5) * wanted["loading"], atol=1e-4)
+    np.testing.assert_allclose(actual.factor_means[1], sign * wanted["mean"], atol=1e-4)
     np.testing.assert_allclose(
-        packed(found.factor_covariance[1]), packed(np.outer(sign, sign)) * wanted["covariance"], atol=1e-4
+        packed(actual.factor_covariance[1]), packed(np.outer(sign, sign)) * wanted["covariance"], atol=1e-4
     )
 
 
@@ -141,10 +141,10 @@ def test_fit_does_not_depend_on_units_origin_or_order() -> None:
     plain = in_schools("scalar")
     rng = np.random.default_rng(1)
     moved = {name: 10 * rng.permutation(rows) + 100 for name, rows in schools().items()}
-    found = measurement(moved, SCHOOL_FACTORS, "scalar")
+    result = measurement(moved, SCHOOL_FACTORS, "scalar")
     for name in INDICES:
-        assert getattr(found, name) == pytest.approx(getattr(plain, name), rel=1e-6), name
-    np.testing.assert_allclose(found.factor_means, plain.factor_means, atol=1e-6)
+        assert getattr(result, name) == pytest.approx(getattr(plain, name), rel=1e-6), name
+    np.testing.assert_allclose(result.factor_means, plain.factor_means, atol=1e-6)
     turned = measurement(dict(reversed(schools().items())), SCHOOL_FACTORS, "scalar")
     assert turned.chi2 == pytest.approx(plain.chi2, rel=1e-8), (
         "which group comes first says only what means are counted from"
@@ -162,14 +162,14 @@ def answers_of(rng: np.random.Generator, n: int, mean: float, odd: float) -> np.
 
 def test_groups_of_one_population_are_told_apart_at_the_nominal_rate() -> None:
     rng = np.random.default_rng(2)
-    found = []
+    collected = []
     for _ in range(60):
         groups = {name: answers_of(rng, 200, mean, 0.0) for name, mean in (("a", 0.0), ("b", 0.5))}
         fits = {level: measurement(groups, (0,) * 6, level) for level in ("metric", "scalar")}
-        found.append(
+        collected.append(
             (fits["scalar"].p, fits["scalar"].intercept_tests[1].p, fits["scalar"].factor_means[1, 0])
         )
-    p, blamed, means = np.array(found).T
+    p, blamed, means = np.array(collected).T
     assert (p < 0.05).mean() < 0.12
     assert (blamed < 0.05).mean() < 0.12
     assert means.mean() == pytest.approx(0.5, abs=0.045), "three standard errors of the mean of the draws"
@@ -181,20 +181,20 @@ def test_an_odd_item_is_named_and_alignment_finds_the_mean_that_equality_misses(
     scalar = measurement(groups, (0,) * 6, "scalar")
     assert int(np.argmax([t.chi2 for t in scalar.intercept_tests])) == 1
     configural = measurement(groups, (0,) * 6)
-    found = align(configural.loadings, configural.intercepts, configural.n)
-    assert found.means[1] == pytest.approx(0.5, abs=0.08)
+    result = align(configural.loadings, configural.intercepts, configural.n)
+    assert result.means[1] == pytest.approx(0.5, abs=0.08)
     assert abs(scalar.factor_means[1, 0] - 0.5) > 0.15
-    assert int(np.argmin(found.intercept_r2)) == 1
+    assert int(np.argmin(result.intercept_r2)) == 1
 
 
 def test_alignment_of_exactly_invariant_groups_is_exact() -> None:
     loading, intercept = np.array([0.8, 0.6, 0.9, 0.7]), np.array([3.0, 2.5, 3.5, 4.0])
     means, sd = np.array([0.0, 0.7, -0.4]), np.array([1.0, 1.3, 0.8])
-    found = align(sd[:, None] * loading, intercept + means[:, None] * loading, [100, 200, 300])
-    np.testing.assert_allclose(found.means, means, atol=1e-4)
-    np.testing.assert_allclose(found.variances, sd**2, atol=1e-4)
-    np.testing.assert_allclose(found.loadings, np.tile(loading, (3, 1)), atol=1e-4)
-    np.testing.assert_allclose([found.loading_r2, found.intercept_r2], 1, atol=1e-6)
+    result = align(sd[:, None] * loading, intercept + means[:, None] * loading, [100, 200, 300])
+    np.testing.assert_allclose(result.means, means, atol=1e-4)
+    np.testing.assert_allclose(result.variances, sd**2, atol=1e-4)
+    np.testing.assert_allclose(result.loadings, np.tile(loading, (3, 1)), atol=1e-4)
+    np.testing.assert_allclose([result.loading_r2, result.intercept_r2], 1, atol=1e-6)
 
 
 def test_what_has_no_answer_is_refused_by_name() -> None:

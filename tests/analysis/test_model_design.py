@@ -39,24 +39,24 @@ def test_columns_are_named_after_their_levels() -> None:
 
 
 def test_listwise_keeps_the_gaps() -> None:
-    found = build("listwise")
-    np.testing.assert_array_equal(found["status=single"], [1, 0, 0, np.nan, 0, 1])
-    np.testing.assert_array_equal(found["round=2"], [0, 1, 0, np.nan, 1, 1])
-    np.testing.assert_array_equal(found["trust"], answers()["trust"])
-    assert summarise(found, ModelDesign("score", ("trust",), (STATUS,)).columns)[()].n == 3
+    result = build("listwise")
+    np.testing.assert_array_equal(result["status=single"], [1, 0, 0, np.nan, 0, 1])
+    np.testing.assert_array_equal(result["round=2"], [0, 1, 0, np.nan, 1, 1])
+    np.testing.assert_array_equal(result["trust"], answers()["trust"])
+    assert summarise(result, ModelDesign("score", ("trust",), (STATUS,)).columns)[()].n == 3
 
 
 def test_mean_fills_numbers_and_dummies_but_never_the_dependent() -> None:
-    found = build("mean")
-    assert found["trust"][1] == 3.0
-    np.testing.assert_allclose(found.loc[3, ["status=single", "status=widowed", "round=2"]], [0.4, 0.4, 0.6])
-    assert np.isnan(found["score"][2])
+    result = build("mean")
+    assert result["trust"][1] == 3.0
+    np.testing.assert_allclose(result.loc[3, ["status=single", "status=widowed", "round=2"]], [0.4, 0.4, 0.6])
+    assert np.isnan(result["score"][2])
 
 
 def test_reference_category_fills_categories_with_the_reference() -> None:
-    found = build("reference_category")
-    assert found.loc[3, ["status=single", "status=widowed", "round=2"]].tolist() == [0, 0, 0]
-    assert found["trust"][1] == 3.0
+    result = build("reference_category")
+    assert result.loc[3, ["status=single", "status=widowed", "round=2"]].tolist() == [0, 0, 0]
+    assert result["trust"][1] == 3.0
 
 
 def test_means_are_weighted_when_weights_are_given() -> None:

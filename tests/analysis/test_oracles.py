@@ -41,8 +41,8 @@ def from_r(source: str) -> pd.DataFrame:
 
 
 def figure(source: str, quantity: str) -> pd.DataFrame:
-    found = from_r(source)
-    return found[found["quantity"] == quantity]
+    result = from_r(source)
+    return result[result["quantity"] == quantity]
 
 
 @cache

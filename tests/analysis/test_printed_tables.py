@@ -67,18 +67,18 @@ BLANKS = {
 @pytest.mark.parametrize("name", CONTRADICTIONS)
 def test_contradictions_of_the_papers_are_found_from_their_figures(findings, name):
     test, stat_id, arithmetic = CONTRADICTIONS[name]
-    found = alarms(findings, test, stat_id)
-    assert len(found) == 1
-    assert arithmetic in found[0].arithmetic
+    result = alarms(findings, test, stat_id)
+    assert len(result) == 1
+    assert arithmetic in result[0].arithmetic
 
 
 @pytest.mark.parametrize("name", BLANKS)
 def test_blank_answers_are_named_and_raise_no_alarm(findings, name):
     test, stat_id, arithmetic = BLANKS[name]
-    (found,) = [f for f in findings if f.test == test and f.stat_ids[0] == stat_id]
-    assert found.verdict is Verdict.BLANK
-    assert arithmetic in found.arithmetic
-    assert not found.cause
+    (only,) = [f for f in findings if f.test == test and f.stat_ids[0] == stat_id]
+    assert only.verdict is Verdict.BLANK
+    assert arithmetic in only.arithmetic
+    assert not only.cause
 
 
 def test_what_agrees_raises_no_alarm(findings):
@@ -103,11 +103,11 @@ def test_alarms_that_share_figures_have_one_cause(findings):
 
 def test_every_table_of_coefficients_gets_a_verdict(findings):
     """Also where no weighted sum can be looked for: then the reason is the verdict."""
-    found = [f for f in findings if f.test == "composite_rows"]
-    assert {f.verdict for f in found} == {Verdict.INCONSISTENT, Verdict.NOT_TESTABLE}
+    matching = [f for f in findings if f.test == "composite_rows"]
+    assert {f.verdict for f in matching} == {Verdict.INCONSISTENT, Verdict.NOT_TESTABLE}
     assert all(
         "too few" in f.arithmetic or "same dependent" in f.arithmetic or "fewer than" in f.arithmetic
-        for f in found
+        for f in matching
         if f.verdict is Verdict.NOT_TESTABLE
     )
 
@@ -181,9 +181,9 @@ def test_the_bound_of_alpha_knows_what_a_lost_or_turned_item_leaves_open():
             else row
             for row in rows
         ]
-        (found,) = of_alpha(part)
-        assert found.verdict is Verdict.CONSISTENT
-        bounds.append(float(found.arithmetic.partition(") = ")[2].partition(";")[0]))
+        (only,) = of_alpha(part)
+        assert only.verdict is Verdict.CONSISTENT
+        bounds.append(float(only.arithmetic.partition(") = ")[2].partition(";")[0]))
     assert bounds[1] < bounds[0]
     turned = [
         row | {"value": f"{-float(row['value']):.3f}"}
@@ -191,17 +191,17 @@ def test_the_bound_of_alpha_knows_what_a_lost_or_turned_item_leaves_open():
         else row
         for row in rows
     ]
-    (found,) = of_alpha(turned)
-    assert found.verdict is Verdict.CONSISTENT
-    assert "; item_0 in either direction" in found.arithmetic
+    (only,) = of_alpha(turned)
+    assert only.verdict is Verdict.CONSISTENT
+    assert "; item_0 in either direction" in only.arithmetic
 
 
 def test_weights_that_no_choice_of_parts_explains_are_not_testable():
     paper = Paper(1000)
     stat_id = change(paper, "explained_variance", 5.0)
     findings = audit(paper.rows, paper.sites)
-    found = [f for f in findings if f.test == "composite_weights" and stat_id in f.stat_ids]
-    assert [f.verdict for f in found] == [Verdict.NOT_TESTABLE]
+    matching = [f for f in findings if f.test == "composite_weights" and stat_id in f.stat_ids]
+    assert [f.verdict for f in matching] == [Verdict.NOT_TESTABLE]
 
 
 def test_a_table_without_a_column_is_refused():

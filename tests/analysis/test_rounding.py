@@ -60,29 +60,29 @@ def test_ties_are_ties_whatever_the_rounding() -> None:
 @given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=11), SCALES, SHIFTS)
 def test_signed_ranks_enumerate_all_signs(pairs: list[tuple[int, int]], scale: float, shift: float) -> None:
     before, after = np.array(pairs, dtype=float).T / 10
-    found = paired_change(scale * (before + shift), scale * (after + shift))
+    result = paired_change(scale * (before + shift), scale * (after + shift))
     change = np.array(pairs)[:, 1] - np.array(pairs)[:, 0]
     if len(set(change)) == 1:
-        assert found.reason
+        assert result.reason
         return
-    assert found.p_wilcoxon == pytest.approx(enumerated(change[change != 0]), rel=1e-9)
+    assert result.p_wilcoxon == pytest.approx(enumerated(change[change != 0]), rel=1e-9)
     plain = stats.ttest_rel(after, before)
-    assert (found.t, found.p_t) == pytest.approx((plain.statistic, plain.pvalue), rel=1e-6, abs=1e-8)
+    assert (result.t, result.p_t) == pytest.approx((plain.statistic, plain.pvalue), rel=1e-6, abs=1e-8)
 
 
 def test_many_pairs_take_the_approximation_of_scipy() -> None:
     rng = np.random.default_rng(4)
     change = rng.integers(-5, 7, 300) / 10
-    found = paired_change(np.zeros(300), change)
+    result = paired_change(np.zeros(300), change)
     plain = stats.wilcoxon(change, method="asymptotic", correction=False)
-    assert (found.wilcoxon, found.p_wilcoxon) == pytest.approx((plain.statistic, plain.pvalue))
+    assert (result.wilcoxon, result.p_wilcoxon) == pytest.approx((plain.statistic, plain.pvalue))
 
 
 def test_a_change_that_is_the_same_but_for_rounding_is_not_tested() -> None:
     before = np.random.default_rng(0).uniform(9_000, 11_000, 50)
-    found = paired_change(before, before + 100.01)
-    assert np.isnan(found.t)
-    assert "same amount" in found.reason
+    result = paired_change(before, before + 100.01)
+    assert np.isnan(result.t)
+    assert "same amount" in result.reason
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "int64", "float16", "float32"])
@@ -163,17 +163,17 @@ def test_a_perfect_fit_has_no_test() -> None:
 
 def test_regions_that_are_equal_differ_by_nothing() -> None:
     one = households()
-    found = chow_test(groups(pd.concat([one.assign(region=r) for r in range(3)])), "y", TERMS)
-    assert 0 <= found.statistic < 1e-8
-    assert found.p == pytest.approx(1)
+    result = chow_test(groups(pd.concat([one.assign(region=r) for r in range(3)])), "y", TERMS)
+    assert 0 <= result.statistic < 1e-8
+    assert result.p == pytest.approx(1)
 
 
 def test_a_square_that_a_model_of_lines_misses_is_certain() -> None:
     frame = households().assign(y=lambda d: d["a"] ** 2)
     model = fit_ols(summarise(frame, ["a", "y"])[()], "y", ["a"])
-    found = specification_tests(frame, model)
-    assert found.reset == np.inf
-    assert found.reset_p == 0
+    result = specification_tests(frame, model)
+    assert result.reset == np.inf
+    assert result.reset_p == 0
 
 
 @pytest.mark.parametrize("kind", ["HC1", "CR1", "CR2"])
@@ -185,18 +185,18 @@ def test_what_one_household_or_site_determines_has_no_inference(kind: str) -> No
     terms = [*TERMS, "alone"]
     model = fit_ols(summarise(frame, [*terms, "y"])[()], "y", terms)
     if kind == "HC1":
-        found = heteroskedastic(frame, model, kind)
+        result = heteroskedastic(frame, model, kind)
     else:
         scores = cluster_scores(frame, model, "site")
-        found = clustered(model, scores, kind)
+        result = clustered(model, scores, kind)
         wild = wild_cluster_bootstrap(model, scores, draws=99)
         assert np.isnan(wild.p).tolist() == [False] * 4 + [True]
         with pytest.raises(BelowRoundingError, match="alone"):
             joint_test([(model, scores, np.eye(5)[3:])])
-    assert found.lone == ("alone",)
-    assert np.isnan([found.se[-1], found.p[-1], found.ci_low[-1], found.f]).all()
-    assert (found.p[:-1] < 1).all()
-    assert found.stars[-1] == 0
+    assert result.lone == ("alone",)
+    assert np.isnan([result.se[-1], result.p[-1], result.ci_low[-1], result.f]).all()
+    assert (result.p[:-1] < 1).all()
+    assert result.stars[-1] == 0
 
 
 def test_what_one_household_determines_but_for_rounding_has_no_inference() -> None:
@@ -219,9 +219,9 @@ def test_what_one_household_determines_but_for_rounding_has_no_inference() -> No
 def test_one_study_far_more_precise_than_the_others() -> None:
     expected = random_effects([0.3, 0.9, -0.3], [1e-5, 0.1, 0.1]).tau2
     for s in (7e-10, 1e-12, 1e-15):
-        found = random_effects([0.3, 0.9, -0.3], [s, 0.1, 0.1])
-        assert found.tau2 == pytest.approx(0.175, rel=1e-6)
-        assert found.tau2 == pytest.approx(expected, rel=1e-6)
+        result = random_effects([0.3, 0.9, -0.3], [s, 0.1, 0.1])
+        assert result.tau2 == pytest.approx(0.175, rel=1e-6)
+        assert result.tau2 == pytest.approx(expected, rel=1e-6)
     with pytest.raises(BelowRoundingError):
         random_effects([0.3, 0.9], [1e-17, 0.1])
     identical = random_effects([0.4] * 3, [0.1, 0.2, 0.3])
@@ -242,11 +242,11 @@ def test_pooling_knows_no_unit_and_no_order(
     mixed = order.sample(studies, len(studies))
     y, s = np.array(studies).T
     again_y, again_s = np.array(mixed).T
-    found, again = random_effects(y, s), random_effects(scale * (again_y + shift), scale * again_s)
+    actual, again = random_effects(y, s), random_effects(scale * (again_y + shift), scale * again_s)
     size = scale * (1 + abs(shift))
-    assert again.estimate == pytest.approx(scale * (found.estimate + shift), abs=1e-9 * size)
-    assert (again.se, again.hksj_se) == pytest.approx((scale * found.se, scale * found.hksj_se), rel=1e-6)
-    assert again.q == pytest.approx(found.q, rel=1e-6, abs=1e-9)
+    assert again.estimate == pytest.approx(scale * (actual.estimate + shift), abs=1e-9 * size)
+    assert (again.se, again.hksj_se) == pytest.approx((scale * actual.se, scale * actual.hksj_se), rel=1e-6)
+    assert again.q == pytest.approx(actual.q, rel=1e-6, abs=1e-9)
 
 
 def test_a_constant_with_blanks_has_no_correlation() -> None:
@@ -267,9 +267,9 @@ def test_a_domain_is_true_or_false() -> None:
 @pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-6, 1e-8])
 def test_entropy_weights_of_what_hardly_varies(spread: float) -> None:
     shape = np.random.default_rng(2).uniform(-1, 1, (500, 3)) * [1, 2, 3]
-    found = weigh(0.5 + spread * shape, "entropy").values
+    result = weigh(0.5 + spread * shape, "entropy").values
     variance = shape.var(axis=0)
-    np.testing.assert_allclose(found, variance / variance.sum(), rtol=3 * spread + 1e-4)
+    np.testing.assert_allclose(result, variance / variance.sum(), rtol=3 * spread + 1e-4)
 
 
 def test_what_does_not_vary_beyond_rounding_has_no_weight() -> None:
@@ -283,8 +283,8 @@ def test_what_does_not_vary_beyond_rounding_has_no_weight() -> None:
 
 
 def test_band_codes_are_whole_or_missing() -> None:
-    found = transition([0.0, 1.0, np.nan, 1.0], [1.0, 1.0, 0.0, np.nan], 2)
-    assert (found.n, found.n_missing, found.n_up) == (2, 2, 1)
+    result = transition([0.0, 1.0, np.nan, 1.0], [1.0, 1.0, 0.0, np.nan], 2)
+    assert (result.n, result.n_missing, result.n_up) == (2, 2, 1)
     with pytest.raises(AnalysisError, match="whole numbers"):
         transition([0.5, 1], [1, 1], 2)
     with pytest.raises(AnalysisError, match="whole numbers"):
@@ -319,8 +319,8 @@ def test_unknown_options_are_refused(call) -> None:
 
 
 def unit_sums(y: np.ndarray, site: np.ndarray) -> pd.DataFrame:
-    found = pd.DataFrame({"y": y, "site": site}).groupby("site")["y"]
-    return found.agg(n="size", mean="mean", squares=lambda v: ((v - v.mean()) ** 2).sum())
+    result = pd.DataFrame({"y": y, "site": site}).groupby("site")["y"]
+    return result.agg(n="size", mean="mean", squares=lambda v: ((v - v.mean()) ** 2).sum())
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.3, 1.0, 5.0])
@@ -329,11 +329,11 @@ def test_the_intraclass_correlation_is_that_of_a_random_intercept(effect: float)
     site = rng.choice(9, 400, p=np.arange(1, 10) / 45)
     y = 3 + effect * rng.normal(size=9)[site] + rng.normal(size=400)
     units = unit_sums(y, site)
-    found = intraclass_correlation(units["n"], units["mean"], units["squares"])
+    result = intraclass_correlation(units["n"], units["mean"], units["squares"])
     frame = pd.DataFrame({"y": y, "site": site})
     model = smf.mixedlm("y ~ 1", frame, groups="site").fit(reml=True, method="powell")
     between = float(model.cov_re.iloc[0, 0])
-    assert found == pytest.approx(between / (between + model.scale), abs=1e-5)
+    assert result == pytest.approx(between / (between + model.scale), abs=1e-5)
 
 
 def test_a_correlation_needs_units_and_variation() -> None:
@@ -355,14 +355,14 @@ def by_site(frame: pd.DataFrame, region: int) -> DesignMean:
 def test_equivalence_is_that_of_statsmodels_where_every_household_is_a_unit() -> None:
     rng = np.random.default_rng(8)
     a, b = rng.normal(size=(2, 60))
-    found = difference(*(unit_mean(x, np.ones(60), np.ones(60)) for x in (a, b)), margin=0.5)
+    result = difference(*(unit_mean(x, np.ones(60), np.ones(60)) for x in (a, b)), margin=0.5)
     compared = CompareMeans(DescrStatsW(a), DescrStatsW(b))
     p, *_ = compared.ttost_ind(-0.5, 0.5, usevar="unequal")
     # equal numbers and nearly equal variances: both counts of degrees of freedom are 118
-    assert (found.equivalence_p, found.p) == pytest.approx(
+    assert (result.equivalence_p, result.p) == pytest.approx(
         (p, compared.ttest_ind(usevar="unequal")[1]), rel=1e-2
     )
-    assert found.df == pytest.approx(118)
+    assert result.df == pytest.approx(118)
 
 
 def test_means_without_error_are_not_compared() -> None:

@@ -51,14 +51,14 @@ def test_blanks_are_called_blanks():
 
 
 def test_moved_rows_wrong_signs_and_exchanged_columns_are_explained():
-    found = {}
+    by_key = {}
     for kind in ("block of 8-10 rows moved", "wrong sign", "columns of models exchanged"):
         paper = Paper(1001)
         FAULTS[kind].plant(paper, np.random.default_rng(1))
-        found[kind] = " ".join(f.arithmetic for f in audit(paper.rows, paper.sites) if f.verdict in ALARMS)
-    assert "with the parts moved down by 1 " in found["block of 8-10 rows moved"]
-    assert "with the sign of" in found["wrong sign"]
-    assert "columns of models are exchanged" in found["columns of models exchanged"]
+        by_key[kind] = " ".join(f.arithmetic for f in audit(paper.rows, paper.sites) if f.verdict in ALARMS)
+    assert "with the parts moved down by 1 " in by_key["block of 8-10 rows moved"]
+    assert "with the sign of" in by_key["wrong sign"]
+    assert "columns of models are exchanged" in by_key["columns of models exchanged"]
 
 
 def test_a_paper_without_any_n_is_not_testable_and_says_so():
@@ -76,8 +76,8 @@ def test_odd_input_is_a_verdict_not_silence():
         "model": "model_1", "dependent": "y", "variable": "x", "statistic": "coefficient", "unit": "", "quality": "",
         "value": "1,234",
     }  # fmt: skip
-    (found,) = audit([row])
-    assert (found.test, found.verdict) == ("legible", Verdict.NOT_TESTABLE)
-    assert "'1,234' has a separator" in found.arithmetic
-    (found,) = audit([row | {"value": "-.12"}])
-    assert (found.test, found.verdict) == ("composite_rows", Verdict.NOT_TESTABLE)
+    (only,) = audit([row])
+    assert (only.test, only.verdict) == ("legible", Verdict.NOT_TESTABLE)
+    assert "'1,234' has a separator" in only.arithmetic
+    (only,) = audit([row | {"value": "-.12"}])
+    assert (only.test, only.verdict) == ("composite_rows", Verdict.NOT_TESTABLE)

@@ -79,9 +79,9 @@ def test_order_and_size_of_batches_do_not_matter(seed: int, bounds: list[int], o
     order.shuffle(batches)
     mixed = summarise(batches, COLUMNS, weights="weight")[()]
     merged = [summarise(batch, COLUMNS, weights="weight")[()] for batch in batches]
-    for found in (mixed, merged[0].merge(*merged[1:])):
-        same_factor(found.r, whole.r)
-        assert (found.n, found.weight_sum) == (whole.n, whole.weight_sum)
+    for each in (mixed, merged[0].merge(*merged[1:])):
+        same_factor(each.r, whole.r)
+        assert (each.n, each.weight_sum) == (whole.n, whole.weight_sum)
 
 
 @settings(deadline=None, max_examples=30)
@@ -107,27 +107,27 @@ def test_groups_are_the_summaries_of_their_rows_and_merge_to_the_pool() -> None:
     frame = households()
     sites = summarise(cut(frame, [50, 51, 200]), COLUMNS, by=["region", "site"])
     assert list(sites) == [(region, site) for region in ("east", "west") for site in (0, 1, 2)]
-    for (region, site), found in sites.items():
+    for (region, site), each in sites.items():
         rows = frame[(frame["region"] == region) & (frame["site"] == site)]
-        same_factor(found.r, summarise(rows, COLUMNS)[()].r)
-        assert found.n == len(rows)
+        same_factor(each.r, summarise(rows, COLUMNS)[()].r)
+        assert each.n == len(rows)
     first, *others = sites.values()
     same_factor(first.merge(*others).r, summarise(frame, COLUMNS)[()].r)
 
 
 def test_groups_are_sorted_by_value_and_nan_is_null() -> None:
     table = pa.table({"area": [1.0, 2.0, 3.0, 4.0, 5.0], "site": [10.0, 2.0, np.nan, None, 10.0]})
-    found = summarise(table, ["area"], by=["site"])
-    assert {group: summary.n for group, summary in found.items()} == {(2.0,): 1, (10.0,): 2, (None,): 2}
-    assert list(found) == [(2.0,), (10.0,), (None,)]
+    result = summarise(table, ["area"], by=["site"])
+    assert {group: summary.n for group, summary in result.items()} == {(2.0,): 1, (10.0,): 2, (None,): 2}
+    assert list(result) == [(2.0,), (10.0,), (None,)]
 
 
 def test_a_null_group_is_kept_as_a_group() -> None:
     frame = households()
     frame["region"] = frame["region"].where(frame.index >= 10)
-    found = summarise(frame, COLUMNS, by=["region"])
-    assert list(found) == [("east",), ("west",), (None,)]
-    assert found[(None,)].n == 10
+    result = summarise(frame, COLUMNS, by=["region"])
+    assert list(result) == [("east",), ("west",), (None,)]
+    assert result[(None,)].n == 10
 
 
 @pytest.mark.parametrize("kind", ["frequency", "sampling"])
@@ -148,11 +148,11 @@ def test_weights(kind: str) -> None:
 @given(st.floats(1e-3, 1e3))
 def test_sampling_weights_have_no_scale(scale: float) -> None:
     frame = households().assign(scaled=lambda data: data["weight"] * scale)
-    found, expected = (
+    actual, expected = (
         summarise(frame, COLUMNS, weights=name, weight_kind="sampling")[()] for name in ("scaled", "weight")
     )
-    np.testing.assert_allclose(found.covariance(), expected.covariance(), rtol=1e-9, atol=1e-11)
-    models = [fit_ols(each, "score", COLUMNS[:2]) for each in (found, expected)]
+    np.testing.assert_allclose(actual.covariance(), expected.covariance(), rtol=1e-9, atol=1e-11)
+    models = [fit_ols(each, "score", COLUMNS[:2]) for each in (actual, expected)]
     np.testing.assert_allclose(models[0].se, models[1].se, rtol=1e-9)
     np.testing.assert_allclose(models[0].residual_sd, models[1].residual_sd, rtol=1e-9)
 
@@ -201,9 +201,9 @@ def test_duckdb_results_and_parquet_files_are_read_batch_by_batch(tmp_path) -> N
         query = f"select area, loans::hugeint as loans, score, region from '{path}'"
         from_duckdb = summarise(connection.sql(query).to_arrow_reader(500), COLUMNS, by=["region"])
     from_parquet = summarise(pq.ParquetFile(path).iter_batches(700), COLUMNS, by=["region"])
-    for found in (from_duckdb, from_parquet):
+    for each in (from_duckdb, from_parquet):
         for group, summary in expected.items():
-            same_factor(found[group].r, summary.r)
+            same_factor(each[group].r, summary.r)
 
 
 def test_a_source_is_read_lazily_and_left_alone_after_a_refusal() -> None:
@@ -247,10 +247,10 @@ def test_a_constant_column_has_no_spread_and_no_correlation() -> None:
 
 def test_a_constant_can_be_added_to_a_summary() -> None:
     frame = households()
-    found = summarise(frame, COLUMNS)[()].with_constant("is_east", 1.0)
-    same_factor(found.r, summarise(frame.assign(is_east=1.0), [*COLUMNS, "is_east"])[()].r)
+    result = summarise(frame, COLUMNS)[()].with_constant("is_east", 1.0)
+    same_factor(result.r, summarise(frame.assign(is_east=1.0), [*COLUMNS, "is_east"])[()].r)
     with pytest.raises(SummaryMismatchError, match="area"):
-        found.with_constant("area", 1.0)
+        result.with_constant("area", 1.0)
 
 
 def test_pseudo_rows_give_any_least_squares_routine_the_coefficients() -> None:

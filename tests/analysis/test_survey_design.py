@@ -33,11 +33,13 @@ def sample(seed: int = 2) -> pd.DataFrame:
 
 def test_without_a_design_it_is_the_mean_with_its_t_interval() -> None:
     y = sample()["y"].to_numpy()
-    found = design_mean(y)
+    result = design_mean(y)
     low, high = stats.t.interval(0.95, len(y) - 1, y.mean(), y.std(ddof=1) / np.sqrt(len(y)))
-    np.testing.assert_allclose([found.mean, found.ci_low, found.ci_high], [y.mean(), low, high], rtol=1e-12)
-    np.testing.assert_allclose(found.design_effect, 1, rtol=1e-12)
-    assert (found.n, found.df) == (130, 129)
+    np.testing.assert_allclose(
+        [result.mean, result.ci_low, result.ci_high], [y.mean(), low, high], rtol=1e-12
+    )
+    np.testing.assert_allclose(result.design_effect, 1, rtol=1e-12)
+    assert (result.n, result.df) == (130, 129)
 
 
 def test_stratified_random_sampling_has_the_textbook_variance() -> None:
@@ -45,15 +47,15 @@ def test_stratified_random_sampling_has_the_textbook_variance() -> None:
     population = {"a": 140, "b": 720, "c": 600}
     size = frame["stratum"].map(population)
     weights = size / frame.groupby("stratum")["y"].transform("size")
-    found = design_mean(frame["y"], weights=weights, strata=frame["stratum"], stratum_sizes=size)
+    result = design_mean(frame["y"], weights=weights, strata=frame["stratum"], stratum_sizes=size)
     total = sum(population.values())
     groups = frame.groupby("stratum")["y"]
     mean = sum(population[h] / total * y.mean() for h, y in groups)
     variance = sum(
         (population[h] / total) ** 2 * (1 - len(y) / population[h]) * y.var() / len(y) for h, y in groups
     )
-    np.testing.assert_allclose([found.mean, found.se], [mean, np.sqrt(variance)], rtol=1e-12)
-    assert found.df == 127
+    np.testing.assert_allclose([result.mean, result.se], [mean, np.sqrt(variance)], rtol=1e-12)
+    assert result.df == 127
 
 
 def jackknife_se(frame: pd.DataFrame, inside: pd.Series) -> float:
@@ -76,14 +78,14 @@ def jackknife_se(frame: pd.DataFrame, inside: pd.Series) -> float:
 def test_clustered_strata_agree_with_the_jackknife(is_domain: bool) -> None:
     frame = sample()
     inside = frame.index % 3 > 0 if is_domain else frame.index >= 0
-    found = design_mean(
+    result = design_mean(
         frame["y"], weights=frame["weight"], strata=frame["stratum"], units=frame["unit"], domain=inside
     )
-    np.testing.assert_allclose(found.se, jackknife_se(frame, inside), rtol=0.05)
+    np.testing.assert_allclose(result.se, jackknife_se(frame, inside), rtol=0.05)
     np.testing.assert_allclose(
-        found.mean, np.average(frame["y"][inside], weights=frame["weight"][inside]), rtol=1e-12
+        result.mean, np.average(frame["y"][inside], weights=frame["weight"][inside]), rtol=1e-12
     )
-    assert found.df == 18 - 3
+    assert result.df == 18 - 3
 
 
 @settings(deadline=None, max_examples=30)
@@ -91,23 +93,23 @@ def test_clustered_strata_agree_with_the_jackknife(is_domain: bool) -> None:
 def test_neither_scale_of_weights_nor_order_of_rows_matters(scale: float, seed: int) -> None:
     frame = sample()
     mixed = frame.sample(frac=1, random_state=seed)
-    found, again = (
+    actual, again = (
         design_mean(each["y"], weights=each["weight"] * factor, strata=each["stratum"], units=each["unit"])
         for each, factor in ((frame, 1.0), (mixed, scale))
     )
-    np.testing.assert_allclose([again.mean, again.se], [found.mean, found.se], rtol=1e-9)
+    np.testing.assert_allclose([again.mean, again.se], [actual.mean, actual.se], rtol=1e-9)
 
 
 def test_missing_values_leave_the_domain_but_not_the_design() -> None:
     frame = sample()
     frame.loc[::7, "y"] = np.nan
-    found = design_mean(frame["y"], weights=frame["weight"], strata=frame["stratum"])
+    result = design_mean(frame["y"], weights=frame["weight"], strata=frame["stratum"])
     observed = frame["y"].notna()
     expected = design_mean(
         frame["y"].fillna(0.0), weights=frame["weight"], strata=frame["stratum"], domain=observed
     )
-    assert found.n_missing == (~observed).sum()
-    assert (found.mean, found.se, found.n) == (expected.mean, expected.se, expected.n)
+    assert result.n_missing == (~observed).sum()
+    assert (result.mean, result.se, result.n) == (expected.mean, expected.se, expected.n)
 
 
 def test_a_stratum_with_one_unit_needs_a_decision() -> None:
@@ -122,9 +124,9 @@ def test_a_stratum_with_one_unit_needs_a_decision() -> None:
 
 
 def test_a_constant_has_no_spread_and_no_design_effect() -> None:
-    found = design_mean(np.full(20, 3.0))
-    assert (found.mean, found.se) == (3.0, 0.0)
-    assert np.isnan(found.design_effect)
+    result = design_mean(np.full(20, 3.0))
+    assert (result.mean, result.se) == (3.0, 0.0)
+    assert np.isnan(result.design_effect)
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def test_a_note_that_was_not_tried_says_so():
 
 
 def test_blocks_name_exact_releases():
-    found = snippets(TEXT)
-    assert len(found) == TEXT.count("```python") + TEXT.count("```sh")
-    assert [p for s in found for p in s.packages if not re.fullmatch(r"[a-z\-]+(\[\w+\])?==[\d.]+", p)] == []
+    result = snippets(TEXT)
+    assert len(result) == TEXT.count("```python") + TEXT.count("```sh")
+    assert [p for s in result for p in s.packages if not re.fullmatch(r"[a-z\-]+(\[\w+\])?==[\d.]+", p)] == []
     assert "duckdb==1.0.0" in COOKBOOK_ENGINES
 
 

@@ -27,9 +27,9 @@ def connection(published):
 @pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.name)
 def test_the_published_file_gives_the_committed_answer(connection, question):
-    found = answer(connection, question)
-    assert found.rows, f"{question.name} has an empty answer"
-    assert differences(found, read_expected(question)) == []
+    result = answer(connection, question)
+    assert result.rows, f"{question.name} has an empty answer"
+    assert differences(result, read_expected(question)) == []
 
 
 def test_the_cookbook_asks_at_least_fifteen_questions_in_two_languages():

@@ -116,8 +116,8 @@ def test_every_test_without_a_sentence_for_a_name_has_a_description(manifest):
 
 def test_lineage_leads_from_a_raw_table_to_a_capital(manifest, project):
     def above(key):
-        found = manifest["parent_map"].get(key, [])
-        return {*found, *(k for f in found for k in above(f))}
+        result = manifest["parent_map"].get(key, [])
+        return {*result, *(k for f in result for k in above(f))}
 
     behind = above(f"model.{PROJECT}.household_capitals")
     waves = {f"model.{PROJECT}.{name}" for names in project.waves.values() for name in names}

@@ -264,18 +264,18 @@ def test_households_of_one_unit_resemble_each_other_and_nothing_else_moves() -> 
     assert reached.is_met
     assert reached.target == 0.06
     units = np.unique(after.households["site"].to_numpy(str), return_inverse=True)[1]
-    found = unit_correlations(after.households[answers].to_numpy(), units)
-    assert reached.reached == pytest.approx(found.mean())
-    assert ((found > 0.02) & (found < 0.11)).all()
+    result = unit_correlations(after.households[answers].to_numpy(), units)
+    assert reached.reached == pytest.approx(result.mean())
+    assert ((result > 0.02) & (result < 0.11)).all()
 
 
 def test_the_correlation_within_units_is_that_of_the_analysis_of_variance() -> None:
     values = np.array([[1.0, 2.0], [2.0, np.nan], [4.0, 5.0], [5.0, 7.0], [9.0, 1.0], [7.0, 3.0]])
     units = np.array([0, 0, 1, 1, 2, 2])
-    found = unit_correlations(values, units)
+    result = unit_correlations(values, units)
     # two each: (B - W) / (B + W), B and W the mean squares between and within
     between, within = 2 * np.var([1.5, 4.5, 8.0], ddof=1), (0.5 + 0.5 + 2) / 3
-    assert found[0] == pytest.approx((between - within) / (between + within))
+    assert result[0] == pytest.approx((between - within) / (between + within))
     between, within = (1.6**2 + 2 * 2.4**2 + 2 * 1.6**2) / 2, (0 + 2 + 2) / 2
     size = (5 - 9 / 5) / 2
-    assert found[1] == pytest.approx((between - within) / (between + (size - 1) * within))
+    assert result[1] == pytest.approx((between - within) / (between + (size - 1) * within))

@@ -93,8 +93,8 @@ def test_every_construct_of_the_two_papers_that_the_catalog_has_is_asked() -> No
 
 
 def test_planted_errors() -> None:
-    found = surveys.quarantine(SURVEY)
-    assert sorted(found.value.astype(str)) == ["230", "不清楚", "约3.5"]
+    result = surveys.quarantine(SURVEY)
+    assert sorted(result.value.astype(str)) == ["230", "不清楚", "约3.5"]
     (correction,) = surveys.folder(SURVEY).corrections
     row = FRAME.set_index("household_id").loc[correction.household_id]
     assert row.housing_area_m2 == float(correction.replacement)

@@ -65,12 +65,12 @@ def received(folder: SurveyFolder) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def answers(folder: SurveyFolder, received: list[dict[str, str]]) -> Answers:
     """Harmonised codes by variable; None for blanks and for what no code list knows."""
-    found: Answers = {}
+    by_key: Answers = {}
     for column in folder.columns:
         if column.variable and column.codes:
             values = {code.code: code.value for code in folder.codes_of(column)}
-            found[column.variable] = [values.get(row[column.column]) for row in received]
-    return found
+            by_key[column.variable] = [values.get(row[column.column]) for row in received]
+    return by_key
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +82,13 @@ def printed() -> Printed:
             return list(csv.DictReader(handle))
 
     readings = {row["stat_id"]: row["value"] for row in rows("readings.csv")}
-    found = {}
+    by_key = {}
     for row in rows("statistics.csv"):
         value = readings.get(row["stat_id"], row["value"])
         if row["region"] == "guizhou" and value and row["table_or_section"].startswith("Table"):
             place = row["model"] or row["group"]
-            found[row["statistic"], place, row["dependent"], row["variable"]] = float(value)
-    return found
+            by_key[row["statistic"], place, row["dependent"], row["variable"]] = float(value)
+    return by_key
 
 
 def numbers(answers: Answers, names: list[str]) -> np.ndarray:
@@ -120,8 +120,8 @@ def test_every_category_has_its_printed_count(answers: Answers, printed: Printed
     assert len(categories) == 30
     for key in categories:
         name, level = key[3].split(":")
-        found = Counter(answers[variables.get(name, name)])[levels.get(level, level)]
-        assert found == printed[key], key[3]
+        result = Counter(answers[variables.get(name, name)])[levels.get(level, level)]
+        assert result == printed[key], key[3]
 
 
 @pytest.mark.parametrize("item", [i for i in (*ITEMS, *SUPPORT) if i != "dialect_communication"])

@@ -94,8 +94,8 @@ def test_every_member_belongs_to_a_household() -> None:
 
 
 def test_planted_errors() -> None:
-    found = surveys.quarantine(SURVEY)
-    assert sorted(zip(found.column, found.value.astype(str), strict=True)) == [
+    result = surveys.quarantine(SURVEY)
+    assert sorted(zip(result.column, result.value.astype(str), strict=True)) == [
         ("head/head_age", "203"),
         ("industry/model", "other"),
         ("members/years_now", "77"),

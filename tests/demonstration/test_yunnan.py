@@ -234,8 +234,8 @@ def test_no_household_has_more_labourers_than_members() -> None:
 
 
 def test_planted_errors_are_quarantined_and_the_age_is_mended() -> None:
-    found = surveys.quarantine(SURVEY)
-    assert sorted(zip(found.column, found.value.astype(str), strict=True)) == [
+    result = surveys.quarantine(SURVEY)
+    assert sorted(zip(result.column, result.value.astype(str), strict=True)) == [
         ("DISTANCE", "6"),
         ("MARITAL", "7"),
         ("MOVE_MON", "180"),

@@ -129,10 +129,10 @@ class Browser:
     def until(self, script: str, seconds: float = 120) -> Any:
         """Wait for an expression to be true."""
         end = time.monotonic() + seconds
-        while not (found := self.run(f"return {script}")):
+        while not (result := self.run(f"return {script}")):
             assert time.monotonic() < end, f"not true within {seconds} s: {script}"
             time.sleep(0.1)
-        return found
+        return result
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Save what is seen, or the whole page, as PNG."""

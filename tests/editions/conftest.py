@@ -13,8 +13,8 @@ if not FOUND and "CI" not in os.environ:
 
 
 def pytest_report_header():
-    found = FOUND or f"not found, the report is not opened in a browser ({MISSING})"
-    return f"browser: {found}"
+    result = FOUND or f"not found, the report is not opened in a browser ({MISSING})"
+    return f"browser: {result}"
 
 
 @pytest.fixture(scope="session")

@@ -47,28 +47,28 @@ ATTRIBUTES = {
 
 def problems(root):
     """What of a codebook the standard does not allow."""
-    found = [] if root.tag == f"{SPACE}codeBook" else [f"the root is {root.tag}"]
+    result = [] if root.tag == f"{SPACE}codeBook" else [f"the root is {root.tag}"]
     ids = [e.get("ID") for e in root.iter() if e.get("ID")]
-    found += [f"id {i} occurs twice" for i in set(ids) if ids.count(i) > 1]
+    result += [f"id {i} occurs twice" for i in set(ids) if ids.count(i) > 1]
     for element in root.iter():
         name = element.tag.removeprefix(SPACE)
         for attribute, allowed in ATTRIBUTES.get(name, {}).items():
             if element.get(attribute) not in {None, *allowed}:
-                found.append(f"{name} {attribute}={element.get(attribute)!r}")
+                result.append(f"{name} {attribute}={element.get(attribute)!r}")
         children = [child.tag.removeprefix(SPACE) for child in element]
         if name not in CHILDREN:
-            found += [f"{child} in {name}" for child in children]
+            result += [f"{child} in {name}" for child in children]
             continue
         order = CHILDREN[name].split()
         names = [entry.rstrip("*+?") for entry in order]
         unknown = [child for child in children if child not in names]
-        found += [f"{child} in {name}" for child in unknown]
+        result += [f"{child} in {name}" for child in unknown]
         places = [names.index(child) for child in children if child in names]
         if places != sorted(places):
-            found.append(f"order in {name}: {children}")
+            result.append(f"order in {name}: {children}")
         for entry, own in zip(order, names, strict=True):
             if entry[-1] not in "*+" and children.count(own) > 1:
-                found.append(f"{own} stands {children.count(own)} times in {name}")
+                result.append(f"{own} stands {children.count(own)} times in {name}")
             if entry[-1] not in "*?" and own not in children:
-                found.append(f"{name} has no {own}")
-    return found
+                result.append(f"{name} has no {own}")
+    return result

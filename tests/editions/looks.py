@@ -68,14 +68,14 @@ def drawn_problems(browser):
         "return [...document.querySelectorAll('.view')].map(v => [v.dataset.figure || v.id, v.dataset.drawn || '',"
         " v.dataset.error || '', !!v.querySelector('svg[role=img][aria-label]')])"
     )
-    found = [] if views else ["there are no figures"]
-    found += [f"not drawn: {figure} {error}" for figure, drawn, error, _ in views if error or not drawn]
-    found += [f"not described: {figure}" for figure, drawn, _, described in views if drawn and not described]
+    result = [] if views else ["there are no figures"]
+    result += [f"not drawn: {figure} {error}" for figure, drawn, error, _ in views if error or not drawn]
+    result += [f"not described: {figure}" for figure, drawn, _, described in views if drawn and not described]
     spoken = browser.run(
         "return [...document.querySelectorAll('.view svg [aria-label], .view svg [aria-roledescription]')].length"
     )
     if spoken:
-        found.append(f"{spoken} marks are read out one by one")
+        result.append(f"{spoken} marks are read out one by one")
     requests = browser.run("return performance.getEntriesByType('resource').map(r => r.name)")
-    found += [f"request: {name}" for name in requests if not name.startswith(("data:", "blob:"))]
-    return found + [f"refused: {what}" for what in browser.run("return window.__violations")]
+    result += [f"request: {name}" for name in requests if not name.startswith(("data:", "blob:"))]
+    return result + [f"refused: {what}" for what in browser.run("return window.__violations")]

@@ -192,12 +192,12 @@ def test_households_that_stand_out_are_counted_and_stop_a_real_survey(database, 
         con.execute(
             "UPDATE reference.surveys SET is_synthetic = survey_id <> ?", ["hills" if is_real else ""]
         )
-    found = failures(database)["harmonized.households", check]
+    result = failures(database)["harmonized.households", check]
     # two households of six share a combination, the other four another one, in two waves of two surveys
-    assert found.n_failed == (6 if is_real else 12)
-    assert found.severity == severity
-    assert "hills 6 of 6 households" in found.message
-    assert ("plains" in found.message) is not is_real
+    assert result.n_failed == (6 if is_real else 12)
+    assert result.severity == severity
+    assert "hills 6 of 6 households" in result.message
+    assert ("plains" in result.message) is not is_real
     assert audit(database, contract()).is_passed is not is_real
 
 
@@ -213,5 +213,5 @@ def test_the_sixth_household_alone_stands_out_among_five_alike(database):
         for statement in STANDING_OUT[:2]:
             con.execute(statement)
         con.execute("UPDATE harmonized.households SET trust = 4 WHERE household_id = 'h6'")
-    found = failures(database)["harmonized.households", "made_up_households_do_not_stand_out"]
-    assert found.n_failed == 2
+    result = failures(database)["harmonized.households", "made_up_households_do_not_stand_out"]
+    assert result.n_failed == 2

@@ -304,7 +304,7 @@ def test_terms_of_few_households_are_empty(tmp_path):
     write_database(build, tmp_path / "analyst.duckdb", contract())
     write_public_build(tmp_path / "analyst.duckdb", tmp_path / "rounded.duckdb", public_contract(contract()))
     with duckdb.connect(str(tmp_path / "rounded.duckdb"), read_only=True) as con:
-        found = con.execute(
+        rows = con.execute(
             "SELECT term, b, se FROM analysis.regression_coefficients ORDER BY term"
         ).fetchall()
-    assert found == [("t0", None, None), ("t1", 1.23, 0.05), ("t2", None, None), ("t3", 1.23, 0.05)]
+    assert rows == [("t0", None, None), ("t1", 1.23, 0.05), ("t2", None, None), ("t3", 1.23, 0.05)]

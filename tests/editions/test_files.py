@@ -82,13 +82,13 @@ def test_a_damaged_csv_is_found_by_the_package(con, tmp_path):
 def test_no_cell_of_a_csv_starts_a_formula(con, tmp_path):
     files.write_csv(con, contract(), tmp_path)
     text_columns = {t.full_name: [c.name for c in t.columns if c.type == "VARCHAR"] for t in contract()}
-    found = []
+    collected = []
     for name, columns in text_columns.items():
         with (tmp_path / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 assert not [c for c in columns if row[c].startswith(("=", "+", "-", "@", "\t", "\r"))]
-                found += [row[c] for c in columns]
-    assert {f"'{text}" for text in HOSTILE[:-1]} | {HOSTILE[-1]} <= set(found)
+                collected += [row[c] for c in columns]
+    assert {f"'{text}" for text in HOSTILE[:-1]} | {HOSTILE[-1]} <= set(collected)
 
 
 def test_what_is_too_long_for_a_spreadsheet_is_left_to_parquet_and_a_long_view_to_the_database(

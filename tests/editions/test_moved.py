@@ -54,11 +54,11 @@ def test_a_moved_result_is_named_with_its_size_unless_its_survey_changed(before,
         ).fetchone()
     where = f"source_id = '{survey}' AND metric_id = '{metric}'"
     new = after(before, f"UPDATE analysis.region_comparison SET value = value * 1.25 WHERE {where}")
-    (found,) = moved_results(before, new, small, [])
-    assert (found.subject, found.table) == (survey, "analysis.region_comparison")
-    assert 0 < found.n_moved <= found.n
-    assert found.place.startswith(f"value of {metric} ")
-    assert found.after == pytest.approx(found.before * 1.25)
+    (only,) = moved_results(before, new, small, [])
+    assert (only.subject, only.table) == (survey, "analysis.region_comparison")
+    assert 0 < only.n_moved <= only.n
+    assert only.place.startswith(f"value of {metric} ")
+    assert only.after == pytest.approx(only.before * 1.25)
     assert moved_results(before, new, small, [survey]) == ()
 
 
@@ -78,10 +78,10 @@ def test_what_came_or_went_counts(before, small):
     newer = shutil.copy(new, new.with_name("newer.duckdb"))
     with duckdb.connect(str(newer)) as con:
         con.execute(f"UPDATE analysis.coupling_summary SET mean_d = NULL WHERE rowid = ({last})")
-    (found,) = moved_results(new, newer, small, [])
-    assert (found.n_moved, found.n_gone, found.before, found.after) == (1, 0, 0.5, None)
-    (found,) = [m for m in moved_results(before, new, small, []) if m.table == "analysis.coupling_summary"]
-    assert (found.n, found.n_gone) == (n - 1, 1)
+    (only,) = moved_results(new, newer, small, [])
+    assert (only.n_moved, only.n_gone, only.before, only.after) == (1, 0, 0.5, None)
+    (only,) = [m for m in moved_results(before, new, small, []) if m.table == "analysis.coupling_summary"]
+    assert (only.n, only.n_gone) == (n - 1, 1)
 
 
 def manifest(code="a", **files):

@@ -89,10 +89,10 @@ def test_an_id_is_replaced_where_it_is_quoted_and_nowhere_else(database, tmp_pat
         )
     write_database(database, tmp_path / "keyed.duckdb", contract(), key=b"secret")
     with duckdb.connect(str(tmp_path / "keyed.duckdb"), read_only=True) as con:
-        found = con.execute("SELECT value, message_en, message_zh FROM quality.quarantine").fetchone()
+        only = con.execute("SELECT value, message_en, message_zh FROM quality.quarantine").fetchone()
     p = pseudonym(b"secret", "hills", household)
     expected = published or (value, message)
-    assert found == (expected[0].format(p=p), *[expected[1].format(p=p)] * 2)
+    assert only == (expected[0].format(p=p), *[expected[1].format(p=p)] * 2)
 
 
 def test_a_real_survey_is_refused_without_a_key(database, tmp_path):

@@ -126,8 +126,8 @@ def test_a_real_survey_is_published_in_both_editions_with_a_key_and_refused_with
     assert told == {"hills": REFUSED, "plains": "H-1 says 7"}
     assert sorted(shown) == sorted((s, pseudonym(SECRET.encode(), s, h)) for s, h in received)
     with duckdb.connect(str(published / "public" / "warehouse.duckdb"), read_only=True) as con:
-        found = con.execute("SELECT is_synthetic FROM reference.surveys WHERE survey_id = 'hills'").fetchall()
-    assert found == [(False,)]
+        rows = con.execute("SELECT is_synthetic FROM reference.surveys WHERE survey_id = 'hills'").fetchall()
+    assert rows == [(False,)]
 
 
 def test_content_checksums_depend_on_contents_alone(sound_build, tmp_path):

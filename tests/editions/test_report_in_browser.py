@@ -142,7 +142,7 @@ def test_a_link_to_what_is_gone_says_so_and_draws_nothing_else(report, browser):
 def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, browser):
     explore(browser, report, "m=coupling_coordination_degree&g=site&b=", "lang=zh&theme=dark", width=390)
     assert browser.run("return document.documentElement.scrollWidth") <= 390
-    for words, found in (("greenhouse", "has_greenhouse"), ("大棚", "has_greenhouse")):
+    for words, each in (("greenhouse", "has_greenhouse"), ("大棚", "has_greenhouse")):
         browser.run(
             "const s = document.getElementById('search'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))",
             words,
@@ -150,7 +150,7 @@ def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, 
         ids = browser.run(
             "return [...document.querySelectorAll('[data-indicator]')].map(b => b.dataset.indicator)"
         )
-        assert found in ids
+        assert each in ids
         assert len(ids) < 30
     browser.run("document.querySelector('[data-indicator=has_greenhouse]').click()")
     assert "大棚" in browser.run("return document.querySelector('#indicator table').innerText")

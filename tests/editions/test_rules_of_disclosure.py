@@ -169,37 +169,37 @@ def expected(calculator, derived, row, others):
         sum(calculator.survey.values()),
     ]
     is_shown = calculator.rounded(scope, next(s for s in sizes if s is not None)) >= RULES.fewest
-    found = {}
+    by_key = {}
     for column, rule in derived.columns.items():
         value = row[column]
         if rule == "count":
-            found[column] = calculator.part(scope, value, whole) if row["counts_where"] else None
+            by_key[column] = calculator.part(scope, value, whole) if row["counts_where"] else None
         elif rule in ("rows", "rows_left"):
-            found[column] = calculator.rounded(scope, value)
+            by_key[column] = calculator.rounded(scope, value)
         elif rule == "rows_all":
-            found[column] = sum(calculator.rounded(scope, row[by_rule[r]]) for r in ("rows", "rows_left"))
+            by_key[column] = sum(calculator.rounded(scope, row[by_rule[r]]) for r in ("rows", "rows_left"))
         elif not is_shown or row["withheld_where"] or rule == "withheld":
-            found[column] = None
+            by_key[column] = None
         elif rule == "share":
             group = sum(o[counts[0]] for o in others if all(o[name] == row[name] for name in derived.within))
-            found[column] = min(1.0, shown_n / calculator.part(scope, group, whole))
+            by_key[column] = min(1.0, shown_n / calculator.part(scope, group, whole))
         elif rule == "mean":
-            found[column] = None if None in (shown_n, value) else nearest(value, step(2 / shown_n))
+            by_key[column] = None if None in (shown_n, value) else nearest(value, step(2 / shown_n))
         elif rule == "figure":
-            found[column] = calculator.figure(row, scope, whole, shown_n)[column]
+            by_key[column] = calculator.figure(row, scope, whole, shown_n)[column]
         elif rule in ("error", "by_error", "low", "high"):
-            found[column] = around(row, by_rule["error"], rule, column)
+            by_key[column] = around(row, by_rule["error"], rule, column)
         elif value is None or rule == "shown":
-            found[column] = value
+            by_key[column] = value
         elif rule.startswith("grid"):
-            found[column] = nearest(value, float(rule.split()[1]))
+            by_key[column] = nearest(value, float(rule.split()[1]))
         elif rule.startswith("digits"):
-            found[column] = float(f"{value:.{int(rule.split()[1])}g}")
+            by_key[column] = float(f"{value:.{int(rule.split()[1])}g}")
         elif rule == "level":
-            found[column] = next((level for level in LEVELS if value < level), 1.0)
+            by_key[column] = next((level for level in LEVELS if value < level), 1.0)
         else:
             raise AssertionError(f"{rule} is no rule")
-    return found
+    return by_key
 
 
 def around(row, error, rule, column):

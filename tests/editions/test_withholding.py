@@ -88,19 +88,19 @@ def test_nothing_is_withheld_where_all_are_alike():
 )
 def test_no_smaller_choice_reaches_k_and_nobody_stands_out(rows):
     con = households(rows)
-    found = chosen(con)
-    left = [c for c in SENSITIVE if c not in found.columns]
-    assert not stands_out(con, found.sites, left)
+    result = chosen(con)
+    left = [c for c in SENSITIVE if c not in result.columns]
+    assert not stands_out(con, result.sites, left)
     withheld = len(SENSITIVE) - len(left)
     for size in range(len(left) + 1, len(SENSITIVE) + 1) if withheld else ():
-        assert all(stands_out(con, found.sites, list(some)) for some in combinations(SENSITIVE, size))
+        assert all(stands_out(con, result.sites, list(some)) for some in combinations(SENSITIVE, size))
 
 
 def test_a_small_site_is_published_with_the_next_larger_one():
     con = households([("a", 1, 30, "x")] * 2 + [("b", 1, 30, "x")] * 8 + [("c", 1, 30, "x")] * 9)
-    found = chosen(con)
-    assert (found.columns, found.sites) == ((), ("a", "b"))
-    rows = kept(con, found)
+    result = chosen(con)
+    assert (result.columns, result.sites) == ((), ("a", "b"))
+    rows = kept(con, result)
     assert rows["site_id"].value_counts().to_dict() == {"s_small_sites": 10, "c": 9}
     merged = rows[rows["site_id"] == "s_small_sites"]
     assert merged[[*DESIGN]].isna().all().all()
@@ -113,8 +113,8 @@ def test_a_site_that_was_small_in_one_wave_is_small():
         [("a", 1, 30, "x")] * 10 + [("b", 1, 30, "x")] * 8 + [("c", 1, 30, "x")] * 9, ("one", "two")
     )
     con.execute("DELETE FROM rows WHERE wave = 'two' AND site_id = 'a' AND household_id NOT IN ('h0', 'h1')")
-    found = chosen(con)
-    assert (found.columns, found.sites) == ((), ("a", "b"))
+    result = chosen(con)
+    assert (result.columns, result.sites) == ((), ("a", "b"))
 
 
 def test_who_differs_by_the_waves_alone_gives_up_everything():
@@ -131,9 +131,9 @@ def test_what_is_declared_comes_first():
     assert chosen(households(rows)).columns == ("age",)
     declared = Disclosure(coarsen=(Coarsening(indicator="age", width=50),))
     con = households(rows)
-    found = chosen(con, declared)
-    assert (found.columns, found.sites) == ((), ())
-    assert set(kept(con, found)["age"]) == {0}
+    result = chosen(con, declared)
+    assert (result.columns, result.sites) == ((), ())
+    assert set(kept(con, result)["age"]) == {0}
     assert chosen(households(rows), Disclosure(withhold=("size", "age"))).columns == ("size", "age")
 
 
@@ -162,11 +162,11 @@ def test_the_lowest_interval_begins_with_the_smallest_value_that_there_can_be():
 
 def test_a_survey_of_which_every_household_differs_gives_up_all_its_columns():
     con = households([(f"site{k}", k, k, str(k)) for k in range(7)])
-    found = chosen(con)
-    assert set(found.sites) == {f"site{k}" for k in range(7)}
-    rows = kept(con, found)
+    result = chosen(con)
+    assert set(result.sites) == {f"site{k}" for k in range(7)}
+    rows = kept(con, result)
     assert set(rows["site_id"]) == {"s_small_sites"}
-    assert not stands_out(con, found.sites, [c for c in SENSITIVE if c not in found.columns])
+    assert not stands_out(con, result.sites, [c for c in SENSITIVE if c not in result.columns])
 
 
 def published(name, rows, *withheld):
@@ -188,12 +188,17 @@ def test_coverage_says_of_all_that_they_do_not_share_what_is_withheld():
     rows = [
         {"survey_id": s, "indicator_id": i, "wave": "one", **counts} for s in "st" for i in ("age", "size")
     ]
-    found = {
+    by_key = {
         (r["survey_id"], r["indicator_id"]): {c: r[c] for c in counts}
         for r in published(COVERAGE, rows, Withheld("s", ("age",)), Withheld("t", (), ("a",)))
     }
     hidden = {"n": 0, "n_missing": 10, "n_refused": 0, "n_blank": 0, "n_not_shared": 10}
-    assert found == {("s", "age"): hidden, ("s", "size"): counts, ("t", "age"): counts, ("t", "size"): counts}
+    assert by_key == {
+        ("s", "age"): hidden,
+        ("s", "size"): counts,
+        ("t", "age"): counts,
+        ("t", "size"): counts,
+    }
 
 
 def test_sites_that_are_published_as_one_have_a_row_that_says_nothing_of_them():
@@ -202,9 +207,9 @@ def test_sites_that_are_published_as_one_have_a_row_that_says_nothing_of_them():
         for s in "st"
         for k in range(2)
     ]
-    found = published(SITES, rows, Withheld("s", (), ("s_0", "s_1")), Withheld("t", ("age",)))
-    added = [r for r in found if r["site_id"] not in {r["site_id"] for r in rows}]
-    assert len(found) == len(rows) + 1
+    result = published(SITES, rows, Withheld("s", (), ("s_0", "s_1")), Withheld("t", ("age",)))
+    added = [r for r in result if r["site_id"] not in {r["site_id"] for r in rows}]
+    assert len(result) == len(rows) + 1
     (row,) = added
     assert (row["survey_id"], row["site_id"], row["region"]) == ("s", "s_small_sites", "region of s")
     assert row["label_en"]
@@ -219,16 +224,16 @@ def test_neither_a_reason_nor_a_group_tells_what_is_withheld():
         for s in "st"
         for i in ("age", "size")
     ]
-    found = published(REASONS, rows, Withheld("s", ("age",), ("a",)))
-    assert [(r["survey_id"], r["indicator_id"], r["site_id"]) for r in found] == [
+    result = published(REASONS, rows, Withheld("s", ("age",), ("a",)))
+    assert [(r["survey_id"], r["indicator_id"], r["site_id"]) for r in result] == [
         ("s", "size", "s_small_sites"),
         ("t", "age", "a"),
         ("t", "size", "a"),
     ]
     groups = [("site", "a"), ("site", "c"), ("all", "a")]
     rows = [{"survey_id": s, "group_type": t, "group_id": g, "n": 3} for s in "st" for t, g in groups]
-    found = published("analysis.coupling_bands", rows, Withheld("s", (), ("a", "b")))
-    assert {(r["survey_id"], r["group_type"], r["group_id"]) for r in found} == {
+    result = published("analysis.coupling_bands", rows, Withheld("s", (), ("a", "b")))
+    assert {(r["survey_id"], r["group_type"], r["group_id"]) for r in result} == {
         (s, t, g) for s in "st" for t, g in groups
     } - {("s", "site", "a")}
 

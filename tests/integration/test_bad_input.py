@@ -21,7 +21,7 @@ def before(place, survey_ids):
 @pytest.fixture(scope="module")
 def damage(place, roles, before):
     """Do the damage; say what must be found where."""
-    found = {}
+    by_key = {}
     answers = Answers.read(place, roles["cells"])
     header, rows = answers.rows[0], answers.rows[1:]
     columns = {c["variable"]: c for c in declared(place, roles["cells"]) if c["variable"]}
@@ -30,13 +30,13 @@ def damage(place, roles, before):
     code = next(c for c in columns.values() if c["type"] == "code" and c["variable"] not in ("site",))
     code_at = header.index(code["column"])
     rows[4][code_at] = "从来没有这个答案"
-    found["code"] = (6, code["column"], "从来没有这个答案", "unknown_code")
+    by_key["code"] = (6, code["column"], "从来没有这个答案", "unknown_code")
     twin = [*rows[9]]
     twin[code_at] = rows[4][code_at]
     rows.append(twin)
-    found["twins"] = (11, len(rows) + 1, rows[9][id_at])
+    by_key["twins"] = (11, len(rows) + 1, rows[9][id_at])
     rows[20][id_at] = "-7"
-    found["range"] = (22, columns[id_variable]["column"], "-7", "below_minimum")
+    by_key["range"] = (22, columns[id_variable]["column"], "-7", "below_minimum")
     answers.rows = [header, *rows]
     answers.write()
     place.allow_changed_file(roles["cells"])
@@ -50,8 +50,8 @@ def damage(place, roles, before):
     position = [c["column"] for c in declared(place, roles["column"])].index(ignored["column"])
     del lines[position + 1]
     path.write_text("".join(lines), "utf-8")
-    found["column"] = ignored["column"]
-    return found
+    by_key["column"] = ignored["column"]
+    return by_key
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +95,12 @@ def test_the_other_survey_is_refreshed(refresh, place, roles, before):
 
 
 def test_a_cell_that_fails_is_quarantined_with_row_column_value_and_rule(refresh, place, roles, damage):
-    found = place.query(
+    rows = place.query(
         'SELECT "row", "column", "value", rule FROM quality.quarantine '
         f"WHERE grain = 'cell' AND survey_id = '{roles['cells']}'"
     )
-    assert damage["code"] in found
-    assert damage["range"] in found
+    assert damage["code"] in rows
+    assert damage["range"] in rows
     ((english, chinese),) = place.query(
         f'SELECT message_en, message_zh FROM quality.quarantine WHERE "row" = {damage["code"][0]} '
         f"AND rule = 'unknown_code' AND survey_id = '{roles['cells']}'"
@@ -111,16 +111,16 @@ def test_a_cell_that_fails_is_quarantined_with_row_column_value_and_rule(refresh
 
 def test_a_household_that_stands_twice_is_quarantined_with_both_rows(refresh, place, roles, damage):
     first, second, household = damage["twins"]
-    found = place.query(
+    rows = place.query(
         'SELECT "row", household_id FROM quality.quarantine '
         f"WHERE rule = 'duplicate_household' AND survey_id = '{roles['cells']}' ORDER BY 1"
     )
-    assert found == [(first, household), (second, household)]
+    assert rows == [(first, household), (second, household)]
 
 
 def test_nothing_is_lost(refresh, place, roles, damage):
-    found = place.query("SELECT received, accepted, quarantined FROM quality.loads")
-    assert all(received == accepted + quarantined for received, accepted, quarantined in found)
+    rows = place.query("SELECT received, accepted, quarantined FROM quality.loads")
+    assert all(received == accepted + quarantined for received, accepted, quarantined in rows)
     ((quarantined,),) = place.query(
         f"SELECT quarantined FROM quality.loads WHERE survey_id = '{roles['cells']}'"
     )

@@ -24,8 +24,8 @@ def test_every_household_has_every_indicator_once_as_a_value_or_a_reason(con):
                 CAST({value} AS DOUBLE), CAST({code} AS VARCHAR), CAST(? AS VARCHAR),
                 CAST("{indicator}__missing" AS VARCHAR)
             FROM build.staging.household_waves"""
-        found = "FROM published.harmonized.indicator_values WHERE indicator_id = ?"
-        for first, second in ((expected, found), (found, expected)):
+        result = "FROM published.harmonized.indicator_values WHERE indicator_id = ?"
+        for first, second in ((expected, result), (result, expected)):
             parameters = [indicator, unit, indicator] if first is expected else [indicator, indicator, unit]
             rows = con.execute(f"({first}) EXCEPT ALL ({second})", parameters).fetchall()
             differing += len(rows)

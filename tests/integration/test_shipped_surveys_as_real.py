@@ -50,8 +50,8 @@ def withheld(real):
 
 
 def test_all_are_published_under_pseudonyms(real, survey_ids):
-    found = real.query("SELECT survey_id, is_synthetic FROM reference.surveys ORDER BY 1")
-    assert found == [(s, False) for s in survey_ids]
+    rows = real.query("SELECT survey_id, is_synthetic FROM reference.surveys ORDER BY 1")
+    assert rows == [(s, False) for s in survey_ids]
     ids = real.query("SELECT DISTINCT household_id FROM harmonized.households")
     assert all(len(h) == 20 and set(h) <= set("0123456789abcdef") for (h,) in ids)
 
@@ -98,10 +98,10 @@ def test_every_household_has_every_indicator_once(real):
 
 def test_results_over_many_households_are_made_from_everything(real, withheld):
     for survey_id in withheld:
-        found = real.query(
+        rows = real.query(
             f"SELECT count(*) FROM analysis.region_comparison WHERE source_id = '{survey_id}' AND n > 0"
         )
-        assert found[0][0] > 0
+        assert rows[0][0] > 0
 
 
 def test_the_public_edition_is_there_without_households(real):

@@ -248,10 +248,8 @@ def draw(group: Group) -> None:
         chance = random.Random(SEED)
         chosen = [
             mutant
-            for _, found in sorted(by_module.items())
-            for mutant in (
-                chance.sample(found, group.from_each) if 0 < group.from_each < len(found) else found
-            )
+            for _, each in sorted(by_module.items())
+            for mutant in (chance.sample(each, group.from_each) if 0 < group.from_each < len(each) else each)
         ]
         return chosen, by_path
 

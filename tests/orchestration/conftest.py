@@ -25,8 +25,8 @@ def location(tmp_path_factory):
 @pytest.fixture(scope="session")
 def survey_id():
     """The first survey whose answers are in one text file."""
-    found = sorted(p.parent for p in (DATA / "surveys").glob("*/survey.yml"))
-    return next(p.name for p in found if "format: delimited" in (p / "survey.yml").read_text("utf-8"))
+    result = sorted(p.parent for p in (DATA / "surveys").glob("*/survey.yml"))
+    return next(p.name for p in result if "format: delimited" in (p / "survey.yml").read_text("utf-8"))
 
 
 @pytest.fixture

@@ -29,12 +29,12 @@ def look(location, warehouse):
         with dg.build_sensor_context(
             instance, cursor=cursor, definitions=location, resources={"warehouse": warehouse}
         ) as context:
-            found = sensor(context)
-        for request in found.dynamic_partitions_requests or ():
+            result = sensor(context)
+        for request in result.dynamic_partitions_requests or ():
             instance.add_dynamic_partitions("surveys", request.partition_keys)
-        cursor = found.cursor
+        cursor = result.cursor
         json.loads(cursor)
-        return [request.partition_key for request in found.run_requests or ()]
+        return [request.partition_key for request in result.run_requests or ()]
 
     return once
 
@@ -106,10 +106,10 @@ def day(location, warehouse):
         resources={"warehouse": warehouse},
         repository_def=location.get_repository_def(),
     ) as context:
-        found = location.resolve_schedule_def("daily")(context)
-    if isinstance(found, dg.SkipReason):
-        return [], found.skip_message
-    return [r.partition_key for r in found], None
+        result = location.resolve_schedule_def("daily")(context)
+    if isinstance(result, dg.SkipReason):
+        return [], result.skip_message
+    return [r.partition_key for r in result], None
 
 
 def test_the_clock_starts_what_changed_and_nothing_else(location, warehouse, survey_id):
@@ -117,8 +117,8 @@ def test_the_clock_starts_what_changed_and_nothing_else(location, warehouse, sur
     assert day(location, warehouse) == (sorted(inputs), None)
     harmonised_by = total_digest(shared_inputs(warehouse.paths))
     with State.updated(warehouse.paths) as state:
-        for name, found in inputs.items():
-            state.received(name, found, "accepted", ())
+        for name, each in inputs.items():
+            state.received(name, each, "accepted", ())
             state.surveys[name].harmonised_by = harmonised_by
     assert day(location, warehouse) == ([], "nothing changed since the last refresh")
     codes = warehouse.paths.surveys / survey_id / "codes.csv"

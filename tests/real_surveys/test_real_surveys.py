@@ -86,19 +86,19 @@ def test_every_cell_of_every_format_arrives(
     with duckdb.connect() as con:
         load = ingest(load_folder(edits.path, catalog.indicator), tmp_path / "landing", con)
         assert (load.quarantined_rows, load.quarantined_cells) == (0, 0)
-        found = con.execute(f'FROM raw."{VIETNAM}__households" ORDER BY _row').df()
+        rows = con.execute(f'FROM raw."{VIETNAM}__households" ORDER BY _row').df()
     frame = vietnam()
     compared = 0
     for header in ("educyr", "hhsize", "commune", "lntotal"):
         # a whole number that tells groups apart may be declared as a code
-        assert pd.to_numeric(found[header]).tolist() == frame[header].tolist()
+        assert pd.to_numeric(rows[header]).tolist() == frame[header].tolist()
         compared += len(frame)
     for header in ("sex", "urban"):
         code = dict(enumerate(CODES[header], 1))
         answers = (
             frame[header] if ending == ".csv" else frame[header].map({a: str(k) for k, a in code.items()})
         )
-        assert found[header].tolist() == answers.tolist()
+        assert rows[header].tolist() == answers.tolist()
         compared += len(frame)
     assert compared == 6 * 5999
 

@@ -470,7 +470,7 @@ def _publishable(
         ).fetchone()
         assert n == n_keys > 0, (folder.survey_id, wave.wave)
         assert weight > 0, (folder.survey_id, wave.wave)
-        broken = [rule.message for rule, found in zip(rules, bad, strict=True) if found]
+        broken = [rule.message for rule, each in zip(rules, bad, strict=True) if each]
         assert not broken, (folder.survey_id, wave.wave, broken)
         uneven = (
             f'count(*) FILTER (WHERE ("{i.id}" IS NULL) = ("{i.id}__missing" IS NULL))'

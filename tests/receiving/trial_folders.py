@@ -43,18 +43,18 @@ class Folder:
         """File and position in it of a variable."""
         header = self.tables["columns.csv"][0]
         for row in self.tables["columns.csv"][1:]:
-            found = dict(zip(header, row, strict=True))
-            if found["variable"] == variable and file_id in (None, found["file_id"]):
-                return found["file_id"], self.files[found["file_id"]][0].index(found["column"])
+            by_key = dict(zip(header, row, strict=True))
+            if by_key["variable"] == variable and file_id in (None, by_key["file_id"]):
+                return by_key["file_id"], self.files[by_key["file_id"]][0].index(by_key["column"])
         raise KeyError(variable)
 
     def change(self, table: str, where: dict[str, str], **cells: str) -> int:
         """Change the first row of a table that fits; gives its line."""
         header, *rows = self.tables[table]
         for line, row in enumerate(rows, start=2):
-            found = dict(zip(header, row, strict=True))
-            if all(found[k] == v for k, v in where.items()):
-                row[:] = [cells.get(k, v) for k, v in found.items()]
+            by_key = dict(zip(header, row, strict=True))
+            if all(by_key[k] == v for k, v in where.items()):
+                row[:] = [cells.get(k, v) for k, v in by_key.items()]
                 return line
         raise KeyError(where)
 

@@ -44,8 +44,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def column(con: duckdb.DuckDBPyConnection, expression: str, table: str) -> np.ndarray:
-    found = con.execute(f"select {expression} from {table} order by row").fetchall()
-    return np.array([row[0] for row in found], dtype=object)
+    rows = con.execute(f"select {expression} from {table} order by row").fetchall()
+    return np.array([row[0] for row in rows], dtype=object)
 
 
 def numbers(con: duckdb.DuckDBPyConnection, expression: str, table: str) -> np.ndarray:

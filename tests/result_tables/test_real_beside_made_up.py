@@ -81,10 +81,10 @@ def test_the_presence_of_the_others_changes_nothing(
 
 def test_every_row_says_what_it_was_made_of(sides: Mapping[str, Tables]) -> None:
     for name, table in sides["both"].items():
-        found = table
+        result = table
         if "survey_id" in table:
             is_real = table["survey_id"].str.startswith("real_") | (table["survey_id"] == POOLED_REAL)
-            assert (found["is_synthetic"] == ~is_real).all(), name
+            assert (result["is_synthetic"] == ~is_real).all(), name
         for column in table.columns:
             texts = table[column].dropna().astype(str) if table[column].dtype == object else None
             if texts is not None and column in ("sample_a", "sample_b"):

@@ -17,10 +17,10 @@ def coded(
 ) -> tuple[Literature, str, list[str]]:
     """The categories, told to be about a category that the invented surveys answer."""
     name, region, survey_id = next(
-        (c, *found)
+        (c, *row)
         for c in ("resettlement_mode", "sex", "ethnic_group", "livelihood_strategy")
         if (
-            found := analysed.execute(
+            row := analysed.execute(
                 "select any_value(region), survey_id from harmonized.coverage where indicator_id = ? and n > 0 "
                 "and survey_id in (select survey_id from analysis.coupling_coordination where d is not null) "
                 "group by survey_id order by survey_id",

@@ -163,8 +163,8 @@ def test_a_difference_is_the_coefficient_of_the_region_with_sites_as_clusters(
         expected = clustered(model, cluster_scores(rows, model, "site_id", weights="weight"))
         names = ("b", "se", "t", "df", "p", "ci_low", "ci_high")
         columns = ("estimate", "standard_error", "statistic", "df2", "p", "ci_low", "ci_high")
-        found = [row[c] for c in columns]
-        assert found == pytest.approx([getattr(expected, n)[1] for n in names], rel=1e-6, abs=1e-10)
+        matching = [row[c] for c in columns]
+        assert matching == pytest.approx([getattr(expected, n)[1] for n in names], rel=1e-6, abs=1e-10)
         spread = row["estimate"] / row["effect_size"]
         assert row["margin"] == pytest.approx(0.2 * spread)
         assert 0 <= row["p_equivalence"] <= 1
@@ -395,13 +395,13 @@ def test_the_mean_place_in_the_bands_is_that_of_the_households(
     place = households["band"].map(bands.index) / (len(bands) - 1)
     expected = (place * households["weight"]).groupby(households["region"]).sum()
     expected /= households.groupby("region")["weight"].sum()
-    found = tables["sensitivity"]
-    chosen = found[
-        (found["bounds"] == default.bounds)
-        & (found["scheme"] == default.id)
-        & (found["variant"] == spec.default_variant)
-        & (found["band_scheme"] == spec.band_scheme)
-        & (found["wave"] == "latest")
+    result = tables["sensitivity"]
+    chosen = result[
+        (result["bounds"] == default.bounds)
+        & (result["scheme"] == default.id)
+        & (result["variant"] == spec.default_variant)
+        & (result["band_scheme"] == spec.band_scheme)
+        & (result["wave"] == "latest")
     ].set_index("region")["value"]
     np.testing.assert_allclose(chosen, expected.loc[chosen.index])
 

@@ -35,8 +35,8 @@ def test_capital_and_stability_from_their_dimensions_are_those_of_the_marts(
     expected = analysed.execute(
         f"select survey_id, wave, group_type, group_id, n, mean_d from analysis.coupling_summary where {DEFAULT}"
     ).df()
-    found = tables["coupled_coordination"].query("pair == 'capital_stability' and variant == 'standard'")
-    both = found.merge(expected, on=["survey_id", "wave", "group_type", "group_id"], suffixes=("", "_mart"))
+    rows = tables["coupled_coordination"].query("pair == 'capital_stability' and variant == 'standard'")
+    both = rows.merge(expected, on=["survey_id", "wave", "group_type", "group_id"], suffixes=("", "_mart"))
     both = both[both["n"] > 0]
     assert len(both) > 4
     np.testing.assert_allclose(both["mean_d"], both["mean_d_mart"], rtol=1e-9)

@@ -40,10 +40,10 @@ def test_loadings_and_communalities_reproduce_the_correlations(
 ) -> None:
     r = oriented(catalog, model, frame).corr().to_numpy()
     loadings = tables["factor_loadings"].pivot(index="indicator_id", columns="factor", values="loading")
-    found = loadings.loc[[i.indicator for i in model.items]].to_numpy()
+    result = loadings.loc[[i.indicator for i in model.items]].to_numpy()
     values, vectors = np.linalg.eigh(r)
     top = vectors[:, -4:] * np.sqrt(values[-4:])
-    np.testing.assert_allclose(found @ found.T, top @ top.T, atol=1e-9)
+    np.testing.assert_allclose(result @ result.T, top @ top.T, atol=1e-9)
     communality = tables["factor_loadings"].groupby("indicator_id")["communality"].first()
     np.testing.assert_allclose(communality.loc[loadings.index], (loadings**2).sum(axis=1), atol=1e-12)
 

@@ -31,9 +31,9 @@ DIMENSION: dict[str, str] = {}
 
 @pytest.fixture(scope="module")
 def model(catalog: Catalog) -> FactorModel:
-    found = catalog.factor_models[0]
-    DIMENSION.update({i.indicator: str(catalog.indicator[i.indicator].dimension) for i in found.items})
-    return found
+    result = catalog.factor_models[0]
+    DIMENSION.update({i.indicator: str(catalog.indicator[i.indicator].dimension) for i in result.items})
+    return result
 
 
 def made(catalog: Catalog, literature: Literature, frame: pd.DataFrame) -> Tables:
@@ -50,8 +50,8 @@ def test_equal_scales_hold_and_have_latent_means(
         for k, name in enumerate(("valley", "ridge") * 4)
     ]
     both = pd.concat(parts)
-    found = made(catalog, literature, both.reset_index(drop=True))
-    levels = found["scale_invariance"].query("model == @model.id").set_index(["estimator", "level"])
+    result = made(catalog, literature, both.reset_index(drop=True))
+    levels = result["scale_invariance"].query("model == @model.id").set_index(["estimator", "level"])
     for estimator in ("ml", "wlsmv"):
         for level in ("metric", "scalar"):
             row = levels.loc[(estimator, level)]
@@ -61,7 +61,7 @@ def test_equal_scales_hold_and_have_latent_means(
     assert levels["delta_cfi"].loc[("ml", "metric")] == pytest.approx(
         levels["cfi"].loc[("ml", "metric")] - levels["cfi"].loc[("ml", "configural")]
     )
-    factors = found["scale_factors"].query("model == @model.id").set_index(["survey_id", "factor"])
+    factors = result["scale_factors"].query("model == @model.id").set_index(["survey_id", "factor"])
     first = factors.loc[("ridge", model.factors[0].id)]
     second = factors.loc[("valley", model.factors[0].id)]
     assert (first["latent_mean"], first["aligned_mean"]) == (0, 0)
@@ -77,26 +77,26 @@ def test_an_item_that_is_answered_differently_is_named_and_means_are_not_compare
     first, second = (correlated(frame, model, name, k) for k, name in enumerate(("valley", "ridge")))
     odd = model.items[0].indicator
     second[odd] = np.clip(second[odd] + 1, 1, 5)
-    found = made(catalog, literature, pd.concat([first, second], ignore_index=True))
+    result = made(catalog, literature, pd.concat([first, second], ignore_index=True))
     row = (
-        found["scale_invariance"]
+        result["scale_invariance"]
         .query("model == @model.id and estimator == 'ml' and level == 'scalar'")
         .iloc[0]
     )
     assert row["holds"] == False  # noqa: E712
     assert str(row["items_to_blame"]).split("|")[0] == odd
     items = (
-        found["scale_items"].query("model == @model.id and survey_id == 'valley'").set_index("indicator_id")
+        result["scale_items"].query("model == @model.id and survey_id == 'valley'").set_index("indicator_id")
     )
     assert items["p_intercept"].idxmin() == odd
     assert items.loc[odd, "p_intercept"] < 0.001
-    factors = found["scale_factors"].query("model == @model.id and factor != 'all'")
+    factors = result["scale_factors"].query("model == @model.id and factor != 'all'")
     assert factors["latent_mean"].isna().all()
     assert factors["reason"].str.startswith("intercepts are not equal").all()
     aligned = factors.query("survey_id == 'valley'").set_index("factor")["aligned_mean"]
     assert abs(aligned[model.factors[1].id]) < 0.3
     # without the fifth answer thresholds cannot be the same
-    ordered = found["scale_invariance"].query("model == @model.id and estimator == 'wlsmv'")
+    ordered = result["scale_invariance"].query("model == @model.id and estimator == 'wlsmv'")
     assert ordered["reason"].str.contains("has the categories").all()
 
 
@@ -104,12 +104,12 @@ def test_a_survey_alone_and_an_item_of_one_category_have_their_reason(
     catalog: Catalog, literature: Literature, frame: pd.DataFrame, model: FactorModel
 ) -> None:
     alone = correlated(frame, model, "valley", 0)
-    found = made(catalog, literature, alone)
-    assert found["scale_invariance"]["reason"].str.startswith("not pooled: two surveys are needed").all()
-    assert found["scale_invariance"]["holds"].isna().all()
-    assert found["scale_factors"].query("model == @model.id")["omega"].notna().all()
+    result = made(catalog, literature, alone)
+    assert result["scale_invariance"]["reason"].str.startswith("not pooled: two surveys are needed").all()
+    assert result["scale_invariance"]["holds"].isna().all()
+    assert result["scale_factors"].query("model == @model.id")["omega"].notna().all()
     alone[model.items[3].indicator] = 4.0
-    found = made(catalog, literature, alone)
-    reasons = found["scale_factors"].query("model == @model.id")["reason"]
+    result = made(catalog, literature, alone)
+    reasons = result["scale_factors"].query("model == @model.id")["reason"]
     assert reasons.str.contains("one category in 1 of 11 items").all()
-    assert found["scale_items"].query("model == @model.id").empty
+    assert result["scale_items"].query("model == @model.id").empty

@@ -223,13 +223,13 @@ def test_a_capital_is_also_tried_against_the_degree_without_it(
         complete = x.notna().all(axis=1) & y.notna()
         capital = analysed.execute("select * from analysis.study_capitals where wave = 'after'").df()
         capital = capital.set_index("household_id").loc[x.index]
-        found = coefficients[(coefficients["model"] == model.id) & (coefficients["covariance"] == "ols")]
-        assert set(found.dropna(subset=["b_leave_one_out"])["term"]) == set(parts)
+        result = coefficients[(coefficients["model"] == model.id) & (coefficients["covariance"] == "ols")]
+        assert set(result.dropna(subset=["b_leave_one_out"])["term"]) == set(parts)
         for name, dimension in parts.items():
             rest = sum(w * capital[d] for d, w in shares.items() if d != dimension) / (1 - shares[dimension])
             without = (rest * capital["stability"]) ** 0.25
             fit = sm.OLS(without[complete], sm.add_constant(x[complete])).fit()
-            row = found.set_index("term").loc[name]
+            row = result.set_index("term").loc[name]
             assert row["b_leave_one_out"] == pytest.approx(fit.params[name], abs=1e-9)
             assert row["p_leave_one_out"] == pytest.approx(fit.pvalues[name], rel=1e-6, abs=1e-12)
             tried += 1

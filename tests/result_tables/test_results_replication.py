@@ -113,9 +113,9 @@ def test_a_damaged_print_is_never_confirmed(table: pd.DataFrame, literature: Lit
     read = [r for r in literature["readings.csv"] if r["stat_id"] not in damaged]
     assert len(read) > 20
     for row in read:
-        found = table.loc[row["stat_id"]]
-        assert found["verdict"] in ("refuted", "follows")
-        assert found["verdict"] == "follows" or row["finding_id"] in found["reason"]
+        result = table.loc[row["stat_id"]]
+        assert result["verdict"] in ("refuted", "follows")
+        assert result["verdict"] == "follows" or row["finding_id"] in result["reason"]
 
 
 def test_what_an_alarm_accuses_is_refuted_and_nothing_else_by_arithmetic(
@@ -123,9 +123,9 @@ def test_what_an_alarm_accuses_is_refuted_and_nothing_else_by_arithmetic(
 ) -> None:
     accused = {
         stat_id
-        for found in audit(literature["statistics.csv"], literature["sites.csv"])
-        if found.verdict in ALARMS
-        for stat_id in found.stat_ids
+        for each in audit(literature["statistics.csv"], literature["sites.csv"])
+        if each.verdict in ALARMS
+        for stat_id in each.stat_ids
     } & set(table.index)
     claimed = {
         row["stat_id"]
@@ -221,13 +221,13 @@ def test_model_figures_are_those_of_the_tables(
 def test_printed_figures_follow_from_each_other_by_the_arithmetic_shown(
     catalog: Catalog, literature: Literature, targets: Targets
 ) -> None:
-    found = recompute(literature, catalog, targets.values())
+    result = recompute(literature, catalog, targets.values())
     values = {r["stat_id"]: r for r in literature["statistics.csv"]}
-    kinds = Counter(targets[s].kind for s in found)
+    kinds = Counter(targets[s].kind for s in result)
     assert {"communality", "explained_percent", "model_f", "dimension_item_mean", "code_percent"} <= set(
         kinds
     )
-    for stat_id, made in found.items():
+    for stat_id, made in result.items():
         kind = targets[stat_id].kind
         if kind == "code_percent":
             n, _, base = made.arithmetic.partition(" = ")[0].partition("/")
@@ -239,7 +239,7 @@ def test_printed_figures_follow_from_each_other_by_the_arithmetic_shown(
             assert lead * squares == pytest.approx(float(shown), abs=1e-4)
             assert made.value == pytest.approx(float(shown), abs=1e-4)
     consistent = [
-        s for s in found if abs(found[s].value - float(values[s]["value"])) <= 0.06 + found[s].spread
+        s for s in result if abs(result[s].value - float(values[s]["value"])) <= 0.06 + result[s].spread
     ]
     assert len(consistent) > 50
 

@@ -47,8 +47,8 @@ BACKFILL = """mutation ($assets: [AssetKeyInput!]!) {launchPartitionBackfill(
 def command(unit, key="ExecStart"):
     """What systemd would start, here: program and arguments before variables are filled in; none without the key."""
     said = (DEPLOYMENT / "systemd" / f"relocation-warehouse-{unit}.service").read_text()
-    found = re.search(rf"^{key}=(.+)$", said, re.M)
-    line = found[1] if found else ""
+    result = re.search(rf"^{key}=(.+)$", said, re.M)
+    line = result[1] if result else ""
     binaries = "/opt/relocation-warehouse/.venv-services/bin"
     line = line.replace(binaries, str(Path(sys.executable).parent))
     return shlex.split(line.replace("/opt/relocation-warehouse", str(CHECKOUT)))
@@ -133,11 +133,11 @@ class Deployment:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                found = what()
+                result = what()
             except (OSError, AssertionError, KeyError, TypeError):
-                found = None
-            if found:
-                return found
+                result = None
+            if result:
+                return result
             assert all(s.poll() is None for s in self.services.values()), self.logs()
             time.sleep(1)
         raise AssertionError(f"did not happen in {seconds} s: {self.runs()}\n{self.logs()}")
@@ -234,7 +234,7 @@ def shut_out(deployment, name):
     said = (DEPLOYMENT / "fail2ban" / "filter.d" / f"relocation-warehouse-{name}.conf").read_text()
     pattern = re.search(r"^failregex = (.+)$", said, re.M)[1].replace("<HOST>", r"([0-9a-f.:]+)")
     lines = Path(deployment.environment["WAREHOUSE_ACCESS_LOG"]).read_text().splitlines()
-    return [found[1] for line in lines if (found := re.search(pattern, line))]
+    return [result[1] for line in lines if (result := re.search(pattern, line))]
 
 
 def test_wrong_passwords_are_counted_and_nothing_else_is(deployment):

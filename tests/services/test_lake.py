@@ -64,8 +64,8 @@ def published(tmp_path, sql):
 
 
 def answer(lake, refresh, sql):
-    with history.as_of(lake, refresh, sql) as found:
-        return found.fetchall()
+    with history.as_of(lake, refresh, sql) as opened:
+        return opened.fetchall()
 
 
 def parquet(lake):
@@ -88,11 +88,11 @@ def test_every_refresh_answers_with_the_figures_that_it_published(lake, refresh,
 
 def test_every_published_table_and_view_is_in_the_lake_cell_for_cell(lake, refresh, tmp_path):
     refresh(1)
-    found = history.refreshes(lake)[-1]
+    result = history.refreshes(lake)[-1]
     assert any(table.is_view for table in CONTRACT)
     for table in CONTRACT:
         everything = f"SELECT * FROM {table.full_name} ORDER BY ALL"
-        assert answer(lake, found, everything) == published(tmp_path, everything), table.full_name
+        assert answer(lake, result, everything) == published(tmp_path, everything), table.full_name
 
 
 def test_what_did_not_change_is_not_written_again(lake, refresh):
@@ -181,8 +181,8 @@ def test_expiry_leaves_what_the_policy_says_and_deletes_the_files_of_the_rest(la
     for seed in (1, 2, 3):
         refresh(seed)
     months = [dt.datetime(2026, month, 15) for month in (1, 2, 3)]
-    for found, at in zip(history.refreshes(lake), months, strict=True):
-        moved(postgres, lake, found, at)
+    for each, at in zip(history.refreshes(lake), months, strict=True):
+        moved(postgres, lake, each, at)
     figures = {r.run_id: answer(lake, r, FIGURE) for r in history.refreshes(lake)}
     files = parquet(lake)
     policy = history.Policy(all_days=0, month_ends=2, grace_hours=0)
@@ -211,15 +211,15 @@ def test_a_policy_that_says_something_else_is_refused(tmp_path):
 
 def test_a_reader_answers_while_a_writer_is_in_the_middle_of_a_refresh(lake, refresh):
     refresh(1)
-    (found,) = history.refreshes(lake)
-    before = answer(lake, found, FIGURE)
+    (only,) = history.refreshes(lake)
+    before = answer(lake, only, FIGURE)
     with lake.connect(REFRESHES) as writer:
         writer.begin()
         writer.execute("DELETE FROM lake.analysis.sensitivity")
         writer.execute("CREATE TABLE lake.analysis.fresh AS SELECT 1 AS one")
         # the transaction is open: a reader that waited for it would wait for ever
-        assert answer(lake, found, FIGURE) == before
-        assert [r.number for r in history.refreshes(lake)] == [found.number]
+        assert answer(lake, only, FIGURE) == before
+        assert [r.number for r in history.refreshes(lake)] == [only.number]
         writer.rollback()
 
 
@@ -260,8 +260,8 @@ def test_processes_load_all_surveys_at_once_and_nothing_is_lost(lake, refresh, e
     from relocation_warehouse.receiving.arrival import receive
 
     refresh(1)
-    (found,) = history.refreshes(lake)
-    figure, done, answers = answer(lake, found, FIGURE), threading.Event(), []
+    (only,) = history.refreshes(lake)
+    figure, done, answers = answer(lake, only, FIGURE), threading.Event(), []
 
     def read():
         while not done.is_set():
@@ -323,14 +323,14 @@ def contents(warehouse):
         tables = con.execute(
             "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ('raw', 'quality')"
         ).fetchall()
-        found = {}
+        by_key = {}
         for schema, table in tables:
             name = f'{schema}."{table}"'
             columns = con.execute(f"DESCRIBE {name}").fetchall()
             kept = ", ".join(f'"{c[0]}"' for c in columns if c[0] != "loaded_at")
             rows = con.execute(f"SELECT {kept} FROM {name} ORDER BY ALL").fetchall()
-            found[name] = ([c[:2] for c in columns], rows)
-        return found
+            by_key[name] = ([c[:2] for c in columns], rows)
+        return by_key
 
 
 def test_a_deposit_of_other_inputs_is_not_taken(lake, tmp_path):
@@ -483,8 +483,8 @@ def test_a_lake_of_an_older_version_is_refused_until_it_is_upgraded(standing, la
     assert "is of DuckLake version 0.3 and this warehouse reads 1.0" in said
     assert "warehouse lake upgrade" in said
     assert run("lake", "upgrade").returncode == 0
-    (found,) = history.refreshes(lake)
-    assert answer(lake, found, "SELECT count(*), sum(i) FROM analysis.t") == [(1000, 499500)]
+    (only,) = history.refreshes(lake)
+    assert answer(lake, only, "SELECT count(*), sum(i) FROM analysis.t") == [(1000, 499500)]
     lake.check()
 
 

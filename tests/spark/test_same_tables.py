@@ -77,5 +77,5 @@ def test_a_difference_would_be_found(by_duckdb, tmp_path):
             "where indicator_id = (select min(indicator_id) from capital.indicator_bounds)"
         )
         con.execute("update capital.household_capitals set total = total + 2e-9")
-    found = [line.split(":")[0] for line in differences(by_duckdb.published, changed, CONTRACT)]
-    assert {"capital.indicator_bounds", "capital.household_capitals.total"} <= {*found}
+    matching = [line.split(":")[0] for line in differences(by_duckdb.published, changed, CONTRACT)]
+    assert {"capital.indicator_bounds", "capital.household_capitals.total"} <= {*matching}

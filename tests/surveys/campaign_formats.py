@@ -71,16 +71,16 @@ def compare(written: Written, folder: Path, *, isolated: bool = False) -> list[s
     if table.num_rows != len(rows):
         return [f"{len(rows)} rows delivered, {table.num_rows} received"]
     return [
-        f"row {i}, column {header!r}: wrote {given!r}, read {found!r}"
+        f"row {i}, column {header!r}: wrote {given!r}, read {each!r}"
         for header, kind, _ in written.expected.columns()
-        for i, (found, given) in enumerate(
+        for i, (each, given) in enumerate(
             zip(
                 table.column(header.strip()).to_pylist(),
                 (r[written.expected.headers.index(header)] for r in rows),
                 strict=True,
             )
         )
-        if not same(found, given, kind)
+        if not same(each, given, kind)
     ]
 
 
@@ -123,10 +123,10 @@ def load(written: Written, root: Path) -> list[str]:
             if row not in kept:
                 wrong += [] if (row, "") in named else [f"row {row} is neither kept nor named"]
                 continue
-            for (header, _, kind), value, found in zip(used, given, kept[row], strict=False):
+            for (header, _, kind), value, each in zip(used, given, kept[row], strict=False):
                 expected = shown(value)
                 expected = (expected.strip(EDGES) or None) if isinstance(expected, str) else expected
-                came = found.isoformat() if kind == "date" and found is not None else found
+                came = each.isoformat() if kind == "date" and each is not None else each
                 is_same = (
                     math.isclose(came, expected, rel_tol=1e-15)  # openpyxl writes sixteen digits of seventeen
                     if isinstance(came, float) and isinstance(expected, float)
@@ -148,13 +148,13 @@ def run(tables: int, seed: int, share: int = 10) -> tuple[collections.Counter[st
             root = Path(scratch)
             (root / "s").mkdir()
             written = WRITERS[name](rng, root / "s")
-            found = compare(written, root / "s", isolated=number % share == 0)
+            result = compare(written, root / "s", isolated=number % share == 0)
             counts[name] += 1
             counts["cells"] += sum(map(len, written.expected.answered))
             if number % share == 0 and name != "odk":
-                found += load(written, root)
+                result += load(written, root)
                 counts["loaded"] += 1
-            faults += [f"{name}, table {number} of seed {seed}: {fault}" for fault in found]
+            faults += [f"{name}, table {number} of seed {seed}: {fault}" for fault in result]
     return counts, faults
 
 

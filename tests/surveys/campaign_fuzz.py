@@ -173,10 +173,10 @@ def folder_of(data: Path, kind: str, format_: str, content: bytes) -> Path:
 
 
 def digest(folder: Path) -> str:
-    found = hashlib.sha256()
+    result = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        found.update(str(path).encode() + (path.read_bytes() if path.is_file() else b""))
-    return found.hexdigest()
+        result.update(str(path).encode() + (path.read_bytes() if path.is_file() else b""))
+    return result.hexdigest()
 
 
 def checked() -> tuple[int | None, str]:

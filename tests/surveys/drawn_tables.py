@@ -119,10 +119,10 @@ def draw(rng: np.random.Generator, *, encodable: str = "utf-8", names: list[str]
 
 def as_text(value: Any) -> str:
     """A cell of a text file, as a person would write it."""
-    found = shown(value)
-    if isinstance(found, float):
-        return str(int(found)) if found.is_integer() and abs(found) < 2**53 else repr(found)
-    return "" if found is None else found
+    result = shown(value)
+    if isinstance(result, float):
+        return str(int(result)) if result.is_integer() and abs(result) < 2**53 else repr(result)
+    return "" if result is None else result
 
 
 def delimited(rng: np.random.Generator, folder: Path) -> Written:
@@ -345,16 +345,16 @@ def _nested(top: list[list[Any]], levels: list[Level], names: list[str]) -> list
     def entries(depth: int, parent: int, path: str) -> list[dict[str, Any]]:
         if depth == len(levels):
             return []
-        here, found = f"{path}{names[depth]}", []
+        here, actual = f"{path}{names[depth]}", []
         for number, (row, above) in enumerate(zip(levels[depth].rows, levels[depth].parents, strict=True)):
             if above == parent:
                 entry = {f"{here}/name{depth + 1}": row[0], f"{here}/age{depth + 1}": row[1]}
                 entry = {k: v for k, v in entry.items() if v is not None}
                 below = entries(depth + 1, number, f"{here}/")
-                found.append(
+                actual.append(
                     entry | ({f"{here}/{names[depth + 1]}": below} if depth + 1 < len(levels) else {})
                 )
-        return found
+        return actual
 
     return [
         {"_uuid": f"u{i}", "code": row[0], "note": row[1], names[0]: entries(0, i, "")}

@@ -103,19 +103,19 @@ def test_a_mistake_is_named_with_its_line(
 ) -> None:
     replace(folder, name, old, new)
     line = line_of(folder, name, where)
-    found = problems(folder)
-    assert any(p.file == name and p.line == line and message in p.message for p in found), "\n".join(
-        map(str, found)
+    result = problems(folder)
+    assert any(p.file == name and p.line == line and message in p.message for p in result), "\n".join(
+        map(str, result)
     )
 
 
 def test_all_mistakes_are_named_at_once(folder: SurveyFolder) -> None:
     for name, old, new, *_ in MISTAKES:
         replace(folder, name, old, new)
-    found = problems(folder)
+    result = problems(folder)
     for name, _, new, where, message in MISTAKES:
         line = line_of(folder, name, where)
-        assert any((p.file, p.line) == (name, line) and message in p.message for p in found), new
+        assert any((p.file, p.line) == (name, line) and message in p.message for p in result), new
 
 
 ACROSS_FILES = [
@@ -174,9 +174,9 @@ def test_a_mistake_across_files_has_its_line_in_survey_yml(
 ) -> None:
     replace(folder, "survey.yml", old, new)
     line = line_of(folder, "survey.yml", where)
-    found = [p for p in problems(folder) if p.file == "survey.yml" and message in p.message]
+    matching = [p for p in problems(folder) if p.file == "survey.yml" and message in p.message]
     # an entry of a list is where its first field is
-    assert [p.line for p in found] == [line - (1 if where == "order: 1" else 0)], problems(folder)
+    assert [p.line for p in matching] == [line - (1 if where == "order: 1" else 0)], problems(folder)
 
 
 def test_a_blank_is_one_message_and_no_second_mistake(folder: SurveyFolder) -> None:

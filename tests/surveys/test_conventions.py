@@ -23,11 +23,11 @@ from relocation_warehouse.survey.vocabulary import Convention
 def read(how: dict[str, Any], *texts: str, **options: bool) -> list[float | None]:
     query = number_sql("t", Convention.model_validate(how), **options)
     with duckdb.connect() as con:
-        found = con.execute(
+        rows = con.execute(
             f"SELECT {query} FROM (SELECT unnest(range(len($1))) AS k, unnest($1) AS t) ORDER BY k",
             [list(texts)],
         )
-        return [value for (value,) in found.fetchall()]
+        return [value for (value,) in rows.fetchall()]
 
 
 FARM = {
@@ -164,8 +164,8 @@ def test_numbers_with_groups_come_back_to_the_last_bit(numbers: list[Any], signs
     ],
 )
 def test_a_column_is_judged_as_a_whole_and_a_convention_proposed(cells: list[str], proposal: str) -> None:
-    found = judged(cells)
-    assert found.proposal == proposal
+    result = judged(cells)
+    assert result.proposal == proposal
     if proposal and "FILL_IN" not in proposal:
         how = YAML(typ="safe", pure=True).load(proposal)
         readable = [c for c in cells if c != "无"]

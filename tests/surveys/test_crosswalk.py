@@ -156,10 +156,10 @@ def run(
                 missing = isinstance(value, str) and value.startswith("!")
                 cells += [None, value[1:]] if missing else [value, None if value is not None else "blank"]
             con.execute(f"INSERT INTO raw.s__{file_id} VALUES ({', '.join('?' * len(cells))})", cells)
-    (found,) = con.execute(
+    (only,) = con.execute(
         f"SELECT i, i__missing FROM ({compile_wave(made, 'single', catalog(*i))})"
     ).fetchall()
-    return found
+    return only
 
 
 @pytest.mark.parametrize(
@@ -414,8 +414,8 @@ def test_an_identical_question_was_asked_in_the_unit_of_the_catalog() -> None:
     ],
 )
 def test_functions_give_a_number_or_nothing(text: str, a: float, value: float | None) -> None:
-    found, reason = run(folder("expression", "a", parameters=text), {"a": a})
-    assert found == (pytest.approx(value, rel=1e-14) if value is not None else None)
+    actual, reason = run(folder("expression", "a", parameters=text), {"a": a})
+    assert actual == (pytest.approx(value, rel=1e-14) if value is not None else None)
     assert reason == (None if value is not None else "blank")
 
 
@@ -497,10 +497,10 @@ def test_a_questionnaire_stands_for_its_share_of_the_site() -> None:
         "(VALUES (1, 'H1', 'A', 1.0), (2, 'H2', 'A', 2.0), (3, 'H3', 'B', 3.0)) "
         "t(_row, _household_id, _site_id, a), (VALUES (NULL::VARCHAR)) u(a__missing)"
     )
-    found = con.execute(
+    rows = con.execute(
         f"SELECT household_id, weight FROM ({compile_wave(made, 'single', catalog())}) ORDER BY 1"
     )
-    assert found.fetchall() == [("H1", 15.0), ("H2", 15.0), ("H3", 5.0)]
+    assert rows.fetchall() == [("H1", 15.0), ("H2", 15.0), ("H3", 5.0)]
 
 
 @pytest.mark.parametrize(
@@ -627,13 +627,13 @@ def test_a_round_column_a_roster_and_an_id_of_two_parts(tmp_path: Any) -> None:
     con = duckdb.connect()
     assert ingest(loaded, tmp_path / "landing", con).is_accepted
     both = catalog(indicator("income"), indicator("hours"))
-    found = {
+    by_key = {
         wave: con.execute(
             f"SELECT household_id, site_id, income, hours FROM ({compile_wave(loaded, wave, both)}) ORDER BY 1"
         ).fetchall()
         for wave in ("before", "after")
     }
-    assert found == {
+    assert by_key == {
         "before": [("V1-1", "SITE_A", 100.0, 12.0), ("V2-1", "SITE_B", 70.0, 2.0)],
         "after": [("V1-1", "SITE_A", 150.0, 6.0)],
     }

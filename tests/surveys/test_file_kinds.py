@@ -111,8 +111,8 @@ def test_a_key_that_is_none_joins_nothing(tmp_path, form, members, says):
 def test_a_blank_key_joins_nothing(tmp_path):
     members = "age,PARENT_KEY\n3,\n4,k1\n"
     zipped(tmp_path / "a.zip", **{"form.csv": "code,KEY\nH1,\nH2,k1\n", "members.csv": members})
-    found = came(tmp_path, "a.zip", "odk", repeat="members")
-    assert [(r["age"], r["code"]) for r in found] == [("3", None), ("4", "H2")]
+    result = came(tmp_path, "a.zip", "odk", repeat="members")
+    assert [(r["age"], r["code"]) for r in result] == [("3", None), ("4", "H2")]
 
 
 def test_two_parents_whose_names_were_cut_alike_are_refused(tmp_path):
@@ -173,10 +173,10 @@ def test_a_question_is_known_by_its_path(tmp_path, separator):
         tmp_path / "a.zip",
         **{"f.csv": ",".join([*headers, "works", "_uuid"]) + "\n1,2,1,u\n", "f.xlsx": form(TWO, YES_NO)},
     )
-    found = book(tmp_path, "a.zip", "odk")
-    assert [found[h].label for h in headers] == ["Head works?", "Spouse works?"]
-    assert [found[h].value_labels["1"] for h in headers] == ["Yes", "No"]
-    assert found["works"].label is None  # it could be either
+    result = book(tmp_path, "a.zip", "odk")
+    assert [result[h].label for h in headers] == ["Head works?", "Spouse works?"]
+    assert [result[h].value_labels["1"] for h in headers] == ["Yes", "No"]
+    assert result["works"].label is None  # it could be either
 
 
 @pytest.mark.parametrize("list_name", ["list name", "list_name", "List Name", "LIST_NAME "])
@@ -317,9 +317,9 @@ def test_text_of_old_stata_files(tmp_path, version, encoding, is_declared):
     old_stata(tmp_path / "a.dta", version, encoding, texts)
     options = {"encoding": encoding} if is_declared else {}
     assert [r["v"] for r in came(tmp_path, "a.dta", "stata", **options)] == texts
-    found = book(tmp_path, "a.dta", "stata", **options)
-    assert found["q"].label == texts[0]
-    assert set(found["k"].value_labels.values()) == set(texts)
+    result = book(tmp_path, "a.dta", "stata", **options)
+    assert result["q"].label == texts[0]
+    assert set(result["k"].value_labels.values()) == set(texts)
 
 
 @pytest.mark.parametrize("version", [114, 117])
@@ -402,8 +402,8 @@ def test_open_ends_of_missing_ranges_are_json(tmp_path):
     }
     frame = pd.DataFrame({"q": [1.0], "r": [2.0], "t": ["x"]})
     pyreadstat.write_sav(frame, tmp_path / "a.sav", missing_ranges=ranges)
-    found = read(declared("a.sav", "spss"), tmp_path).codebook.to_pylist()
-    assert [json.loads(e["missing_declared"]) for e in found[:2]] == [[[None, -1.0]], [[97.0, None]]]
+    rows = read(declared("a.sav", "spss"), tmp_path).codebook.to_pylist()
+    assert [json.loads(e["missing_declared"]) for e in rows[:2]] == [[[None, -1.0]], [[97.0, None]]]
 
 
 # ---- 6: quotation marks
@@ -425,11 +425,11 @@ def test_records_are_counted_as_they_were_written(rows, quoting, end):
     csv.writer(out, quoting=quoting, lineterminator=end).writerows([["a", "b"], *rows])
     lines = io.StringIO(out.getvalue(), newline="").readlines()
     try:
-        found = count_records(lines, ",", 2, 1)
+        result = count_records(lines, ",", 2, 1)
     except UnreadableFile:
-        found = None  # answers that look like rows, or are cut by a break that the writer did not quote
+        result = None  # answers that look like rows, or are cut by a break that the writer did not quote
     has_breaks = any("\n" in c or "\r" in c for row in rows for c in row)
-    assert found == len(rows) + 1 or (found is None and has_breaks)
+    assert result == len(rows) + 1 or (result is None and has_breaks)
 
 
 @pytest.mark.parametrize("first", range(2, 8))

@@ -112,8 +112,8 @@ def test_a_bad_cell_becomes_missing_and_is_kept_in_quarantine(tmp_path, con, var
     labels = {f"i_households_{variable}": SimpleNamespace(label_en="The label", label_zh="标签")}
     result = ingest(folder, tmp_path / "landing", con, labels)
     assert (result.quarantined_rows, result.quarantined_cells) == (0, 1)
-    found = f'SELECT "{variable}", "{variable}__missing" FROM raw."s__households" WHERE _row = 2'
-    assert rows(con, found) == [(None, "out_of_range")]
+    outcome = f'SELECT "{variable}", "{variable}__missing" FROM raw."s__households" WHERE _row = 2'
+    assert rows(con, outcome) == [(None, "out_of_range")]
     shown = 'file, "row", household_id, "column", "value", rule, grain, message_en, message_zh'
     ((*place, en, zh),) = rows(con, f"SELECT {shown} FROM quality.quarantine")
     assert place == ["households.csv", 2, "H1", header, value, rule, "cell"]
@@ -132,8 +132,8 @@ def test_reasons_of_missing_codes_and_ranges(tmp_path, con):
     }
     text = csv_text([row(hhid=f"H{i}", age=a) for i, a in enumerate(ages)])
     assert load(tmp_path / "s", con, text).quarantined_cells == 0
-    found = rows(con, 'SELECT age, age__missing FROM raw."s__households" ORDER BY _row')
-    assert found == [(None, reason) for reason in ages.values()]
+    selected = rows(con, 'SELECT age, age__missing FROM raw."s__households" ORDER BY _row')
+    assert selected == [(None, reason) for reason in ages.values()]
 
 
 def test_each_code_of_a_plain_list_is_an_answer_or_its_reason(tmp_path, con):
@@ -144,8 +144,8 @@ def test_each_code_of_a_plain_list_is_an_answer_or_its_reason(tmp_path, con):
     folder = write_folder(tmp_path / "s", columns=columns, codes=codes)
     (tmp_path / "s" / "households.csv").write_text(text, encoding="utf-8")
     assert ingest(folder, tmp_path / "landing", con).quarantined_cells == 0
-    found = rows(con, 'SELECT satisfied, satisfied__missing FROM raw."s__households" ORDER BY _row')
-    assert found == [(None if reason else answer, reason) for answer, reason in answers.items()]
+    selected = rows(con, 'SELECT satisfied, satisfied__missing FROM raw."s__households" ORDER BY _row')
+    assert selected == [(None if reason else answer, reason) for answer, reason in answers.items()]
 
 
 def test_ends_of_a_limit_and_of_a_range_of_codes_belong_to_it(tmp_path, con):
@@ -153,8 +153,8 @@ def test_ends_of_a_limit_and_of_a_range_of_codes_belong_to_it(tmp_path, con):
     ages = {"16": None, "100": None, "89": None, "90": "refused", "98": "refused", "99": None}
     text = csv_text([row(hhid=f"H{i}", age=a) for i, a in enumerate(ages)])
     assert load(tmp_path / "s", con, text).quarantined_cells == 0
-    found = rows(con, 'SELECT age, age__missing FROM raw."s__households" ORDER BY _row')
-    assert found == [(None if reason else float(age), reason) for age, reason in ages.items()]
+    selected = rows(con, 'SELECT age, age__missing FROM raw."s__households" ORDER BY _row')
+    assert selected == [(None if reason else float(age), reason) for age, reason in ages.items()]
 
 
 ROWS_ASIDE = [
@@ -179,8 +179,10 @@ ROWS_ASIDE = [
 def test_a_bad_row_is_set_aside(tmp_path, con, given_rows, expected, message):
     result = load(tmp_path / "s", con, csv_text(given_rows))
     assert result.is_accepted
-    found = rows(con, "SELECT \"row\", rule FROM quality.quarantine WHERE grain = 'row' AND \"column\" = ''")
-    assert dict(found) == expected
+    selected = rows(
+        con, "SELECT \"row\", rule FROM quality.quarantine WHERE grain = 'row' AND \"column\" = ''"
+    )
+    assert dict(selected) == expected
     assert all(message in m for (m,) in rows(con, "SELECT message_en FROM quality.quarantine"))
     kept = {r for (r,) in rows(con, 'SELECT _row FROM raw."s__households"')}
     assert kept == set(range(2, 2 + len(given_rows))) - set(expected)
@@ -295,10 +297,13 @@ def test_composite_ids_and_numbers_of_spss(tmp_path, con):
     folder = write_folder(tmp_path / "s", files=files, columns=columns, weight="w")
     pyreadstat.write_sav(frame, tmp_path / "s" / "a.sav", missing_ranges={"q": [9, 77]})
     ingest(folder, tmp_path / "landing", con)
-    found = rows(
+    selected = rows(
         con, 'SELECT _household_id, _site_id, _weight, q, q__missing FROM raw."s__households" ORDER BY _row'
     )
-    assert found == [("1-7", "SITE_A", 1.5, None, "dont_know"), ("1-8", "SITE_B", 2.0, None, "out_of_range")]
+    assert selected == [
+        ("1-7", "SITE_A", 1.5, None, "dont_know"),
+        ("1-8", "SITE_B", 2.0, None, "out_of_range"),
+    ]
     aside = rows(con, 'SELECT "row", "value", rule FROM quality.quarantine ORDER BY "row"')
     assert aside == [(2, "77", "missing_without_reason"), (3, None, "missing_household_id")]
 
@@ -318,8 +323,8 @@ def test_a_correction_is_applied_while_its_error_is_there(tmp_path, con):
 def test_a_corrected_id_is_the_households_id(tmp_path, con):
     correction = ("households", "H1", "hhid", "H1", "H7", "wrong sticker", "confirmed")
     load(tmp_path / "s", con, corrections=[correction, CORRECTION])
-    found = rows(con, 'SELECT _household_id, age FROM raw."s__households" ORDER BY _row LIMIT 1')
-    assert found == [("H7", 36.0)]
+    selected = rows(con, 'SELECT _household_id, age FROM raw."s__households" ORDER BY _row LIMIT 1')
+    assert selected == [("H7", 36.0)]
 
 
 @pytest.mark.parametrize(
@@ -405,8 +410,8 @@ def test_hostile_names_and_codes_are_only_text(tmp_path, con):
     answers = [["H1", "甲", "'); DROP TABLE quality.loads; --"], ["H2", "甲", "' OR 1=1"], ["H'3", "甲", "1"]]
     (tmp_path / "s" / "a.csv").write_text(csv_text(answers, ["编号", "安置点", evil]), encoding="utf-8")
     assert ingest(folder, tmp_path / "landing", con).is_accepted
-    found = rows(con, 'SELECT _household_id, q, q__missing FROM raw."s__households" ORDER BY _row')
-    assert found == [("H1", answers[0][2], None), ("H2", None, "out_of_range"), ("H'3", "1", None)]
+    selected = rows(con, 'SELECT _household_id, q, q__missing FROM raw."s__households" ORDER BY _row')
+    assert selected == [("H1", answers[0][2], None), ("H2", None, "out_of_range"), ("H'3", "1", None)]
     assert rows(con, 'SELECT "column", "value" FROM quality.quarantine') == [(evil, "' OR 1=1")]
 
 

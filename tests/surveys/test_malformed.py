@@ -328,8 +328,8 @@ def test_malformed(case, tmp_path):
 
         if case.rules:
             assert load.is_accepted, load.problems
-            (found,) = load.files
-            assert found.received == found.accepted + found.quarantined
+            (only,) = load.files
+            assert only.received == only.accepted + only.quarantined
             rules = con.execute("SELECT rule, count(*) FROM quality.quarantine GROUP BY 1").fetchall()
             assert dict(rules) == case.rules
             messages = con.execute("SELECT message_en, message_zh FROM quality.quarantine").fetchall()

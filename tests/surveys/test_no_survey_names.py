@@ -25,14 +25,14 @@ WRITTEN = ("macros", "models", "tests")
 
 def code() -> list[Path]:
     """Every Python, SQL and template file that is not a test."""
-    found = [
+    matching = [
         p
         for name in PACKAGES
         for p in (ROOT / name).rglob("*")
         if p.suffix in (".py", ".sql", ".j2", ".html")
     ]
     dbt = ROOT / "dbt"
-    return [p for p in found if dbt not in p.parents or p.relative_to(dbt).parts[0] in WRITTEN]
+    return [p for p in matching if dbt not in p.parents or p.relative_to(dbt).parts[0] in WRITTEN]
 
 
 def names() -> dict[str, set[str]]:

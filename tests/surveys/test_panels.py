@@ -146,8 +146,8 @@ def test_a_household_says_which_one_it_split_off_from(tmp_path, con):
         columns,
         {"before": [["1", "甲"]], "after": [["1", "甲", ""], ["11", "乙", "1"]]},
     )
-    found = con.execute('SELECT _household_id, _split_from FROM raw."s__after" ORDER BY _row').fetchall()
-    assert found == [("1", None), ("11", "1")]
+    rows = con.execute('SELECT _household_id, _split_from FROM raw."s__after" ORDER BY _row').fetchall()
+    assert rows == [("1", None), ("11", "1")]
 
 
 households = st.dictionaries(

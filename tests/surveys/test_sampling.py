@@ -53,13 +53,13 @@ def drawn(path: Path, wave: str) -> list[tuple[Any, ...]]:
     with duckdb.connect() as con:
         assert ingest(folder, path.parent / "landing", con).is_accepted
         columns = "household_id, weight, stratum_id, sampling_unit_id, population_units, unit_households"
-        found = con.execute(
+        rows = con.execute(
             f"SELECT {columns} FROM ({compile_wave(folder, wave, CATALOG)}) ORDER BY 1"
         ).fetchall()
         parts = compile_stored(folder, wave, CATALOG)
         con.execute(f'CREATE SCHEMA staging; CREATE TABLE staging."{parts.table}" AS {parts.stored}')
-        assert con.execute(f"SELECT {columns} FROM ({parts.shown}) ORDER BY 1").fetchall() == found
-    return [row[1:] for row in found]
+        assert con.execute(f"SELECT {columns} FROM ({parts.shown}) ORDER BY 1").fetchall() == rows
+    return [row[1:] for row in rows]
 
 
 def test_where_nothing_is_said_the_site_is_the_sampling_unit_and_every_questionnaire_counts_once(

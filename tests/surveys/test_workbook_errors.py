@@ -100,8 +100,8 @@ def test_every_error_of_a_binary_workbook_is_where_it_was(
     with streamed(folder / file.path, file) as received:
         came = [list(r.values())[:-1] for batch in received.batches for r in batch.to_pylist()]
     assert len(came) == len(rows)
-    for row, found in zip(rows, came, strict=True):
-        for given_, value in zip(row, found, strict=True):
+    for row, each in zip(rows, came, strict=True):
+        for given_, value in zip(row, each, strict=True):
             if isinstance(given_, float):
                 assert float(value) == given_
             else:
