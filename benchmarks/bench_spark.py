@@ -66,15 +66,15 @@ def main() -> int:
         seconds = {engine: refresh(folder, engine) for engine in (DUCKDB, SPARK)}
         contract = load_contract(DATA / "catalog" / "tables.yml", load_catalog(DATA / "catalog").indicators)
         files = (folder / engine / "published" / "warehouse.duckdb" for engine in (DUCKDB, SPARK))
-        found = list(differences(*files, contract))
+        lines = list(differences(*files, contract))
     print(f"households,{chosen.households}")
     print(f"duckdb_seconds,{seconds[DUCKDB]:.1f}")
     print(f"spark_seconds_per_duckdb_second,{seconds[SPARK] / seconds[DUCKDB]:.2f}")
     print(f"tables_compared,{len(list(contract))}")
-    print(f"differences,{len(found)}")
-    for line in found:
+    print(f"differences,{len(lines)}")
+    for line in lines:
         print(line, file=sys.stderr)
-    return int(bool(found))
+    return int(bool(lines))
 
 
 if __name__ == "__main__":

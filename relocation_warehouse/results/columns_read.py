@@ -30,7 +30,7 @@ TEMPORARY = re.compile(
 
 
 @dataclass
-class _Found:
+class _Reads:
     """What the walk through a query has met so far."""
 
     tables: set[str] = field(default_factory=set)
@@ -60,11 +60,11 @@ def columns_read(query: str) -> Mapping[str, Columns] | None:
     said = json.loads(_serialised(TEMPORARY.sub("", query, count=1)))
     if said.get("error", True) or len(said["statements"]) != 1:
         return None
-    found = _Found()
-    _walk(said["statements"][0]["node"], found, [])
-    is_all = found.is_all or bool(found.rows & found.relations)
-    names = frozenset(found.names)
-    return {t: None if is_all or t in found.whole else names for t in found.tables}
+    reads = _Reads()
+    _walk(said["statements"][0]["node"], reads, [])
+    is_all = reads.is_all or bool(reads.rows & reads.relations)
+    names = frozenset(reads.names)
+    return {t: None if is_all or t in reads.whole else names for t in reads.tables}
 
 
 @cache
@@ -81,33 +81,33 @@ def _serialised(query: str) -> str:
     return str(row[0]) if row else '{"error": true}'
 
 
-def _walk(part: Any, found: _Found, scope: list[dict[str, Any]]) -> None:
+def _walk(part: Any, reads: _Reads, scope: list[dict[str, Any]]) -> None:
     """Note what a part of a query names; `scope` are the tables of the SELECT that it stands in."""
     if isinstance(part, list):
         for one in part:
-            _walk(one, found, scope)
+            _walk(one, reads, scope)
     if not isinstance(part, dict):
         return
     kind, of = part.get("type"), part.get("class")
     if kind == "SELECT_NODE":
         scope = [*_tables(part.get("from_table"))]
     if kind == "BASE_TABLE":
-        found.relations |= {part["table_name"].lower(), part.get("alias", "").lower()}
+        reads.relations |= {part["table_name"].lower(), part.get("alias", "").lower()}
         if "schema_name" in part:
-            found.tables.add(_name(part))
+            reads.tables.add(_name(part))
     if of == "COLUMN_REF":
         names = [name.lower() for name in part["column_names"]]
-        found.names.update(names)
-        found.rows.add(names[-1])
+        reads.names.update(names)
+        reads.rows.add(names[-1])
     if of == "STAR":
-        found.whole.update(_name(table) for table in scope if "schema_name" in table)
+        reads.whole.update(_name(table) for table in scope if "schema_name" in table)
         # the table may stand in a query around this one
-        found.rows.update([part["relation_name"].lower()] if "relation_name" in part else [])
+        reads.rows.update([part["relation_name"].lower()] if "relation_name" in part else [])
     has_other_names = kind == "BASE_TABLE" and "column_name_alias" in part
-    found.is_all |= has_other_names or any(one in WHOLE for one in (kind, of, part.get("ref_type")))
-    found.names.update(name.lower() for name in part.get("using_columns", ()))
+    reads.is_all |= has_other_names or any(one in WHOLE for one in (kind, of, part.get("ref_type")))
+    reads.names.update(name.lower() for name in part.get("using_columns", ()))
     for one in part.values():
-        _walk(one, found, scope)
+        _walk(one, reads, scope)
 
 
 def _tables(source: Any) -> Iterator[dict[str, Any]]:

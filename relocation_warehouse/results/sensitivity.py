@@ -307,7 +307,7 @@ def _rows(catalog: Catalog, values: Values, is_synthetic: bool) -> Iterator[dict
     for (metric, wave, options), regions in values.items():
         by_metric[metric, wave][options] = regions
     for (metric, wave), grid in by_metric.items():
-        names = sorted({region for found in grid.values() for region in found})
+        names = sorted({region for means in grid.values() for region in means})
         reference = {
             options: options.bounds == default.bounds
             and options.scheme == default.id
@@ -315,13 +315,13 @@ def _rows(catalog: Catalog, values: Values, is_synthetic: bool) -> Iterator[dict
             and options.bands is None
             for options in grid
         }
-        matrix = np.array([[found.get(name, np.nan) for name in names] for found in grid.values()])
+        matrix = np.array([[means.get(name, np.nan) for name in names] for means in grid.values()])
         place = list(reference.values()).index(True)
         comparable = len(names) > 1 and not np.isnan(matrix[place]).any()
         ranks, same = np.full(matrix.shape, np.nan), [None] * len(matrix)
         if comparable:
-            found = rank_sensitivity(matrix, reference=place)
-            ranks, same = found.ranks, found.same_order.tolist()
+            ranking = rank_sensitivity(matrix, reference=place)
+            ranks, same = ranking.ranks, ranking.same_order.tolist()
         for options, row, ranked, keeps in zip(grid, matrix, ranks, same, strict=True):
             for region, value, rank in zip(names, row, ranked, strict=True):
                 yield {

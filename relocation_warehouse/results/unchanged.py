@@ -134,11 +134,11 @@ def results_of(
 
 def _together(one: Tables, other: Tables) -> Tables:
     """Tables of both, with all columns that either reads."""
-    found = dict(one)
+    together = dict(one)
     for name, columns in other.items():
-        before = found.get(name, columns)
-        found[name] = None if columns is None or before is None else columns | before
-    return found
+        before = together.get(name, columns)
+        together[name] = None if columns is None or before is None else columns | before
+    return together
 
 
 def _reads(content: Mapping[str, bytes] | None) -> tuple[Tables, frozenset[Question], bool] | None:

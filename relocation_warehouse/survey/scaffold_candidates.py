@@ -72,8 +72,8 @@ def candidates(
             for column in texts[text]:
                 best[name][column] = max(score, best[name].get(column, 0.0))
     return {
-        name: sorted(((s, c) for c, s in found.items() if s >= POSSIBLE), key=lambda s: (-s[0], s[1].header))
-        for name, found in best.items()
+        name: sorted(((s, c) for c, s in scores.items() if s >= POSSIBLE), key=lambda s: (-s[0], s[1].header))
+        for name, scores in best.items()
     }
 
 
