@@ -155,7 +155,7 @@ def limited_outcome(
     score, information = rows.by_cluster(z, standard, place, len(own))
     root = np.linalg.cholesky(information.sum(axis=0)).T
     shares = _both_sides(root, information)
-    found = solve_triangular(root, score.T, trans="T").T
+    sums = solve_triangular(root, score.T, trans="T").T
     # coordinates of the answers: thresholds of x itself, and for one threshold the intercept, which is its negative
     back = np.eye(t + len(names))
     back[:t, t:], back[t:, t:] = -centre, np.diag(scale)
@@ -165,7 +165,7 @@ def limited_outcome(
     factor = root @ (back * signs)
     b = solve_triangular(factor, root @ free)
     heads = (INTERCEPT,) if kind is Family.FRACTIONAL else tuple(f"threshold {c:g}" for c in outcomes[:-1])
-    scores = ClusterScores("cluster", tuple(own.tolist()), shares, found - shares @ found.sum(axis=0))
+    scores = ClusterScores("cluster", tuple(own.tolist()), shares, sums - shares @ sums.sum(axis=0))
     model = clustered(_carrier((*heads, *names), b, factor, n, level), scores, "CR2")
     effects, slopes = _effects(model.b * signs, x_, names, t, categories, kind)
     return LimitedModel(
@@ -216,12 +216,12 @@ class _Rows:
         """Derivatives of each probability by the thresholds and by the index x b, shape (n, K, t + 1)."""
         density = self.density
         n, t = len(density), density.shape[1] - 2
-        found = np.zeros((n, t + 1, t + 1))
+        parts = np.zeros((n, t + 1, t + 1))
         at = np.arange(t)
-        found[:, at, at] = density[:, 1:-1]
-        found[:, at + 1, at] = -density[:, 1:-1]
-        found[:, :, t] = -np.diff(density, axis=1)
-        return found
+        parts[:, at, at] = density[:, 1:-1]
+        parts[:, at + 1, at] = -density[:, 1:-1]
+        parts[:, :, t] = -np.diff(density, axis=1)
+        return parts
 
     def by_cluster(
         self, z: FloatArray, x: FloatArray, place: IntArray, n_clusters: int
@@ -349,9 +349,9 @@ def _effects(
                 moved[:, siblings.get(j, [j])] = 0.0
                 moved[:, j] = has
                 sign = 1.0 if has else -1.0
-                found = _Rows.at(free, moved, t)
-                parts = found.parts()
-                value += sign * found.p.mean(axis=0)
+                moved_rows = _Rows.at(free, moved, t)
+                parts = moved_rows.parts()
+                value += sign * moved_rows.p.mean(axis=0)
                 slope[:, :t] += sign * parts[:, :, :t].mean(axis=0)
                 slope[:, t:] += sign * np.einsum("nk,nj->kj", parts[:, :, t], moved) / len(x)
         else:
@@ -380,10 +380,10 @@ def _errors(
     for place in np.ndindex(effects.shape):
         row = slopes[place]
         try:
-            found = joint_test([(model, scores, row[None])])
+            test = joint_test([(model, scores, row[None])])
         except AnalysisError:
             continue
         se[place] = np.sqrt(row @ model.covariance @ row)
-        df[place] = found.df_denominator
+        df[place] = test.df_denominator
     half = stats.t.ppf(0.5 + level / 2, df) * se
     return se, df, effects - half, effects + half

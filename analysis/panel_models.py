@@ -186,5 +186,5 @@ def _scores(
     order = np.argsort(where, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(where))[:-1])
     shares = np.array([q[rows].T @ q[rows] for rows in parts])
-    found = np.array([q[rows].T @ e[rows] for rows in parts])
-    return ClusterScores("cluster", tuple(own.tolist()), shares, found - shares @ found.sum(axis=0))
+    sums = np.array([q[rows].T @ e[rows] for rows in parts])
+    return ClusterScores("cluster", tuple(own.tolist()), shares, sums - shares @ sums.sum(axis=0))

@@ -214,7 +214,7 @@ def outlier_range(mean: Printed, sd: Printed, lower: float, upper: float, n: int
     negative nor above that of values at the ends.
     """
     squares_low, squares_high = ((n - 1) * end**2 for end in (max(sd.low, 0.0), sd.high))
-    found = []
+    values = []
     reach = ceil(sqrt(squares_high * n / (n - 1))) + 1
     for value in range(floor(mean.value) - reach, ceil(mean.value) + reach + 1):
         if lower <= value <= upper:
@@ -223,8 +223,8 @@ def outlier_range(mean: Printed, sd: Printed, lower: float, upper: float, n: int
         own = (value - mean.value) ** 2 * n / (n - 1)
         most = (n - 1) * max((rest_mean - lower) * (upper - rest_mean), 0.0)
         if lower <= rest_mean <= upper and squares_high >= own and squares_low - own <= most:
-            found.append(value)
-    above = [value for value in found if value > upper] or found
+            values.append(value)
+    above = [value for value in values if value > upper] or values
     return range(above[0], above[-1] + 1) if above else range(0)
 
 

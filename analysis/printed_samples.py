@@ -302,13 +302,13 @@ def _bases_of(percent: Figure, papers: Papers) -> dict[int, Figure | None]:
     whole = papers.sample_size(percent.paper, WHOLE)
     question = percent.variable.partition(":")[0]
     block = papers.blocks().get((percent.paper, percent.group, question), [])
-    found: dict[int, Figure | None] = {}
+    bases: dict[int, Figure | None] = {}
     if ":" in percent.variable and block:
-        found[int(sum(f.number.value for f in block))] = None
+        bases[int(sum(f.number.value for f in block))] = None
     for size in (own, whole if own else None):
         if size is not None:
-            found.setdefault(int(size.number.value), size)
-    return {n: size for n, size in found.items() if n > 0}
+            bases.setdefault(int(size.number.value), size)
+    return {n: size for n, size in bases.items() if n > 0}
 
 
 def _complete_tables(papers: Papers) -> set[tuple[str, str]]:
@@ -454,10 +454,10 @@ def _families(papers: Papers) -> list[list[Figure]]:
 
 
 def _by_wave(family: Sequence[Figure]) -> dict[str, list[Figure]]:
-    found: dict[str, list[Figure]] = defaultdict(list)
+    by_wave: dict[str, list[Figure]] = defaultdict(list)
     for percent in family:
-        found[percent.wave].append(percent)
-    return found
+        by_wave[percent.wave].append(percent)
+    return by_wave
 
 
 def _is_whole(family: Sequence[Figure]) -> bool:
@@ -760,13 +760,13 @@ def _dimensions(wholes: Sequence[Figure], items: Sequence[Figure], papers: Paper
     members = _declared_members(wholes, items)
     source = "as declared"
     if members is None:
-        found = _members_by_agreement(wholes, items, papers, share)
-        if found is None:
+        agreement = _members_by_agreement(wholes, items, papers, share)
+        if agreement is None:
             for whole in wholes:
                 text = f"{whole.variable} {whole.number.text}: the paper does not say which items it averages"
                 yield finding([whole], "dimension_mean", Verdict.NOT_TESTABLE, text)
             return
-        members, source = found
+        members, source = agreement
     exchanged = (
         _exchange(wholes, [members.get(k, []) for k in range(len(wholes))]) if all(members.values()) else None
     )

@@ -31,7 +31,7 @@ SHARED = (
 """Tables of the build database with rows of all surveys; those of one are replaced as a whole."""
 HISTORY = "raw.expectation_results"
 """Table of the build database with the results of every load."""
-LATEST = "survey_id = ? AND loaded_at = (SELECT max(loaded_at) FROM {table} WHERE survey_id = ?)"
+LATEST = "survey_id = ? and loaded_at = (select max(loaded_at) from {table} where survey_id = ?)"
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ class Deposits:
         self, con: duckdb.DuckDBPyConnection, digest: str, declared: Mapping[str, bytes], landed: Path
     ) -> None:
         with transaction(con):
-            con.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
-            con.execute(f"CREATE SCHEMA {self._schema}")
-            con.execute(f"CREATE TABLE {self._table('deposit')} AS SELECT ? AS digest", [digest])
-            con.execute(f"CREATE TABLE {self._table('declared')} (name VARCHAR, content BLOB)")
+            con.execute(f"drop schema if exists {self._schema} cascade")
+            con.execute(f"create schema {self._schema}")
+            con.execute(f"create table {self._table('deposit')} as select ? as digest", [digest])
+            con.execute(f"create table {self._table('declared')} (name varchar, content blob)")
             con.executemany(
-                f"INSERT INTO {self._table('declared')} VALUES (?, ?)", [*map(list, declared.items())]
+                f"insert into {self._table('declared')} values (?, ?)", [*map(list, declared.items())]
             )
-            con.execute(f"CREATE TABLE {self._table('landed')} (name VARCHAR, sha256 VARCHAR)")
-            con.executemany(f"INSERT INTO {self._table('landed')} VALUES (?, ?)", _checksums(landed))
-            con.execute(f"CREATE TABLE {self._table('types')} (source VARCHAR, name VARCHAR, type VARCHAR)")
+            con.execute(f"create table {self._table('landed')} (name varchar, sha256 varchar)")
+            con.executemany(f"insert into {self._table('landed')} values (?, ?)", _checksums(landed))
+            con.execute(f"create table {self._table('types')} (source varchar, name varchar, type varchar)")
             for source in (*SHARED, HISTORY, *self._raw_tables(con)):
                 self._put_table(con, source)
 
@@ -89,29 +89,29 @@ class Deposits:
         """Copy the survey's rows; an enumeration, which DuckLake has no type for, as text."""
         schema, table = source.split(".")
         columns = con.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
-            " AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            "select column_name, data_type from duckdb_columns() where database_name = current_database()"
+            " and schema_name = ? and table_name = ? order by column_index",
             [schema, table],
         ).fetchall()
         con.executemany(
-            f"INSERT INTO {self._table('types')} VALUES (?, ?, ?)", [[source, *column] for column in columns]
+            f"insert into {self._table('types')} values (?, ?, ?)", [[source, *column] for column in columns]
         )
         selected = ", ".join(
-            f"CAST({sql.identifier(name)} AS VARCHAR) AS {sql.identifier(name)}"
+            f"cast({sql.identifier(name)} as varchar) as {sql.identifier(name)}"
             if kind.startswith("ENUM")
             else sql.identifier(name)
             for name, kind in columns
         )
         con.execute(
-            f"CREATE TABLE {self._table(source)} AS SELECT {selected} FROM {sql.identifier(schema, table)}"
+            f"create table {self._table(source)} as select {selected} from {sql.identifier(schema, table)}"
             + self._where(source),
             self._parameters(source),
         )
 
     def _where(self, source: str) -> str:
         if source == HISTORY:
-            return " WHERE " + LATEST.format(table=source)
-        return " WHERE survey_id = ?" if source in SHARED else ""
+            return " where " + LATEST.format(table=source)
+        return " where survey_id = ?" if source in SHARED else ""
 
     def _parameters(self, source: str) -> list[str]:
         return [self.survey_id] * self._where(source).count("?")
@@ -140,7 +140,7 @@ class Deposits:
                 return None
             with transaction(con):
                 for source in self._raw_tables(con):
-                    con.execute(f"DROP TABLE {sql.identifier(*source.split('.'))}")
+                    con.execute(f"drop table {sql.identifier(*source.split('.'))}")
                 for source in dict.fromkeys(str(row[0]) for row in self._rows(con, "types")):
                     self._take_table(con, source)
             return {str(name): bytes(content) for name, content in self._rows(con, "declared")}
@@ -155,43 +155,43 @@ class Deposits:
     def _take_table(self, con: duckdb.DuckDBPyConnection, source: str) -> None:
         target = sql.identifier(*source.split("."))
         types = con.execute(
-            f"SELECT name, type FROM {self._table('types')} WHERE source = ?", [source]
+            f"select name, type from {self._table('types')} where source = ?", [source]
         ).fetchall()
         if not types:
             return  # a deposit of an earlier version has no such table
         selected = ", ".join(
-            f"CAST({sql.identifier(n)} AS {kind}) AS {sql.identifier(n)}" for n, kind in types
+            f"cast({sql.identifier(n)} as {kind}) as {sql.identifier(n)}" for n, kind in types
         )
         con.execute(
-            f"CREATE TABLE IF NOT EXISTS {target} AS SELECT {selected} FROM {self._table(source)} LIMIT 0"
+            f"create table if not exists {target} as select {selected} from {self._table(source)} limit 0"
         )
         if source == HISTORY:
             con.execute(
-                f"DELETE FROM {target} WHERE survey_id = ? AND loaded_at IN"
-                f" (SELECT loaded_at FROM {self._table(source)})",
+                f"delete from {target} where survey_id = ? and loaded_at in"
+                f" (select loaded_at from {self._table(source)})",
                 [self.survey_id],
             )
         elif source in SHARED:
-            con.execute(f"DELETE FROM {target} WHERE survey_id = ?", [self.survey_id])
-        con.execute(f"INSERT INTO {target} BY NAME SELECT {selected} FROM {self._table(source)}")
+            con.execute(f"delete from {target} where survey_id = ?", [self.survey_id])
+        con.execute(f"insert into {target} by name select {selected} from {self._table(source)}")
 
     def remove(self) -> None:
         """Take the survey out of the lake's arrivals."""
         with self.lake.connect(ARRIVALS) as con:
-            retried(lambda: con.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE"))
+            retried(lambda: con.execute(f"drop schema if exists {self._schema} cascade"))
 
     def _raw_tables(self, con: duckdb.DuckDBPyConnection) -> list[str]:
         """Raw tables of the survey in the build database."""
         rows = con.execute(
-            "SELECT 'raw.' || table_name FROM duckdb_tables() WHERE database_name = current_database()"
-            " AND schema_name = 'raw' AND starts_with(table_name, ?)",
+            "select 'raw.' || table_name from duckdb_tables() where database_name = current_database()"
+            " and schema_name = 'raw' and starts_with(table_name, ?)",
             [f"{self.survey_id}__"],
         ).fetchall()
         return [source for (source,) in rows]
 
     def _is_there(self, con: duckdb.DuckDBPyConnection) -> bool:
         row = con.execute(
-            "SELECT 1 FROM duckdb_schemas() WHERE database_name = 'lake' AND schema_name = ?",
+            "select 1 from duckdb_schemas() where database_name = 'lake' and schema_name = ?",
             [self.survey_id],
         ).fetchone()
         return row is not None
@@ -204,7 +204,7 @@ class Deposits:
         return sql.identifier("lake", self.survey_id, name)
 
     def _rows(self, con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:
-        return con.execute(f"FROM {self._table(name)}").fetchall()
+        return con.execute(f"from {self._table(name)}").fetchall()
 
 
 def _checksums(landed: Path) -> list[list[str]]:

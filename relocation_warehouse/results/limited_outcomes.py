@@ -63,7 +63,7 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
     try:
         if sample.absent:
             raise AnalysisError(f"Not asked or not answered in this wave: {', '.join(sample.absent)}.")
-        linear, found = _fit(sample.read())
+        linear, limited = _fit(sample.read())
     except AnalysisError as error:
         for order, term in enumerate(sample.terms, start=1):
             yield {**_head(sample, order, term), **_nothing(str(error)), "outcome": MEAN}
@@ -74,14 +74,14 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
             why = next(each.reason for each in linear.omitted if each.term == term)
             yield {**head, **_nothing(f"left out: it {why}"), "outcome": MEAN, "n": linear.n}
             continue
-        k, place = found.model.terms.index(term), linear.regressors.index(term)
-        fit, gates = found.model, sample.catalog.gates
-        reason = _refusal(found, k, gates.fewest_model_units, gates.fewest_model_df)
+        k, place = limited.model.terms.index(term), linear.regressors.index(term)
+        fit, gates = limited.model, sample.catalog.gates
+        reason = _refusal(limited, k, gates.fewest_model_units, gates.fewest_model_df)
         told = {name: float(getattr(fit, name)[k]) for name in FITTED}
         if reason:
             told["p"] = np.nan
-        for m, outcome in enumerate(found.outcomes.tolist()):
-            effect = (found.effects, found.effect_se, found.effect_low, found.effect_high)
+        for m, outcome in enumerate(limited.outcomes.tolist()):
+            effect = (limited.effects, limited.effect_se, limited.effect_low, limited.effect_high)
             scale = sample.model.outcome_upper
             values = {name: scale * float(each[place, m]) for name, each in zip(EFFECT, effect, strict=True)}
             if reason:
@@ -98,9 +98,9 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
             }
 
 
-def _refusal(found: LimitedModel, k: int, fewest_units: int, fewest_df: float) -> str | None:
+def _refusal(model: LimitedModel, k: int, fewest_units: int, fewest_df: float) -> str | None:
     """Why the p value of a coefficient cannot be told."""
-    fit = found.model
+    fit = model.model
     n_units = fit.n_clusters or 0
     if fit.terms[k] in fit.lone:
         return "one sampling unit determines it alone"
@@ -152,9 +152,9 @@ def _fit(sample: Sample) -> tuple[Regression, LimitedModel]:
         for r in sample.catalog.regressors_of(model)
         if r.kind == "dummies"
     ]
-    found = limited_outcome(
+    limited = limited_outcome(
         *(table[:, -1] / model.outcome_upper, table[:, :-1], linear.regressors, np.array(units)),
         family=model.outcome or "",
         categories=[group for group in dummies if group],
     )
-    return linear, found
+    return linear, limited

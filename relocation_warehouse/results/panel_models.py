@@ -83,18 +83,18 @@ def _rows(
         "dependent": spec.dependent,
         "caution": CAUTION,
     }
-    found: PanelModel | None = None
+    panel_model: PanelModel | None = None
     reason = None
     absent = [n for n in (*names, spec.dependent) if n in catalog.indicator and n not in answered]
     try:
         if absent:
             raise AnalysisError(f"Not asked or not answered in every wave: {', '.join(absent)}.")
-        found = _fit(con, catalog, survey, spec, names)
+        panel_model = _fit(con, catalog, survey, spec, names)
     except AnalysisError as error:
         reason = str(error)
     for order, term in enumerate([*waves, *names], start=1):
         row = {**head, "term": f"wave={waves[term]}" if term in waves else term, "term_order": order}
-        yield {**row, **(_nothing(reason) if found is None else _told(found, term, catalog))}
+        yield {**row, **(_nothing(reason) if panel_model is None else _told(panel_model, term, catalog))}
 
 
 def _nothing(reason: str | None) -> dict[str, Any]:
@@ -102,14 +102,14 @@ def _nothing(reason: str | None) -> dict[str, Any]:
     return {**counts, **dict.fromkeys((*FITTED, "p_wild", "draws")), "reason": reason}
 
 
-def _told(found: PanelModel, term: str, catalog: Catalog) -> dict[str, Any]:
+def _told(panel_model: PanelModel, term: str, catalog: Catalog) -> dict[str, Any]:
     """Numbers of a term, without a test where none keeps its level."""
-    fit, gates = found.model, catalog.gates
+    fit, gates = panel_model.model, catalog.gates
     row = {
         **_nothing(None),
-        "n_households": found.n_households,
-        "n_rows": found.n_rows,
-        "n_units": found.n_clusters,
+        "n_households": panel_model.n_households,
+        "n_rows": panel_model.n_rows,
+        "n_units": panel_model.n_clusters,
     }
     if term not in fit.terms:
         return {**row, "reason": f"left out: it {next(o.reason for o in fit.omitted if o.term == term)}"}
@@ -118,14 +118,14 @@ def _told(found: PanelModel, term: str, catalog: Catalog) -> dict[str, Any]:
     reason = None
     if term in fit.lone:
         reason = "one sampling unit determines it alone"
-    elif found.n_clusters < gates.fewest_model_units:
-        reason = f"{found.n_clusters} sampling units; a test needs {gates.fewest_model_units}"
+    elif panel_model.n_clusters < gates.fewest_model_units:
+        reason = f"{panel_model.n_clusters} sampling units; a test needs {gates.fewest_model_units}"
     elif fit.df[k] < gates.fewest_model_df:
         reason = f"{fit.df[k]:.1f} degrees of freedom; a test needs {gates.fewest_model_df:g}"
     if reason:
         values |= dict.fromkeys(("ci_low", "ci_high", "p"), None)
-    elif found.wild and found.n_clusters >= gates.fewest_bootstrap_units:
-        values |= {"p_wild": float(found.wild.p[k]), "draws": found.wild.draws}
+    elif panel_model.wild and panel_model.n_clusters >= gates.fewest_bootstrap_units:
+        values |= {"p_wild": float(panel_model.wild.p[k]), "draws": panel_model.wild.draws}
     return {**row, **values, "reason": reason}
 
 

@@ -350,17 +350,17 @@ def samples(con: duckdb.DuckDBPyConnection, catalog: Catalog, model: Model) -> I
 
     Made-up surveys and real ones are pooled apart.
     """
-    found = surveys(con)
+    all_surveys = surveys(con)
     own = set(model.published_survey_ids)
     if own:
-        for survey in found:
+        for survey in all_surveys:
             if own & survey.published_survey_ids:
                 scheme = study_scheme(catalog, survey, own)
                 absent = _absent(con, catalog, model, survey, scheme)
                 yield Sample(con, catalog, model, (survey,), scheme, absent)
         return
     scheme = catalog.default_weight_scheme
-    comparable = tuple(s for s in found if not _absent(con, catalog, model, s, scheme))
+    comparable = tuple(s for s in all_surveys if not _absent(con, catalog, model, s, scheme))
     for survey in comparable:
         yield Sample(con, catalog, model, (survey,), scheme)
     for alike in by_origin(comparable).values():
@@ -460,13 +460,13 @@ def _fit(sample: Sample) -> Iterator[Attempt]:
 
 def _leave_one_out(sample: Sample, summary: Summary) -> dict[str, tuple[float, float]]:
     """By regressor that the dependent is made of: b and p of it where the dependent is computed without it."""
-    found: dict[str, tuple[float, float]] = {}
+    estimates: dict[str, tuple[float, float]] = {}
     for name in sample.own_parts:
         fit = fit_ols(summary, _without(name), sample.terms, unidentified="omit")
         if name in fit.terms:
             k = fit.terms.index(name)
-            found[name] = float(fit.b[k]), float(fit.p[k])
-    return found
+            estimates[name] = float(fit.b[k]), float(fit.p[k])
+    return estimates
 
 
 def _attempted(
@@ -567,8 +567,8 @@ def _inflation(fit: Regression) -> dict[str, float]:
         own, _, region = term.partition(f":{REGION}=")
         together[own.partition("=")[0], region].append(term)
     sets = list(together.values())
-    found = generalised_vif(fit, sets).tolist()
-    return {term: value for terms, value in zip(sets, found, strict=True) for term in terms}
+    factors = generalised_vif(fit, sets).tolist()
+    return {term: value for terms, value in zip(sets, factors, strict=True) for term in terms}
 
 
 def term_facts(sample: Sample, term: str) -> Mapping[str, str | None]:

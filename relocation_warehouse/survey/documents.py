@@ -85,12 +85,12 @@ def require_own(path: Path) -> None:
         raise OSError(
             "is a link that leads out of its folder, and is not followed; put the file itself there"
         )
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise OSError("is no file but a folder, a pipe or a device; put a file there")
-    if found.st_size > MOST_BYTES:
+    if status.st_size > MOST_BYTES:
         raise OSError(
-            f"has {found.st_size:,} bytes, more than the {MOST_BYTES:,} that a declaration may have"
+            f"has {status.st_size:,} bytes, more than the {MOST_BYTES:,} that a declaration may have"
         )
 
 

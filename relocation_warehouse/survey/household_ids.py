@@ -59,12 +59,12 @@ def canonical(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
 @cache
 def _digits() -> tuple[str, ...]:
     """Patterns of the digits of other scripts, by their value; all characters are looked at where ids need it."""
-    found = [""] * 10
+    signs_of_digit = [""] * 10
     for sign in map(chr, range(128, sys.maxunicode + 1)):
         value = unicodedata.decimal(sign, None)
         if value is not None:
-            found[int(value)] += sign
-    return tuple(f"[{signs}]" for signs in found)
+            signs_of_digit[int(value)] += sign
+    return tuple(f"[{signs}]" for signs in signs_of_digit)
 
 
 def canonical_text(household_id: str) -> str:
