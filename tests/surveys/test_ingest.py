@@ -171,7 +171,11 @@ ROWS_ASIDE = [
         {2: "duplicate_household", 4: "duplicate_household"},
         "several rows with different answers",
     ),
-    ([row(), row(hhid="H2"), row(), row()], {4: "duplicate_row", 5: "duplicate_row"}, "repeats an earlier row"),
+    (
+        [row(), row(hhid="H2"), row(), row()],
+        {4: "duplicate_row", 5: "duplicate_row"},
+        "repeats an earlier row",
+    ),
 ]
 
 
