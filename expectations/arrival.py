@@ -20,7 +20,7 @@ from analysis.arrays import FloatArray
 from expectations.declared import EXPECTATIONS_FILE
 from expectations.runner import Expectation, Outcome, check_row, run_suite
 from relocation_warehouse.ground.kept import Kept
-from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.folder import SURVEY_FILE, SurveyFolder
 from relocation_warehouse.survey.problems import Problem
 from relocation_warehouse.survey.readers.base import cell_text
 from relocation_warehouse.survey.vocabulary import Column, ColumnType, Grain, SurveyFile, WaveColumn
@@ -135,6 +135,39 @@ def look_at(
         outcomes[file.file_id] = run_suite(_suite_name(folder, file.file_id), suite, frame, kept)
         profiles[file.file_id] = profile(frame)
     return Looked(folder, outcomes, profiles)
+
+
+def cut_off(
+    folder: SurveyFolder, n_rows: Mapping[str, int], before: Mapping[str, int], largest_share_fewer: float
+) -> Iterator[Problem]:
+    """Files that were copied in half: fewer rows than `fewest_rows` asks for, or far fewer than in the load before.
+
+    Parameters
+    ----------
+    folder
+        The survey folder.
+    n_rows, before
+        Rows of this load and of the one before, by file id.
+    largest_share_fewer
+        Fall, as a share of the load before, up to which a file without `fewest_rows` is taken as whole.
+    """
+    for file in folder.survey.files:
+        n, former = n_rows.get(file.file_id), before.get(file.file_id, 0)
+        if n is None:
+            continue
+        rows = f"{n} rows came of file {file.file_id!r}"
+        if file.fewest_rows is not None:
+            if n < file.fewest_rows:
+                wanted = f"fewest_rows in {SURVEY_FILE} asks for {file.fewest_rows}"
+                yield Problem(file.path, None, f"{rows}, {wanted}; copy it again, or correct the number")
+        elif former - n > largest_share_fewer * former:
+            yield Problem(
+                file.path,
+                None,
+                f"{rows}, {former} in the load before: a fall of more than {largest_share_fewer:.0%} is taken for a "
+                "copy that was cut off. Copy the file again; where so few are right, say "
+                f"`fewest_rows: {n}` for this file in {SURVEY_FILE}",
+            )
 
 
 def _suite_name(folder: SurveyFolder, file_id: str) -> str:

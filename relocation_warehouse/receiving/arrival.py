@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations.arrival import LOAD_BEFORE, ColumnProfile, look_at
+from expectations.arrival import LOAD_BEFORE, ColumnProfile, cut_off, look_at
 from expectations.declared import declared_expectations
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import add_rows, quoted, table_exists
@@ -30,7 +30,7 @@ from relocation_warehouse.lake.catalog import Lake
 from relocation_warehouse.receiving.trial import checks_of_large_shares, trial
 from relocation_warehouse.receiving.warehouse import Access, Warehouse
 from relocation_warehouse.survey.crosswalk import check_crosswalk
-from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, SurveyFolder, load_folder
+from relocation_warehouse.survey.folder import SURVEY_FILE, TABLES, load_folder
 from relocation_warehouse.survey.ingest import Intake, SurveyLoad, refuse
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 
@@ -158,7 +158,7 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
         with Intake(folder, warehouse.paths.landing, con) as intake:
             seen = look_at(folder, intake.parts, declared, before, Kept.of(warehouse.paths))
             n_rows = {file_id: pq.read_metadata(path).num_rows for file_id, path in intake.parts.items()}
-            intake.problems += _cut_off(
+            intake.problems += cut_off(
                 folder, n_rows, rows_before, warehouse.catalog.gates.largest_share_fewer
             )
             intake.problems += seen.problems()
@@ -180,29 +180,6 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
     if load.is_accepted:
         _remember(warehouse, survey_id, _declarations(folder.path))
     return _arrival(load, loads, tuple(results.to_pylist()))
-
-
-def _cut_off(
-    folder: SurveyFolder, n_rows: Mapping[str, int], before: Mapping[str, int], largest_share_fewer: float
-) -> Iterator[Problem]:
-    """Files that were copied in half: fewer rows than they are said to have, or far fewer than in the load before."""
-    for file in folder.survey.files:
-        n, former = n_rows.get(file.file_id), before.get(file.file_id, 0)
-        if n is None:
-            continue
-        said = f"{n} rows came of file {file.file_id!r}"
-        if file.fewest_rows is not None:
-            if n < file.fewest_rows:
-                wanted = f"fewest_rows in {SURVEY_FILE} asks for {file.fewest_rows}"
-                yield Problem(file.path, None, f"{said}, {wanted}; copy it again, or correct the number")
-        elif former - n > largest_share_fewer * former:
-            yield Problem(
-                file.path,
-                None,
-                f"{said}, {former} in the load before: a fall of more than {largest_share_fewer:.0%} is taken for a "
-                "copy that was cut off. Copy the file again; where so few are right, say "
-                f"`fewest_rows: {n}` for this file in {SURVEY_FILE}",
-            )
 
 
 def unlike_before(warehouse: Access, survey_id: str) -> list[str]:

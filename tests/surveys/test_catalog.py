@@ -86,7 +86,6 @@ def test_open_weights_share_what_given_ones_leave(catalog: Catalog) -> None:
 
 def test_printed_models_have_as_many_terms_as_their_f_statistics_imply(catalog: Catalog) -> None:
     models = {m.id: catalog.terms_of(m) for m in catalog.models}
-    assert len(models) == 20
     assert {len(models[f"anshun_model_{k}"]) for k in range(1, 11)} == {25}
     assert [len(models[f"lanping_model_{k}"]) for k in range(1, 9)] == [5, 5, 5, 4, 20, 20, 20, 20]
 
