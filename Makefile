@@ -76,9 +76,51 @@ audit: .venv-audit/.setup-done  ## licences of what is installed, and known hole
 	$(BIN)/uv pip install --quiet --python .venv-audit/bin/python pip-audit==2.10.1 pip-licenses==5.5.5
 	touch $@
 
-docs: refresh         ## dbt's documentation as one offline page, data/warehouse/dbt/duckdb/target/static_index.html
-	WAREHOUSE_BUILD_DATABASE=$(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/build.duckdb $(BIN)/dbt docs generate --static \
-		--profiles-dir dbt --project-dir $(or $(WAREHOUSE_DATA),$(CURDIR)/data)/warehouse/dbt/duckdb
+DATA := $(or $(WAREHOUSE_DATA),$(CURDIR)/data)
+
+docs: refresh site    ## the documentation as a site, data/warehouse/docs/site/index.html, with dbt's of the models in one page (site/dbt.html)
+	WAREHOUSE_BUILD_DATABASE=$(DATA)/warehouse/build.duckdb $(BIN)/dbt docs generate --static \
+		--profiles-dir dbt --project-dir $(DATA)/warehouse/dbt/duckdb
+	cp $(DATA)/warehouse/dbt/duckdb/target/static_index.html $(DATA)/warehouse/docs/site/dbt.html
+
+.PHONY: site docs-lock explore explore-edit test-explore explore-lock
+EXPLORE := .venv-explore/bin
+# marimo looks for a newer release of itself otherwise
+export MARIMO_SKIP_UPDATE_CHECK = 1
+
+site: .venv-docs/.setup-done  ## the documentation as a site, without a refresh and without a network
+	mkdir -p $(DATA)/warehouse/docs
+	$(BIN)/python -m relocation_warehouse.bi.site $(DATA)/warehouse/docs
+	cd $(DATA)/warehouse/docs && $(CURDIR)/.venv-docs/bin/zensical build --clean --config-file mkdocs.yml
+
+docs-lock: setup      ## pin the generator of the site again
+	echo "zensical==0.0.73" | $(COMPILE) --output-file requirements-docs.lock -
+
+.venv-docs/.setup-done: requirements-docs.lock .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-docs
+	$(BIN)/uv pip install --quiet --require-hashes --python .venv-docs/bin/python --requirements requirements-docs.lock
+	touch $@
+
+explore: .venv-explore/.setup-done refresh  ## questions, SQL, charts and extracts in a notebook on 127.0.0.1 over the published file
+	$(EXPLORE)/marimo run notebooks/explore.py --host 127.0.0.1
+
+explore-edit: .venv-explore/.setup-done refresh  ## the same notebook in the editor, as a copy of your own
+	test -e notebooks/my-explore.py || cp notebooks/explore.py notebooks/my-explore.py
+	$(EXPLORE)/marimo edit notebooks/my-explore.py --host 127.0.0.1
+
+test-explore: .venv-explore/.setup-done  ## the notebook run without a browser, and its server asked for its page
+	$(EXPLORE)/pytest tests/explore
+
+explore-lock: setup   ## pin the extra explore again: what it adds to requirements.lock
+	echo "--requirement requirements.lock" > requirements-explore.lock
+	$(COMPILE) --constraint requirements.lock --extra dev --extra explore pyproject.toml \
+		| grep -vxFf requirements.lock >> requirements-explore.lock
+
+.venv-explore/.setup-done: requirements-explore.lock .venv/.setup-done
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-explore
+	$(BIN)/uv pip install --quiet --require-hashes --python $(EXPLORE)/python --requirements requirements-explore.lock
+	$(BIN)/uv pip install --quiet --python $(EXPLORE)/python --no-deps --no-build-isolation --editable .
+	touch $@
 
 test-clients: refresh ## run the client notes and the cookbook in DuckDB 1.0.0 and newer, each in its own environment
 	$(BIN)/python -m relocation_warehouse.bi.clients
@@ -102,7 +144,7 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 rejection-rates: setup ## how often tests between equal regions reject, and intervals cover; hours at full size
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/analysis/rejection_rates.py
 
-oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, r-cran-mass, r-cran-sandwich, pspp); tests read the committed ones
+oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, r-cran-haven, r-cran-mass, r-cran-sandwich, pspp); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
 
 bench-ingest: setup   ## from a survey's file to harmonised households, beside DuckDB's own copy, up to 3 million households

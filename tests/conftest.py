@@ -13,8 +13,8 @@ import pytest
 from relocation_warehouse.ground.kept import FOLDER_VARIABLE
 from relocation_warehouse.ground.paths import CHECKOUT
 
-# `make test-services` and `make test-spark` run them in environments of their own
-NEEDS = {"services": "duckdb_extension_ducklake", "spark": "pyspark"}
+# `make test-services`, `make test-spark` and `make test-explore` run them in environments of their own
+NEEDS = {"services": "duckdb_extension_ducklake", "spark": "pyspark", "explore": "marimo"}
 collect_ignore = [folder for folder, library in NEEDS.items() if not find_spec(library)]
 
 

@@ -7,5 +7,5 @@ select
 from analysis.coupling_summary as d
 inner join reference.sites as s on d.survey_id = s.survey_id and d.group_id = s.site_id
 where d.group_type = 'site' and d.scheme = 'equal' and d.variant = 'standard' and d.band_scheme = 'livelihood_types'
-qualify d.wave_order = max(d.wave_order) over (partition by d.survey_id)
+    and d.round = 'latest'
 order by d.mean_d desc, site;

@@ -77,11 +77,9 @@ def _question(path: Path) -> Question:
     )
 
 
-def connect(database: Path, folder: Path = FOLDER) -> duckdb.DuckDBPyConnection:
-    """Open the published file as the cookbook asks: read-only, with its macros."""
-    connection = duckdb.connect(str(database), read_only=True)
-    connection.execute((folder / "macros.sql").read_text(encoding="utf-8"))
-    return connection
+def connect(database: Path) -> duckdb.DuckDBPyConnection:
+    """Open the published file as the cookbook asks: read-only; its macros are in it."""
+    return duckdb.connect(str(database), read_only=True)
 
 
 def answer(connection: duckdb.DuckDBPyConnection, question: Question) -> Answer:
@@ -216,6 +214,8 @@ def check(database: Path) -> str:
             "select table_name from duckdb_tables() where comment is null and not internal and not temporary"
             " union all select table_name || '.' || column_name from duckdb_columns()"
             " where comment is null and not internal"
+            " union all select function_name from duckdb_functions()"
+            " where function_type like '%macro' and comment is null and not internal"
         ).fetchall()
         n_columns = connection.execute(
             "select count(comment) from duckdb_columns() where not internal"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from relocation_warehouse.ground.paths import Paths
-from relocation_warehouse.survey.catalog import Indicator, load_catalog
+from relocation_warehouse.survey.catalog import Catalog, Indicator, load_catalog
 from relocation_warehouse.survey.documents import YAMLError, read_yaml
 from relocation_warehouse.survey.vocabulary import Closed, Identifier, Label
 
@@ -33,6 +34,9 @@ ARROW: dict[str, pa.DataType] = {
     "DATE": pa.date32(),
 }
 """Arrow type of each type of column."""
+
+WORDS = "reference.value_labels"
+"""The table with the words of all codes that belong to no table of their own."""
 
 TOLERANCE = 1e-9
 """By how much a computed value may lie beyond its bounds: the last digits of a mean of values between them."""
@@ -123,6 +127,7 @@ class _TableEntry(Closed):
 class _Document(Closed):
     contract_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     references: dict[Identifier, TableName]
+    lookups: dict[Identifier, tuple[TableName, ...]] = Field(default_factory=dict)
     value_lists: dict[Identifier, Words] = Field(default_factory=dict)
     column_groups: dict[str, tuple[Column, ...]]
     tables: tuple[_TableEntry, ...]
@@ -149,6 +154,8 @@ class Table:
         Column -> table in which its values must exist under the same name.
     report
         Where the report shows it beside what it composes of several tables.
+    lookups
+        Column -> tables that explain its codes, for comments.
     """
 
     schema: str
@@ -162,6 +169,7 @@ class Table:
     references: dict[str, str]
     columns: tuple[Column, ...]
     report: InReport | None = None
+    lookups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
@@ -243,7 +251,7 @@ def load_contract(path: Path, indicators: Iterable[Indicator]) -> Contract:
     tables = tuple(_resolve(path, entry, document, indicators) for entry in document.tables)
     known = {t.full_name for t in tables}
     for table in tables:
-        absent = sorted({*table.references.values()} - known)
+        absent = sorted({*table.references.values(), *chain(*table.lookups.values())} - known)
         if absent:
             raise ContractError(
                 f"{path.name}: {table.full_name} refers to {', '.join(absent)}, not described"
@@ -279,12 +287,25 @@ def _word_problems(document: _Document, tables: Iterable[Table]) -> Iterator[str
                 )
 
 
-def value_labels(contract: Contract) -> pa.Table:
-    """The words of all codes, as `reference.value_labels`; empty text is no code, for CSV has none."""
+def value_labels(contract: Contract, catalog: Catalog | None = None) -> pa.Table:
+    """The words of all codes, as `reference.value_labels`; empty text is no code, for CSV has none.
+
+    Parameters
+    ----------
+    contract
+        Its codes have their words in it.
+    catalog
+        Whose options are codes too: schemes, variants, pairs.
+    """
+    words = [(column, code, w.en, w.zh) for column, ws in contract.words().items() for code, w in ws.items()]
+    words += [
+        (column, thing.id, thing.label_en, thing.label_zh)
+        for column, things in (catalog.options if catalog else {}).items()
+        for thing in things
+    ]
     rows = [
-        {"column_name": column, "code": code, "label_en": word.en, "label_zh": word.zh}
-        for column, words in contract.words().items()
-        for code, word in words.items()
+        {"column_name": column, "code": code, "label_en": en, "label_zh": zh}
+        for column, code, en, zh in words
         if code
     ]
     table = pa.Table.from_pylist(rows)
@@ -344,7 +365,28 @@ def _resolve(path: Path, entry: _TableEntry, document: _Document, indicators: tu
         references=references,
         columns=tuple(columns),
         report=entry.report,
+        lookups=_lookups(entry.table, columns, references, document),
     )
+
+
+def _lookups(
+    table: str, columns: Iterable[Column], references: Mapping[str, str], document: _Document
+) -> dict[str, tuple[str, ...]]:
+    """Column -> other tables in which a reader finds what its codes mean."""
+    found = {
+        c.name: (
+            *((references[c.name],) if c.name in references else ()),
+            *((WORDS,) if c.values or c.words else ()),
+            *document.lookups.get(c.name, ()),
+        )
+        for c in columns
+    }
+    known = {t.table for t in document.tables} | {*chain(*document.lookups.values())}
+    others = {
+        name: tuple(t for t in dict.fromkeys(tables) if t != table and t in known)
+        for name, tables in found.items()
+    }
+    return {name: tables for name, tables in others.items() if tables}
 
 
 def _indicator_column(indicator: Indicator) -> Column:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import duckdb
@@ -205,8 +206,9 @@ def _where(con: duckdb.DuckDBPyConnection, table: Table, rule: Rule) -> str:
 
 
 def _view(con: duckdb.DuckDBPyConnection, table: Table, contract: Contract) -> AuditCheck:
-    """A view reads only tables published beside it, so its rows follow from audited ones."""
+    """A view reads only published tables, and views described before it, so its rows follow from audited ones."""
     tables = {t.full_name for t in contract if not t.is_view}
+    tables |= {t.full_name for t in takewhile(lambda t: t is not table, contract)}
     try:
         others = [name for name in view_of(con, table).reads if name not in tables]
         message = f"a published view reads published tables only, not {', '.join(others)}"

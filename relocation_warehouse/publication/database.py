@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from relocation_warehouse.contract.macros import create_macros
 from relocation_warehouse.contract.tables import Column, Contract, Table
 from relocation_warehouse.contract.views import create_view, view_of
 from relocation_warehouse.ground import sql
@@ -132,6 +133,7 @@ def write_database(
         con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
         for table in contract:
             _comment(con, table)
+        create_macros(con, "published", contract)
         con.execute("COMMIT")
         con.execute("CHECKPOINT published")
         con.execute("DETACH published")
@@ -226,7 +228,7 @@ def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     con.execute(f"COMMENT ON {kind} {target} IS {sql.text(comment(table))}")
     for column in table.columns:
         con.execute(
-            f"COMMENT ON COLUMN {target}.{sql.identifier(column.name)} IS {sql.text(column_comment(column))}"
+            f"COMMENT ON COLUMN {target}.{sql.identifier(column.name)} IS {sql.text(column_comment(table, column))}"
         )
 
 
@@ -253,10 +255,12 @@ def comment(table: Table) -> str:
     return f"{table.description.en} | {table.description.zh}"
 
 
-def column_comment(column: Column) -> str:
-    """Comment on a column in both languages, with its unit."""
+def column_comment(table: Table, column: Column) -> str:
+    """Comment on a column in both languages, with its unit and the tables that explain its codes."""
     unit = f" [{column.unit}]" if column.unit else ""
-    return f"{column.en}{unit} | {column.zh}"
+    found = ", ".join(table.lookups.get(column.name, ()))
+    en, zh = (f". Codes: {found}", f"；编码见 {found}") if found else ("", "")
+    return f"{column.en}{unit}{en} | {column.zh}{zh}"
 
 
 def contents(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, TableContent]:

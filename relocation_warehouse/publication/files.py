@@ -89,7 +89,7 @@ def write_parquet(
             "key": ",".join(table.key),
             "comment": comment(table),
             "column_comments": json.dumps(
-                {c.name: column_comment(c) for c in table.columns}, ensure_ascii=False
+                {c.name: column_comment(table, c) for c in table.columns}, ensure_ascii=False
             ),
         }
         pairs = ", ".join(f"{sql.identifier(k)}: {sql.text(v)}" for k, v in metadata.items())
@@ -175,7 +175,7 @@ def _resource(table: Table, names: set[str]) -> dict[str, Any]:
         "mediatype": "text/csv",
         "encoding": "utf-8-sig",
         "schema": {
-            "fields": [_field(c, c.name in table.key) for c in table.columns],
+            "fields": [_field(table, c) for c in table.columns],
             "missingValues": [""],
             "primaryKey": list(table.key),
             "foreignKeys": [
@@ -187,18 +187,18 @@ def _resource(table: Table, names: set[str]) -> dict[str, Any]:
     }
 
 
-def _field(column: Column, is_key: bool) -> dict[str, Any]:
+def _field(table: Table, column: Column) -> dict[str, Any]:
     field: dict[str, Any] = {
         "name": column.name,
         "title": column.zh,
         "type": _FIELD_TYPES[column.type],
-        "description": column_comment(column),
+        "description": column_comment(table, column),
     }
     if column.type == "TIMESTAMP":
         field["format"] = TIMESTAMP_FORMAT
     constraints: dict[str, Any] = {}
     # CSV cannot tell empty text from a missing value, so text that may be empty is not said to be required
-    if not column.nullable and (column.type != "VARCHAR" or is_key):
+    if not column.nullable and (column.type != "VARCHAR" or column.name in table.key):
         constraints["required"] = True
     if column.values:
         constraints["enum"] = [v for v in column.values if v]

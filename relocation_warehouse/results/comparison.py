@@ -43,6 +43,7 @@ from relocation_warehouse.results.sampling import Estimate, Units, by_group, est
 from relocation_warehouse.results.tables import Result, computed, conform
 from relocation_warehouse.survey.catalog import Catalog, Gates, Model
 from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row, replication_targets
+from relocation_warehouse.survey.vocabulary import round_of
 
 VERDICTS = ("identical", "compatible", "proxy", "undetermined")
 """Comparability of an indicator from strongest to weakest; what was not asked is not behind a value."""
@@ -210,6 +211,7 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
                 "region": survey.region,
                 "wave": wave,
                 "wave_order": survey.wave_orders[survey.waves.index(wave)],
+                "round": round_of(wave, survey.waves),
                 "group_type": group_type,
                 "group_id": group_id,
                 "is_synthetic": survey.is_synthetic,
@@ -290,6 +292,7 @@ def _printed_rows(
             "region": row["region"],
             "wave": wave,
             "wave_order": list(waves).index(wave) + 1 if wave in waves else 1,
+            "round": round_of(wave, list(waves) if wave in waves else [wave]),
             "group_type": group_type,
             "group_id": group_id,
             "is_synthetic": False,
@@ -314,6 +317,7 @@ def _context_rows(catalog: Catalog, literature: Literature) -> Iterator[dict[str
             "region": row["region"],
             "wave": row["wave"],
             "wave_order": 0,
+            "round": None,
             "group_type": "place",
             "group_id": row["group"],
             "is_synthetic": False,

@@ -100,8 +100,8 @@ class _Measured:
     def add(self, rows: Rows) -> None:
         """Add the rows of every wave and group."""
         usable: dict[str, dict[str, dict[str, Weights]]] = {}
-        for wave, order in zip(self.survey.waves, self.survey.wave_orders, strict=True):
-            head = {**self._keys, "wave": wave, "wave_order": order}
+        for part in self.survey.rounds:
+            head, wave = {**self._keys, **part}, part["wave"]
             parts = {s.id: self._members(s, wave) for s in self.pair.systems}
             reason = self._lacks(parts)
             if reason is None:

@@ -77,6 +77,8 @@ ALL = ("all", "all")
 
 SYNCHRONOUS = "synchronous"
 
+COORDINATION = "analysis.coupling_coordination"
+
 
 def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Result]:
     """Measure coupling coordination under the default weights, and under those of the study a survey belongs to.
@@ -91,9 +93,9 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
     Returns
     -------
     dict
-        `indicator_weights`, `study_capitals`, `coupling_coordination`, `coupling_summary`, `coupling_bands`,
-        `coupling_transitions`, `coupling_tests`, `coupling_leave_one_out` and `obstacle_degrees` of the schema
-        `analysis`.
+        `indicator_weights`, `study_capitals`, `coupling_coordination`, `coupling_default`, `coupling_summary`,
+        `coupling_bands`, `coupling_transitions`, `coupling_tests`, `coupling_leave_one_out` and `obstacle_degrees`
+        of the schema `analysis`.
 
     Raises
     ------
@@ -134,6 +136,7 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
         "indicator_weights": weights_table(catalog, weights),
         "study_capitals": studies,
         "coupling_coordination": _households(catalog, panels),
+        "coupling_default": _default(catalog),
         **{name: conform(f"analysis.{name}", rows[name]) for name in names},
     }
 
@@ -217,8 +220,8 @@ class Panel:
     @property
     def waves(self) -> Iterator[dict[str, Any]]:
         """Columns that all rows of a wave share."""
-        for wave, order in zip(self.survey.waves, self.survey.wave_orders, strict=True):
-            yield {**self.keys, "wave": wave, "wave_order": order}
+        for part in self.survey.rounds:
+            yield {**self.keys, **part}
 
     @property
     def groups(self) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
@@ -262,7 +265,23 @@ def _households(catalog: Catalog, panels: Sequence[Panel]) -> Computed:
     chosen = ", ".join(f"({literal(p.survey.survey_id)}, {literal(p.scheme.id)})" for p in panels)
     some = f"(survey_id, scheme) in ({chosen})" if panels else "false"
     capitals = f"(select * from {_with_default(catalog, STUDY_CAPITALS)} where {some})"
-    return computed("analysis.coupling_coordination", coordinated(catalog, capitals), is_view=True)
+    rounds = " ".join(
+        f"when {literal(survey.survey_id)} then case wave "
+        + " ".join(f"when {literal(part['wave'])} then {literal(part['round'])}" for part in survey.rounds)
+        + " end"
+        for survey in dict.fromkeys(p.survey for p in panels)
+    )
+    lined_up = f"case survey_id {rounds} end" if rounds else "cast(null as varchar)"
+    source = extended(coordinated(catalog, capitals), {"round": lined_up})
+    return computed(COORDINATION, source, is_view=True)
+
+
+def _default(catalog: Catalog) -> Computed:
+    """Rows of `coupling_default`: those of the default options, which a mean may be taken over."""
+    scheme, variant = catalog.default_weight_scheme.id, catalog.coupling.default_variant
+    chosen = f"scheme = {literal(scheme)} and variant = {literal(variant)}"
+    source = f"(select * from {COORDINATION} where {chosen})"
+    return computed("analysis.coupling_default", source, is_view=True)
 
 
 def coordinated(catalog: Catalog, capitals: str) -> str:
@@ -670,9 +689,10 @@ def _obstacles(
             f"select wave, {', '.join(f'count({x})' for x in answered)} from {households} group by wave"
         ).fetchall():
             counts[mode, wave] = dict(zip(limits.indicators, found, strict=True))
-    for wave, order in zip(survey.waves, survey.wave_orders, strict=True):
-        keys = {"survey_id": survey.survey_id, "region": survey.region, "is_synthetic": survey.is_synthetic}
-        head = {**keys, "wave": wave, "wave_order": order}
+    keys = {"survey_id": survey.survey_id, "region": survey.region, "is_synthetic": survey.is_synthetic}
+    systems = {d.id: d.system for d in catalog.dimensions}
+    for part in survey.rounds:
+        head, wave = {**keys, **part}, part["wave"]
         for mode in modes:
             # What nobody answered here, or what has no range, is no obstacle here.
             parts = [
@@ -682,7 +702,8 @@ def _obstacles(
                 for index in index_members(scheme, weights[scheme.id])
             ]
             source = scored(limits, survey.survey_id, mode, condition=f"wave = {literal(wave)}")
-            yield from obstacle_rows(con, source, [(s, known) for s, known in parts if known], head)
+            for row in obstacle_rows(con, source, [(s, known) for s, known in parts if known], head):
+                yield {**row, "system": systems[row["dimension"]]}
 
 
 def obstacle_rows(
@@ -715,7 +736,8 @@ def obstacle_rows(
         groups |= {("site", row[0]): values for row, values in zip(found, each, strict=True)}
         for (group_type, group_id), (n, *parts) in groups.items():
             degrees = np.array(parts) / (n or np.nan)
-            ranks = rankdata(-degrees, method="min") if n else [None] * len(known)
+            # of equals the one that the scheme names first, so that a rank names one indicator
+            ranks = rankdata(-degrees, method="ordinal") if n else [None] * len(known)
             for (dimension, indicator, _), degree, rank in zip(known, degrees.tolist(), ranks, strict=True):
                 yield {
                     **head,

@@ -6,8 +6,9 @@ one, by the same rules as the marts. Does not belong here: a formula (`analysis`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,6 +22,7 @@ from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.formulas import Member, answered_count, composite, extended, is_asked, score
 from relocation_warehouse.survey.catalog import Catalog, WeightScheme
+from relocation_warehouse.survey.vocabulary import round_of
 
 HOUSEHOLD_WAVES = "staging.household_waves"
 """One row a household and wave, every indicator with its missing reason: a view over the tables of all waves."""
@@ -60,6 +62,12 @@ class Survey:
     def latest(self) -> str:
         """The last wave."""
         return self.waves[-1]
+
+    @property
+    def rounds(self) -> Iterator[dict[str, Any]]:
+        """Columns that all rows of a wave share: the wave, its order and its round."""
+        for wave, order in zip(self.waves, self.wave_orders, strict=True):
+            yield {"wave": wave, "wave_order": order, "round": round_of(wave, self.waves)}
 
     @property
     def pooled_id(self) -> str:

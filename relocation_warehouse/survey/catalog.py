@@ -9,7 +9,7 @@ published tables look (`tables.yml`), any computation.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -628,6 +628,16 @@ class Catalog(Closed):
     def metric(self) -> Mapping[str, Metric]:
         """Metrics by id."""
         return {m.id: m for m in self.metrics}
+
+    @property
+    def options(self) -> Mapping[str, Sequence[BandScheme | WeightScheme | CouplingVariant | CoupledPair]]:
+        """Options of method that have a name, by the column that says which one was taken."""
+        return {
+            "scheme": self.weight_schemes,
+            "variant": self.coupling.variants,
+            "band_scheme": self.band_schemes,
+            "pair": self.coupling.pairs,
+        }
 
     @cached_property
     def default_weight_scheme(self) -> WeightScheme:

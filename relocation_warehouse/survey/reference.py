@@ -14,12 +14,13 @@ import pyarrow as pa
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.crosswalk import unit_factor
 from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.vocabulary import round_of
 
 TEXT, BIG, NUMBER, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 
 def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[str, pa.Table]:
-    """`surveys`, `sites` and `crosswalk` of the `reference` schema.
+    """`surveys`, `waves`, `sites` and `crosswalk` of the `reference` schema.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
         The catalog; the crosswalk has a row for each of its indicators in each wave of each survey.
     """
     waves = [(f, wave) for f in folders for wave in f.survey.waves]
+    in_time = {f.survey_id: [w.wave for w in sorted(f.survey.waves, key=lambda w: w.order)] for f in folders}
     return {
         "surveys": _table(
             ((f, f.survey) for f in folders),
@@ -42,7 +44,7 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             place=(TEXT, lambda f, s: s.place.en),
             place_zh=(TEXT, lambda f, s: s.place.zh),
             fieldwork=(TEXT, lambda f, s: s.fieldwork),
-            waves=(TEXT, lambda f, s: " ".join(w.wave for w in sorted(s.waves, key=lambda w: w.order))),
+            waves=(TEXT, lambda f, s: " ".join(in_time[f.survey_id])),
             n_sites=(BIG, lambda f, s: len(s.sites)),
             has_sampling_units=(
                 FLAG,
@@ -52,6 +54,18 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             licence=(TEXT, lambda f, s: s.source.licence),
             doi=(TEXT, lambda f, s: s.source.doi),
             published_survey_ids=(TEXT, lambda f, s: " ".join(s.source.published_survey_ids) or None),
+        ),
+        "waves": _table(
+            waves,
+            survey_id=(TEXT, lambda f, wave: f.survey_id),
+            wave=(TEXT, lambda f, wave: wave.wave),
+            wave_order=(pa.int32(), lambda f, wave: wave.order),
+            region=(TEXT, lambda f, wave: f.survey.region),
+            is_synthetic=(FLAG, lambda f, wave: f.survey.is_synthetic),
+            round=(TEXT, lambda f, wave: round_of(wave.wave, in_time[f.survey_id])),
+            fieldwork=(TEXT, lambda f, wave: f.survey.fieldwork_of(wave.wave)),
+            label_en=(TEXT, lambda f, wave: wave.label.en),
+            label_zh=(TEXT, lambda f, wave: wave.label.zh),
         ),
         "sites": _table(
             ((f, site) for f in folders for site in f.survey.sites),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -165,6 +166,25 @@ class Wave(Closed):
     label: Label
     fieldwork: FieldworkDate | None = None
     """When this round was asked. Absent: the `fieldwork` of the survey."""
+
+
+BASELINE = "before"
+"""A wave of this name was asked before the move, however many others there are."""
+
+
+def round_of(wave: str, waves: Sequence[str]) -> Literal["first", "between", "latest"]:
+    """What lines a wave up across surveys: `latest` is the only wave, the one after the move, the last of many.
+
+    Parameters
+    ----------
+    wave
+        Its name.
+    waves
+        Names of the waves of its survey in order of time.
+    """
+    if wave == waves[-1] and wave != BASELINE:
+        return "latest"
+    return "first" if wave == waves[0] else "between"
 
 
 class Site(Closed):

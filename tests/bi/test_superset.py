@@ -108,6 +108,38 @@ def test_both_filters_find_their_column_in_datasets_of_households():
         assert len(having) >= 4, reader_filter.column
 
 
+@pytest.mark.slow
+def test_series_run_in_time_every_label_is_written_and_the_matrix_shows_one_region(assets):
+    bars = [a["params"] for a in assets.values() if a.get("viz_type") == "echarts_timeseries_bar"]
+    assert len(bars) >= 4
+    for params in bars:
+        assert (params["sort_series_type"], params["sort_series_ascending"]) == ("name", True)
+        assert params["xAxisLabelInterval"] == "0"
+    for params in (a["params"] for a in assets.values() if a.get("viz_type") == "heatmap_v2"):
+        assert (params["xscale_interval"], params["yscale_interval"]) == (1, 1)
+    *_, matrix = assets["dashboards/overview.yaml"]["metadata"]["native_filter_configuration"]
+    assert matrix["controlValues"]["defaultToFirstItem"]
+    assert not matrix["controlValues"]["multiSelect"]
+    place = 1 + [c.id for c in DASHBOARD.charts].index("transitions")
+    assert set(matrix["scope"]["excluded"]) == {*range(1, 1 + len(DASHBOARD.charts))} - {place}
+
+
+@pytest.mark.slow
+def test_labels_sort_in_the_order_of_time(published):
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as connection:
+        waves = connection.sql(
+            f"select distinct survey_id, wave_order, wave_label from ({DATASETS['bands'].sql}) order by 1, 2"
+        ).fetchall()
+    for survey in {s for s, *_ in waves}:
+        labels = [label for s, _, label in waves if s == survey]
+        assert labels == sorted(labels)
+
+
+def test_tables_of_numbers_have_intervals_and_say_what_is_made_up():
+    for chart in (c for c in DASHBOARD.charts if c.id in ("intervals", "coefficients")):
+        assert {"ci_low", "ci_high", "made_up_label"} <= {*chart.rows}
+
+
 def test_an_unknown_field_is_refused(tmp_path):
     path = tmp_path / "dashboard.yml"
     path.write_text(SPECIFICATION.read_text(encoding="utf-8") + "\ncolour: red\n", encoding="utf-8")

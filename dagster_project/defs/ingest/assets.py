@@ -131,7 +131,7 @@ def ingest() -> dg.Definitions:
         literature = load_literature(warehouse.paths.literature, warehouse.catalog)
         made = {
             **catalog_tables(warehouse.catalog),
-            "value_labels": value_labels(contract_of(warehouse.paths)),
+            "value_labels": value_labels(contract_of(warehouse.paths), warehouse.catalog),
             **literature_tables(literature),
             **declared_tables(warehouse.accepted_folders(), warehouse.catalog),
         }

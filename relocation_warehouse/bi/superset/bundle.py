@@ -73,10 +73,12 @@ class Chart(Closed):
 
 
 class DashboardFilter(Closed):
-    """A filter that the reader sets for the whole dashboard."""
+    """A filter that the reader sets: for the dashboard, or for one chart, which then shows one value at a time."""
 
     column: str
     label: str
+    dataset: Identifier | None = None
+    chart: Identifier | None = None
 
 
 class Dashboard(Closed):
@@ -324,7 +326,14 @@ def _parameters(chart: Chart, metrics: list[Any], dataset: Mapping[str, Any]) ->
             "groupby": rows[1:],
             "metrics": metrics,
             "stack": "Stack" if chart.stacked else None,
+            "x_axis_sort": rows[0],
             "x_axis_sort_asc": True,
+            # names of waves and bands begin with their place in order; Superset would sort series by their sum
+            "sort_series_type": "name",
+            "sort_series_ascending": True,
+            # every label of the axis is written
+            "xAxisLabelInterval": "0",
+            "xAxisLabelRotation": 45,
             "show_legend": True,
             "rich_tooltip": True,
             "truncate_metric": True,
@@ -336,6 +345,8 @@ def _parameters(chart: Chart, metrics: list[Any], dataset: Mapping[str, Any]) ->
             "metric": metrics[0],
             "sort_x_axis": "alpha_asc",
             "sort_y_axis": "alpha_asc",
+            "xscale_interval": 1,
+            "yscale_interval": 1,
             "normalize_across": "heatmap",
             "linear_color_scheme": "superset_seq_1",
             "show_values": True,
@@ -416,18 +427,29 @@ def _dashboard(
 
 def _filter(reader_filter: DashboardFilter, dashboard: Dashboard) -> dict[str, Any]:
     source = next(
-        d for d in dashboard.datasets if f"as {reader_filter.column}" in d.sql and d.metric_definitions
+        d
+        for d in dashboard.datasets
+        if f"as {reader_filter.column}" in d.sql
+        and (d.name == reader_filter.dataset if reader_filter.dataset else d.metric_definitions)
     )
+    is_of_one = reader_filter.chart is not None
+    # the numbers that charts have in this file; the import turns them into those of Superset
+    others = [n for n, c in enumerate(dashboard.charts, start=1) if is_of_one and c.id != reader_filter.chart]
     return {
-        "id": f"NATIVE_FILTER-{reader_filter.column}",
+        "id": f"NATIVE_FILTER-{'-'.join(filter(None, (reader_filter.chart, reader_filter.column)))}",
         "type": "NATIVE_FILTER",
         "filterType": "filter_select",
         "name": reader_filter.label,
         "targets": [
             {"column": {"name": reader_filter.column}, "datasetUuid": identifier("dataset", source.name)}
         ],
-        "controlValues": {"multiSelect": True, "enableEmptyFilter": False, "sortAscending": True},
+        "controlValues": {
+            "multiSelect": not is_of_one,
+            "enableEmptyFilter": is_of_one,
+            "defaultToFirstItem": is_of_one,
+            "sortAscending": True,
+        },
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
-        "scope": {"rootPath": ["ROOT_ID"], "excluded": []},
+        "scope": {"rootPath": ["ROOT_ID"], "excluded": others},
         "cascadeParentIds": [],
     }
