@@ -40,9 +40,7 @@ def ask(con: duckdb.DuckDBPyConnection, sql: str) -> Told:
         return Told(pd.DataFrame(), str(error))
 
 
-def draw(
-    frame: pd.DataFrame, x: str, y: str, colour: str | None = None, mark: Mark = "bar"
-) -> alt.Chart | alt.LayerChart:
+def draw(frame: pd.DataFrame, x: str, y: str, colour: str | None = None, mark: Mark = "bar") -> Any:
     """Draw two columns of an answer, with the interval where it has `ci_low` and `ci_high`.
 
     Parameters
