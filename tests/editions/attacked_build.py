@@ -101,8 +101,8 @@ def _survey(con, rng, survey, n, items):
             for k in range(size):
                 count = int((np.floor(places[wave] * size) == k).sum())
                 con.execute(
-                    "INSERT INTO analysis.coupling_bands VALUES (?, ?, ?, 'region_a', true, 'latest', 'all', 'all', ?, ?, ?,"
-                    " ?, ?, ?, ?, 5, 0.01, 0.1, 0.2, NULL)",
+                    "INSERT INTO analysis.coupling_bands VALUES (?, ?, ?, 'region_a', true, 'latest', 'all', 'all',"
+                    " ?, ?, ?, ?, ?, ?, ?, 5, 0.01, 0.1, 0.2, NULL)",
                     [survey, wave, order, *SPLIT, scheme, f"b{k}", k, count, count / n],
                 )
     for a in range(BANDS["coarse"]):
