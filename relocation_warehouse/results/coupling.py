@@ -112,8 +112,7 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
     con.execute(
         f"create or replace temp table systems as select * from "
         f"{_systems(catalog, _with_default(catalog, 'study_capitals'))} "
-        f"left join (select survey_id, household_id, wave, dense_rank() over (order by {unit_key(con, 'h')}) as unit "
-        f"from {HOUSEHOLDS} as h) as drawn using (survey_id, household_id, wave)"
+        f"left join {_drawn(con)} as drawn using (survey_id, household_id, wave)"
     )
     panels = list(_panels(con, catalog, found))
     rows: Rows = defaultdict(list)
@@ -139,6 +138,19 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
         "coupling_default": _default(catalog),
         **{name: conform(f"analysis.{name}", rows[name]) for name in names},
     }
+
+
+def _drawn(con: duckdb.DuckDBPyConnection) -> str:
+    """Relation of the sampling unit of every household and wave, as a number in the order of their keys.
+
+    Keys are sorted each once: they are few, and households are many.
+    """
+    key = unit_key(con, "h")
+    units = f"(select key, row_number() over (order by key) as unit from (select distinct {key} as key from {HOUSEHOLDS} as h))"
+    return (
+        f"(select h.survey_id, h.household_id, h.wave, units.unit from {HOUSEHOLDS} as h "
+        f"inner join {units} as units on units.key = {key})"
+    )
 
 
 def bands_of(scheme: BandScheme) -> list[Band]:

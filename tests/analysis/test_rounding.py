@@ -24,10 +24,13 @@ from analysis.errors import (
 )
 from analysis.factors import correlate
 from analysis.inference import cluster_scores, clustered, heteroskedastic, joint_test, wild_cluster_bootstrap
+from analysis.measurement import measurement, omega
 from analysis.meta_analysis import random_effects
 from analysis.model_design import ModelDesign
+from analysis.polychoric import polychoric
 from analysis.regression import fit_ols
 from analysis.reliability import alpha_interval, cronbach_alpha
+from analysis.sensitivity import rank_sensitivity
 from analysis.summary import Summary, summarise
 from analysis.survey_design import DesignMean, design_mean, difference, intraclass_correlation, unit_mean
 from analysis.transitions import paired_change, transition
@@ -419,3 +422,40 @@ def test_neither_unit_of_measurement_nor_order_of_rows_matters(scale: float, shi
     items = [d[TERMS] * scale + shift if d is moved else d[TERMS] for d in both]
     same(*(cronbach_alpha(np.cov(i, rowvar=False)).raw for i in items), rtol=1e-5)
     same(*(summarise(d, [*TERMS, "y"])[()].correlation() for d in both))
+
+
+@settings(deadline=None, max_examples=3)
+@given(SCALES, SHIFTS, SEEDS)
+def test_neither_unit_nor_order_matters_to_scales_and_transitions(
+    scale: float, shift: float, seed: int
+) -> None:
+    """Fit, latent means, omega and polychoric correlations; transitions and tests of a change; ranks of regions."""
+    rng = np.random.default_rng(11)
+    order = np.random.default_rng(seed).permutation
+    latent = rng.normal(size=(2, 150))
+    items = {
+        g: np.clip(np.round(3 + x[:, None] + rng.normal(size=(150, 4))), 1, 5)
+        for g, x in zip("ab", latent, strict=True)
+    }
+    moved = {g: scale * (x[order(150)] + shift) for g, x in items.items()}
+    for level in ("metric", "scalar"):
+        one, two = (measurement(d, [0] * 4, level) for d in (items, moved))
+        for name in ("chi2", "df", "cfi", "rmsea"):
+            assert getattr(two, name) == pytest.approx(getattr(one, name), rel=1e-5, abs=1e-7), name
+        np.testing.assert_allclose(two.factor_means, one.factor_means, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(omega(two, [0] * 4)[0], omega(one, [0] * 4)[0], rtol=1e-5)
+    ordered = [polychoric(d["a"]) for d in (items, moved)]
+    np.testing.assert_allclose(ordered[1].r, ordered[0].r, atol=1e-9)
+    before, after = items["a"][:, 0], items["a"][:, 1]
+    mixed = order(150)
+    np.testing.assert_array_equal(
+        transition(before[mixed], after[mixed], 6).counts, transition(before, after, 6).counts
+    )
+    one, two = (
+        paired_change(before, after),
+        paired_change(*(scale * (x[mixed] + shift) for x in (before, after))),
+    )
+    assert (two.t, two.p_t, two.p_wilcoxon) == pytest.approx((one.t, one.p_t, one.p_wilcoxon), rel=1e-7)
+    values = rng.normal(size=(5, 3))
+    ranks = [rank_sensitivity(v).ranks for v in (values, scale * (values + shift))]
+    np.testing.assert_array_equal(*ranks)
