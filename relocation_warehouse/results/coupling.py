@@ -146,7 +146,8 @@ def _drawn(con: duckdb.DuckDBPyConnection) -> str:
     Keys are sorted each once: they are few, and households are many.
     """
     key = unit_key(con, "h")
-    units = f"(select key, row_number() over (order by key) as unit from (select distinct {key} as key from {HOUSEHOLDS} as h))"
+    keys = f"(select distinct {key} as key from {HOUSEHOLDS} as h)"
+    units = f"(select key, row_number() over (order by key) as unit from {keys})"
     return (
         f"(select h.survey_id, h.household_id, h.wave, units.unit from {HOUSEHOLDS} as h "
         f"inner join {units} as units on units.key = {key})"

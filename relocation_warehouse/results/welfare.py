@@ -199,8 +199,19 @@ def _inequality(
             y, w = (np.asarray(table[c], dtype=np.float64) for c in (amount, "weight"))
             if not len(y):
                 continue
-            for name, index in (("gini", gini), ("theil", theil)):
-                yield {**head, "statistic": name, **_index(index, y, w, table)}
+            fewest = catalog.gates.fewest_index_units
+            for name, index, refusal in (
+                ("gini", gini, f"with fewer than {fewest} sampling units intervals of Gini cover too rarely"),
+                (
+                    "theil",
+                    theil,
+                    "intervals of Theil cover too rarely with any number of sampling units tried",
+                ),
+            ):
+                row = _index(index, y, w, table)
+                if index is theil or row["n_units"] < fewest:
+                    row |= dict.fromkeys(("standard_error", "ci_low", "ci_high")) | {"reason": refusal}
+                yield {**head, "statistic": name, **row}
             try:
                 parts = theil_parts(y, table["group_id"], w)
             except AnalysisError:

@@ -156,6 +156,8 @@ class Gates(Closed):
     """Degrees of freedom of such a test."""
     fewest_bootstrap_units: int = Field(ge=3)
     """Sampling units behind a p value of the wild bootstrap of a panel model."""
+    fewest_index_units: int = Field(ge=2)
+    """Sampling units behind an interval of an index of inequality."""
     fewest_pooled_regions: int = Field(ge=2)
     """Regions behind a p value of random effects."""
     fewest_pooled_df: float = Field(ge=1)

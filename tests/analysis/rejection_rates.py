@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis.comparison import chow_test, wald_equality
 from analysis.errors import AnalysisError
+from analysis.inequality import gini
 from analysis.inference import ClusterScores, SecondPass, heteroskedastic, joint_test
 from analysis.limited_outcomes import limited_outcome
 from analysis.panel_models import fixed_effects
@@ -46,6 +47,7 @@ MODEL_SIZES = {
     "5 sites of 80": [80] * 5,
     "7 unequal sites": [15, 30, 40, 60, 80, 120, 200],
     "12 unequal sites": [15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120],
+    "40 sites of 25": [25] * 40,
 }
 
 
@@ -158,6 +160,15 @@ def model_p_values(
             if lawful and np.isfinite(found.effect_se[k, 0]):
                 outside = not found.effect_low[k, 0] <= 0 <= found.effect_high[k, 0]
                 yield f"{family}: effect of {term} outside its interval", 0.0 if outside else 1.0
+    n, inside, amount = np.bincount(site), latent > 1, gini(np.exp(0.8 * latent))
+    enough = len(sizes) >= GATES.fewest_index_units
+    for name, truth, values, is_told in (
+        ("share", stats.norm.sf(1), inside, 0 < inside.sum() < len(inside)),
+        ("Gini", 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1, amount.linearised, enough),
+    ):
+        by_unit = unit_mean(np.bincount(site, values) / n, n, n, interval="logit") if is_told else None
+        missed = 0.0 if by_unit and not by_unit.ci_low <= truth <= by_unit.ci_high else 1.0
+        yield f"{name}: outside its interval", missed if by_unit else np.nan
     household = np.tile(np.arange(len(site)), 2)
     wave = np.repeat([0, 1], len(site))
     changed = np.concatenate([np.zeros((len(site), 2)), np.column_stack([varied(0.1), varied(0.2)])])
@@ -165,8 +176,11 @@ def model_p_values(
     panel = fixed_effects(y, changed, terms[:2], household, wave, np.tile(site, 2), draws=1999)
     for k, term in enumerate(panel.model.terms):
         lawful = len(sizes) >= GATES.fewest_model_units and panel.model.df[k] >= GATES.fewest_model_df
-        enough = lawful and len(sizes) >= GATES.fewest_bootstrap_units
-        yield f"panel, wild bootstrap: {term}", float(panel.wild.p[k]) if enough and panel.wild else np.nan
+        has_bootstrap = lawful and len(sizes) >= GATES.fewest_bootstrap_units
+        yield (
+            f"panel, wild bootstrap: {term}",
+            float(panel.wild.p[k]) if has_bootstrap and panel.wild else np.nan,
+        )
         yield f"panel, CR2: {term}", float(panel.model.p[k]) if lawful else np.nan
 
 

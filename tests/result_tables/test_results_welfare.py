@@ -117,3 +117,13 @@ def test_every_group_names_what_holds_back_those_of_it_who_are_stuck(
     named = {i for row in table["obstacles"].dropna() for i in row.split("|")}
     assert named <= set(catalog.indicator)
     assert table["obstacles"].nunique() > table.query("group_type == 'all'")["obstacles"].nunique()
+
+
+def test_indices_have_no_interval_where_it_would_cover_too_rarely(tables: Tables, catalog: Catalog) -> None:
+    table = tables["inequality"]
+    indices = table[table["statistic"].isin(["gini", "theil"])]
+    refused = (indices["statistic"] == "theil") | (indices["n_units"] < catalog.gates.fewest_index_units)
+    assert refused.any()
+    assert indices.loc[refused, ["standard_error", "ci_low", "ci_high"]].isna().all(axis=None)
+    assert indices.loc[refused, "reason"].notna().all()
+    assert indices["value"].notna().all()
