@@ -113,7 +113,7 @@ def refresh(
                     event = {"event": "said", "text": message} if isinstance(message, str) else message.event
                     print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
                 elif isinstance(message, str):
-                    console.print(message)
+                    console.print(message, highlight=False, markup=False, soft_wrap=True)
                     bar.update(whole, description=message)
                 else:
                     bar.update(whole, description=str(message), completed=message.share)
