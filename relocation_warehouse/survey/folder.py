@@ -25,6 +25,8 @@ from relocation_warehouse.ground.paths import is_text
 from relocation_warehouse.survey.documents import YAMLError, line_of, read_strange_yaml, require_own
 from relocation_warehouse.survey.problems import Problem, SurveyFolderError
 from relocation_warehouse.survey.vocabulary import (
+    IN_COLUMN,
+    IS_FIXED,
     ROSTER_RULES,
     WAVE_NAME,
     Code,
@@ -419,13 +421,18 @@ def _load_rows(
 def place_of(item: Mapping[str, Any]) -> tuple[str | int, ...]:
     """Where in a document a mistake is that pydantic found."""
     error = item.get("ctx", {}).get("error")
-    return error.place if isinstance(error, Misplaced) else item["loc"]
+    return error.place if isinstance(error, Misplaced) else _said(item["loc"])
+
+
+def _said(place: Sequence[str | int]) -> tuple[str | int, ...]:
+    """A place without the way that a field is said in."""
+    return tuple(part for part in place if part not in (IS_FIXED, IN_COLUMN))
 
 
 def messages(error: ValidationError) -> Iterator[tuple[Any, str]]:
     """What pydantic found, each with words for it: the field, the value, the rule, what to write instead."""
     for item in error.errors(include_url=False):
-        where = _dotted(item["loc"])
+        where = _dotted(_said(item["loc"]))
         what = item["msg"].removeprefix("Value error, ")
         given = "" if isinstance(item["input"], Mapping) else f" (given: {item['input']!r})"
         hint = ""

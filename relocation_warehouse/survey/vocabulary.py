@@ -18,9 +18,11 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveInt,
     StringConstraints,
+    Tag,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -65,6 +67,16 @@ class Closed(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True
     )
+
+
+IS_FIXED, IN_COLUMN = "(fixed)", "(column)"
+"""Which of two ways a site or a wave is said in; no part of the place of a mistake."""
+
+
+def _fixed_or_column(value: object) -> str:
+    """The way that is meant: a mistake is judged by its rules alone."""
+    is_fixed = "fixed" in value if isinstance(value, dict) else hasattr(value, "fixed")
+    return IS_FIXED if is_fixed else IN_COLUMN
 
 
 class Label(Closed):
@@ -315,7 +327,13 @@ class SurveyFile(Closed):
     household_id_form: Literal["as_written", "plain"] = "as_written"
     """`plain`: zeros in front, capitals, a trailing `.0` and the kind of separator do not tell households apart, for
     files of one survey that write the same ids differently."""
-    wave: FixedWave | WaveColumn | None = None
+    wave: (
+        Annotated[
+            Annotated[FixedWave, Tag(IS_FIXED)] | Annotated[WaveColumn, Tag(IN_COLUMN)],
+            Discriminator(_fixed_or_column),
+        ]
+        | None
+    ) = None
     """Absent: all waves stand side by side in each row (paired columns), or the survey has one wave."""
     split_from: tuple[Identifier, ...] = ()
     """Variables that identify the household of an earlier wave from which this one split off, as `household_id` does;
@@ -495,7 +513,10 @@ class Survey(Closed):
     is_synthetic: bool
     source: Source
     waves: tuple[Wave, ...] = Field(min_length=1)
-    site: SiteColumn | FixedSite
+    site: Annotated[
+        Annotated[SiteColumn, Tag(IN_COLUMN)] | Annotated[FixedSite, Tag(IS_FIXED)],
+        Discriminator(_fixed_or_column),
+    ]
     sites: tuple[Site, ...] = Field(min_length=1)
     files: tuple[SurveyFile, ...] = Field(min_length=1)
     sampling_weight: Identifier | None = None

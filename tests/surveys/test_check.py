@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from small_survey import write_folder
 
 from relocation_warehouse.survey.folder import BLANK, SurveyFolder, load_folder
@@ -182,6 +183,27 @@ def test_a_mistake_across_files_has_its_line_in_survey_yml(
 def test_a_blank_is_one_message_and_no_second_mistake(folder: SurveyFolder) -> None:
     replace(folder, "columns.csv", ",income,number", f",income,{BLANK}")
     assert [p.message for p in problems(folder)] == ["type is still to be filled in"]
+
+
+@pytest.mark.parametrize(
+    ("site", "said"),
+    [
+        ({"column": BLANK, "codes": "site"}, "site.column is still to be filled in"),
+        ({"colum": "site", "codes": "site"}, "site.colum: no such field; did you mean 'column'?"),
+        ({"fixed": "no site"}, "site.fixed: String should match"),
+        ({}, "site.column: Field required"),
+    ],
+)
+def test_of_two_ways_to_say_a_site_the_one_that_is_meant_is_judged(
+    folder: SurveyFolder, site: dict[str, str], said: str
+) -> None:
+    yaml = YAML(typ="safe", pure=True)
+    document = yaml.load((folder.path / "survey.yml").read_text(encoding="utf-8"))
+    with (folder.path / "survey.yml").open("w", encoding="utf-8") as handle:
+        yaml.dump(document | {"site": site}, handle)
+    found = [p.message for p in problems(folder)]
+    assert any(said in message for message in found), found
+    assert not [m for m in found if "Fixed" in m or "SiteColumn" in m or "(" in m.split(":")[0]]
 
 
 def test_a_row_with_a_mistake_still_stands_for_its_name(folder: SurveyFolder) -> None:
