@@ -1,5 +1,6 @@
 """Results are computed again when anything that they were made from differs, and only then."""
 
+import json
 from types import SimpleNamespace
 
 import duckdb
@@ -160,6 +161,11 @@ def test_a_group_gives_the_same_from_what_is_kept(analysed, catalog, literature,
     for table, result in first.items():
         assert again[table].equals(result) if isinstance(result, pa.Table) else again[table] == result
     assert len([*(tmp_path / f"results-{name}").iterdir()]) == 1
+    # what a crosswalk says of an indicator is words for people; who edits them waits for no result
+    (noted,) = (tmp_path / f"results-{name}-reads").iterdir()
+    reads = json.loads(Kept(tmp_path).find(noted.parent.name, noted.name)["reads.json"])
+    assert {"survey_id"} <= {*reads["tables"]["harmonized.coverage"]}
+    assert "evidence" not in reads["tables"]["harmonized.coverage"]
 
 
 def test_the_code_of_a_group_is_that_of_the_functions_it_calls_and_of_the_formulas_shared_with_dbt(
