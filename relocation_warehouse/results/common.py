@@ -32,6 +32,9 @@ from relocation_warehouse.results.households import (
 from relocation_warehouse.results.metrics import CAPITALS, COUPLING, FACTOR_SCORES, INTEGRATION
 from relocation_warehouse.survey.catalog import Catalog
 
+VERDICTS = ("identical", "compatible", "proxy", "undetermined")
+"""Comparability of an indicator from strongest to weakest; what was not asked is not behind a value."""
+
 COMPARABLE = ("identical", "compatible")
 """Verdicts under which two surveys asked for the same thing."""
 

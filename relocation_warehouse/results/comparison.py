@@ -30,6 +30,7 @@ from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
 from analysis.survey_design import difference
 from relocation_warehouse.results.common import (
+    VERDICTS,
     Verdicts,
     is_relative,
     recomputed,
@@ -44,9 +45,6 @@ from relocation_warehouse.results.tables import Result, computed, conform
 from relocation_warehouse.survey.catalog import Catalog, Gates, Model
 from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row, replication_targets
 from relocation_warehouse.survey.vocabulary import round_of
-
-VERDICTS = ("identical", "compatible", "proxy", "undetermined")
-"""Comparability of an indicator from strongest to weakest; what was not asked is not behind a value."""
 
 LATEST = "latest"
 

@@ -1,7 +1,8 @@
 """Who of a panel was interviewed again, and what changed between waves, in a balanced sample and in all households.
 
-Belongs here: counts of households by wave, and means of two waves side by side. Does not belong here: tests of a change
-(`coupling`), or a comparison of regions (`comparison`).
+Belongs here: counts of households by wave, means of two waves side by side, and the mean change of an index with its
+interval by sampling units. Does not belong here: tests of a change (`coupling`), or a comparison of regions
+(`comparison`).
 
 Samples
 -------
@@ -23,8 +24,10 @@ import pyarrow as pa
 
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.common import VERDICTS, VerdictsByWave, is_relative, verdicts_by_wave
 from relocation_warehouse.results.households import BALANCED, HOUSEHOLDS, UNBALANCED, Survey, surveys
-from relocation_warehouse.results.metrics import COUPLING, relation
+from relocation_warehouse.results.metrics import COUPLING, ingredients, relation
+from relocation_warehouse.results.sampling import as_row, estimate, units_of
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog
 
@@ -45,15 +48,19 @@ def panels(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Tab
     Returns
     -------
     dict
-        `panel_waves`, `wave_changes` and `wave_bands` of the schema `analysis`.
+        `panel_waves`, `wave_changes`, `wave_bands` and `index_changes` of the schema `analysis`.
     """
-    found = surveys(con)
+    found, verdicts = surveys(con), verdicts_by_wave(con)
     return {
         "panel_waves": conform("analysis.panel_waves", (row for s in found for row in _waves(con, s))),
         "wave_changes": conform(
             "analysis.wave_changes", (row for s in found for row in _changes(con, catalog, s))
         ),
         "wave_bands": conform("analysis.wave_bands", (row for s in found for row in _bands(con, catalog, s))),
+        "index_changes": conform(
+            "analysis.index_changes",
+            (row for s in found for row in _index_changes(con, catalog, s, verdicts)),
+        ),
     }
 
 
@@ -257,6 +264,57 @@ def _bands(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> 
                     "share_to": n_to / n_two,
                     "change": n_to / n_two - n_from / n_one,
                 }
+
+
+def _index_changes(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey, verdicts: VerdictsByWave
+) -> Iterator[dict[str, Any]]:
+    """Mean change of every index from the first to the last wave, over the households of both.
+
+    An index that is measured against its own sample moves with the sample, and is left out.
+    """
+    if len(survey.waves) < 2:
+        return
+    first, last = survey.waves[0], survey.latest
+    scheme = catalog.default_weight_scheme
+    by_source: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for metric in catalog.metrics:
+        if metric.grain == "household" and not is_relative(catalog, metric.id):
+            by_source[relation(metric, scheme)][metric.id] = metric.column
+    order = {metric.id: k for k, metric in enumerate(catalog.metrics)}
+    rows = []
+    for source, columns in by_source.items():
+        own = f"survey_id = {literal(survey.survey_id)}"
+        moved = ", ".join(f"l.{c} - f.{c} as {c}" for c in map(quoted, columns.values()))
+        both = (
+            f"(select l.survey_id, l.household_id, l.wave, {moved} from {source} as l inner join {source} as f "
+            f"using (survey_id, household_id) where l.{own} and l.wave = {literal(last)} "
+            f"and f.wave = {literal(first)})"
+        )
+        for name, _, units in units_of(con, both, columns, survey):
+            behind = ingredients(catalog, name, scheme)
+            earlier, later = (
+                {i: v for i, v in verdicts[survey.survey_id, wave].items() if i in behind}
+                for wave in (first, last)
+            )
+            known = [*earlier.values(), *later.values()]
+            rows.append(
+                {
+                    **_head(survey),
+                    "metric_id": name,
+                    "wave_from": first,
+                    "wave_to": last,
+                    "panel_sample": BALANCED,
+                    # a household moves by up to twice the range of the index
+                    "unit": f"change of {catalog.metric[name].unit}",
+                    **as_row(estimate(units)),
+                    "status": max(known, key=VERDICTS.index) if known else None,
+                    "n_indicators": len({*earlier} & {*later}),
+                    "n_indicators_defined": len(behind),
+                    "has_same_indicators": {*earlier} == {*later},
+                }
+            )
+    yield from sorted(rows, key=lambda r: order[r["metric_id"]])
 
 
 def _mean(side: str, column: str, condition: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -135,6 +136,25 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
         return replace(found, reason=str(error))
     effect = design.se**2 / (variance / n) if variance else None
     return replace(found, design=design, design_effect=effect)
+
+
+def as_row(found: Estimate | None, reason: str | None = None) -> dict[str, Any]:
+    """Value, interval and units of a result row; None stands for what cannot be computed for a reason."""
+    if found is None:
+        names = ("value", "standard_error", "ci_low", "ci_high")
+        return {"n": 0, "n_units": 0, **dict.fromkeys(names), "reason": reason}
+    design, reason = found.design, found.reason
+    if design is not None and not design.se > 0:
+        design, reason = None, "all households and sampling units are alike: there is no interval"
+    return {
+        "n": found.n,
+        "n_units": found.n_units,
+        "value": found.value,
+        "standard_error": design.se if design else None,
+        "ci_low": design.ci_low if design else None,
+        "ci_high": design.ci_high if design else None,
+        "reason": reason,
+    }
 
 
 def _design(units: Units, place: IntArray, weights: FloatArray, is_share: bool) -> DesignMean:

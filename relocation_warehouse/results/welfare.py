@@ -35,7 +35,14 @@ from relocation_warehouse.results.households import (
     surveys,
 )
 from relocation_warehouse.results.metrics import relation
-from relocation_warehouse.results.sampling import Estimate, by_group, design_columns, estimate, units_of
+from relocation_warehouse.results.sampling import (
+    Estimate,
+    as_row,
+    by_group,
+    design_columns,
+    estimate,
+    units_of,
+)
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, PovertyMeasure
 
@@ -84,25 +91,6 @@ def _head(survey: Survey, wave: str) -> dict[str, Any]:
     }
 
 
-def _said(found: Estimate | None, reason: str | None = None) -> dict[str, Any]:
-    """Estimate, interval and units of a row."""
-    if found is None:
-        names = ("value", "standard_error", "ci_low", "ci_high")
-        return {"n": 0, "n_units": 0, **dict.fromkeys(names), "reason": reason}
-    design, reason = found.design, found.reason
-    if design is not None and not design.se > 0:
-        design, reason = None, "all households and sampling units are alike: there is no interval"
-    return {
-        "n": found.n,
-        "n_units": found.n_units,
-        "value": found.value,
-        "standard_error": design.se if design else None,
-        "ci_low": design.ci_low if design else None,
-        "ci_high": design.ci_high if design else None,
-        "reason": reason,
-    }
-
-
 # ---- poverty in many dimensions
 
 
@@ -128,7 +116,7 @@ def _poverty(
     everyone = {"group_type": ALL, "group_id": ALL}
     if absent := [d.id for d in measure.dimensions if d.id not in weights]:
         reason = f"nothing was asked of {', '.join(absent)}"
-        yield {**head, **everyone, "statistic": "M0", **_said(None, reason)}
+        yield {**head, **everyone, "statistic": "M0", **as_row(None, reason)}
         return
     threshold = {i: t for d in measure.dimensions for i, t in d.indicators.items()}
     lack = {i: f"cast({quoted(i)} < {threshold[i]} as double)" for own in weights.values() for i in own}
@@ -143,23 +131,29 @@ def _poverty(
         base = {**head, "group_type": place[0], "group_id": place[1]}
         here = {name: found[(name, *place)] for name in columns}
         h, m0 = here["H"].value, here["M0"].value
-        yield {**base, "statistic": "H", **_said(here["H"])}
-        yield {**base, "statistic": "M0", **_said(here["M0"])}
+        yield {**base, "statistic": "H", **as_row(here["H"])}
+        yield {**base, "statistic": "M0", **as_row(here["M0"])}
         if not h:
             continue
         intensity = m0 / h
-        of_poor: dict[str, Any] = {**_said(here["M0"]), "value": intensity}
+        of_poor: dict[str, Any] = {**as_row(here["M0"]), "value": intensity}
         if place[0] == ALL and here["M0"].design is not None:
             # a ratio of two means, linearised
             line = {"A": f"{intensity!r} + (({score}) * {poor} - {intensity!r} * {poor}) / {h!r}"}
-            of_poor = _said(_estimates(con, line, survey, wave)["A", ALL, ALL])
+            of_poor = as_row(_estimates(con, line, survey, wave)["A", ALL, ALL])
         else:
             of_poor |= dict.fromkeys(("standard_error", "ci_low", "ci_high"))
         yield {**base, "statistic": "A", **of_poor}
         for d in weights:
             part = here[f"dimension {d}"]
             none = dict.fromkeys(("standard_error", "ci_low", "ci_high"))
-            yield {**base, "statistic": f"contribution: {d}", **_said(part), **none, "value": part.value / m0}
+            yield {
+                **base,
+                "statistic": f"contribution: {d}",
+                **as_row(part),
+                **none,
+                "value": part.value / m0,
+            }
 
 
 def _estimates(
@@ -216,7 +210,7 @@ def _inequality(
                 parts = theil_parts(y, table["group_id"], w)
             except AnalysisError:
                 continue
-            bare = {**_said(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
+            bare = {**as_row(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
             yield {**head, "statistic": "theil between sites", **bare, "value": parts.between}
             yield {**head, "statistic": "theil within sites", **bare, "value": parts.within}
             if wave == survey.latest and (factor := _prices(con, catalog, survey)) is not None:
@@ -234,7 +228,7 @@ def _inequality(
             "is_synthetic": first.is_synthetic,
             "amount": amount,
             "price_year": catalog.welfare.price_year,
-            **_said(None),
+            **as_row(None),
             "n": len(y),
         }
         parts = theil_parts(y, group, w)
@@ -244,7 +238,7 @@ def _inequality(
 
 def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -> dict[str, Any]:
     """An index, or the mean, with its interval by sampling units."""
-    base = {**_said(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
+    base = {**as_row(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
     try:
         found = Inequality(float(w @ y / w.sum()), y) if index is None else index(y, w)
         base["value"] = found.value
@@ -344,14 +338,14 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
         )
         for k, _, units in units_of(con, source, names, survey):
             group_type, group_id, _ = kinds[int(k)]
-            said = _said(estimate(units, is_share=True))
+            said = as_row(estimate(units, is_share=True))
             who = "true" if group_type == ALL else f"{quoted(group_type)} = {literal(group_id)}"
             lacks = _lacks(con, total, spec.obstacles, who)
             place = {**head, "group_type": group_type, "group_id": group_id}
             yield {**place, **said, "obstacles": lacks.get((ALL, ALL))}
             if group_type == ALL:
                 for site, of_site in by_group(units).items():
-                    said = _said(estimate(of_site, is_share=True))
+                    said = as_row(estimate(of_site, is_share=True))
                     place = {**head, "group_type": SITE, "group_id": site}
                     yield {**place, **said, "obstacles": lacks.get((SITE, site))}
 

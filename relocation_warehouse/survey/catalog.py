@@ -89,6 +89,7 @@ class Indicator(Labelled):
     system: Identifier
     dimension: Identifier
     definition_en: str = Field(min_length=1)
+    definition_zh: str | None = Field(default=None, min_length=1)
     type: Literal["number", "count", "ordinal", "binary", "category"]
     unit: str | None
     direction: Literal["benefit", "cost", "neutral"]
@@ -334,6 +335,8 @@ class Metric(Labelled):
     direction: Literal["benefit", "cost", "neutral"]
     formula: str
     comparability: str
+    formula_zh: str | None = Field(default=None, min_length=1)
+    comparability_zh: str | None = Field(default=None, min_length=1)
 
 
 class Item(Closed):
@@ -1047,11 +1050,12 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
         ),
         "indicators": _table(
             {"indicator_id": text, "system": text, "dimension": text, **labels, "definition_en": text}
+            | {"definition_zh": text}
             | {"type": text, "unit": text, "direction": text, "minimum": number, "maximum": number}
             | {"code_list": text, "is_sensitive": flag},
             (
                 (
-                    *(i.id, i.system, i.dimension, i.label_en, i.label_zh, i.definition_en),
+                    *(i.id, i.system, i.dimension, i.label_en, i.label_zh, i.definition_en, i.definition_zh),
                     *(i.type, i.unit, i.direction, i.minimum, i.maximum, i.code_list, i.sensitive),
                 )
                 for i in catalog.indicators
@@ -1089,8 +1093,8 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
         ),
         "metric_definitions": _table(
             {"metric_id": text, **labels, "unit": text, "grain": text, "source_table": text}
-            | {"source_column": text, "dimension": text, "formula": text}
-            | {"direction": text, "comparability_note": text},
+            | {"source_column": text, "dimension": text, "formula": text, "formula_zh": text}
+            | {"direction": text, "comparability_note": text, "comparability_note_zh": text},
             [
                 (
                     m.id,
@@ -1102,8 +1106,10 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
                     m.column,
                     m.dimension,
                     m.formula,
+                    m.formula_zh,
                     m.direction,
                     m.comparability,
+                    m.comparability_zh,
                 )
                 for m in catalog.metrics
             ]
@@ -1120,8 +1126,10 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
                         i.dimension,
                     ),
                     "share of households" if i.type == "binary" else "mean over households",
+                    "占全部住户的比例" if i.type == "binary" else "全部住户的均值",
                     i.direction,
                     "verdict of each survey and wave in harmonized.coverage",
+                    "各调查各轮次的结论见harmonized.coverage",
                 )
                 for i in catalog.indicators
                 if i.is_numeric

@@ -18,6 +18,7 @@ from analysis.claims import RULES, Outcome, check
 from analysis.printed_figures import SEPARATED
 from relocation_warehouse.survey.catalog import Catalog, Kind, ReplicationRule
 from relocation_warehouse.survey.problems import Problem
+from relocation_warehouse.survey.vocabulary import ANSWERED
 
 Row = Mapping[str, str]
 
@@ -71,6 +72,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "region",
         "strength",
         "statement",
+        "statement_zh",
         "arithmetic",
         "calibration",
         "stat_ids",
@@ -128,8 +130,6 @@ LISTS = (
     ("qualitative.csv", "claim_ids", "claims.csv", "claim_id"),
 )
 """(file, column) whose values, separated by spaces, must stand in (file, column)."""
-
-MATCHES = ("identical", "compatible", "proxy")
 
 
 class LiteratureError(ValueError):
@@ -375,9 +375,12 @@ def _check_map(rows: Sequence[tuple[int, Row]], catalog: Catalog) -> Iterator[Pr
             yield Problem(name, line, f"indicator_id {row['indicator_id']!r} is not in the catalog")
         if row["metric_id"] and row["metric_id"] not in catalog.metric:
             yield Problem(name, line, f"metric_id {row['metric_id']!r} is not in the catalog")
-        if (row["match"] in MATCHES) == bool(row["not_mapped_reason"]) or row["match"] not in (*MATCHES, ""):
+        if (row["match"] in ANSWERED) == bool(row["not_mapped_reason"]) or row["match"] not in (
+            *ANSWERED,
+            "",
+        ):
             yield Problem(
-                name, line, f"match must be one of {', '.join(MATCHES)} for a mapped variable, else empty"
+                name, line, f"match must be one of {', '.join(ANSWERED)} for a mapped variable, else empty"
             )
 
 
@@ -466,7 +469,8 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
             _category_links(literature["qualitative.csv"]), "code link_type target region"
         ),
         "published_findings": _table(
-            literature["findings.csv"], "finding_id region strength statement arithmetic calibration stat_ids"
+            literature["findings.csv"],
+            "finding_id region strength statement statement_zh arithmetic calibration stat_ids",
         ),
         "derived_checks": _table(
             ({**row, "value_text": row["value"]} for row in literature["derived_checks.csv"]),

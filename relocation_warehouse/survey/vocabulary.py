@@ -114,6 +114,10 @@ class Status(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+ANSWERED = (Status.IDENTICAL, Status.COMPATIBLE, Status.PROXY)
+"""Verdicts that say that there is an answer, from the most comparable down."""
+
+
 class Rule(StrEnum):
     """How an indicator follows from the answers; the set is closed, `expression` is the escape hatch."""
 

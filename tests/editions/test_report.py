@@ -82,7 +82,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 
 def test_the_first_screen_answers_with_numbers_of_the_result_tables(page, sound_build):
-    answers = re.findall(r'<div class="answer">(.*?)</div>', page, re.DOTALL)
+    answers = re.findall(r'<section class="answer"(.*?)</section>', page, re.DOTALL)
     assert len(answers) >= 2
     with duckdb.connect(str(sound_build), read_only=True) as con:
         changes = con.execute(

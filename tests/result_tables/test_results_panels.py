@@ -58,7 +58,7 @@ def test_a_survey_of_one_wave_has_counts_and_no_change(tables: dict[str, pd.Data
     assert (
         counts.loc[("hills", "after"), "n_stayed"] == counts.loc[("hills", "before"), "n_households"] == 240
     )
-    for name in ("wave_changes", "wave_bands"):
+    for name in ("wave_changes", "wave_bands", "index_changes"):
         assert set(tables[name]["survey_id"]) == {"hills", "plains"}
 
 
@@ -125,7 +125,37 @@ def test_shares_of_bands_are_counted_in_both_samples(
 
 def test_wherever_waves_are_compared_the_sample_is_named(catalog: Catalog) -> None:
     comparing = [t for t in contract_of() if "wave_from" in t.column_names or t.name == "capital_changes"]
-    assert len(comparing) == 7
+    assert len(comparing) == 8
     for table in comparing:
         column = next(c for c in table.columns if c.name == "panel_sample")
         assert set(column.values) == {BALANCED, UNBALANCED}, table.full_name
+
+
+def test_the_change_of_an_index_is_that_of_the_paired_test_and_says_what_it_rests_on(
+    analysed: duckdb.DuckDBPyConnection, tables: dict[str, pd.DataFrame], catalog: Catalog
+) -> None:
+    changes = tables["index_changes"].set_index(["survey_id", "metric_id"])
+    assert set(changes["panel_sample"]) == {BALANCED}
+    tests = analysed.execute(
+        "select survey_id, n, n_units, estimate, ci_low, ci_high from analysis.coupling_tests where test = 'paired_t'"
+        " and group_type = 'all' and scheme = ? and variant = ?",
+        [catalog.default_weight_scheme.id, catalog.coupling.default_variant],
+    ).fetchall()
+    assert {survey for survey, *_ in tests} == {"hills", "plains"}
+    for survey, n, n_units, *numbers in tests:
+        row = changes.loc[(survey, "coupling_coordination_degree")]
+        assert (row["n"], row["n_units"]) == (n, n_units)
+        if survey == "plains":  # has weights, and the test counts every household once
+            continue
+        assert list(row[["value", "ci_low", "ci_high"]]) == pytest.approx(numbers, nan_ok=True)
+    balanced = (
+        tables["wave_changes"].query("panel_sample == 'balanced'").set_index(["survey_id", "metric_id"])
+    )
+    for key, row in changes.iterrows():
+        if key[0] == "hills":
+            assert row["value"] == pytest.approx(balanced.loc[key, "change"], abs=1e-12), key
+        assert 0 < row["n_indicators"] <= row["n_indicators_defined"]
+        assert row["status"] in ("identical", "compatible", "proxy", "undetermined")
+        assert pd.notna(row["ci_low"]) != isinstance(row["reason"], str)
+    assert {"physical_capital", "livelihood_stability"} <= {metric for _, metric in changes.index}
+    assert not any(metric.startswith("factor_score") for _, metric in changes.index)

@@ -6,17 +6,37 @@ here: drawing (`figures`), wording (`page`), and any table that only one edition
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pandas as pd
 
 from relocation_warehouse.contract.tables import Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.survey.vocabulary import ANSWERED
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, Language] = ("en", "zh")
+
+
+GROUPS = """
+    SELECT 'site' AS group_type, site_id AS group_id, label_en, label_zh FROM reference.sites
+    UNION ALL
+    SELECT i.indicator_id, c.code, c.label_en, c.label_zh
+    FROM reference.indicators i JOIN reference.codes c USING (code_list)
+    UNION ALL
+    SELECT code_list, code, label_en, label_zh FROM reference.codes
+"""
+"""Words of sites and of the answers that households are grouped by."""
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+INDICATOR_LISTS = ("obstacles", "items_to_blame")
+"""Columns that name indicators, separated by a bar."""
+
+WHOLE: dict[Language, str] = {"en": "all", "zh": "全体"}
 
 
 def localise(frame: pd.DataFrame, language: Language) -> pd.DataFrame:
@@ -57,21 +77,65 @@ class Reader:
         self._words: dict[str, dict[str, dict[Language, str]]] = {}
         for column, code, en, zh in [*words, *regions]:
             self._words.setdefault(column, {})[code.lower()] = {"en": en, "zh": zh}
+        self._words["interval_reason"] = self._words.get("reason", {}) | self._words.get(
+            "interval_reason", {}
+        )
+        self._groups: dict[tuple[str, str], dict[Language, str]] = {
+            (kind, group): {"en": en, "zh": zh} for kind, group, en, zh in con.execute(GROUPS).fetchall()
+        }
+        self._labels: dict[str, dict[Language, str]] = {
+            name: {"en": en, "zh": zh}
+            for name, en, zh in con.execute(
+                "SELECT indicator_id, label_en, label_zh FROM reference.indicators"
+            ).fetchall()
+        }
         self.options = self._options()
 
     def _rows(self, query: str, parameters: list[object] | None = None) -> pd.DataFrame:
         """Answer of a query, with the words of codes and regions in column `x` as `x_en` and `x_zh`.
 
-        What has no word stands for itself. Papers write regions with a capital.
+        So have groups, units of change and lists of indicators. What has no word stands for itself. Papers write
+        regions with a capital.
         """
         frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
         for column in [str(c) for c in frame if c in self._words]:
-            words = self._words[column]
             for language in LANGUAGES:
+                frame[f"{column}_{language}"] = [self._said(column, code, language) for code in frame[column]]
+        if {"group_type", "group_id"} <= {*frame}:
+            pairs = list(zip(frame["group_type"], frame["group_id"], strict=True))
+            for language in LANGUAGES:
+                frame[f"group_type_{language}"] = [self._kind(kind, language) for kind, _ in pairs]
+                frame[f"group_id_{language}"] = [
+                    WHOLE[language]
+                    if group == "all"
+                    else self._groups.get((kind, group), {}).get(language, group)
+                    for kind, group in pairs
+                ]
+        for column in [c for c in INDICATOR_LISTS if c in frame]:
+            for language, between in (("en", ", "), ("zh", "、")):
                 frame[f"{column}_{language}"] = [
-                    words.get(str(code).lower(), {}).get(language, code) for code in frame[column]
+                    between.join(self._labels.get(i, {}).get(language, i) for i in listed.split("|"))
+                    if isinstance(listed, str)
+                    else None
+                    for listed in frame[column]
                 ]
         return frame
+
+    def _said(self, column: str, code: Any, language: Language) -> Any:
+        """Word of a code. A sentence with numbers has its words under the sentence with # in their place."""
+        words, key = self._words[column], str(code).lower()
+        if key not in words and (numbers := NUMBER.findall(key)):
+            pattern = words.get(NUMBER.sub("#", key), {}).get(language)
+            if pattern is not None and pattern.count("#") == len(numbers):
+                for number in numbers:
+                    pattern = pattern.replace("#", number, 1)
+                return pattern
+        return words.get(key, {}).get(language, code)
+
+    def _kind(self, group_type: str, language: Language) -> str:
+        """What households are grouped by."""
+        words = self._words.get("group_type", {})
+        return (words.get(group_type) or self._labels.get(group_type, {})).get(language, group_type)
 
     def has(self, table: str) -> bool:
         """True where the edition has the table."""
@@ -141,13 +205,14 @@ class Reader:
               d.label_en AS dimension_en, d.label_zh AS dimension_zh,
               d.system_label_en AS system_en, d.system_label_zh AS system_zh,
               count(*) AS n_indicators,
-              count(*) FILTER (WHERE c.status IN ('identical', 'compatible', 'proxy')) AS n_covered,
+              count(*) FILTER (WHERE list_contains(?, c.status)) AS n_covered,
               count(*) FILTER (WHERE c.status = 'proxy') AS n_proxy
             FROM harmonized.coverage c
             JOIN reference.indicators i USING (indicator_id)
             JOIN reference.dimensions d ON d.dimension = i.dimension
             GROUP BY ALL ORDER BY d.display_order, c.survey_id, c.wave_order
-            """
+            """,
+            [[*map(str, ANSWERED)]],
         )
 
     def coverage(self) -> pd.DataFrame:
@@ -155,10 +220,12 @@ class Reader:
         return self._rows(
             """
             SELECT c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.indicator_id, i.display_order,
-              i.label_en AS indicator_en, i.label_zh AS indicator_zh, c.status, c.evidence, c.n, c.n_missing
+              i.label_en AS indicator_en, i.label_zh AS indicator_zh, c.status, c.evidence, c.n, c.n_missing,
+              list_contains(?, c.status) AS is_answered
             FROM harmonized.coverage c JOIN reference.indicators i USING (indicator_id)
             ORDER BY i.display_order, c.survey_id, c.wave_order
-            """
+            """,
+            [[*map(str, ANSWERED)]],
         )
 
     def comparison(self, table: str) -> pd.DataFrame:
@@ -287,13 +354,7 @@ class Reader:
         return self._rows(
             """
             SELECT v.model, v.estimator, v.level, v.surveys, v.n, v.cfi, v.rmsea, v.delta_cfi, v.delta_rmsea, v.holds,
-              v.is_synthetic,
-              (SELECT string_agg(i.label_en, ', ' ORDER BY strpos(v.items_to_blame, i.indicator_id))
-                FROM reference.indicators i WHERE i.indicator_id IN (SELECT unnest(string_split(v.items_to_blame, '|')))
-              ) AS items_to_blame_en,
-              (SELECT string_agg(i.label_zh, '、' ORDER BY strpos(v.items_to_blame, i.indicator_id))
-                FROM reference.indicators i WHERE i.indicator_id IN (SELECT unnest(string_split(v.items_to_blame, '|')))
-              ) AS items_to_blame_zh
+              v.is_synthetic, v.items_to_blame
             FROM analysis.scale_invariance v WHERE v.cfi IS NOT NULL
             ORDER BY v.model, v.estimator, v.df
             """
@@ -323,7 +384,8 @@ class Reader:
     def findings(self) -> pd.DataFrame:
         """Contradictions in the papers."""
         return self._rows(
-            "SELECT f.*, e.found_by FROM reference.published_findings f"
+            "SELECT f.* EXCLUDE (statement), f.statement AS statement_en, e.found_by"
+            " FROM reference.published_findings f"
             " JOIN quality.finding_evidence e USING (finding_id) ORDER BY f.finding_id"
         )
 
@@ -361,7 +423,8 @@ class Reader:
         """Measures that have a value somewhere."""
         return self._rows(
             """
-            SELECT metric_id, label_en, label_zh, unit, formula, direction, comparability_note, dimension, source_table
+            SELECT metric_id, label_en, label_zh, unit, formula AS formula_en, formula_zh, direction,
+              comparability_note AS comparability_note_en, comparability_note_zh, dimension, source_table
             FROM reference.metric_definitions
             WHERE metric_id IN (SELECT metric_id FROM analysis.region_comparison WHERE value IS NOT NULL)
             ORDER BY display_order, metric_id
@@ -374,7 +437,7 @@ class Reader:
         `choice` is '' for the published choice, 'common' for the indicators that all surveys answer, and the id of a
         combination of options otherwise. A combination has no intervals.
         """
-        return self._rows(
+        found = self._rows(
             """
             WITH compared AS (
               SELECT *, CASE evidence WHEN 'household' THEN source_id ELSE '' END AS survey_id
@@ -398,19 +461,13 @@ class Reader:
             ORDER BY ALL
             """
         )
+        # the page has the words of groups once
+        return found[[c for c in found if not str(c).startswith(("group_type_", "group_id_"))]]
 
     def groups(self) -> pd.DataFrame:
         """Words of sites and of the answers that households are grouped by."""
-        return self._rows(
-            """
-            SELECT 'site' AS group_type, site_id AS group_id, label_en, label_zh FROM reference.sites
-            UNION ALL
-            SELECT i.indicator_id, c.code, c.label_en, c.label_zh
-            FROM reference.indicators i JOIN reference.codes c USING (code_list)
-            UNION ALL
-            SELECT code_list, code, label_en, label_zh FROM reference.codes
-            """
-        )
+        found: pd.DataFrame = self._con.execute(GROUPS).df()
+        return found
 
     def indicators(self) -> pd.DataFrame:
         """Indicators with their definitions and the words of their dimensions."""
@@ -437,23 +494,77 @@ class Reader:
         """Columns of the files received, each with its question where the file has one."""
         return self._rows('SELECT survey_id, "column", label FROM quality.codebook ORDER BY ALL')
 
-    def changes_of_coordination(self) -> pd.DataFrame:
-        """Paired change of D of each survey, largest first, with what the later mean rests on."""
+    def combinations(self) -> pd.DataFrame:
+        """Combinations of options with the words of each option."""
+        return self._rows(
+            "SELECT DISTINCT combination_id, bounds, scheme, variant, band_scheme FROM analysis.sensitivity ORDER BY 1"
+        )
+
+    def largest_changes(self) -> pd.DataFrame:
+        """Of each survey the capital that moved most from the first to the last wave, and the coordination degree."""
         return self._rows(
             """
-            SELECT DISTINCT t.survey_id, t.region, t.is_synthetic, t.n, t.n_units, t.estimate, t.ci_low, t.ci_high,
-              r.status, r.n_indicators, r.n_indicators_defined
-            FROM analysis.coupling_tests t
-            LEFT JOIN (
-              SELECT r.* FROM analysis.region_comparison r JOIN reference.metric_definitions m USING (metric_id)
-              WHERE m.source_table = 'analysis.coupling_coordination' AND m.source_column = 'd'
-                AND r.evidence = 'household' AND r.group_type = 'all'
-            ) r ON r.source_id = t.survey_id AND r.wave = t.wave_to
-            WHERE t.test = 'paired_t' AND t.group_type = 'all' AND t.scheme = ? AND t.variant = ?
-              AND t.estimate IS NOT NULL
-            ORDER BY abs(t.estimate) DESC
+            SELECT c.*, m.label_en AS metric_en, m.label_zh AS metric_zh, d.dimension IS NULL AS is_coordination
+            FROM analysis.index_changes c
+            JOIN reference.metric_definitions m USING (metric_id)
+            LEFT JOIN reference.dimensions d ON d.dimension = m.dimension AND d.system = 'capital'
+            WHERE c.value IS NOT NULL AND (d.dimension IS NOT NULL
+              OR m.source_table = 'analysis.coupling_coordination' AND m.source_column = 'd')
+            QUALIFY row_number() OVER (PARTITION BY c.survey_id, is_coordination ORDER BY abs(c.value) DESC) = 1
+            ORDER BY max(abs(c.value)) OVER (PARTITION BY c.survey_id) DESC, c.survey_id, is_coordination
+            """
+        )
+
+    def stuck(self) -> pd.DataFrame:
+        """Households that stay in the lowest bands: of each survey all of them, then groups by their share."""
+        return self._rows(
+            """
+            SELECT * FROM analysis.stuck_households WHERE value IS NOT NULL AND (group_type = 'all' OR value > 0)
+            QUALIFY bool_or(group_type = 'all') OVER (PARTITION BY survey_id)
+            ORDER BY survey_id, group_type = 'all' DESC, value DESC, n DESC, group_type, group_id
+            """
+        )
+
+    def missing_intervals(self) -> pd.DataFrame:
+        """Values of households without an interval, counted by the reason that their rows give."""
+        return self._rows(
+            """
+            SELECT interval_reason, count(*) AS n_without,
+              (SELECT count(*) FROM analysis.region_comparison WHERE evidence = 'household' AND value IS NOT NULL)
+                AS n_values, bool_or(is_synthetic) AS is_synthetic
+            FROM analysis.region_comparison
+            WHERE evidence = 'household' AND value IS NOT NULL AND ci_low IS NULL AND interval_reason IS NOT NULL
+            GROUP BY interval_reason ORDER BY n_without DESC
+            """
+        )
+
+    def untested(self) -> dict[str, int]:
+        """Differences between the means of two regions, and how many have no test over all or the common questions."""
+        row = self._rows(
+            """
+            SELECT count(*) AS n_tests, count(reason) AS n_without,
+              count(reason) FILTER (WHERE indicator_set = 'all') AS n_other_content,
+              count(reason) FILTER (WHERE indicator_set = 'common') AS n_few_units,
+              coalesce(bool_or(is_synthetic), false) AS is_synthetic
+            FROM analysis.region_tests WHERE test = 'welch'
+            """
+        ).iloc[0]
+        return {str(k): int(v) for k, v in row.items()}
+
+    def widest_gap(self, table: str) -> pd.DataFrame:
+        """Pair of regions that differ most on a metric of `table` over the questions that both asked, if any."""
+        return self._rows(
+            """
+            SELECT t.estimate AS value, t.subject, t.ci_low, t.ci_high, t.n_indicators, t.n_indicators_defined,
+              t.is_synthetic, t.reason, m.label_en AS metric_en, m.label_zh AS metric_zh,
+              split_part(t.contrast, '|', 1) AS region,
+              any_value(s.region_label_en) AS other_en, any_value(s.region_label_zh) AS other_zh
+            FROM analysis.region_tests t JOIN reference.metric_definitions m ON m.metric_id = t.subject
+            JOIN reference.surveys s ON s.region = split_part(t.contrast, '|', 2)
+            WHERE t.test = 'welch' AND t.indicator_set = 'common' AND t.estimate IS NOT NULL AND m.source_table = ?
+            GROUP BY ALL ORDER BY abs(any_value(t.estimate)) DESC, t.subject LIMIT 1
             """,
-            [self.options.scheme, self.options.variant],
+            [table],
         )
 
     def first_obstacles(self) -> pd.DataFrame:

@@ -24,6 +24,7 @@ def write_explorer(reader: Reader, out: Path) -> None:
         "values": _columns(reader.values()),
         "measures": reader.measures().pipe(_records),
         "groups": reader.groups().pipe(_records),
+        "choices": reader.combinations().pipe(_records),
         "regions": reader.regions.pipe(_records),
         "surveys": reader.surveys()[["survey_id", "region", "title_en", "title_zh"]].pipe(_records),
         "indicators": reader.indicators().pipe(_records),

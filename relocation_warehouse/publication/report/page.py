@@ -32,7 +32,7 @@ from markupsafe import Markup
 from relocation_warehouse.contract.tables import Contract, ContractError, InReport, Table, contract_of
 from relocation_warehouse.ground.kept import Kept, code_of, digest_of
 from relocation_warehouse.publication.report import figures
-from relocation_warehouse.publication.report.answers import answers
+from relocation_warehouse.publication.report.answers import answers, changes
 from relocation_warehouse.publication.report.data import LANGUAGES, Language, Reader, localise
 from relocation_warehouse.survey.vocabulary import Label
 
@@ -425,7 +425,7 @@ def _followed(panels: pd.DataFrame) -> tuple[Label, ...]:
 def _surveyed(reader: Reader) -> Section:
     panels = reader.panels()
     surveys, matrix, detail = reader.surveys(), reader.coverage_by_dimension(), reader.coverage()
-    asked = detail[detail["status"].isin(["identical", "compatible", "proxy"])]
+    asked = detail[detail["is_answered"]]
     per_indicator = asked.groupby("indicator_id")["region"].nunique()
     n_regions = detail["region"].nunique()
     everywhere = int((per_indicator == n_regions).sum())
@@ -504,7 +504,7 @@ def _capitals(reader: Reader) -> Section:
     regions = reader.regions
     frame = reader.comparison("capital.household_capitals")
     axes = frame[frame["system"] == "capital"]
-    leads = _largest_move(axes, digits=3)
+    leads = tuple(c.text for c in changes(reader) if c.figure == "capital-heat-map")
     return Section(
         "capitals",
         Label(en="Capitals", zh="资本"),
@@ -545,51 +545,10 @@ def _capitals(reader: Reader) -> Section:
     )
 
 
-def _largest_move(frame: pd.DataFrame, digits: int) -> tuple[Label, ...]:
-    """Name the metric that moved most from the first to the last wave, with its intervals."""
-    households = frame[frame["evidence"] == "household"]
-    moves = []
-    for _, rows in households.groupby(["metric_id", "region"], sort=False):
-        ordered = rows.sort_values("wave_order")
-        if len(ordered) > 1:
-            moves.append(
-                (ordered.iloc[-1]["value"] - ordered.iloc[0]["value"], ordered.iloc[0], ordered.iloc[-1])
-            )
-    if not moves:
-        return ()
-    change, first, last = max(moves, key=lambda m: abs(m[0]))
-
-    def interval(row: pd.Series) -> str:
-        if pd.isna(row["ci_low"]):
-            return f"{row['value']:.{digits}f}"
-        return f"{row['value']:.{digits}f} [{row['ci_low']:.{digits}f}, {row['ci_high']:.{digits}f}]"
-
-    return (
-        Label(
-            en=f"Largest change between waves: {first['metric_en']} in {first['region_en']},"
-            f" {change:+.{digits}f}"
-            f" (from {interval(first)} to {interval(last)}, 95 % intervals).",
-            zh=f"轮次间变化最大：{first['region_zh']}的{first['metric_zh']}，{change:+.{digits}f}"
-            f"（从{interval(first)}到{interval(last)}，95%区间）。",
-        ),
-    )
-
-
 def _coordination(reader: Reader) -> Section:
     regions = reader.regions
     means, fine, moves = reader.coordination(), reader.bands(finest=True), reader.flows()
-    leads = []
-    for _, rows in means.groupby("survey_id", sort=False):
-        first, last = rows.iloc[0], rows.iloc[-1]
-        if len(rows) > 1:
-            leads.append(
-                Label(
-                    en=f"{first['region_en']}: mean D {first['value']:.3f} {first['wave_en']} and"
-                    f" {last['value']:.3f} {last['wave_en']} ({last['value'] - first['value']:+.3f}).",
-                    zh=f"{first['region_zh']}：{first['wave_zh']}平均D为{first['value']:.3f}，{last['wave_zh']}为"
-                    f"{last['value']:.3f}（{last['value'] - first['value']:+.3f}）。",
-                )
-            )
+    leads = [c.text for c in changes(reader) if c.figure == "slope"]
     return Section(
         "coordination",
         Label(en="Coordination", zh="协调"),
@@ -705,7 +664,7 @@ def _integration(reader: Reader) -> Section:
         "integration",
         Label(en="Integration", zh="融入"),
         Label(en="Social integration by dimension", zh="社会融入各维度"),
-        _spread(frame[frame["evidence"] == "household"]) + _same_scale(scales),
+        _gap(reader.widest_gap("integration.household_dimensions")) + _same_scale(scales),
         (
             Figure(
                 "integration-dots",
@@ -769,25 +728,26 @@ def _same_scale(frame: pd.DataFrame) -> tuple[Label, ...]:
     return tuple(said)
 
 
-def _spread(frame: pd.DataFrame) -> tuple[Label, ...]:
-    """Name the metric on which the regions lie furthest apart, whichever it is."""
-    spreads = []
-    for _, rows in frame.groupby("metric_id", sort=False):
-        if rows["region"].nunique() > 1:
-            ordered = rows.sort_values("value")
-            low, high = ordered.iloc[0], ordered.iloc[-1]
-            spreads.append((high["value"] - low["value"], low, high))
-    if not spreads:
-        return ()
-    gap, low, high = max(spreads, key=lambda s: s[0])
-    return (
-        Label(
-            en=f"Widest gap between regions: {low['metric_en']}, {gap:.1f} points between {high['region_en']}"
-            f" ({high['value']:.1f}) and {low['region_en']} ({low['value']:.1f}).",
-            zh=f"地区差距最大：{low['metric_zh']}，{high['region_zh']}（{high['value']:.1f}）与{low['region_zh']}"
-            f"（{low['value']:.1f}）相差{gap:.1f}分。",
-        ),
-    )
+def _gap(found: pd.DataFrame) -> tuple[Label, ...]:
+    """Name the metric on which two regions lie furthest apart over the same questions."""
+    said = []
+    for row in found.to_dict("records"):
+        numbers = f"{row['value']:+.1f}"
+        if pd.isna(row["ci_low"]):
+            sure = Label(en=f"no test: {row['reason_en']}", zh=f"无检验：{row['reason_zh']}")
+        else:
+            numbers += f" [{row['ci_low']:+.1f}, {row['ci_high']:+.1f}]"
+            sure = Label(en="95 % interval", zh="95%区间")
+        k, m = row["n_indicators"], row["n_indicators_defined"]
+        said.append(
+            Label(
+                en=f"Widest gap between two regions over the same questions: {row['metric_en']}, {row['region_en']}"
+                f" less {row['other_en']} {numbers} points ({sure.en}; {k:.0f} of {m:.0f} indicators).",
+                zh=f"两地区在相同问题上差距最大：{row['metric_zh']}，{row['region_zh']}减"
+                f"{row['other_zh']}为{numbers}分（{sure.zh}；{m:.0f}个指标中的{k:.0f}个）。",
+            )
+        )
+    return tuple(said)
 
 
 def _coefficients(reader: Reader) -> Section:

@@ -16,7 +16,9 @@
   const plainly = id => id.replaceAll("_", " ").replaceAll(".", " · ");
   const groupTypeWord = id => SPOKEN[id] ? said(...SPOKEN[id]) : indicators.has(id) ? own(indicators.get(id), "label") : plainly(id);
   const groupWord = (type, id) => id === "all" ? said(...SPOKEN.all) : groupWords.has(type + "\t" + id) ? own(groupWords.get(type + "\t" + id), "label") : plainly(id);
-  const choiceWord = id => id === "" ? said("as published", "发布口径") : id === "common" ? said("only indicators that all surveys answer", "仅各调查共有的指标") : plainly(id);
+  const choices = new Map(given.choices.map(c => [c.combination_id, c]));
+  const optionsOf = c => ["scheme", "bounds", "variant", "band_scheme"].map(name => c[name] === null ? "" : own(c, name)).filter(Boolean).join(" · ");
+  const choiceWord = id => id === "" ? said("as published", "发布口径") : id === "common" ? said("only indicators that all surveys answer", "仅各调查共有的指标") : choices.has(id) ? optionsOf(choices.get(id)) : plainly(id);
   const SIGNS = { identical: "=", compatible: "~", proxy: "p" };
 
   // What can be chosen: one of several, or any of several (none chosen: all). `of` is what a value has of it.
@@ -113,7 +115,7 @@
     ["Value", "数值", v => number(v.value), "gt_right"], ["95 % from", "95%下限", v => number(v.ci_low), "gt_right"], ["to", "上限", v => number(v.ci_high), "gt_right"],
     ["Households", "户数", v => number(v.n), "gt_right"], ["Sampling units", "抽样单位", v => number(v.n_units), "gt_right"],
     ["Indicators", "指标数", v => v.n_indicators === null ? "–" : `${v.n_indicators} / ${v.n_indicators_defined}`, "gt_right"], ["Comparable", "可比性", v => own(v, "status") || "–"],
-    ["Made up", "虚构", v => v.is_synthetic ? said("yes", "是") : said("no", "否")], ["Remark", "说明", v => [v.interval_reason, v.note].filter(Boolean).join(" ")],
+    ["Made up", "虚构", v => v.is_synthetic ? said("yes", "是") : said("no", "否")], ["Remark", "说明", v => [own(v, "interval_reason"), v.note === `${v.n_indicators} of ${v.n_indicators_defined} indicators asked` ? "" : v.note].filter(Boolean).join("; ")],
   ];
   const table = (columns, rows) => make("table", {},
     make("thead", {}, make("tr", {}, ...columns.map(c => make("th", { scope: "col", className: c[3] || "" }, said(c[0], c[1]))))),
@@ -127,7 +129,7 @@
     const regions = order.filter(r => rows.some(v => v.region === r));
     const colour = { field: "region", type: "nominal", legend: null, scale: { domain: regions.map(r => own(regionWords.get(r), "region")), range: regions.map(r => regionWords.get(r).colour) } };
     const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit: 320 } };
-    const x = { field: "value", type: "quantitative", title: `${own(measure, "label")} (${measure.unit})`, scale: { zero: false, nice: true }, axis: { tickCount: 6 } };
+    const x = { field: "value", type: "quantitative", title: `${own(measure, "label")} (${own(measure, "unit")})`, scale: { zero: false, nice: true }, axis: { tickCount: 6 } };
     const tooltip = [["label", "", ""], ["value", "Value", "数值"], ["low", "95 % from", "95%下限"], ["high", "to", "上限"], ["n", "Households", "户数"], ["badge", "Indicators, comparability", "指标数与可比性"]]
       .map(([field, en, zh]) => ({ field, type: ["label", "badge"].includes(field) ? "nominal" : "quantitative", title: said(en, zh) || said("Row", "行"), ...(["value", "low", "high"].includes(field) ? { format: ".4~g" } : {}) }));
     const shown = data.filter(d => d.low !== null);
@@ -164,8 +166,8 @@
       `${rows.length}个数值。横线为按抽样单位计算的95%区间（抽样单位足够时）。标记旁为已回答指标数与定义指标数（=一致，~可比，p替代）。空心为论文印刷值。`) : "";
     $("rows").replaceChildren(table(COLUMNS, rows));
     $("method").replaceChildren(...(measure ? [
-      make("p", {}, `${said("Formula", "公式")}: ${measure.formula ?? "–"}`), make("p", {}, `${said("Unit", "单位")}: ${measure.unit} · ${said("from", "来源")} ${measure.source_table}`),
-      make("p", {}, `${said("Comparability", "可比性")}: ${measure.comparability_note ?? "–"}`), make("pre", {}, query())] : []));
+      make("p", {}, `${said("Formula", "公式")}: ${own(measure, "formula") ?? measure.formula_en ?? "–"}`), make("p", {}, `${said("Unit", "单位")}: ${own(measure, "unit")} · ${said("from", "来源")} ${measure.source_table}`),
+      make("p", {}, `${said("Comparability", "可比性")}: ${own(measure, "comparability_note") ?? measure.comparability_note_en ?? "–"}`), make("pre", {}, query())] : []));
     if (rows.length) {
       $("chart").style.minWidth = "620px";
       await Page.embed($("chart"), figure(rows, measure));
@@ -198,7 +200,7 @@
     const compare = make("button", { type: "button" }, said("Compare its values", "比较其数值"));
     compare.addEventListener("click", () => { state.m = indicator; state.u = new Set(); settle(CHOICES[0]); changed(); $("view").scrollIntoView(); });
     box.replaceChildren(make("h3", {}, own(i, "label")), make("p", {}, own(i, "definition") ?? i.definition_en ?? ""),
-      make("p", { className: "lead" }, [i.indicator_id, own(i, "dimension_label"), i.unit, i.type].filter(Boolean).join(" · ")),
+      make("p", { className: "lead" }, [i.indicator_id, own(i, "dimension_label"), own(i, "unit"), own(i, "type")].filter(Boolean).join(" · ")),
       ...(measures.has(indicator) ? [make("p", { className: "tools" }, compare)] : []),
       make("div", { className: "table asked" }, table(ASKED, questions.filter(q => q.indicator_id === indicator))));
   };
