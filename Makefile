@@ -139,7 +139,7 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 	$(BIN)/uv pip install --quiet --require-hashes --python .venv-superset/bin/python --requirements relocation_warehouse/bi/superset/requirements.lock
 	touch $@
 
-.PHONY: rejection-rates oracles bench-analysis bench-ingest bench-loop bench-national
+.PHONY: rejection-rates oracles bench-analysis bench-extract bench-ingest bench-loop bench-national
 
 rejection-rates: setup ## how often tests between equal regions reject, and intervals cover; hours at full size
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/analysis/rejection_rates.py
@@ -149,6 +149,9 @@ oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-c
 
 bench-ingest: setup   ## from a survey's file to harmonised households, beside DuckDB's own copy, up to 3 million households
 	$(BIN)/python benchmarks/bench_ingest.py
+
+bench-extract: setup  ## an extract of 100 thousand households to Stata, beside pyreadstat alone (of what is published)
+	$(BIN)/python benchmarks/bench_extract.py $(DATA)/published/warehouse.duckdb
 
 bench-loop: setup     ## refreshes after small changes, and the commands that look, as multiples of importing the libraries
 	$(BIN)/python benchmarks/bench_loop.py

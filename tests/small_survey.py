@@ -59,6 +59,31 @@ def csv_text(
     return out.getvalue()
 
 
+def survey_fields(
+    survey_id: str,
+    waves: tuple[str, ...],
+    sites: tuple[str, ...],
+    files: list[dict[str, Any]],
+    fieldwork: str = "2024",
+) -> dict[str, Any]:
+    """What `survey.yml` says of a made-up survey."""
+    label = {"en": "x", "zh": "x"}
+    return {
+        "survey_id": survey_id,
+        "region": "nowhere",
+        "region_label": label,
+        "title": label,
+        "place": {"en": "nowhere", "zh": "无处"},
+        "fieldwork": fieldwork,
+        "is_synthetic": True,
+        "source": {"citation": "made up", "licence": "CC0-1.0"},
+        "waves": [{"wave": w, "order": i, "label": label} for i, w in enumerate(waves)],
+        "site": {"column": "site", "codes": "site"},
+        "sites": [{"site_id": s, "label": label} for s in sites],
+        "files": files,
+    }
+
+
 def write_folder(
     path: Path,
     *,
@@ -72,22 +97,9 @@ def write_folder(
     path.mkdir(parents=True, exist_ok=True)
     files = files or [{"file_id": "households", "path": "households.csv", "format": "delimited"}]
     grains = {f["file_id"]: f.get("grain", "household") for f in files}
-    label = {"en": "x", "zh": "x"}
-    waves = [{"wave": w, "order": i, "label": label} for i, w in enumerate(("before", "after"))]
-    survey = {
-        "survey_id": path.name,
-        "region": "nowhere",
-        "region_label": label,
-        "title": label,
-        "place": {"en": "nowhere", "zh": "无处"},
-        "fieldwork": "2024",
-        "is_synthetic": True,
-        "source": {"citation": "made up", "licence": "CC0-1.0"},
-        "waves": waves,
-        "site": {"column": "site", "codes": "site"},
-        "sites": [{"site_id": s, "label": label} for s in ("SITE_A", "SITE_B")],
-        "files": [{"household_id": ["hhid"], **f} for f in files],
-    }
+    survey = survey_fields(
+        path.name, ("before", "after"), ("SITE_A", "SITE_B"), [{"household_id": ["hhid"], **f} for f in files]
+    )
     if weight:
         survey["sampling_weight"] = weight
     with (path / "survey.yml").open("w", encoding="utf-8") as handle:

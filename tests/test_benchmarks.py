@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,12 @@ def test_national(tmp_path: Path) -> None:
     stages = rows(result)
     for name in ("reference_tables", "staging__household_waves", "published__warehouse", "**whole refresh**"):
         assert any(name in stage for stage in stages), result
+
+
+def test_extract(published: Path) -> None:
+    said = output(
+        "bench_extract.py", str(published / "warehouse.duckdb"), "--households", "2500", "--indicators", "3"
+    )
+    assert re.search(r"^\d,\d{3} households and waves, 3 indicators$", said, re.MULTILINE)
+    for side in ("warehouse extract", "pyreadstat alone"):
+        assert re.search(rf"{side}: \d+\.\d s, [1-9]\d* MB at its peak, file \d+ MB", said)

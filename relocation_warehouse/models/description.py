@@ -241,7 +241,10 @@ def _model(table: Table, is_view: bool) -> dict[str, Any]:
     tests = [] if is_view else [_identifies(table.name, table.key)]
     filled = [c.name for c in table.columns if not c.nullable and c.name not in table.key]
     if filled and not table.is_view:
-        tests.append(_test("is_filled", f"{table.name}_has_no_gap_in_a_required_column", columns=filled))
+        said = f"Each row has a value of {', '.join(filled)}."
+        tests.append(
+            _test("is_filled", f"{table.name}_has_no_gap_in_a_required_column", said, columns=filled)
+        )
     ranges: dict[tuple[float | None, float | None], list[str]] = {}
     for c in table.columns:
         if c.minimum is not None or c.maximum is not None:
@@ -250,15 +253,24 @@ def _model(table: Table, is_view: bool) -> dict[str, Any]:
         ends = f"{'any' if low is None else exact(low)}_and_{'any' if high is None else exact(high)}"
         name = f"{table.name}_lies_between_{ends}".replace(".", "_").replace("-", "minus_")
         arguments = {"columns": columns, "minimum": low, "maximum": high}
-        tests.append(_test("lies_between", name, **{k: v for k, v in arguments.items() if v is not None}))
+        bounds = [f"at least {exact(low)}"] * (low is not None) + [f"at most {exact(high)}"] * (
+            high is not None
+        )
+        said = f"{', '.join(columns)}: {' and '.join(bounds)}, where there is a value."
+        tests.append(
+            _test("lies_between", name, said, **{k: v for k, v in arguments.items() if v is not None})
+        )
     entry["data_tests"] = tests
     return entry
 
 
 def _identifies(name: str, key: Iterable[str]) -> dict[str, Any]:
     columns = list(key)
-    return _test("identifies_a_row", f"{name}_has_one_row_per_{'_'.join(columns)}"[:120], columns=columns)
+    said = f"One row for each {', '.join(columns)}."
+    return _test(
+        "identifies_a_row", f"{name}_has_one_row_per_{'_'.join(columns)}"[:120], said, columns=columns
+    )
 
 
-def _test(kind: str, name: str, **arguments: Any) -> dict[str, Any]:
-    return {kind: {"name": name, "arguments": arguments}}
+def _test(kind: str, name: str, description: str, **arguments: Any) -> dict[str, Any]:
+    return {kind: {"name": name, "description": plain(description), "arguments": arguments}}

@@ -39,6 +39,13 @@ def test_every_asset_has_a_group_a_description_and_an_owner(graph):
         assert node.group_name != "default", key
 
 
+def test_every_check_has_a_description(graph):
+    keys = list(graph.asset_check_keys)
+    assert len(keys) > 40
+    silent = [key.to_user_string() for key in keys if not graph.get_check_spec(key).description]
+    assert silent == []
+
+
 def test_jobs_sensor_and_schedule(location):
     names = {job.name for job in location.resolve_all_job_defs()}
     steps = {"receive_survey", "declare_surveys", "harmonise_surveys", "publish_warehouse", "refresh_survey"}

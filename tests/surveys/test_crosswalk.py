@@ -9,7 +9,7 @@ import pytest
 import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_survey import write_folder
+from small_survey import survey_fields, write_folder
 from sqlglot import exp
 
 from relocation_warehouse.ground import sql
@@ -20,19 +20,11 @@ from relocation_warehouse.survey.ingest import ingest
 from relocation_warehouse.survey.vocabulary import Code, Column, CrosswalkRow, Rule, Status, Survey
 
 LABEL = {"en": "x", "zh": "x"}
-SURVEY = {
-    "survey_id": "s",
-    "region": "nowhere",
-    "region_label": LABEL,
-    "title": LABEL,
-    "place": {"en": "nowhere", "zh": "无处"},
-    "fieldwork": "2019",
-    "is_synthetic": True,
-    "source": {"citation": "made up", "licence": "CC0-1.0"},
-    "waves": [{"wave": "single", "order": 0, "label": LABEL}],
-    "site": {"column": "site", "codes": "site"},
-    "sites": [{"site_id": "A", "label": LABEL}, {"site_id": "B", "label": LABEL}],
-    "files": [
+SURVEY = survey_fields(
+    "s",
+    ("single",),
+    ("A", "B"),
+    [
         {"file_id": "hh", "path": "hh.csv", "format": "delimited", "household_id": ["hh"]},
         {
             "file_id": "people",
@@ -42,7 +34,8 @@ SURVEY = {
             "household_id": ["hh"],
         },
     ],
-}
+    fieldwork="2019",
+)
 CODES = [
     Code(list="agree", code="同意", value="4"),
     Code(list="agree", code="不同意", value="2"),
