@@ -253,9 +253,8 @@ def _model(table: Table, is_view: bool) -> dict[str, Any]:
         ends = f"{'any' if low is None else exact(low)}_and_{'any' if high is None else exact(high)}"
         name = f"{table.name}_lies_between_{ends}".replace(".", "_").replace("-", "minus_")
         arguments = {"columns": columns, "minimum": low, "maximum": high}
-        bounds = [f"at least {exact(low)}"] * (low is not None) + [f"at most {exact(high)}"] * (
-            high is not None
-        )
+        sides = (("at least", low), ("at most", high))
+        bounds = [f"{side} {exact(end)}" for side, end in sides if end is not None]
         said = f"{', '.join(columns)}: {' and '.join(bounds)}, where there is a value."
         tests.append(
             _test("lies_between", name, said, **{k: v for k, v in arguments.items() if v is not None})
