@@ -33,12 +33,12 @@ def enlarge(published: Path, copy: Path, n_households: int) -> None:
     shutil.copy(published, copy)
     copy.chmod(0o644)
     with duckdb.connect(str(copy)) as con:
-        (n,) = con.execute(f"SELECT count(*) FROM {HOUSEHOLDS}").fetchone() or (0,)
+        (n,) = con.execute(f"select count(*) from {HOUSEHOLDS}").fetchone() or (0,)
         for k in range(1, -(-n_households // n)):
             for table in (HOUSEHOLDS, REASONS):
                 con.execute(
-                    f"INSERT INTO {table} SELECT * REPLACE (household_id || '-{k}' AS household_id) FROM {table}"
-                    " WHERE NOT contains(household_id, '-')"
+                    f"insert into {table} select * replace (household_id || '-{k}' as household_id) from {table}"
+                    " where not contains(household_id, '-')"
                 )
 
 
@@ -51,7 +51,7 @@ def theirs(database: Path, indicators: list[str], to: Path) -> int:
     """Write the columns alone."""
     with duckdb.connect(str(database), read_only=True) as con:
         names = ", ".join(f'"{name}"' for name in indicators)
-        frame = con.execute(f"SELECT survey_id, household_id, wave, {names} FROM {HOUSEHOLDS}").df()
+        frame = con.execute(f"select survey_id, household_id, wave, {names} from {HOUSEHOLDS}").df()
     started = time.perf_counter()
     pyreadstat.write_dta(frame, str(to), version=15)
     print(f"  (of which writing: {time.perf_counter() - started:.1f} s)")
@@ -85,11 +85,11 @@ def main() -> None:
         folder = Path(name)
         enlarge(asked.published, folder / "large.duckdb", asked.households)
         with duckdb.connect(str(folder / "large.duckdb"), read_only=True) as con:
-            (rows,) = con.execute(f"SELECT count(*) FROM {HOUSEHOLDS}").fetchone() or (0,)
+            (rows,) = con.execute(f"select count(*) from {HOUSEHOLDS}").fetchone() or (0,)
             indicators = [
                 i
                 for (i,) in con.execute(
-                    "SELECT indicator_id FROM harmonized.coverage GROUP BY ALL ORDER BY sum(n) DESC, 1 LIMIT ?",
+                    "select indicator_id from harmonized.coverage group by all order by sum(n) desc, 1 limit ?",
                     [asked.indicators],
                 ).fetchall()
             ]

@@ -93,10 +93,10 @@ def _table(table: Table) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for column in table.columns:
         unit = f" [{column.unit}]" if column.unit else ""
-        found = ", ".join(f"`{t}`" for t in table.lookups.get(column.name, ()))
+        lookups = ", ".join(f"`{t}`" for t in table.lookups.get(column.name, ()))
         yield (
             f"| `{column.name}` | {column.type}{'' if not column.nullable else ', may be empty'} "
-            f"| {_cell(column.en)}{unit} | {_cell(column.zh)} | {_allowed(column)} | {found} |"
+            f"| {_cell(column.en)}{unit} | {_cell(column.zh)} | {_allowed(column)} | {lookups} |"
         )
 
 

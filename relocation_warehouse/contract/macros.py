@@ -80,6 +80,6 @@ def create_macros(con: duckdb.DuckDBPyConnection, database: str, contract: Contr
         for macro in macros_of(contract):
             con.execute(macro.statement)
             kind = "MACRO TABLE" if macro.is_table else "MACRO"
-            con.execute(f"COMMENT ON {kind} {sql.identifier(macro.name)} IS {sql.text(macro.comment)}")
+            con.execute(f"comment on {kind} {sql.identifier(macro.name)} is {sql.text(macro.comment)}")
     finally:
         con.execute("USE memory")

@@ -71,7 +71,7 @@ def read_only(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ":memory:", config={"memory_limit": READING_LIMIT, "temp_directory": f"{database}.tmp"}
     ) as con:
         con.execute(sql.WITHOUT_WAITING)
-        con.execute(f"ATTACH {sql.text(str(database))} AS warehouse (READ_ONLY)")
+        con.execute(f"attach {sql.text(str(database))} as warehouse (read_only)")
         con.execute("USE warehouse")
         yield con
 
@@ -115,14 +115,14 @@ def write_database(
     with duckdb.connect(
         ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": f"{out}.tmp"}
     ) as con:
-        con.execute(f"ATTACH {sql.text(str(build))} AS build (READ_ONLY)")
-        con.execute(f"ATTACH {sql.text(str(out))} AS published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
+        con.execute(f"attach {sql.text(str(build))} as build (read_only)")
+        con.execute(f"attach {sql.text(str(out))} as published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
         if not is_pseudonymous:
             require_key(con, key)
         if key is not None:
             write_pseudonyms(con, contract, key)
         for schema in contract.schemas:
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier('published', schema)}")
+            con.execute(f"create schema if not exists {sql.identifier('published', schema)}")
         _register_checks(con, checks)
         for table in contract:
             if not table.is_view:
@@ -135,8 +135,8 @@ def write_database(
             _comment(con, table)
         create_macros(con, "published", contract)
         con.execute("COMMIT")
-        con.execute("CHECKPOINT published")
-        con.execute("DETACH published")
+        con.execute("checkpoint published")
+        con.execute("detach published")
 
 
 def _create(
@@ -144,27 +144,27 @@ def _create(
 ) -> None:
     target = sql.identifier("published", table.schema, table.name)
     columns = ", ".join(
-        f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
+        f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' not null'}" for c in table.columns
     )
     names = ", ".join(map(sql.identifier, table.column_names))
-    con.execute(f"CREATE TABLE {target} ({columns})")
+    con.execute(f"create table {target} ({columns})")
     build = sql.identifier("build", table.schema, table.name)
     if table.full_name == CHECKS:
-        build = f"(FROM {build} WHERE source <> 'audit' UNION ALL BY NAME FROM audit_checks)"
+        build = f"(from {build} where source <> 'audit' union all by name from audit_checks)"
     if table.full_name == LOADS:
         # the reason may quote the correction of an answer, with its household; whoever keeps the warehouse reads it
         told = (
-            f"CASE WHEN is_synthetic OR message IS NULL THEN message ELSE {sql.text(REFUSED)} END AS message"
+            f"case when is_synthetic or message is null then message else {sql.text(REFUSED)} end as message"
         )
-        build = f"(SELECT * REPLACE ({told}) FROM {build})"
+        build = f"(select * replace ({told}) from {build})"
     source = published_rows(table, build, withheld)
     if makes_pseudonyms and HOUSEHOLD in table.column_names:
         source = pseudonymous(table, source)
 
     def insert(con: duckdb.DuckDBPyConnection, part: str) -> None:
         is_ready = source == build and _is_sorted(con, table, f"{build} {part}")
-        order = "" if is_ready else f"ORDER BY {sort_order(table)}"
-        con.execute(f"INSERT INTO {target} SELECT {names} FROM {source} {part} {order}")
+        order = "" if is_ready else f"order by {sort_order(table)}"
+        con.execute(f"insert into {target} select {names} from {source} {part} {order}")
 
     parts = _parts(con, table, build)
     if len(parts) == 1:
@@ -205,10 +205,10 @@ def _parts(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> list[st
     if not {*PART, HOUSEHOLD} <= {*table.key}:
         return [""]
     fields = ", ".join(PART)
-    parts = con.execute(f"SELECT DISTINCT {fields} FROM {source} ORDER BY {fields}").fetchall()
+    parts = con.execute(f"select distinct {fields} from {source} order by {fields}").fetchall()
     return [
-        "WHERE "
-        + " AND ".join(f"{field} = {sql.text(value)}" for field, value in zip(PART, part, strict=True))
+        "where "
+        + " and ".join(f"{field} = {sql.text(value)}" for field, value in zip(PART, part, strict=True))
         for part in parts
     ]
 
@@ -217,7 +217,7 @@ def _is_sorted(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> bool:
     """Whether rows lie in order, found in one pass over the key."""
     key = f"({sort_order(table)})"
     row = con.execute(
-        f"SELECT coalesce(bool_and(is_next), true) FROM (SELECT {key} >= lag({key}) OVER () AS is_next FROM {rows})"
+        f"select coalesce(bool_and(is_next), true) from (select {key} >= lag({key}) over () as is_next from {rows})"
     ).fetchone()
     return bool(row and row[0])
 
@@ -225,10 +225,10 @@ def _is_sorted(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> bool:
 def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     target = sql.identifier("published", table.schema, table.name)
     kind = "VIEW" if table.is_view else "TABLE"
-    con.execute(f"COMMENT ON {kind} {target} IS {sql.text(comment(table))}")
+    con.execute(f"comment on {kind} {target} is {sql.text(comment(table))}")
     for column in table.columns:
         con.execute(
-            f"COMMENT ON COLUMN {target}.{sql.identifier(column.name)} IS {sql.text(column_comment(table, column))}"
+            f"comment on column {target}.{sql.identifier(column.name)} is {sql.text(column_comment(table, column))}"
         )
 
 
@@ -258,8 +258,8 @@ def comment(table: Table) -> str:
 def column_comment(table: Table, column: Column) -> str:
     """Comment on a column in both languages, with its unit and the tables that explain its codes."""
     unit = f" [{column.unit}]" if column.unit else ""
-    found = ", ".join(table.lookups.get(column.name, ()))
-    en, zh = (f". Codes: {found}", f"；编码见 {found}") if found else ("", "")
+    lookups = ", ".join(table.lookups.get(column.name, ()))
+    en, zh = (f". Codes: {lookups}", f"；编码见 {lookups}") if lookups else ("", "")
     return f"{column.en}{unit}{en} | {column.zh}{zh}"
 
 
@@ -271,7 +271,7 @@ def contents(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, Ta
 def _content(con: duckdb.DuckDBPyConnection, table: Table) -> TableContent:
     fields = ", ".join(_hashed(c) for c in table.columns if not c.volatile)
     row = con.execute(
-        f"SELECT count(*), bit_xor(hash({fields})) FROM {sql.identifier(table.schema, table.name)}"
+        f"select count(*), bit_xor(hash({fields})) from {sql.identifier(table.schema, table.name)}"
     ).fetchone()
     assert row is not None
     return TableContent(rows=row[0], checksum=f"{row[1] or 0:016x}")

@@ -54,8 +54,8 @@ def too_long(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, st
     reasons: dict[str, str] = {}
     for table in contract:
         # counting stops at the limit: a long view may have a hundred times as many rows
-        some = f"(SELECT 1 FROM {sql.identifier(table.schema, table.name)} LIMIT {limit + 1})"
-        (n_rows,) = con.execute(f"SELECT count(*) FROM {some}").fetchone() or (0,)
+        some = f"(select 1 from {sql.identifier(table.schema, table.name)} limit {limit + 1})"
+        (n_rows,) = con.execute(f"select count(*) from {some}").fetchone() or (0,)
         if n_rows > limit:
             elsewhere = "ask the view in the database" if table.is_view else "use the Parquet file"
             reasons[table.full_name] = f"more rows than a spreadsheet can show ({limit}); {elsewhere}"
@@ -94,15 +94,15 @@ def write_parquet(
         }
         pairs = ", ".join(f"{sql.identifier(k)}: {sql.text(v)}" for k, v in metadata.items())
         con.execute(
-            f"COPY ({_rows(table)}) TO {sql.text(str(path))}"
+            f"copy ({_rows(table)}) to {sql.text(str(path))}"
             f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
         )
 
 
 def _rows(table: Table) -> str:
     """SQL of the rows in order, in which those of a published table lie."""
-    order = f" ORDER BY {sort_order(table)}" if table.is_view else ""
-    return f"FROM {sql.identifier(table.schema, table.name)}{order}"
+    order = f" order by {sort_order(table)}" if table.is_view else ""
+    return f"from {sql.identifier(table.schema, table.name)}{order}"
 
 
 def write_csv(
@@ -245,7 +245,7 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, contract: Contract, path: P
         ("reference.metric_definitions", "metrics 对比指标"),
     ):
         rows = con.execute(
-            f"SELECT * FROM {sql.identifier(*table.split('.'))} ORDER BY {_order(contract[table])}"
+            f"select * from {sql.identifier(*table.split('.'))} order by {_order(contract[table])}"
         )
         names = [d[0] for d in rows.description or ()]
         _sheet(book, title, names, rows.fetchall())

@@ -67,7 +67,7 @@ def coupled_systems(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[st
         the schema `analysis`. A survey that lacks too much of a pair has a row without values and the reason.
     """
     rows: Rows = defaultdict(list)
-    found = surveys(con)
+    all_surveys = surveys(con)
     by_dimension: defaultdict[str, list[str]] = defaultdict(list)
     for indicator in catalog.indicators:
         if indicator.is_numeric and indicator.direction != "neutral":
@@ -77,8 +77,8 @@ def coupled_systems(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[st
     answered = asked(con)
     for pair in catalog.coupling.pairs:
         wanted = [i for s in pair.systems for d in s.dimensions for i in by_dimension.get(d, ())]
-        limits = extremes(con, catalog, list(dict.fromkeys(wanted))) if wanted and found else None
-        for survey in found:
+        limits = extremes(con, catalog, list(dict.fromkeys(wanted))) if wanted and all_surveys else None
+        for survey in all_surveys:
             measured = _Measured(con, catalog, pair, survey, by_dimension, answered, limits)
             measured.add(rows)
     names = ("systems", "coordination", "bands", "transitions", "obstacles")
@@ -126,7 +126,7 @@ class _Measured:
 
     def _members(self, system: PairedSystem, wave: str) -> Weights:
         """Indicators of each dimension of a system that the wave asked and that have a range, equally weighted."""
-        found: dict[str, dict[str, float]] = {}
+        members: dict[str, dict[str, float]] = {}
         for dimension in system.dimensions:
             ids = [
                 i
@@ -134,8 +134,8 @@ class _Measured:
                 if i in self.answered.get((self.survey.survey_id, wave), ()) and self._has_range(i)
             ]
             if ids:
-                found[dimension] = dict.fromkeys(ids, 1 / len(ids))
-        return found
+                members[dimension] = dict.fromkeys(ids, 1 / len(ids))
+        return members
 
     def _has_range(self, indicator: str) -> bool:
         if self.limits is None:
@@ -181,12 +181,12 @@ class _Measured:
         for variant in self.catalog.coupling.variants:
             source = extended(base, self._degrees(variant.id))
             means = ", ".join(f"avg({x})" for x in (*u, "c", "t", "d"))
-            found = self.con.execute(
+            by_site = self.con.execute(
                 f"select site_id, count(*), {means}, stddev_samp(d), list(d order by household_id) from {source} "
                 "where d is not null group by grouping sets ((), (site_id)) having count(*) > 0 "
                 "order by site_id nulls first"
             ).fetchall()
-            for site, n, *values in found:
+            for site, n, *values in by_site:
                 group = _group(ALL if site is None else ("site", site))
                 *us, c, t, d, sd, degrees = values
                 line = {**head, **group, "variant": variant.id}
@@ -253,11 +253,11 @@ class _Measured:
             f"(select household_id, d from {extended(self._source(shared, w), self._degrees(variant))})"
             for w in (first, second)
         )
-        found = self.con.execute(
+        pairs = self.con.execute(
             f"select one.d, two.d from {earlier} as one inner join {later} as two using (household_id) "
             "where one.d is not null and two.d is not null"
         ).fetchall()
-        degrees = np.array(found, dtype=np.float64).reshape(-1, 2)
+        degrees = np.array(pairs, dtype=np.float64).reshape(-1, 2)
         for scheme in self.catalog.band_schemes:
             names = [b.id for b in scheme.bands]
             before, after = (classify(degrees[:, k], bands_of(scheme)) for k in (0, 1))

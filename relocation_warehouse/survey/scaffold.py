@@ -206,7 +206,7 @@ def scaffold(
         # a number that tells households or places apart measures nothing: the next wave has others
         column.minimum = column.maximum = None
     used |= {(c.file_id, c.variable) for c in links.values()}
-    likely = {(c.file_id, c.variable) for found in alike.values() for score, c in found if score >= SURE}
+    likely = {(c.file_id, c.variable) for scored in alike.values() for score, c in scored if score >= SURE}
     for column in columns:
         if column.asks_how_written and (column.file_id, column.variable) not in used | likely:
             column.ignored = (
