@@ -373,7 +373,7 @@ def _lookups(
     table: str, columns: Iterable[Column], references: Mapping[str, str], document: _Document
 ) -> dict[str, tuple[str, ...]]:
     """Column -> other tables in which a reader finds what its codes mean."""
-    found = {
+    by_column = {
         c.name: (
             *((references[c.name],) if c.name in references else ()),
             *((WORDS,) if c.values or c.words else ()),
@@ -384,7 +384,7 @@ def _lookups(
     known = {t.table for t in document.tables} | {*chain(*document.lookups.values())}
     others = {
         name: tuple(t for t in dict.fromkeys(tables) if t != table and t in known)
-        for name, tables in found.items()
+        for name, tables in by_column.items()
     }
     return {name: tables for name, tables in others.items() if tables}
 

@@ -50,12 +50,12 @@ Sources = dict[str, dict[str, str]]
 
 def verdicts_by_wave(con: duckdb.DuckDBPyConnection) -> VerdictsByWave:
     """The comparability of every indicator that anybody answered, by survey and wave."""
-    found: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    verdicts: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for survey_id, wave, indicator, status in con.execute(
         "select survey_id, wave, indicator_id, status from harmonized.coverage where n > 0"
     ).fetchall():
-        found[survey_id, wave][indicator] = status
-    return found
+        verdicts[survey_id, wave][indicator] = status
+    return verdicts
 
 
 def shared(answers: Iterable[Verdicts], among: Collection[str]) -> frozenset[str]:
@@ -81,7 +81,7 @@ def recomputed(
     for metric in catalog.metrics:
         if metric.grain == "household":
             by_table[metric.table][metric.id] = metric.column
-    found: Sources = {}
+    sources: Sources = {}
     capitals, kept = _capitals(con, catalog, survey, indicators)
     if kept:
         wanted = {m: c for m, c in by_table[CAPITALS].items() if c in kept}
@@ -99,11 +99,11 @@ def recomputed(
                     "d": coordination_degree(u, alphas, variant),
                 },
             )
-        found[capitals] = wanted
+        sources[capitals] = wanted
     items, kept = _integration(con, catalog, survey, indicators)
     if kept:
-        found[items] = {m: c for m, c in by_table[INTEGRATION].items() if c in kept}
-    return {source: columns for source, columns in found.items() if columns}
+        sources[items] = {m: c for m, c in by_table[INTEGRATION].items() if c in kept}
+    return {source: columns for source, columns in sources.items() if columns}
 
 
 def _capitals(

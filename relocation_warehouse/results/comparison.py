@@ -122,17 +122,17 @@ class _Measures:
         self.surveys = surveys(con)
         self.verdicts = verdicts_by_wave(con)
         self.declared = _declares_units(con)
-        self.found: dict[tuple[str, str, str], Measured] = {}
+        self.by_measure: dict[tuple[str, str, str], Measured] = {}
         for (source, measured), survey in product(_sources(catalog), self.surveys):
             columns = {name: column for name, (column, _) in measured.items()}
             for name, wave, units in units_of(con, source, columns, survey):
                 whole = estimate(units, is_share=self._is_share(name))
                 sites = {"site": self._by_group(name, units)}
-                self.found[name, survey.survey_id, wave] = Measured(whole, sites, measured[name][1])
+                self.by_measure[name, survey.survey_id, wave] = Measured(whole, sites, measured[name][1])
             for indicator in categories.get(survey.region, ()):
                 chosen = {n: c for n, c in columns.items() if self._speaks_of(n, indicator)}
                 for name, wave, units in units_of(con, source, chosen, survey, indicator):
-                    groups = self.found[name, survey.survey_id, wave].groups
+                    groups = self.by_measure[name, survey.survey_id, wave].groups
                     groups[indicator] = self._by_group(name, units)
         self._common: dict[tuple[str, frozenset[str]], dict[tuple[str, str], Estimate]] = {}
 
@@ -190,7 +190,7 @@ def _declares_units(con: duckdb.DuckDBPyConnection) -> dict[str, bool]:
 def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
     by_id = {s.survey_id: s for s in measures.surveys}
     shared_by_all = measures.shared_by_all()
-    for (name, survey_id, wave), measured in measures.found.items():
+    for (name, survey_id, wave), measured in measures.by_measure.items():
         survey, behind = by_id[survey_id], measures.behind(name)
         has_others = survey.is_synthetic in shared_by_all
         everywhere = shared_by_all.get(survey.is_synthetic, frozenset())
@@ -199,9 +199,9 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
         if len(behind) > 1 and everywhere & behind:
             common = measures.common(survey, everywhere).get((name, wave))
         groups = {"all": {"all": measured.whole}, **measured.groups}
-        for group_type, group_id, found in _flat(groups):
+        for group_type, group_id, of_group in _flat(groups):
             is_whole = group_type == "all"
-            design, own = found.design, common if is_whole else None
+            design, own = of_group.design, common if is_whole else None
             yield {
                 "metric_id": name,
                 "evidence": "household",
@@ -213,19 +213,19 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
                 "group_type": group_type,
                 "group_id": group_id,
                 "is_synthetic": survey.is_synthetic,
-                "value": found.value,
+                "value": of_group.value,
                 "ci_low": design.ci_low if design else None,
                 "ci_high": design.ci_high if design else None,
                 "standard_error": design.se if design else None,
                 "df": design.df if design else None,
-                "n": found.n,
-                "value_x_n": found.value * found.n,
-                "n_units": found.n_units,
-                "effective_units": found.effective_units,
+                "n": of_group.n,
+                "value_x_n": of_group.value * of_group.n,
+                "n_units": of_group.n_units,
+                "effective_units": of_group.effective_units,
                 "unit_basis": "declared" if measures.declared.get(survey_id) else "site",
-                "intraclass_correlation": found.correlation,
-                "design_effect": found.design_effect,
-                "interval_reason": found.reason,
+                "intraclass_correlation": of_group.correlation,
+                "design_effect": of_group.design_effect,
+                "interval_reason": of_group.reason,
                 "unit": measured.unit,
                 "status": max(known.values(), key=VERDICTS.index) if known else None,
                 "n_indicators": len(known),
@@ -241,7 +241,7 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
 
 
 def _flat(groups: Mapping[str, Mapping[str, Estimate]]) -> Iterator[tuple[str, str, Estimate]]:
-    return ((kind, group, found) for kind, own in groups.items() for group, found in own.items())
+    return ((kind, group, of_group) for kind, own in groups.items() for group, of_group in own.items())
 
 
 def _coded(literature: Literature) -> dict[str, list[str]]:
@@ -408,10 +408,10 @@ def _difference_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
     """
     origins = by_origin(measures.surveys)
     label = {s.survey_id: _label(s, alike) for alike in origins.values() for s in alike}
-    names = list(dict.fromkeys(name for name, *_ in measures.found))
+    names = list(dict.fromkeys(name for name, *_ in measures.by_measure))
     pairs = [pair for alike in origins.values() for pair in combinations(alike, 2)]
     for name, (a, b) in product(names, pairs):
-        sides = [measures.found.get((name, s.survey_id, s.latest)) for s in (a, b)]
+        sides = [measures.by_measure.get((name, s.survey_id, s.latest)) for s in (a, b)]
         first, second = sides
         if first is None or second is None:
             continue
@@ -485,19 +485,19 @@ def _difference(
         return _test_row(**shared_facts, reason=reason or a.reason or b.reason)
     margin = gates.equivalence_margin_sd * spread if spread else None
     try:
-        found = difference(a.design, b.design, margin=margin)
+        estimate = difference(a.design, b.design, margin=margin)
     except AnalysisError as error:
         return _test_row(**shared_facts, reason=str(error))
     return _test_row(
         **shared_facts,
-        standard_error=found.se,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
-        statistic=found.t,
-        df2=found.df,
-        p=found.p,
+        standard_error=estimate.se,
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        statistic=estimate.t,
+        df2=estimate.df,
+        p=estimate.p,
         margin=margin,
-        p_equivalence=found.equivalence_p,
+        p_equivalence=estimate.equivalence_p,
     )
 
 
@@ -601,17 +601,17 @@ def _equality(
         sign = np.full((others, 1), -1.0) if number == 0 else np.eye(others)[:, [number - 1]]
         parts.append((each.model, each.scores, np.kron(sign, own)))
     try:
-        found = joint_test(parts)
+        test = joint_test(parts)
     except AnalysisError as error:
         return _test_row(**given, method=AHT, df1=q * others, reason=str(error))
-    facts = {"statistic": found.f, "df1": found.df_numerator, "df2": found.df_denominator}
-    if found.df_denominator < gates.fewest_test_df:
+    facts = {"statistic": test.f, "df1": test.df_numerator, "df2": test.df_denominator}
+    if test.df_denominator < gates.fewest_test_df:
         reason = (
-            f"{found.df_denominator:.1f} degrees of freedom between sampling units; a test at 5 percent needs at "
+            f"{test.df_denominator:.1f} degrees of freedom between sampling units; a test at 5 percent needs at "
             f"least {gates.fewest_test_df:g}"
         )
         return _test_row(**given, method=AHT, df1=facts["df1"], df2=facts["df2"], reason=reason)
-    return _test_row(**given, method=AHT, **facts, p=found.p)
+    return _test_row(**given, method=AHT, **facts, p=test.p)
 
 
 def _label(survey: Survey, among: Sequence[Survey]) -> str:

@@ -102,21 +102,21 @@ def coupling(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, Resu
     AnalysisError
         If a system lies outside 0-1.
     """
-    found = surveys(con)
+    all_surveys = surveys(con)
     weights = {
         is_synthetic: all_weights(con, catalog, alike)
-        for is_synthetic, alike in (by_origin(found) or {True: ()}).items()
+        for is_synthetic, alike in (by_origin(all_surveys) or {True: ()}).items()
     }
-    studies = _study_capitals(con, catalog, found)
+    studies = _study_capitals(con, catalog, all_surveys)
     con.execute(f"create or replace temp table study_capitals as {studies.sql}")
     con.execute(
         f"create or replace temp table systems as select * from "
         f"{_systems(catalog, _with_default(catalog, 'study_capitals'))} "
         f"left join {_drawn(con)} as drawn using (survey_id, household_id, wave)"
     )
-    panels = list(_panels(con, catalog, found))
+    panels = list(_panels(con, catalog, all_surveys))
     rows: Rows = defaultdict(list)
-    for survey in found:
+    for survey in all_surveys:
         rows["obstacle_degrees"] += _obstacles(con, catalog, survey, weights[survey.is_synthetic])
     for panel in panels:
         rows["coupling_leave_one_out"] += _leave_one_out(con, catalog, panel)
@@ -159,10 +159,12 @@ def bands_of(scheme: BandScheme) -> list[Band]:
     return [Band(b.id, b.lower, b.upper, Closed(scheme.closed)) for b in scheme.bands]
 
 
-def _study_capitals(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tuple[Survey, ...]) -> Computed:
+def _study_capitals(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, surveys: tuple[Survey, ...]
+) -> Computed:
     """Columns of `capital.household_capitals` under the weights of the studies that surveys belong to."""
     parts = []
-    for survey in found:
+    for survey in surveys:
         for scheme in schemes_of(catalog, survey):
             if scheme.is_default:
                 continue
@@ -252,7 +254,7 @@ class Panel:
         )
 
 
-def _panels(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tuple[Survey, ...]) -> Iterator[Panel]:
+def _panels(con: duckdb.DuckDBPyConnection, catalog: Catalog, surveys: tuple[Survey, ...]) -> Iterator[Panel]:
     """Surveys and schemes that give any household a system."""
     u = _names(catalog)
     outside = " or ".join(f"not ({x} between 0 and 1)" for x in u)
@@ -267,7 +269,7 @@ def _panels(con: duckdb.DuckDBPyConnection, catalog: Catalog, found: tuple[Surve
             )
         if has_any:
             sites[survey_id, scheme] = tuple(names)
-    for survey in found:
+    for survey in surveys:
         for scheme_ in schemes_of(catalog, survey):
             if (key := (survey.survey_id, scheme_.id)) in sites:
                 yield Panel(survey, scheme_, sites[key])
@@ -380,11 +382,11 @@ def _summaries(
     drawn = _by_unit(con, source, places)
     means = ", ".join(f"avg({x})" for x in (*u, "c", "t", "d"))
     cells: defaultdict[tuple[str, str], list[tuple[tuple[int, ...], Sums]]] = defaultdict(list)
-    for wave, site, *found in con.execute(
+    for wave, site, *figures in con.execute(
         f"select wave, site_id, {', '.join(map(quoted, places))}, count(*), count(c), var_pop(d), {means} "
         f"from {extended(source, places)} where d is not null group by all order by all"
     ).fetchall():
-        place, (n, n_c, variance, *values) = found[: len(places)], found[len(places) :]
+        place, (n, n_c, variance, *values) = figures[: len(places)], figures[len(places) :]
         numbers = np.array(values, dtype=np.float64)
         cells[wave, site].append((tuple(place), Sums(n, n_c, numbers, n * variance)))
     for group, sites in panel.groups:
@@ -461,11 +463,11 @@ def _by_unit(con: duckdb.DuckDBPyConnection, source: str, places: Mapping[str, s
         np.asarray(table["n"], dtype=np.int64),
         np.array([table[name] for name in places], dtype=np.int64),
     )
-    found = {}
+    by_wave = {}
     for wave in dict.fromkeys(waves):
         own = waves == wave
-        found[wave] = Drawn(every.site[own], every.unit[own], every.n[own], every.places[:, own])
-    return found
+        by_wave[wave] = Drawn(every.site[own], every.unit[own], every.n[own], every.places[:, own])
+    return by_wave
 
 
 def unit_shares(
@@ -497,12 +499,12 @@ def unit_shares(
             yield {**base, "reason": "no household is there" if inside == 0 else "every household is there"}
         else:
             try:
-                found = unit_mean(counts / whole, whole, whole, interval="logit")
+                share = unit_mean(counts / whole, whole, whole, interval="logit")
             except AnalysisError as error:
                 yield {**base, "reason": str(error)}
                 continue
-            if found.se > 0:
-                values = (found.se, found.ci_low, found.ci_high)
+            if share.se > 0:
+                values = (share.se, share.ci_low, share.ci_high)
                 yield {**base, **dict(zip(names, values, strict=True)), "reason": None}
             else:
                 yield {**base, "reason": "all sampling units are alike: there is no interval"}
@@ -537,7 +539,7 @@ def _leave_one_out(
     ]
     complete = " and ".join(f"{x} is not null" for x in (first, *others, *map(quoted, shares)))
     shape = (len(catalog.coupling.variants), len(firsts))
-    found = {
+    by_place = {
         (wave, site): (n, np.array(values, dtype=np.float64).reshape(shape))
         for wave, site, n, *values in con.execute(
             f"select wave, site_id, count(*), {', '.join(sums)} from {extended(panel.rows, rest)} "
@@ -547,7 +549,7 @@ def _leave_one_out(
     nobody = (0, np.zeros(shape))
     for group, sites in panel.groups:
         for head in panel.waves:
-            parts = [found.get((head["wave"], site), nobody) for site in sites]
+            parts = [by_place.get((head["wave"], site), nobody) for site in sites]
             n = sum(count for count, _ in parts)
             means = np.sum([total for _, total in parts], axis=0) / (n or np.nan)
             for variant, (whole, *without) in zip(catalog.coupling.variants, means.tolist(), strict=True):
@@ -581,13 +583,13 @@ def _changes(
             f"(select household_id, site_id, unit, {d} as d from {panel.rows} where wave = {literal(w)})"
             for w in (first, second)
         )
-        found = con.execute(
+        pairs = con.execute(
             "select two.site_id, two.unit, one.d as before, two.d as after "
             f"from {one} as one inner join {two} as two using (household_id) order by two.site_id"
         ).to_arrow_table()
-        before, after, unit = (found[name].to_numpy() for name in ("before", "after", "unit"))
+        before, after, unit = (pairs[name].to_numpy() for name in ("before", "after", "unit"))
         places = {s.id: [classify(x, bands_of(s)) for x in (before, after)] for s in catalog.band_schemes}
-        sizes = found.group_by("site_id").aggregate([([], "count_all")]).sort_by("site_id").to_pydict()
+        sizes = pairs.group_by("site_id").aggregate([([], "count_all")]).sort_by("site_id").to_pydict()
         ends = np.cumsum(sizes["count_all"]).tolist()
         site = dict(zip(sizes["site_id"], (slice(a, b) for a, b in pairwise([0, *ends])), strict=True))
         for group, sites in panel.groups:
@@ -647,13 +649,16 @@ def _paired_tests(before: FloatArray, after: FloatArray, unit: IntArray) -> list
     _, own = np.unique(unit[known], return_inverse=True)
     counts, sums = np.bincount(own), np.bincount(own, moved[known] - mean)
     try:
-        found = unit_mean(mean + sums / counts, counts, counts)
+        mean_change = unit_mean(mean + sums / counts, counts, counts)
     except AnalysisError as error:
         return [_test("paired_t", n, mean, *nothing, str(error)), ranks]
-    t = found.mean / found.se if found.se > 0 else nan
-    p = float(2 * stats.t.sf(abs(t), found.df))
+    t = mean_change.mean / mean_change.se if mean_change.se > 0 else nan
+    p = float(2 * stats.t.sf(abs(t), mean_change.df))
     reason = "every sampling unit changed by the same amount"
-    return [_test("paired_t", n, mean, found.ci_low, found.ci_high, t, found.df, p, reason), ranks]
+    return [
+        _test("paired_t", n, mean, mean_change.ci_low, mean_change.ci_high, t, mean_change.df, p, reason),
+        ranks,
+    ]
 
 
 def _test(
@@ -698,10 +703,10 @@ def _obstacles(
     modes = sorted({scheme.bounds for scheme in schemes})
     for mode in modes:
         households = scored(limits, survey.survey_id, mode)
-        for wave, *found in con.execute(
+        for wave, *counts_of_wave in con.execute(
             f"select wave, {', '.join(f'count({x})' for x in answered)} from {households} group by wave"
         ).fetchall():
-            counts[mode, wave] = dict(zip(limits.indicators, found, strict=True))
+            counts[mode, wave] = dict(zip(limits.indicators, counts_of_wave, strict=True))
     keys = {"survey_id": survey.survey_id, "region": survey.region, "is_synthetic": survey.is_synthetic}
     systems = {d.id: d.system for d in catalog.dimensions}
     for part in survey.rounds:
@@ -739,14 +744,14 @@ def obstacle_rows(
         f"[count({whole}), {', '.join(f'sum({x} / {whole})' for x in names)}]"
         for whole, names in zip(map(quoted, totals), own, strict=True)
     ]
-    found = con.execute(
+    rows = con.execute(
         f"select site_id, {', '.join(sums)} from {extended(extended(source, lacks), totals)} "
         "group by site_id order by site_id"
     ).fetchall()
     for k, (scheme, known) in enumerate(indices, start=1):
-        each = np.array([row[k] for row in found], dtype=np.float64)
+        each = np.array([row[k] for row in rows], dtype=np.float64)
         groups = {ALL: np.nansum(each, axis=0)}
-        groups |= {("site", row[0]): values for row, values in zip(found, each, strict=True)}
+        groups |= {("site", row[0]): values for row, values in zip(rows, each, strict=True)}
         for (group_type, group_id), (n, *parts) in groups.items():
             degrees = np.array(parts) / (n or np.nan)
             # of equals the one that the scheme names first, so that a rank names one indicator

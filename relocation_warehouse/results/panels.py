@@ -50,16 +50,18 @@ def panels(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Tab
     dict
         `panel_waves`, `wave_changes`, `wave_bands` and `index_changes` of the schema `analysis`.
     """
-    found, verdicts = surveys(con), verdicts_by_wave(con)
+    all_surveys, verdicts = surveys(con), verdicts_by_wave(con)
     return {
-        "panel_waves": conform("analysis.panel_waves", (row for s in found for row in _waves(con, s))),
+        "panel_waves": conform("analysis.panel_waves", (row for s in all_surveys for row in _waves(con, s))),
         "wave_changes": conform(
-            "analysis.wave_changes", (row for s in found for row in _changes(con, catalog, s))
+            "analysis.wave_changes", (row for s in all_surveys for row in _changes(con, catalog, s))
         ),
-        "wave_bands": conform("analysis.wave_bands", (row for s in found for row in _bands(con, catalog, s))),
+        "wave_bands": conform(
+            "analysis.wave_bands", (row for s in all_surveys for row in _bands(con, catalog, s))
+        ),
         "index_changes": conform(
             "analysis.index_changes",
-            (row for s in found for row in _index_changes(con, catalog, s, verdicts)),
+            (row for s in all_surveys for row in _index_changes(con, catalog, s, verdicts)),
         ),
     }
 
@@ -75,7 +77,7 @@ def _waves(con: duckdb.DuckDBPyConnection, survey: Survey) -> Iterator[dict[str,
         f"({order}, {before})"
         for before, order in pairwise(("cast(null as integer)", *map(str, survey.wave_orders)))
     )
-    found = con.execute(
+    rows = con.execute(
         f"""
         with own as (select household_id, wave_order, site_id from {own}),
         seen as (
@@ -99,7 +101,7 @@ def _waves(con: duckdb.DuckDBPyConnection, survey: Survey) -> Iterator[dict[str,
         group by all
         """
     ).fetchall()
-    by_order = {order: counts for order, *counts in found}
+    by_order = {order: counts for order, *counts in rows}
     before: int | None = None
     for place, (wave, order) in enumerate(zip(survey.waves, survey.wave_orders, strict=True)):
         n, stayed, returned, split, moved, always = by_order[order]
@@ -182,10 +184,10 @@ def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -
                 for x in map(quoted, columns.values())
             )
             for sample, join, numbers in ((BALANCED, "inner", both), (UNBALANCED, "full", each)):
-                found = con.execute(
+                moments = con.execute(
                     f"select {numbers} from {one} as one {join} join {two} as two using (household_id)"
                 ).fetchone()
-                for name, (n_from, mean_from, n_to, mean_to) in zip(columns, found or (), strict=False):
+                for name, (n_from, mean_from, n_to, mean_to) in zip(columns, moments or (), strict=False):
                     if not (n_from and n_to):
                         continue
                     rows.append(
@@ -245,11 +247,11 @@ def _bands(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> 
                 )
                 for side in ("one", "two")
             ]
-            n_one, n_two = (sum(found.values()) for found in counts)
+            n_one, n_two = (sum(counts_of_wave.values()) for counts_of_wave in counts)
             if not (n_one and n_two):
                 continue
             for order, band in enumerate(grading.bands, start=1):
-                n_from, n_to = (found.get(band.id, 0) for found in counts)
+                n_from, n_to = (counts_of_wave.get(band.id, 0) for counts_of_wave in counts)
                 yield {
                     **_head(survey),
                     "wave_from": first,

@@ -122,7 +122,7 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
     number = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     place = np.array([number[key] for key in keys])
     weights: FloatArray = np.bincount(place, units.weight).astype(np.float64)
-    found = Estimate(
+    estimated = Estimate(
         n,
         len(number),
         value,
@@ -133,23 +133,23 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
     try:
         design = _design(units, place, weights, is_share)
     except AnalysisError as error:
-        return replace(found, reason=str(error))
+        return replace(estimated, reason=str(error))
     effect = design.se**2 / (variance / n) if variance else None
-    return replace(found, design=design, design_effect=effect)
+    return replace(estimated, design=design, design_effect=effect)
 
 
-def as_row(found: Estimate | None, reason: str | None = None) -> dict[str, Any]:
+def as_row(estimated: Estimate | None, reason: str | None = None) -> dict[str, Any]:
     """Value, interval and units of a result row; None stands for what cannot be computed for a reason."""
-    if found is None:
+    if estimated is None:
         names = ("value", "standard_error", "ci_low", "ci_high")
         return {"n": 0, "n_units": 0, **dict.fromkeys(names), "reason": reason}
-    design, reason = found.design, found.reason
+    design, reason = estimated.design, estimated.reason
     if design is not None and not design.se > 0:
         design, reason = None, "all households and sampling units are alike: there is no interval"
     return {
-        "n": found.n,
-        "n_units": found.n_units,
-        "value": found.value,
+        "n": estimated.n,
+        "n_units": estimated.n_units,
+        "value": estimated.value,
         "standard_error": design.se if design else None,
         "ci_low": design.ci_low if design else None,
         "ci_high": design.ci_high if design else None,

@@ -65,14 +65,14 @@ def welfare(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, pa.Ta
     dict
         `poverty`, `inequality` and `stuck_households` of the schema `analysis`.
     """
-    found = surveys(con)
+    all_surveys = surveys(con)
     rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     known = asked(con)
-    for survey in found:
+    for survey in all_surveys:
         for measure in catalog.welfare.poverty_measures:
             for wave in survey.waves:
                 rows["poverty"] += _poverty(con, measure, survey, wave, known[survey.survey_id, wave])
-    for alike in by_origin(found).values():
+    for alike in by_origin(all_surveys).values():
         for amount in catalog.welfare.amounts:
             rows["inequality"] += _inequality(con, catalog, alike, amount)
         rows["stuck_households"] += _stuck(con, catalog, alike)
@@ -126,10 +126,10 @@ def _poverty(
     poor = f"cast(({score}) >= {measure.cutoff - 1e-9!r} as double)"
     columns = {"H": poor, "M0": f"({score}) * {poor}"}
     columns |= {f"dimension {d}": f"({x}) * {poor}" for d, x in deprived.items()}
-    found = _estimates(con, columns, survey, wave)
-    for place in dict.fromkeys(key[1:] for key in found):
+    estimates = _estimates(con, columns, survey, wave)
+    for place in dict.fromkeys(key[1:] for key in estimates):
         base = {**head, "group_type": place[0], "group_id": place[1]}
-        here = {name: found[(name, *place)] for name in columns}
+        here = {name: estimates[(name, *place)] for name in columns}
         h, m0 = here["H"].value, here["M0"].value
         yield {**base, "statistic": "H", **as_row(here["H"])}
         yield {**base, "statistic": "M0", **as_row(here["M0"])}
@@ -165,12 +165,12 @@ def _estimates(
     """Means of expressions between 0 and 1, over all households of a wave and over each site; those without a blank."""
     made = ", ".join(f"{x} as {quoted(name)}" for name, x in columns.items())
     source = f"(select survey_id, household_id, wave, {made} from {HOUSEHOLDS} where wave = {literal(wave)})"
-    found: dict[tuple[str, str, str], Estimate] = {}
+    estimates: dict[tuple[str, str, str], Estimate] = {}
     for name, _, units in units_of(con, source, {name: name for name in columns}, survey):
-        found[name, ALL, ALL] = estimate(units, is_share=True)
+        estimates[name, ALL, ALL] = estimate(units, is_share=True)
         for site, own in by_group(units).items():
-            found[name, SITE, site] = estimate(own, is_share=True)
-    return found
+            estimates[name, SITE, site] = estimate(own, is_share=True)
+    return estimates
 
 
 # ---- inequality
@@ -240,9 +240,9 @@ def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -
     """An index, or the mean, with its interval by sampling units."""
     base = {**as_row(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
     try:
-        found = Inequality(float(w @ y / w.sum()), y) if index is None else index(y, w)
-        base["value"] = found.value
-        design = _by_units(found.linearised, w, table)
+        inequality = Inequality(float(w @ y / w.sum()), y) if index is None else index(y, w)
+        base["value"] = inequality.value
+        design = _by_units(inequality.linearised, w, table)
     except AnalysisError as error:
         return {**base, "reason": str(error)}
     if not design.se > 0:
@@ -358,11 +358,11 @@ def _lacks(
     counts = ", ".join(f"count({quoted(score_column(name))})" for _, name, _ in index)
     answered = con.execute(f"select {counts} from {source}").fetchone() or ()
     parts = [part for part, n in zip(index, answered, strict=True) if n]
-    found: defaultdict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    by_group: defaultdict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
     for row in obstacle_rows(con, source, [("", parts)] if parts else [], {}):
         if row["n"]:
-            found[row["group_type"], row["group_id"]].append((row["degree"], row["indicator_id"]))
+            by_group[row["group_type"], row["group_id"]].append((row["degree"], row["indicator_id"]))
     return {
         group: "|".join(name for _, name in sorted(degrees, reverse=True)[:how_many])
-        for group, degrees in found.items()
+        for group, degrees in by_group.items()
     }

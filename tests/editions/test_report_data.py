@@ -85,7 +85,7 @@ def test_a_panel_is_told_by_who_stayed_left_and_came(con):
     for number in (12345, 9000, 3345, 2993, 7):
         assert str(number) in told.en
         assert str(number) in told.zh
-    listed = str(page._table(page._panel_listing(shown)))
+    listed = str(page._table(page._panel_listing(shown), None))
     assert "12345" in listed
     assert "续访" in listed
 

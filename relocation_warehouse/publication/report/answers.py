@@ -40,27 +40,27 @@ class Answer:
     sql: str
 
 
-CHANGED = """SELECT region, metric_id, value, ci_low, ci_high, n, n_units, reason,
+CHANGED = """select region, metric_id, value, ci_low, ci_high, n, n_units, reason,
   status, n_indicators, n_indicators_defined, has_same_indicators, is_synthetic
-FROM analysis.index_changes
-ORDER BY survey_id, abs(value) DESC;"""
+from analysis.index_changes
+order by survey_id, abs(value) desc;"""
 
-STUCK = """SELECT region, group_type, group_id, value, ci_low, ci_high, n, n_units, obstacles, reason, is_synthetic
-FROM analysis.stuck_households
-ORDER BY survey_id, group_type = 'all' DESC, value DESC;"""
+STUCK = """select region, group_type, group_id, value, ci_low, ci_high, n, n_units, obstacles, reason, is_synthetic
+from analysis.stuck_households
+order by survey_id, group_type = 'all' desc, value desc;"""
 
-UNKNOWN = """SELECT interval_reason, count(*) AS values_without_interval
-FROM analysis.region_comparison
-WHERE evidence = 'household' AND value IS NOT NULL AND ci_low IS NULL
-GROUP BY interval_reason
-UNION ALL
-SELECT reason, count(*) FROM analysis.region_tests WHERE reason IS NOT NULL GROUP BY reason
-ORDER BY 2 DESC;"""
+UNKNOWN = """select interval_reason, count(*) as values_without_interval
+from analysis.region_comparison
+where evidence = 'household' and value is not null and ci_low is null
+group by interval_reason
+union all
+select reason, count(*) from analysis.region_tests where reason is not null group by reason
+order by 2 desc;"""
 
 
 def answers(reader: Reader) -> list[Answer]:
     """Answers of an edition; a question that it has no rows for is left out."""
-    found = [
+    texts = [
         Answer(
             "changed",
             Label(
@@ -103,7 +103,7 @@ def answers(reader: Reader) -> list[Answer]:
             UNKNOWN,
         ),
     ]
-    return [answer for answer in found if answer.sentences]
+    return [answer for answer in texts if answer.sentences]
 
 
 def _link(**choices: str) -> str:

@@ -78,8 +78,8 @@ def _with_texts(questions: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     def text(survey: str, sources: object, reason: object) -> str:
         names = set(str(sources).lower().split()) if isinstance(sources, str) else set()
         evidence = reason if isinstance(reason, str) else ""
-        found = [t for name, t, named in columns.get(survey, []) if name in names or named.search(evidence)]
-        return "\n".join(dict.fromkeys(found))
+        texts = [t for name, t, named in columns.get(survey, []) if name in names or named.search(evidence)]
+        return "\n".join(dict.fromkeys(texts))
 
     texts = [text(*row) for row in questions[["survey_id", "sources", "reason"]].itertuples(index=False)]
     return questions.drop(columns="sources").assign(question=texts)

@@ -230,17 +230,17 @@ def _given(draw: Callable[..., Any]) -> list[str] | None:
     if not inspect.isfunction(draw):
         return None
     code = draw.__code__
-    found = [repr((code.co_names, code.co_consts, code.co_code))]
+    parts = [repr((code.co_names, code.co_consts, code.co_code))]
     for name, value in inspect.getclosurevars(draw).nonlocals.items():
         if isinstance(value, pd.DataFrame):
-            found.append(f"{name} {_content(value)}")
+            parts.append(f"{name} {_content(value)}")
         elif inspect.isfunction(value) and value.__closure__ is None:
-            found.append(f"{name} {value.__qualname__}")
+            parts.append(f"{name} {value.__qualname__}")
         elif isinstance(value, (str, tuple, InReport)):
-            found.append(f"{name} {value!r}")
+            parts.append(f"{name} {value!r}")
         else:
             return None
-    return found
+    return parts
 
 
 def _specs(figure: Figure, language: Language, kept: Kept | None) -> list[dict[str, Any]]:
@@ -728,10 +728,10 @@ def _same_scale(frame: pd.DataFrame) -> tuple[Label, ...]:
     return tuple(said)
 
 
-def _gap(found: pd.DataFrame) -> tuple[Label, ...]:
+def _gap(gaps: pd.DataFrame) -> tuple[Label, ...]:
     """Name the metric on which two regions lie furthest apart over the same questions."""
     said = []
-    for row in found.to_dict("records"):
+    for row in gaps.to_dict("records"):
         numbers = f"{row['value']:+.1f}"
         if pd.isna(row["ci_low"]):
             sure = Label(en=f"no test: {row['reason_en']}", zh=f"无检验：{row['reason_zh']}")
