@@ -124,7 +124,10 @@ def test_tables_have_the_published_columns(catalog: Catalog) -> None:
         assert len({tuple(k.values()) for k in keys}) == len(keys) > 0
 
 
+PANEL = "dependent: coupling_coordination_degree, regressors: "
 MISTAKES = [
+    ("models.yml", f"{PANEL}[pooled_household]", f"{PANEL}[lanping_family]", "panel_models.*no plain number"),
+    ("models.yml", f"{PANEL}[pooled_household]", f"{PANEL}[pooled_houses]", "panel_models.*regressor set"),
     ("indicators.yml", "direction: benefit", "direction: upwards", r"indicators.yml, line 14: .*upwards"),
     (
         "indicators.yml",
