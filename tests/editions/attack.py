@@ -68,6 +68,8 @@ class Programme:
                 constraints=LinearConstraint(matrix, self.low, self.high),
                 integrality=np.ones(len(self.names)),
                 bounds=Bounds(low, high),
+                # the presolver of HiGHS may cut off what is true; without it an answer takes no longer
+                options={"presolve": False},
             )
             assert found.status == 0, found.message
             ends.append(round(sign * found.fun))
