@@ -16,6 +16,7 @@ from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import write_public_build
 from relocation_warehouse.publication.report import figures, write_report
 from relocation_warehouse.publication.report import page as page_module
+from relocation_warehouse.publication.report.answers import CHANGED, STUCK, UNKNOWN
 from relocation_warehouse.publication.report.explore import _with_texts
 from relocation_warehouse.publication.tables import public_contract
 from relocation_warehouse.survey.vocabulary import Label
@@ -82,18 +83,33 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 
 def test_the_first_screen_answers_with_numbers_of_the_result_tables(page, sound_build):
-    answers = re.findall(r'<section class="answer"(.*?)</section>', page, re.DOTALL)
-    assert len(answers) >= 2
+    found = re.findall(r'<section class="answer" id="answer-(\w+)">(.*?)</section>', page, re.DOTALL)
+    assert [name for name, _ in found] == ["changed", "stuck", "unknown"]
     with duckdb.connect(str(sound_build), read_only=True) as con:
-        changes = con.execute(
-            "SELECT DISTINCT estimate, ci_low, ci_high FROM analysis.coupling_tests WHERE test = 'paired_t'"
-            " AND group_type = 'all' AND estimate IS NOT NULL"
-        ).fetchall()
-    said = re.findall(r"coordination degree D ([+-][\d.]+)", answers[0])
-    assert set(said) <= {f"{estimate:+.3f}" for estimate, _, _ in changes}
-    for answer in answers:
+        numbers = {
+            "changed": {
+                f"{v:+.3f}"
+                for (v,) in con.execute("SELECT value FROM analysis.index_changes").fetchall()
+                if v
+            },
+            "stuck": {
+                f"{100 * v:.1f}"
+                for (v,) in con.execute("SELECT value FROM analysis.stuck_households").fetchall()
+                if v
+            },
+        }
+    said = {
+        "changed": r", ([+-][\d.]+)(?: \[| \()",
+        "stuck": r"(?:: |, )(\d+\.\d)(?: \[[^]]*\])? %",
+    }
+    for name, answer in found:
         assert answer.count('lang="en"') == answer.count('lang="zh"')
-        assert re.findall(r'href="#([^"]+)"', answer)[0] in re.findall(r' id="([^"]+)"', page)
+        assert set(re.findall(r'href="#([^"]+)"', answer)) <= set(re.findall(r' id="([^"]+)"', page)), name
+        assert "Method and SQL" in answer
+        if name in said:
+            shown = set(re.findall(said[name], " ".join(re.findall(r'<span lang="en">(.*?)</span>', answer))))
+            assert shown, name
+            assert shown <= numbers[name], name
 
 
 def test_labels_of_a_survey_cannot_write_markup(page):
@@ -150,6 +166,8 @@ def test_the_public_edition_has_a_report_of_its_own(sound_build, tmp_path):
             "SELECT count(value), count(common_value), (SELECT count(value) FROM analysis.sensitivity)"
             " FROM analysis.region_comparison"
         ).fetchone()
+        for query in (CHANGED, STUCK, UNKNOWN):
+            con.execute(query).fetchall()
     assert len(given["values"]["rows"]) == sum(shown)
 
 

@@ -139,6 +139,32 @@ def test_a_link_to_what_is_gone_says_so_and_draws_nothing_else(report, browser):
     assert not browser.run("return document.getElementById('nothing').hidden")
 
 
+def test_weights_are_chosen_by_their_words_in_both_languages(report, browser):
+    texts = "return [...document.getElementById('choose-b').options].map(o => [o.value, o.text])"
+    for language, word in (("en", "Entropy weights"), ("zh", "熵权法")):
+        explore(browser, report, "m=livelihood_capital_total&g=all&b=", f"lang={language}&theme=light")
+        shown = dict(browser.run(texts))
+        assert len(shown) > 5
+        assert any(word in text for text in shown.values())
+        assert [
+            text for value, text in shown.items() if value.count(".") and value.replace(".", " · ") == text
+        ] == []
+
+
+def test_a_reader_of_chinese_meets_chinese(report, browser):
+    places = "h1, h2, h3, figcaption, .lead, th, summary, .answer li, nav a, .choices legend, .choices label > span"
+    browser.size(1280, 900)
+    for page in (report, report.with_name("explore.html")):
+        browser.open(f"{page.as_uri()}?all=1&lang=zh&theme=light")
+        browser.until("document.documentElement.dataset.ready")
+        english = browser.run(
+            "return [...document.querySelectorAll(arguments[0])].filter(e => e.getClientRects().length)"
+            ".map(e => e.innerText.trim()).filter(t => /[A-Za-z]{4}/.test(t) && !/[\u4e00-\u9fff]/.test(t))",
+            places,
+        )
+        assert [text for text in english if text not in ("CFI", "RMSEA")] == [], page.name
+
+
 def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, browser):
     explore(browser, report, "m=coupling_coordination_degree&g=site&b=", "lang=zh&theme=dark", width=390)
     assert browser.run("return document.documentElement.scrollWidth") <= 390

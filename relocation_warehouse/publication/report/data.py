@@ -166,7 +166,7 @@ class Reader:
 
     def surveys(self) -> pd.DataFrame:
         """One row a survey."""
-        return self._rows("select * from reference.surveys order by survey_id")
+        return self._rows("select *, place as place_en from reference.surveys order by survey_id")
 
     def panels(self) -> pd.DataFrame:
         """Households of each wave of a panel by what became of them; none where the edition does not say it."""

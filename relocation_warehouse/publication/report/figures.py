@@ -144,6 +144,7 @@ _WORDS: dict[str, dict[Language, str]] = {
     "stat_id": {"en": "Figure", "zh": "数字"},
     "finding_id": {"en": "Finding", "zh": "发现"},
     "strength": {"en": "Strength", "zh": "确定程度"},
+    "found_by": {"en": "Found by", "zh": "发现方式"},
     "statement": {"en": "What contradicts what", "zh": "矛盾内容"},
     "arithmetic": {"en": "Arithmetic", "zh": "算式"},
     "test": {"en": "Test", "zh": "检验"},
