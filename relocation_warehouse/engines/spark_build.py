@@ -108,10 +108,23 @@ class SparkBuild:
         return str(statement.transform(_for_spark).sql(dialect="spark"))
 
     def _line_up(self, union: exp.Expr) -> None:
-        """Give the second side of a union by name the order of columns of the first: Spark goes by position."""
-        names = self.spark.sql(self._written(union.this.copy())).columns
-        ordered = exp.select(*(exp.column(n, quoted=True) for n in names))
-        union.set("expression", ordered.from_(exp.Subquery(this=union.expression.copy(), alias="other")))
+        """Give both sides of a union by name the same columns in the same order: Spark goes by position.
+
+        A column that one side lacks is empty there.
+        """
+        sides = {side: union.args[side].copy() for side in ("this", "expression")}
+        columns = {side: self.spark.sql(self._written(rows.copy())).columns for side, rows in sides.items()}
+        names = dict.fromkeys([*columns["this"], *columns["expression"]])
+        for side, rows in sides.items():
+            if columns[side] == list(names):
+                continue
+            ordered = exp.select(
+                *(
+                    exp.column(n, quoted=True) if n in columns[side] else exp.null().as_(n, quoted=True)
+                    for n in names
+                )
+            )
+            union.set(side, ordered.from_(exp.Subquery(this=rows, alias=f"{side}_side")))
         union.set("by_name", False)
 
 
