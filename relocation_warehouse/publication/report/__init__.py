@@ -29,6 +29,8 @@ def write_report(published_db: Path, out: Path, kept: Kept | None = None) -> Non
     """
     out.mkdir(parents=True, exist_ok=True)
     with read_only(published_db) as con:
+        # with several threads, rows that a query leaves in no order would come in another one each time
+        con.execute("set threads = 1")
         reader = Reader(con)
         write_page(reader, out / "index.html", kept=kept)
         write_explorer(reader, out / "explore.html")

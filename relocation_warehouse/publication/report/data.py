@@ -210,7 +210,7 @@ class Reader:
             from harmonized.coverage c
             join reference.indicators i using (indicator_id)
             join reference.dimensions d on d.dimension = i.dimension
-            group by all order by d.display_order, c.survey_id, c.wave_order
+            group by all order by d.display_order, d.dimension, c.survey_id, c.wave_order
             """,
             [[*map(str, ANSWERED)]],
         )
@@ -223,7 +223,7 @@ class Reader:
               i.label_en as indicator_en, i.label_zh as indicator_zh, c.status, c.evidence, c.n, c.n_missing,
               list_contains(?, c.status) as is_answered
             from harmonized.coverage c join reference.indicators i using (indicator_id)
-            order by i.display_order, c.survey_id, c.wave_order
+            order by i.display_order, c.indicator_id, c.survey_id, c.wave_order
             """,
             [[*map(str, ANSWERED)]],
         )
@@ -240,7 +240,7 @@ class Reader:
             join reference.metric_definitions m using (metric_id)
             left join reference.dimensions d on d.dimension = m.dimension
             where m.source_table = ? and r.group_type = 'all' and r.value is not null
-            order by m.display_order, r.region, r.evidence, r.wave_order
+            order by m.display_order, m.metric_id, r.region, r.evidence, r.source_id, r.wave_order
             """,
             [table],
         )

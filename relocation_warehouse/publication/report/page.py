@@ -226,11 +226,13 @@ def _content(frame: pd.DataFrame) -> str:
 
 
 def _given(draw: Callable[..., Any]) -> list[str] | None:
-    """What a function does and holds, as text; None where that cannot be told."""
+    """Which function it is and what it holds, as text; None where that cannot be told.
+
+    What it does is in the digest of the modules.
+    """
     if not inspect.isfunction(draw):
         return None
-    code = draw.__code__
-    parts = [repr((code.co_names, code.co_consts, code.co_code))]
+    parts = [f"{draw.__module__} {draw.__qualname__} {draw.__code__.co_firstlineno}"]
     for name, value in inspect.getclosurevars(draw).nonlocals.items():
         if isinstance(value, pd.DataFrame):
             parts.append(f"{name} {_content(value)}")
