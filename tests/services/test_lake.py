@@ -16,7 +16,7 @@ from servers import PASSWORD, free_port
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.lake import history
-from relocation_warehouse.lake.arrivals import Deposits
+from relocation_warehouse.lake.arrivals import SHARED, Deposits
 from relocation_warehouse.lake.catalog import ARRIVALS, REFRESHES, Lake, LakeError, retried
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.publish import RunInfo, publish
@@ -359,7 +359,7 @@ def some_deposit(lake, tmp_path, survey_id):
         con.execute(
             f"CREATE TABLE raw.{survey_id}__answers AS SELECT 'blank'::ENUM('blank', 'refused') AS reason"
         )
-        for table in ("quality.loads", "quality.quarantine", "quality.codebook", "raw.arrival_profiles"):
+        for table in SHARED:
             con.execute(f"CREATE TABLE {table} AS SELECT '{survey_id}' AS survey_id")
         con.execute(
             f"CREATE TABLE raw.expectation_results AS SELECT '{survey_id}' AS survey_id, now()::TIMESTAMP AS loaded_at"
@@ -377,7 +377,7 @@ def test_processes_that_load_the_same_survey_leave_one_whole_deposit(lake, tmp_p
         pool.map(put, [(lake, tmp_path, "hills")] * 8)
     with lake.connect(ARRIVALS, read_only=True) as con:
         tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'").fetchall()
-        assert len(tables) == len(set(tables)) == 10
+        assert len(tables) == len(set(tables)) == 11
         assert con.execute("FROM lake.hills.deposit").fetchall() == [("digest",)]
 
 

@@ -32,6 +32,7 @@ ABOUT_CHANGE_BETWEEN_WAVES = {
     "analysis.coupled_transitions",
     "analysis.coupling_transitions",
     "analysis.panel_models",
+    "analysis.index_changes",
     "analysis.stuck_households",
     "analysis.wave_bands",
     "analysis.wave_changes",
