@@ -25,6 +25,7 @@ from relocation_warehouse.ground import sql
 from relocation_warehouse.publication.audit import AuditCheck
 from relocation_warehouse.publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
 from relocation_warehouse.publication.withholding import Withheld, published_rows
+from relocation_warehouse.survey.vocabulary import Label
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 opens this format; the default of a newer library shuts older readers out."""
@@ -250,6 +251,10 @@ def _register_checks(con: duckdb.DuckDBPyConnection, checks: Iterable[AuditCheck
     con.register("audit_checks", rows.append_column("source", pa.array(["audit"] * len(rows), pa.string())))
 
 
+LOOKUPS = Label(en=". Codes: ", zh="；编码见 ")
+"""What stands in the comment on a column before the tables that explain its codes."""
+
+
 def comment(table: Table) -> str:
     """Comment on a table in both languages."""
     return f"{table.description.en} | {table.description.zh}"
@@ -259,7 +264,7 @@ def column_comment(table: Table, column: Column) -> str:
     """Comment on a column in both languages, with its unit and the tables that explain its codes."""
     unit = f" [{column.unit}]" if column.unit else ""
     lookups = ", ".join(table.lookups.get(column.name, ()))
-    en, zh = (f". Codes: {lookups}", f"；编码见 {lookups}") if lookups else ("", "")
+    en, zh = (f"{before}{lookups}" if lookups else "" for before in (LOOKUPS.en, LOOKUPS.zh))
     return f"{column.en}{unit}{en} | {column.zh}{zh}"
 
 

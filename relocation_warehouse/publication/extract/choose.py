@@ -18,7 +18,7 @@ import pandas as pd
 from rapidfuzz import process
 
 from relocation_warehouse.ground import sql
-from relocation_warehouse.publication.database import read_only
+from relocation_warehouse.publication.database import LOOKUPS, read_only
 from relocation_warehouse.publication.extract.labelled import LabelledTable, Variable
 from relocation_warehouse.survey.vocabulary import Label
 
@@ -223,7 +223,11 @@ def _words(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Label]]:
 
 
 def _key_variable(name: str, kind: str, comment: str | None, words: dict[str, dict[str, Label]]) -> Variable:
-    en, _, zh = (comment or name).partition(" | ")
+    # the tables that explain codes are for SQL; a file has the words of its codes as value labels
+    en, zh = (
+        text.split(before)[0]
+        for text, before in zip((comment or name).partition(" | ")[::2], (LOOKUPS.en, LOOKUPS.zh), strict=True)
+    )
     label = Label(en=en, zh=zh or en)
     if kind == "VARCHAR":
         return Variable(name, label, "text", measure="nominal")
