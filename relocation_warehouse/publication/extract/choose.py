@@ -226,7 +226,9 @@ def _key_variable(name: str, kind: str, comment: str | None, words: dict[str, di
     # the tables that explain codes are for SQL; a file has the words of its codes as value labels
     en, zh = (
         text.split(before)[0]
-        for text, before in zip((comment or name).partition(" | ")[::2], (LOOKUPS.en, LOOKUPS.zh), strict=True)
+        for text, before in zip(
+            (comment or name).partition(" | ")[::2], (LOOKUPS.en, LOOKUPS.zh), strict=True
+        )
     )
     label = Label(en=en, zh=zh or en)
     if kind == "VARCHAR":
