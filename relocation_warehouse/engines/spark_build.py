@@ -192,6 +192,11 @@ class SparkAnswer:
         del batch_size
         return self
 
+    def fetchnumpy(self) -> dict[str, Any]:
+        """All rows as one array a column."""
+        rows = self.to_arrow_table()
+        return {name: rows[name].to_numpy() for name in rows.column_names}
+
     def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows as Python values."""
         return [tuple(row) for row in self.frame.collect()]
