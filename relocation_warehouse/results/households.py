@@ -28,7 +28,7 @@ HOUSEHOLD_WAVES = "staging.household_waves"
 """One row a household and wave, every indicator with its missing reason: a view over the tables of all waves."""
 
 HOUSEHOLDS = "harmonized.households"
-"""The same rows and answers without the reasons: one table, which a query is bound to in no time."""
+"""The same rows and answers without the reasons: one table, on which a query is planned quickly."""
 
 BALANCED, UNBALANCED = "balanced", "unbalanced"
 """Samples in which waves are compared: households with a value in both, and all households of each."""

@@ -94,7 +94,7 @@ class Reader:
     def _rows(self, query: str, parameters: list[object] | None = None) -> pd.DataFrame:
         """Answer of a query, with the words of codes and regions in column `x` as `x_en` and `x_zh`.
 
-        So have groups, units of change and lists of indicators. What has no word stands for itself. Papers write
+        So have groups, units of change and lists of indicators. A code without a label is shown as it is. Papers write
         regions with a capital.
         """
         frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
