@@ -112,7 +112,11 @@ def test_a_long_declaration_reaches_its_reader(tmp_path):
 
 def test_classes_under_another_name_are_read(tmp_path, monkeypatch):
     """A caller may have imported the package below another name; the helper knows nothing of that name."""
-    monkeypatch.setitem(sys.modules, "alias", importlib.import_module("relocation_warehouse.survey"))
+    package = importlib.import_module("relocation_warehouse.survey")
+    monkeypatch.setitem(sys.modules, "alias", package)
+    # importing below another name also makes that name's modules the attributes of the one package
+    for module in ("readers", "vocabulary"):
+        monkeypatch.setattr(package, module, importlib.import_module(f"relocation_warehouse.survey.{module}"))
     vocabulary, readers = (
         importlib.import_module("alias.vocabulary"),
         importlib.import_module("alias.readers"),
