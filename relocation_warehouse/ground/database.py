@@ -5,7 +5,7 @@ Belongs here: connections and the small helpers every writer needs. Does not bel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -111,3 +111,32 @@ def add_rows(
         raise
     finally:
         con.unregister("incoming")
+
+
+def row_digests(
+    con: duckdb.DuckDBPyConnection, tables: Mapping[str, frozenset[str] | None]
+) -> dict[str, str]:
+    """Digest of the rows of tables or views `schema.table`, whatever their order.
+
+    Parameters
+    ----------
+    con
+        A connection.
+    tables
+        Name -> columns in small letters that count, None for all.
+    """
+    digests: dict[str, str] = {}
+    for name, read in sorted(tables.items()):
+        target = quoted(*name.split("."))
+        try:
+            columns = [c[:2] for c in con.execute(f"describe {target}").fetchall()]
+            columns = [c for c in columns if read is None or c[0].lower() in read]
+            row = ", ".join(quoted(column) for column, _ in columns) or "0"
+            sums = con.execute(
+                f"select count(*), bit_xor(hash({row})), sum(hash({row})) from {target}"
+            ).fetchone()
+        except duckdb.CatalogException:
+            digests[name] = "absent"
+            continue
+        digests[name] = repr((columns, sums))
+    return digests

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from relocation_warehouse.ground import sql
 from relocation_warehouse.ground.numbers import exact
 from relocation_warehouse.publication.csv_text import TIMESTAMP_FORMAT, csv_safe
 from relocation_warehouse.publication.database import column_comment, comment, sort_order
+from relocation_warehouse.publication.former import Make, anew
 
 ROW_LIMIT = 1_048_575
 """Rows below the header that a spreadsheet can show."""
@@ -33,6 +35,14 @@ _WRAPPED = Alignment(wrap_text=True, vertical="top")
 _BOLD = Font(bold=True)
 _WIDEST = 60
 """Characters of the widest column of the dictionary; longer text is wrapped."""
+
+IN_DICTIONARY = {
+    "reference.indicators": "indicators 指标",
+    "reference.codes": "codes 编码",
+    "reference.value_labels": "values 取值",
+    "reference.metric_definitions": "metrics 对比指标",
+}
+"""Tables of which the dictionary has all rows, and the title of their sheet."""
 
 _FIELD_TYPES = {
     "VARCHAR": "string",
@@ -63,7 +73,11 @@ def too_long(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, st
 
 
 def write_parquet(
-    con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, left_out: Container[str] = ()
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    folder: Path,
+    left_out: Container[str] = (),
+    make: Make = anew,
 ) -> None:
     """Write `folder/<schema>/<table>.parquet`: sorted, zstd, with the descriptions in the metadata.
 
@@ -77,26 +91,30 @@ def write_parquet(
         Created where it does not exist.
     left_out
         Tables that are too long; views among them get no file.
+    make
+        Makes a file, or knows that it need not be written.
     """
     for table in contract:
-        if table.is_view and table.full_name in left_out:
-            continue
-        path = folder / table.schema / f"{table.name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {
-            "contract_version": contract.version,
-            "table": table.full_name,
-            "key": ",".join(table.key),
-            "comment": comment(table),
-            "column_comments": json.dumps(
-                {c.name: column_comment(table, c) for c in table.columns}, ensure_ascii=False
-            ),
-        }
-        pairs = ", ".join(f"{sql.identifier(k)}: {sql.text(v)}" for k, v in metadata.items())
-        con.execute(
-            f"copy ({_rows(table)}) to {sql.text(str(path))}"
-            f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
-        )
+        if not (table.is_view and table.full_name in left_out):
+            path = folder / table.schema / f"{table.name}.parquet"
+            make(path, [table.full_name], partial(_parquet, con, table, contract.version))
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, table: Table, contract_version: str, path: Path) -> None:
+    metadata = {
+        "contract_version": contract_version,
+        "table": table.full_name,
+        "key": ",".join(table.key),
+        "comment": comment(table),
+        "column_comments": json.dumps(
+            {c.name: column_comment(table, c) for c in table.columns}, ensure_ascii=False
+        ),
+    }
+    pairs = ", ".join(f"{sql.identifier(k)}: {sql.text(v)}" for k, v in metadata.items())
+    con.execute(
+        f"copy ({_rows(table)}) to {sql.text(str(path))}"
+        f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
+    )
 
 
 def _rows(table: Table) -> str:
@@ -106,7 +124,11 @@ def _rows(table: Table) -> str:
 
 
 def write_csv(
-    con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, left_out: Container[str] = ()
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    folder: Path,
+    left_out: Container[str] = (),
+    make: Make = anew,
 ) -> None:
     """Write `folder/<schema>.<table>.csv` and `folder/datapackage.json`.
 
@@ -123,21 +145,27 @@ def write_csv(
         Created where it does not exist.
     left_out
         Tables that are too long.
+    make
+        Makes a file, or knows that it need not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [table for table in contract if table.full_name not in left_out]
     for table in written:
-        reader = con.sql(_rows(table)).to_arrow_reader(100_000)
-        schema = pa.schema([_csv_field(f) for f in reader.schema])
-        with (folder / f"{table.full_name}.csv").open("wb") as file:
-            file.write(b"\xef\xbb\xbf")
-            with pa_csv.CSVWriter(file, schema) as writer:
-                for batch in reader:
-                    writer.write_batch(pa.record_batch([csv_safe(c) for c in batch.columns], schema=schema))
+        make(folder / f"{table.full_name}.csv", [table.full_name], partial(_csv, con, table))
     package = datapackage(written, contract.version)
     (folder / "datapackage.json").write_text(
         json.dumps(package, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
+
+
+def _csv(con: duckdb.DuckDBPyConnection, table: Table, path: Path) -> None:
+    reader = con.sql(_rows(table)).to_arrow_reader(100_000)
+    schema = pa.schema([_csv_field(f) for f in reader.schema])
+    with path.open("wb") as file:
+        file.write(b"\xef\xbb\xbf")
+        with pa_csv.CSVWriter(file, schema) as writer:
+            for batch in reader:
+                writer.write_batch(pa.record_batch([csv_safe(c) for c in batch.columns], schema=schema))
 
 
 def _key(table: Table) -> str:
@@ -238,12 +266,7 @@ def write_dictionary(con: duckdb.DuckDBPyConnection, contract: Contract, path: P
             for c in t.columns
         ],
     )
-    for table, title in (
-        ("reference.indicators", "indicators 指标"),
-        ("reference.codes", "codes 编码"),
-        ("reference.value_labels", "values 取值"),
-        ("reference.metric_definitions", "metrics 对比指标"),
-    ):
+    for table, title in IN_DICTIONARY.items():
         rows = con.execute(
             f"select * from {sql.identifier(*table.split('.'))} order by {_order(contract[table])}"
         )

@@ -23,12 +23,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.ground.database import row_digests
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.database import (
@@ -39,7 +42,14 @@ from relocation_warehouse.publication.database import (
     write_database,
 )
 from relocation_warehouse.publication.extract.tables import write_household_tables
-from relocation_warehouse.publication.files import too_long, write_csv, write_dictionary, write_parquet
+from relocation_warehouse.publication.files import (
+    IN_DICTIONARY,
+    too_long,
+    write_csv,
+    write_dictionary,
+    write_parquet,
+)
+from relocation_warehouse.publication.former import Former, anew
 from relocation_warehouse.publication.moved import DECLARATIONS, compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
@@ -130,6 +140,7 @@ def publish(
     report: Report | None = default_report,
     record: Record | None = None,
     memory: Path | None = None,
+    kept: Kept | None = None,
 ) -> Published:
     """Publish an audited build: the analyst edition, and the public edition under `public/`.
 
@@ -152,6 +163,8 @@ def publish(
     memory
         File that remembers what the public edition was last made from, by default one in `published`. Where it lies
         beside the build it outlives what is published.
+    kept
+        Remembers what the files were made from, so that those which say the same are not written again.
 
     Raises
     ------
@@ -167,7 +180,7 @@ def publish(
     try:
         with _only_publisher(published):
             return _publish(
-                build, published, contract, audited, run, report, record, memory or published / MEMORY
+                build, published, contract, audited, run, report, record, memory or published / MEMORY, kept
             )
     except (OSError, duckdb.OperationalError, duckdb.InternalError) as error:
         raise PublicationFailed(
@@ -185,6 +198,7 @@ def _publish(
     report: Report | None,
     record: Record | None,
     memory: Path,
+    kept: Kept | None,
 ) -> Published:
     versions = published / VERSIONS
     _clean(published)
@@ -194,8 +208,11 @@ def _publish(
     try:
         key = key_from_environment()
         write_database(build, staging / DATABASE, contract, audited.checks, key, withheld=audited.withheld)
-        public = _write_public(staging, contract, run, report, memory, key)
-        tables, left_out = _write_files(staging, contract, run, report, audited.withheld, published / CURRENT)
+        former = published / CURRENT
+        public = _write_public(staging, contract, run, report, memory, key, former / PUBLIC, kept)
+        tables, left_out = _write_files(
+            staging, contract, run, report, former, kept, audited.withheld, says_what_moved=True
+        )
         _make_durable(staging)
         if record is not None:
             record(staging)
@@ -217,6 +234,8 @@ def _write_public(
     report: Report | None,
     memory: Path,
     key: bytes | None,
+    former: Path,
+    kept: Kept | None,
 ) -> Path:
     """Write the public edition beside the analyst database in `folder`; returns the build that it was made from.
 
@@ -229,7 +248,9 @@ def _write_public(
     (folder / PUBLIC).mkdir()
     write_database(build, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
     inputs = {file: sha256 for file, sha256 in made.inputs.items() if not file.startswith(DECLARATIONS)}
-    _write_files(folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, inputs), report)
+    _write_files(
+        folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, inputs), report, former, kept
+    )
     return build
 
 
@@ -238,10 +259,13 @@ def _write_files(
     contract: Contract,
     run: RunInfo,
     report: Report | None,
+    former: Path,
+    kept: Kept | None,
     withheld: Sequence[Withheld] = (),
-    former: Path | None = None,
+    *,
+    says_what_moved: bool = False,
 ) -> tuple[dict[str, TableContent], dict[str, str]]:
-    """Write everything else of an edition beside its database; say what moved since the version `former`."""
+    """Write everything else of an edition beside its database, of which the version before is in `former`."""
     database = folder / DATABASE
     with read_only(database) as con:
         tables = contents(con, contract)
@@ -249,10 +273,19 @@ def _write_files(
             "select survey_id, file_id, file, sha256 from quality.loads order by survey_id, file_id"
         ).fetchall()
         left_out = too_long(con, contract)
-        write_parquet(con, contract, folder / "parquet", left_out)
-        write_csv(con, contract, folder / "csv", left_out)
-        write_dictionary(con, contract, folder / "data_dictionary.xlsx")
-    labelled_left_out = write_household_tables(database, contract, folder, left_out)
+        before = None
+        if kept is not None:
+            rows = row_digests(
+                con, {t.full_name: None for t in contract if t.full_name not in left_out or not t.is_view}
+            )
+            before = Former(former, folder, contract, rows, kept)
+        make = before.make if before is not None else anew
+        write_parquet(con, contract, folder / "parquet", left_out, make)
+        write_csv(con, contract, folder / "csv", left_out, make)
+        make(folder / "data_dictionary.xlsx", IN_DICTIONARY, partial(write_dictionary, con, contract))
+    labelled_left_out = write_household_tables(database, contract, folder, left_out, make)
+    if before is not None:
+        before.remember()
     if report is not None:
         report(database, folder / "report")
     manifest: dict[str, Any] = {
@@ -283,7 +316,7 @@ def _write_files(
             if path.is_file()
         },
     }
-    if former is not None:
+    if says_what_moved:
         manifest["moved"] = compare_versions(former, database, manifest, contract)
     (folder / MANIFEST).write_text(
         json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"

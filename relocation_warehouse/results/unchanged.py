@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from relocation_warehouse.contract.tables import contract_of
-from relocation_warehouse.ground.database import SCHEMAS, quoted
+from relocation_warehouse.ground.database import SCHEMAS, row_digests
 from relocation_warehouse.ground.kept import Kept, digest_of
 from relocation_warehouse.results.columns_read import Columns, columns_read
 from relocation_warehouse.results.groups import CODE, Group
@@ -161,29 +161,10 @@ def _digest(
     """Digest of what a group reads, as it is now."""
     return digest_of(
         made_by,
-        contents(con, tables),
+        row_digests(con, tables),
         sorted(repr((q, p, sorted(con.execute(q, list(p)).fetchall()))) for q, p in questions),
         literature().rows if is_literature_read else None,
     )
-
-
-def contents(con: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, str]:
-    """By table: the columns read, number of rows and two sums of the hashes of all rows, whatever their order."""
-    digests: dict[str, str] = {}
-    for name, read in sorted(tables.items()):
-        target = quoted(*name.split("."))
-        try:
-            columns = [c[:2] for c in con.execute(f"describe {target}").fetchall()]
-            columns = [c for c in columns if read is None or c[0].lower() in read]
-            row = ", ".join(quoted(column) for column, _ in columns) or "0"
-            sums = con.execute(
-                f"select count(*), bit_xor(hash({row})), sum(hash({row})) from {target}"
-            ).fetchone()
-        except duckdb.CatalogException:
-            digests[name] = "absent"
-            continue
-        digests[name] = repr((columns, sums))
-    return digests
 
 
 def _content(result: Result) -> bytes:

@@ -98,8 +98,10 @@ def publish_assets() -> dg.Definitions:
         run = RunInfo(context.run_id, code_version(), input_digests(warehouse.paths))
         build = warehouse.paths.build_database
 
+        kept = Kept.of(warehouse.paths)
+
         def pages(database: Path, folder: Path) -> None:
-            write_report(database, folder, Kept.of(warehouse.paths))
+            write_report(database, folder, kept)
             write_quality_page(build, database, folder / "quality.html")
 
         lake = Lake.from_environment()
@@ -111,7 +113,9 @@ def publish_assets() -> dg.Definitions:
         memory = warehouse.paths.warehouse / "disclosed.duckdb"
         key = key_from_environment()
         require_same_key(key, State.load(warehouse.paths).key)
-        result = publish(build, warehouse.paths.published, contract, audited, run, pages, record, memory)
+        result = publish(
+            build, warehouse.paths.published, contract, audited, run, pages, record, memory, kept
+        )
         with State.updated(warehouse.paths) as state:
             state.was_published(result.manifest_sha256, fingerprint(key))
         if lake is not None:

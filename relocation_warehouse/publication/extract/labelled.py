@@ -49,6 +49,8 @@ STATA_MISSING_LABEL = 2_147_483_621
 """What a label of . hangs on; those of .a to .z follow."""
 EPOCH = datetime(1960, 1, 1)
 """Time stamp of the files: the same data are the same bytes."""
+SPSS_WRITTEN_AT = 92
+"""Where date and time of writing stand in the header of a .sav file: PSPP's description of the system file format."""
 EXCEL_ROWS, EXCEL_TEXT = 1_048_575, 32767
 """Rows below the header, and characters of a cell, in a sheet."""
 MISSING_SUFFIX = "__missing"
@@ -367,6 +369,9 @@ def write_spss(table: LabelledTable, path: Path, language: Language) -> list[str
         variable_measure={names[v.name]: v.measure for v in table.variables},
         variable_format=formats,
     )
+    with path.open("r+b") as file:
+        file.seek(SPSS_WRITTEN_AT)
+        file.write(f"{EPOCH:%d %b %y%H:%M:%S}".encode())
     return notes
 
 

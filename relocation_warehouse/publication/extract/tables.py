@@ -6,7 +6,8 @@ Belongs here: which tables, and how a column of the contract is labelled. Does n
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from relocation_warehouse.publication.extract.choose import HOUSEHOLDS, NEEDS, c
 from relocation_warehouse.publication.extract.labelled import (
     CannotHold,
     LabelledTable,
+    Language,
     Variable,
     write_spss,
     write_stata,
 )
+from relocation_warehouse.publication.former import Make, anew
 from relocation_warehouse.survey.vocabulary import Label
 
 CELL_LIMIT = 20_000_000
@@ -33,7 +36,7 @@ KEY = {"survey_id", "household_id", "wave"}
 
 
 def write_household_tables(
-    database: Path, contract: Contract, folder: Path, left_out: Container[str] = ()
+    database: Path, contract: Contract, folder: Path, left_out: Container[str] = (), make: Make = anew
 ) -> dict[str, str]:
     """Write `folder/stata/<schema>.<table>.dta` and `folder/spss/<schema>.<table>.sav` of every table of households.
 
@@ -47,6 +50,8 @@ def write_household_tables(
         Created where it does not exist.
     left_out
         Tables that are too long for a sheet; they are too long here too.
+    make
+        Makes a file, or knows that it need not be written.
 
     Returns
     -------
@@ -62,14 +67,19 @@ def write_household_tables(
                     raise CannotHold(
                         "more rows than one file is for; take what you need with `warehouse extract`"
                     )
-                labelled = _labelled(con, database if can_choose else None, table)
+                rows = cache(partial(_labelled, con, database if can_choose else None, table))
+                tables = {table.full_name, *(NEEDS if can_choose else ())}
                 for name, ending, write in (("stata", ".dta", write_stata), ("spss", ".sav", write_spss)):
-                    path = folder / name / f"{table.full_name}{ending}"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write(labelled, path, "en")
+                    make(folder / name / f"{table.full_name}{ending}", tables, partial(_write, write, rows))
             except CannotHold as error:
                 reasons[table.full_name] = str(error)
     return reasons
+
+
+def _write(
+    write: Callable[[LabelledTable, Path, Language], object], rows: Callable[[], LabelledTable], path: Path
+) -> None:
+    write(rows(), path, "en")
 
 
 def _tables(contract: Contract) -> Iterator[Table]:
