@@ -22,7 +22,6 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args, runtime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from analysis.arrays import BoolArray, FloatArray, IntArray, one_of
 from analysis.errors import (
@@ -37,6 +36,7 @@ from analysis.errors import (
     SummaryMismatchError,
 )
 from analysis.lapack import absorb
+from analysis.threads import one_blas_thread
 
 Group = tuple[Any, ...]
 Batch: TypeAlias = pa.RecordBatch | pa.Table | pd.DataFrame
@@ -275,8 +275,7 @@ def summarise(
                 total[group] = total[group].merge(summary) if group in total else summary
         return {group: total[group] for group in sorted(total, key=_sort_key)}
     reduce = partial(_summarise_batch, empty=empty, by=by, weights=weights, missing=missing)
-    # On blocks this narrow more BLAS threads only wait for each other.
-    with threadpool_limits(limits=1, user_api="blas"), closing(_read_ahead(record_batches(batches))) as read:
+    with one_blas_thread(), closing(_read_ahead(record_batches(batches))) as read:
         for parts in _side_by_side(reduce, _joined(read, needed)):
             for group, summary in parts:
                 total[group] = total[group].merge(summary) if group in total else summary

@@ -19,7 +19,6 @@ from typing import Any
 import duckdb
 import numpy as np
 from statsmodels.stats.multitest import multipletests
-from threadpoolctl import threadpool_limits
 
 from analysis.arrays import FloatArray
 from analysis.comparison import oaxaca_blinder
@@ -29,6 +28,7 @@ from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
 from analysis.survey_design import difference
+from analysis.threads import one_blas_thread
 from relocation_warehouse.results.common import (
     VERDICTS,
     Verdicts,
@@ -76,8 +76,7 @@ def comparison(con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Lit
     dict
         `region_comparison` and `region_tests` of the schema `analysis`, and the view `category_results` on the first.
     """
-    # On matrices this small more BLAS threads only wait for each other.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         measures = _Measures(con, catalog, _coded(literature))
         households = list(_household_rows(measures))
         tests = [*_difference_rows(measures), *_model_rows(con, catalog)]

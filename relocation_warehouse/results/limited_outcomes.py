@@ -12,13 +12,13 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
 from analysis.limited_outcomes import LimitedModel, limited_outcome
 from analysis.regression import Regression, fit_ols
 from analysis.summary import summarise
+from analysis.threads import one_blas_thread
 from relocation_warehouse.results.households import matrix
 from relocation_warehouse.results.regressions import UNIT, Sample, samples, term_facts
 from relocation_warehouse.results.tables import conform
@@ -53,7 +53,7 @@ def limited_outcomes(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[s
         alone = model.model_copy(update={"interact_with": None})
         for sample in samples(con, catalog, alone):
             if not sample.is_pooled:
-                with threadpool_limits(limits=1, user_api="blas"):
+                with one_blas_thread():
                     rows += _rows(sample)
     return {"marginal_effects": conform("analysis.marginal_effects", rows)}
 

@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from analysis.errors import AnalysisError
 from analysis.panel_models import PanelModel, fixed_effects
+from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, asked, matrix, surveys
@@ -54,7 +54,7 @@ def panel_models(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, 
     for survey in surveys(con):
         if len(survey.waves) > 1:
             for spec in catalog.panel_models:
-                with threadpool_limits(limits=1, user_api="blas"):
+                with one_blas_thread():
                     answered = [known.get((survey.survey_id, wave), frozenset()) for wave in survey.waves]
                     rows += _rows(con, catalog, survey, spec, frozenset.intersection(*answered))
     return {"panel_models": conform("analysis.panel_models", rows)}

@@ -17,7 +17,6 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import duckdb
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from analysis.coupling import leave_one_out
 from analysis.diagnostics import SpecificationTests, specification_tests
@@ -33,6 +32,7 @@ from analysis.inference import (
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols, generalised_vif
 from analysis.summary import Summary, summarise
+from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import (
@@ -93,8 +93,7 @@ def regressions(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
         for sample in samples(con, catalog, model):
             head = sample.head(order)
             try:
-                # On matrices this small more BLAS threads only wait for each other.
-                with threadpool_limits(limits=1, user_api="blas"):
+                with one_blas_thread():
                     fits = list(_fit(sample))
             except AnalysisError as error:
                 models.append(head | _refusal(catalog, model, model.covariance, str(error)))
