@@ -15,7 +15,7 @@ def step(tmp_path_factory):
 
 def test_killed_publications_leave_a_whole_version_and_converge(step):
     rng = random.Random(3)
-    for _ in range(2):
+    for _ in range(3):
         assert step.kill_once(rng) in ("old", "new")
 
 

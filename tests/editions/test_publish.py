@@ -2,8 +2,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from made_up_build import build, contract, small_contract
+from made_up_build import contract, small_contract
 
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication.audit import AuditResult, audit
@@ -281,49 +279,6 @@ def test_a_reader_that_has_the_file_open_keeps_its_version(database, tmp_path):
         publish_few(database, published)
     answer, _ = reader.communicate()
     assert answer == "[('old',)]\n"
-
-
-PUBLISH_ONCE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from made_up_build import small_contract
-from relocation_warehouse.publication.audit import AuditResult
-from relocation_warehouse.publication.publish import RunInfo, publish
-database, published = Path(sys.argv[2]), Path(sys.argv[3])
-contract = small_contract()
-print("start", flush=True)
-publish(database, published, contract, AuditResult(()), RunInfo("killed"), report=None)
-"""
-
-
-@pytest.mark.slow
-def test_a_kill_at_any_moment_leaves_the_old_or_the_new_version_whole(tmp_path):
-    old, new = build(tmp_path / "old.duckdb", seed=1), build(tmp_path / "new.duckdb", seed=2)
-    published = tmp_path / "published"
-    old_tables = publish_few(old, published).tables
-    new_tables = publish_few(new, tmp_path / "undisturbed").tables
-    rng = random.Random(5)
-    for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PUBLISH_ONCE, str(Path(__file__).parent), str(new), str(published)],
-            stdout=subprocess.PIPE,
-        )
-        process.stdout.readline()
-        time.sleep(rng.uniform(0, 1.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        manifest = json.loads((published / "manifest.json").read_text(encoding="utf-8"))
-        files = snapshot(published)
-        del files["manifest.json"]
-        assert {n: hashlib.sha256(b).hexdigest() for n, b in files.items()} == {
-            n: f["sha256"] for n, f in manifest["files"].items()
-        }
-        checksum = manifest["tables"]["reference.surveys"]["content_checksum"]
-        expected = {t["reference.surveys"].checksum for t in (old_tables, new_tables)}
-        assert checksum in expected
-    assert publish_few(new, published).tables == new_tables
-    assert len([p for p in (published / ".versions").iterdir() if p.is_dir()]) == 2
 
 
 def test_missing_permission_is_a_plain_error(sound_build, tmp_path, monkeypatch):
