@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from relocation_warehouse.ground.kept import FOLDER_VARIABLE
 from relocation_warehouse.ground.paths import CHECKOUT
@@ -17,6 +19,9 @@ from relocation_warehouse.ground.paths import CHECKOUT
 NEEDS = {"services": "duckdb_extension_ducklake", "spark": "pyspark", "explore": "marimo"}
 collect_ignore = [folder for folder, library in NEEDS.items() if not find_spec(library)]
 
+
+OWN_WAREHOUSE = {"tests/real_surveys"}
+"""Folders whose session has a refresh that no other worker should repeat or wait for."""
 
 SLOW_FIXTURES = {"refreshed", "published", "location"}
 """Fixtures that take a refresh, or load all of the orchestration."""
@@ -43,6 +48,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+class ByWarehouse(LoadFileScheduling):
+    """The files of a folder that has a warehouse of its own run in one worker; all others one by one, as they come."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, file = super()._split_scope(nodeid).rpartition("/")
+        return folder if folder in OWN_WAREHOUSE else f"{folder}/{file}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWarehouse:
+    return ByWarehouse(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,8 @@
-"""One refresh of the two real surveys, a made-up one that is said to be real, and one that is made up."""
+"""One refresh of eight surveys: two real ones, the shipped ones said to be real, and two new ones that are made up.
+
+A refresh costs a minute whatever is in it, so all that is asserted of a whole warehouse of real and new surveys is
+asserted of this one; the files of this folder run in one worker.
+"""
 
 import json
 import os
@@ -11,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from folders import add_rice, add_vietnam
+from new_surveys import add_kobo_survey, add_stata_survey
 
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE
@@ -18,7 +23,7 @@ from relocation_warehouse.survey.catalog import Catalog, load_catalog
 from relocation_warehouse.survey.scaffold_columns import Recognition
 
 KEY = "c41f7a90e2b85d3396fa07e1d8264bc5f3907a1ed25c68b4"
-SAID_REAL, MADE_UP = "xj_south_2019", "gz_anshun_2020"
+SHIPPED = tuple(sorted(p.parent.name for p in (CHECKOUT / "data" / "surveys").glob("*/survey.yml")))
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,16 @@ def warehouse(
 
 
 def declare(data: Path, catalog: Catalog, known: Recognition) -> dict[str, int]:
-    """Make the four survey folders; gives the edits that the two real ones took."""
+    """Make the eight survey folders; gives the edits that the two real ones took."""
     surveys, scratch = data / "surveys", data.parent / "files"
     surveys.mkdir(parents=True)
     scratch.mkdir()
     for name in ("catalog", "literature"):
         (data / name).symlink_to(CHECKOUT / "data" / name)
     made = {add.__name__: add(surveys, scratch, catalog, known) for add in (add_vietnam, add_rice)}
-    for name in (SAID_REAL, MADE_UP):
+    for name in SHIPPED:
         shutil.copytree(CHECKOUT / "data" / "surveys" / name, surveys / name)
-    say_real(surveys / SAID_REAL)
+        say_real(surveys / name)
+    add_stata_survey(surveys, catalog)
+    add_kobo_survey(surveys, catalog)
     return {edits.path.name: edits.made for edits in made.values()}

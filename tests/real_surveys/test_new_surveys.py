@@ -1,20 +1,18 @@
-"""A fifth and a sixth survey, added as folders only, appear wherever a survey can appear."""
+"""Two further surveys, added as folders only, appear wherever a survey can appear."""
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
-from new_surveys import HOUSEHOLDS, KOBO_SURVEY, NOT_ASKED, STATA_SURVEY, add_kobo_survey, add_stata_survey
+from conftest import KEY, RealWarehouse
+from new_surveys import HOUSEHOLDS, KOBO_SURVEY, NOT_ASKED, STATA_SURVEY
 from typer.testing import CliRunner
 
 from relocation_warehouse.command.cli import app
 from relocation_warehouse.contract.tables import load_contract
 from relocation_warehouse.ground.database import connect
+from relocation_warehouse.publication.pseudonyms import KEY_VARIABLE, pseudonym
 from relocation_warehouse.survey.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]
@@ -44,22 +42,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse of the checkout's surveys and the two new folders, refreshed once by the command."""
-    data = tmp_path_factory.mktemp("six") / "data"
-    for name in ("catalog", "literature", "surveys"):
-        shutil.copytree(ROOT / "data" / name, data / name)
-    catalog = load_catalog(data / "catalog")
-    add_stata_survey(data / "surveys", catalog)
-    add_kobo_survey(data / "surveys", catalog)
-    home = data.parent / "dagster"
-    home.mkdir()
-    shutil.copy(ROOT / ".dagster" / "dagster.yaml", home)
-    environment = os.environ | {"WAREHOUSE_DATA": str(data), "DAGSTER_HOME": str(home)}
-    command = [sys.executable, "-c", "from relocation_warehouse.command.cli import main; main()", "refresh"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return data
+def data(warehouse: RealWarehouse) -> Path:
+    return warehouse.data
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +125,10 @@ def test_a_published_cell_leads_back_to_the_rows_of_a_repeat_group(
     data: Path, published: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAREHOUSE_DATA", str(data))
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
     (area,) = published.execute(
-        "SELECT arable_land_area_mu FROM harmonized.households WHERE household_id = 'G002'"
+        "SELECT arable_land_area_mu FROM harmonized.households WHERE household_id = ?",
+        [pseudonym(KEY.encode(), KOBO_SURVEY, "G002")],
     ).fetchone()
     assert area == pytest.approx((2001 + 2668 + 3335) * 0.0015)
     told = CliRunner().invoke(app, ["trace", KOBO_SURVEY, "G002", "arable_land_area_mu"])
