@@ -62,7 +62,7 @@ lock: setup           ## pin again after a change in pyproject.toml, each file b
 clean:                ## remove what a refresh makes; surveys and catalog stay
 	rm -rf data/landing data/warehouse data/published dbt/target dbt/logs
 
-.PHONY: cookbook docs test-clients superset superset-check superset-lock
+.PHONY: cookbook docs test-clients superset superset-check superset-sample superset-lock
 
 cookbook: setup       ## write the answers and the page of the cookbook again from the published file
 	$(BIN)/python -m relocation_warehouse.bi.cookbook
@@ -130,6 +130,9 @@ superset: .venv-superset/.setup-done refresh        ## the dashboard in Superset
 
 superset-check: .venv-superset/.setup-done refresh  ## import the dashboard twice and compare every chart with SQL
 	$(BIN)/python -m relocation_warehouse.bi.superset check
+
+superset-sample: .venv-superset/.setup-done refresh  ## the same with one value of every filter, as in continuous integration
+	$(BIN)/python -m relocation_warehouse.bi.superset check sample
 
 superset-lock: setup  ## pin Superset again after a change in relocation_warehouse/bi/superset/requirements.in
 	$(COMPILE) --output-file relocation_warehouse/bi/superset/requirements.lock relocation_warehouse/bi/superset/requirements.in
