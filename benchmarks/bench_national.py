@@ -4,7 +4,8 @@ Run `python benchmarks/bench_national.py [--household-waves N ...] [--surveys DI
 is written as CSV: surveys with more waves get more households, in proportion. The refresh runs in a process of its
 own; its stages are the steps of the Dagster runs. Their memory is sampled, and the disk that everything but the surveys
 takes, spilled rows included. The copy reads the same files as UTF-8 and writes zstd Parquet. A survey that arrived as
-.sav then replaces its CSV by that, and is refreshed again. Belongs here: measuring; nothing is asserted.
+.sav then replaces its CSV by that, and is refreshed again (not with `--csv-only`). Belongs here: measuring; nothing
+is asserted.
 """
 
 from __future__ import annotations
@@ -206,8 +207,8 @@ def gigabytes(folder: Path) -> float:
     return size / 1e9
 
 
-def show(household_waves: int, sizes: dict[str, int], source: Path, data: Path) -> None:
-    """Measure one size and print it as Markdown."""
+def show(household_waves: int, sizes: dict[str, int], data: Path) -> dict[str, Any]:
+    """Measure one size and print it as Markdown; gives what the refresh reported."""
     copied = copy(data)
     load = os.getloadavg()[0]
     refreshed = run_refresh(data)
@@ -233,7 +234,7 @@ def show(household_waves: int, sizes: dict[str, int], source: Path, data: Path) 
     print("Disk: " + ", ".join(f"{name} {gb:.2f} GB" for name, gb in disk.items()) + ".")
     slow, name = answers[0]
     print(f"Cookbook: slowest of {len(answers)} questions {1000 * slow:.0f} ms ({name}).", flush=True)
-    refresh_from_sav(source, data, refreshed)
+    return refreshed
 
 
 def main() -> None:
@@ -242,6 +243,7 @@ def main() -> None:
         "--household-waves", type=int, nargs="+", default=[NATIONAL // 10, NATIONAL // 3, NATIONAL]
     )
     parser.add_argument("--surveys", type=Path, default=DATA / "surveys")
+    parser.add_argument("--csv-only", action="store_true", help="leave out the second refresh, from .sav")
     parser.add_argument("--keep", type=Path, help="an empty folder that stays; default: one that goes")
     parser.add_argument("--refresh", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -255,7 +257,9 @@ def main() -> None:
             sizes = write_surveys(given.surveys, data, household_waves)
             for name in ("catalog", "literature"):
                 shutil.copytree(DATA / name, data / name)
-            show(household_waves, sizes, given.surveys, data)
+            refreshed = show(household_waves, sizes, data)
+            if not given.csv_only:
+                refresh_from_sav(given.surveys, data, refreshed)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,21 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import harmonised_surveys as surveys
 import numpy as np
 import pandas as pd
 import pyreadstat
 import pytest
 
+from relocation_warehouse.demonstration.bulk import write_as_spss, write_bulk
 from relocation_warehouse.demonstration.draw import draw
 from relocation_warehouse.demonstration.received import as_received
 from relocation_warehouse.demonstration.spec import load_spec
 from relocation_warehouse.demonstration.writers import WRITERS
-from relocation_warehouse.survey.folder import SurveyFolder
+from relocation_warehouse.survey.crosswalk import compile_wave
+from relocation_warehouse.survey.folder import SurveyFolder, load_folder
+from relocation_warehouse.survey.ingest import ingest
 from relocation_warehouse.survey.readers import read
 from relocation_warehouse.survey.vocabulary import Grain
 
@@ -109,3 +113,34 @@ def test_sav_has_labels_and_user_missing_codes(tmp_path: Path) -> None:
         assert {r["lo"] for r in meta.missing_ranges.get(column.column, [])} == missing
         if codes:
             assert meta.variable_value_labels[column.column] == {float(c.code): c.label_zh for c in codes}
+
+
+SPSS = [s for s in OTHER_THAN_DELIMITED if {f.format for f in surveys.folder(s).survey.files} == {"spss"}]
+
+
+def harmonised(path: Path, landing: Path) -> list[pd.DataFrame]:
+    """Households of each wave of a folder."""
+    folder = load_folder(path, [i.id for i in surveys.catalog().indicators])
+    with duckdb.connect() as con:
+        load = ingest(folder, landing, con, {i.id: i for i in surveys.catalog().indicators})
+        assert load.is_accepted, load.problems
+        return [
+            con.sql(
+                f"SELECT * EXCLUDE (source_row) FROM ({compile_wave(folder, w.wave, surveys.catalog())}) ORDER BY ALL"
+            ).df()
+            for w in folder.survey.waves
+        ]
+
+
+@pytest.mark.parametrize("survey_id", SPSS)
+def test_a_bulk_survey_has_the_same_households_as_csv_and_as_sav(survey_id: str, tmp_path: Path) -> None:
+    source, target = surveys.folder(survey_id).path, tmp_path / survey_id
+    write_bulk(source, target, HOUSEHOLDS)
+    assert [f.format for f in load_folder(target).survey.files] == ["delimited"]
+    as_csv = harmonised(target, tmp_path / "csv")
+    write_as_spss(source, target)
+    assert [f.format for f in load_folder(target).survey.files] == ["spss"]
+    for wave, other in zip(as_csv, harmonised(target, tmp_path / "sav"), strict=True):
+        assert len(wave) == HOUSEHOLDS
+        # CSV has twelve digits of a number
+        pd.testing.assert_frame_equal(wave, other, rtol=1e-11)
