@@ -12,6 +12,20 @@ export PYTHONDONTWRITEBYTECODE =
 
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url
 
+# an environment of its own with what is given, and this project in it
+define environment
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python $(1)
+endef
+PROJECT = $(BIN)/uv pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
+
+# pin what extras add to requirements.lock: the name of the lock, the extras
+define lock-extras
+	echo "--requirement requirements.lock" > requirements-$(1).lock
+	$(COMPILE) --constraint requirements.lock --extra dev $(2) pyproject.toml \
+		| grep -vxFf requirements.lock >> requirements-$(1).lock
+endef
+
 .PHONY: help refresh test test-fast serve setup lint format demo contract-file lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
@@ -72,8 +86,7 @@ audit: .venv-audit/.setup-done  ## licences of what is installed, and known hole
 	.venv-audit/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 .venv-audit/.setup-done: .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-audit
-	$(BIN)/uv pip install --quiet --python .venv-audit/bin/python pip-audit==2.10.1 pip-licenses==5.5.5
+	$(call environment,pip-audit==2.10.1 pip-licenses==5.5.5)
 	touch $@
 
 DATA := $(or $(WAREHOUSE_DATA),$(CURDIR)/data)
@@ -97,8 +110,7 @@ docs-lock: setup      ## pin the generator of the site again
 	echo "zensical==0.0.73" | $(COMPILE) --output-file requirements-docs.lock -
 
 .venv-docs/.setup-done: requirements-docs.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-docs
-	$(BIN)/uv pip install --quiet --require-hashes --python .venv-docs/bin/python --requirements requirements-docs.lock
+	$(call environment,--require-hashes --requirements $<)
 	touch $@
 
 explore: .venv-explore/.setup-done refresh  ## questions, SQL, charts and extracts in a notebook on 127.0.0.1 over the published file
@@ -112,14 +124,11 @@ test-explore: .venv-explore/.setup-done  ## the notebook run without a browser, 
 	$(EXPLORE)/pytest tests/explore
 
 explore-lock: setup   ## pin the extra explore again: what it adds to requirements.lock
-	echo "--requirement requirements.lock" > requirements-explore.lock
-	$(COMPILE) --constraint requirements.lock --extra dev --extra explore pyproject.toml \
-		| grep -vxFf requirements.lock >> requirements-explore.lock
+	$(call lock-extras,explore,--extra explore)
 
 .venv-explore/.setup-done: requirements-explore.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-explore
-	$(BIN)/uv pip install --quiet --require-hashes --python $(EXPLORE)/python --requirements requirements-explore.lock
-	$(BIN)/uv pip install --quiet --python $(EXPLORE)/python --no-deps --no-build-isolation --editable .
+	$(call environment,--require-hashes --requirements $<)
+	$(PROJECT)
 	touch $@
 
 test-clients: refresh ## run the client notes and the cookbook in DuckDB 1.0.0 and newer, each in its own environment
@@ -138,8 +147,7 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 	$(COMPILE) --output-file relocation_warehouse/bi/superset/requirements.lock relocation_warehouse/bi/superset/requirements.in
 
 .venv-superset/.setup-done: relocation_warehouse/bi/superset/requirements.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-superset
-	$(BIN)/uv pip install --quiet --require-hashes --python .venv-superset/bin/python --requirements relocation_warehouse/bi/superset/requirements.lock
+	$(call environment,--require-hashes --requirements $<)
 	touch $@
 
 .PHONY: rejection-rates oracles bench-analysis bench-extract bench-ingest bench-loop bench-national
@@ -166,8 +174,7 @@ bench-analysis: .venv-bench/.setup-done ## time and memory of the one-pass stati
 	.venv-bench/bin/python benchmarks/bench_summary.py
 
 .venv-bench/.setup-done: requirements.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-bench
-	$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1
+	$(call environment,--requirements requirements.lock pyfixest==0.60.0 duckreg==0.4.1)
 	touch $@
 
 .PHONY: test-report campaign campaign-papers
@@ -203,8 +210,7 @@ mutation: .venv-mutation/.setup-done  ## change the code a little and see whethe
 	cd tests/mutation && for group in $(GROUP); do nice -n 19 ../../.venv-mutation/bin/python mutate.py $$group || exit 1; done
 
 .venv-mutation/.setup-done: requirements.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-mutation
-	$(BIN)/uv pip install --quiet --python .venv-mutation/bin/python --requirements requirements.lock mutmut==3.8.1 libcst==1.9.0
+	$(call environment,--requirements requirements.lock mutmut==3.8.1 libcst==1.9.0)
 	touch $@
 
 .PHONY: campaign-formats campaign-fuzz
@@ -229,14 +235,11 @@ bench-spark: .venv-spark/.setup-done  ## a million households through both engin
 	$(SPARK)/python benchmarks/bench_spark.py
 
 spark-lock: setup     ## pin the extra spark again: what it adds to requirements.lock
-	echo "--requirement requirements.lock" > requirements-spark.lock
-	$(COMPILE) --constraint requirements.lock --extra dev --extra spark pyproject.toml \
-		| grep -vxFf requirements.lock >> requirements-spark.lock
+	$(call lock-extras,spark,--extra spark)
 
 .venv-spark/.setup-done: requirements-spark.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-spark
-	$(BIN)/uv pip install --quiet --require-hashes --python $(SPARK)/python --requirements requirements-spark.lock
-	$(BIN)/uv pip install --quiet --python $(SPARK)/python --no-deps --no-build-isolation --editable .
+	$(call environment,--require-hashes --requirements $<)
+	$(PROJECT)
 	touch $@
 
 .PHONY: test-services services-lock
@@ -246,14 +249,11 @@ test-services: .venv-services/.setup-done  ## the lake and the deployment on rea
 	$(SERVICES)/pytest tests/services
 
 services-lock: setup  ## pin what the extras lake and deployment add
-	echo "--requirement requirements.lock" > requirements-services.lock
-	$(COMPILE) --constraint requirements.lock --extra dev --extra lake --extra deployment pyproject.toml \
-		| grep -vxFf requirements.lock >> requirements-services.lock
+	$(call lock-extras,services,--extra lake --extra deployment)
 
 .venv-services/.setup-done: requirements-services.lock .venv/.setup-done
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-services
-	$(BIN)/uv pip install --quiet --require-hashes --python $(SERVICES)/python --requirements requirements-services.lock
-	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --no-deps --no-build-isolation --editable .
+	$(call environment,--require-hashes --requirements $<)
+	$(PROJECT)
 	# an earlier DuckLake, to write a lake that has to be upgraded
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/python --target .venv-services/ducklake-0.3 \
 		duckdb==1.4.4 duckdb-extension-ducklake==1.4.4 duckdb-extension-postgres-scanner==1.4.4
