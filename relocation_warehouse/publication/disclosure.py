@@ -127,14 +127,17 @@ def _macros(rules: Disclosure, secret: bytes) -> Iterator[str]:
     yield """create temp MACRO step(x) as case
         when x <= ten(x) * (1 + 1e-9) then ten(x) when x <= 2 * ten(x) then 2 * ten(x)
         when x <= 5 * ten(x) then 5 * ten(x) else 10 * ten(x) end"""
-    yield "create temp MACRO nearest(x, s) as round(round(x / s) * s, 12)"
+    # (adding 0 leaves no negative zero)
+    yield "create temp MACRO nearest(x, s) as round(round(x / s) * s, 12) + 0.0"
     yield """create temp MACRO upward(x, s) as
         case when x is not null then round(greatest(ceil(x / s - 1e-9), 1) * s, 12) end"""
     yield """create temp MACRO level(p) as case when p < 0.001 then 0.001 when p < 0.01 then 0.01
         when p < 0.05 then 0.05 when p < 0.1 then 0.1 when p is not null then 1.0 end"""
     # the error of an estimate, and the estimate to the same digit; nothing where there is no error
-    yield "create temp MACRO shown_error(e) as case when e > 0 then upward(e, ten(e)) end"
-    yield "create temp MACRO by_error(x, e) as case when e > 0 then nearest(x, ten(e)) end"
+    # (an error of zero is one of rounding); g is what single answers need, or null
+    yield "create temp MACRO digit(e, g) as step(greatest(ten(e), g))"
+    yield "create temp MACRO shown_error(e, g) as case when e > 1e-9 then upward(e, digit(e, g)) end"
+    yield "create temp MACRO by_error(x, e, g) as case when e > 1e-9 then nearest(x, digit(e, g)) end"
     # half of an interval: sampling units decide how wide it is, and there is none where they are too few
     yield "create temp MACRO half(low, high, s) as upward((high - low) / 2, s)"
 
@@ -211,7 +214,7 @@ def _rows(table: Table, derived: Derived | None, rules: Disclosure) -> str:
     if "figure" in derived.columns.values():
         x = _figures(rules, x)
     if derived.rare_terms:
-        x = _with_rare_terms(rules, x)
+        x = _with_rare_terms(rules, derived, x)
     expressions = []
     for column in table.columns:
         rule, name = derived.columns.get(column.name), sql.identifier(column.name)
@@ -249,7 +252,7 @@ def _sized(table: Table, derived: Derived, rules: Disclosure, source: str) -> st
     # a part of a distribution stands beside the others: what counts is the size of the whole
     stands_for = [*[f"t.{c}" for c in counts if not derived.within][:1], "w.size", "s.size", "r.size"]
     return f"""
-        select *, step(2.0 / shown_n) as mean_grid from (
+        select *, step(2.0 / shown_n) as mean_grid, null::double as answers_grid from (
             select *, rounded(scope, stands_for) >= {rules.fewest} as is_shown,
                 part(scope, {counts[0] if counts else "null::bigint"}, whole) as shown_n
             from (select t.*, coalesce({survey}, {region}, '') as scope, coalesce(w.size, s.size) as whole,
@@ -284,21 +287,39 @@ def _figures(rules: Disclosure, x: str) -> str:
             from ({x}) z left join {ANALYST}.{INDICATORS} i on i.indicator_id = z.metric_id)"""
 
 
-def _with_rare_terms(rules: Disclosure, x: str) -> str:
-    """SQL of the rows of `x`, those of terms that stand for few households not shown."""
+def _with_rare_terms(rules: Disclosure, derived: Derived, x: str) -> str:
+    """SQL of the rows of `x`, those of terms that stand for few households not shown.
+
+    Where the outcome is an answer, a term of a code is a difference of two shares: it stands on a grid that many
+    households cannot cross, and the constant, which is one of the two shares, is not shown.
+    """
     return f"""
         with l as (
             select *, sum(n) over (partition by survey, model, indicator_id) as answers,
-                max(n) over (partition by survey, model, indicator_id) as most from levels)
-        select z.* replace (is_shown and (z.indicator_id is null and z.code is null or coalesce(rounded(scope,
-            case when z.code is null then a.beside else least(c.n, d.n) end::bigint) >= {rules.fewest}, false))
-            as is_shown)
-        from ({x}) z
-        left join (select distinct survey, model, indicator_id, answers - most as beside from l) a
-            on (a.survey, a.model, a.indicator_id) = (z.survey_id, z.model, z.indicator_id)
-        left join l c on (c.survey, c.model, c.indicator_id, c.code) = (z.survey_id, z.model, z.indicator_id, z.code)
-        left join l d
-            on (d.survey, d.model, d.indicator_id, d.code) = (z.survey_id, z.model, z.indicator_id, z.reference_code)"""
+                max(n) over (partition by survey, model, indicator_id) as most from levels),
+        a as (
+            select survey, model, indicator_id, any_value(answers - most) as beside,
+                sqrt(sum(n * number ** 2) / sum(n) - (sum(n * number) / sum(n)) ** 2) as spread
+            from (select *, try_cast(code as double) as number from l) group by all),
+        o as (
+            select distinct survey_id, model,
+                dependent in (select indicator_id from {ANALYST}.{INDICATORS}) as is_answer
+            from {ANALYST}.{derived.rare_terms})
+        select * exclude (beside, unit_of_term, is_answer) replace (
+            is_shown and case when indicator_id is null and code is null then not is_answer
+                else coalesce(rounded(scope, beside) >= {rules.fewest}, false) end as is_shown,
+            case when is_answer then {2 * rules.base} / rounded(scope, beside) / unit_of_term end as answers_grid)
+        from (
+            select z.*, coalesce(o.is_answer, true) as is_answer,
+                case when z.code is null then a.beside else least(c.n, d.n) end::bigint as beside,
+                case when z.code is null then nullif(2 * a.spread, 0) else 1 end as unit_of_term
+            from ({x}) z
+            left join o on (o.survey_id, o.model) = (z.survey_id, z.model)
+            left join a on (a.survey, a.model, a.indicator_id) = (z.survey_id, z.model, z.indicator_id)
+            left join l c on (c.survey, c.model, c.indicator_id, c.code)
+                = (z.survey_id, z.model, z.indicator_id, z.code)
+            left join l d on (d.survey, d.model, d.indicator_id, d.code)
+                = (z.survey_id, z.model, z.indicator_id, z.reference_code))"""
 
 
 def _expression(name: str, rule: str, derived: Derived) -> str:
@@ -312,7 +333,7 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
     kind, _, argument = rule.partition(" ")
     number = float(argument or 1)
     shown_by_count = f"case when {derived.counts_where} then part(scope, {field}, whole) end"
-    half_width = f"half({of.get('low')}, {of.get('high')}, ten({error}) / 2), 12)"
+    half_width = f"half({of.get('low')}, {of.get('high')}, digit({error}, answers_grid) / 2), 12)"
     figures = {
         "share": f"least(1.0, shown_n / nullif(part(scope,"
         f" sum({n}) over (partition by {within or 'null'})::bigint, whole), 0))",
@@ -320,10 +341,11 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
         "figure": sql.identifier(f"figure_{name}"),
         "grid": f"nearest({field}, {number})",
         "digits": f"coalesce(nearest({field}, ten({field}) / {10 ** (number - 1)}), {field})",
-        "error": f"shown_error({field})",
-        "by_error": f"by_error({field}, {error})",
-        "low": f"round(by_error({estimate}, {error}) - {half_width}",
-        "high": f"round(by_error({estimate}, {error}) + {half_width}",
+        "error": f"shown_error({field}, answers_grid)",
+        "by_error": f"by_error({field}, {error}, answers_grid)",
+        "low": f"round(by_error({estimate}, {error}, answers_grid) - {half_width}",
+        "high": f"round(by_error({estimate}, {error}, answers_grid) + {half_width}",
+        "beta": f"case when answers_grid is null then nearest({field}, 0.01) end",
         "level": f"level({field})",
         "withheld": "null",
         "shown": field,

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
+from scipy.stats import norm
 
 from relocation_warehouse.contract.disclosure import disclosure_of
 
@@ -360,6 +361,99 @@ def _grid(width, shown_n):
     least = max(2 * width, BASE) / shown_n
     ten = 10.0 ** np.floor(np.log10(least) + 1e-9)
     return next(s * ten for s in (1, 2, 5, 10) if least <= s * ten * (1 + 1e-9))
+
+
+# ---- models whose outcome is yes or no, and what they say of the answers in two groups -----------------------------
+
+
+def coefficients_of(yes, n):
+    """Least squares of an answer of 0 or 1 on a group of 0 or 1: coefficients, robust errors and R2.
+
+    Parameters
+    ----------
+    yes, n
+        Those who said yes, and all, in the two groups; numbers or arrays.
+
+    Returns
+    -------
+    tuple
+        Constant and difference, their errors (HC1), and R2.
+    """
+    (yes_0, yes_1), (n_0, n_1) = yes, n
+    total = n_0 + n_1
+    portion_0, portion_1, portion = yes_0 / n_0, yes_1 / n_1, (yes_0 + yes_1) / total
+    left_0, left_1 = yes_0 * (1 - portion_0), yes_1 * (1 - portion_1)
+    variance_0, variance_1 = (
+        left / size**2 * total / (total - 2) for left, size in ((left_0, n_0), (left_1, n_1))
+    )
+    spread = np.maximum(total * portion * (1 - portion), 1e-12)
+    return (
+        (portion_0, portion_1 - portion_0),
+        (np.sqrt(variance_0), np.sqrt(variance_0 + variance_1)),
+        1 - (left_0 + left_1) / spread,
+    )
+
+
+def possible_answers(shown, r2, total, around, yes, grid=0.0):
+    """Yes and no in two groups that agree with a model.
+
+    Parameters
+    ----------
+    shown
+        What is shown of the constant and of the difference: (b, se, p), each None where it is empty.
+    r2
+        R2 as shown, to 0.01; None where it is empty.
+    total
+        Households of the model, exactly: a paper prints them.
+    around
+        Lowest and highest size of the second group.
+    yes
+        Lowest and highest number of yes: the share of them is published.
+    grid
+        On which coefficients stand, as the rules state it, where it is coarser than the first digit of the error.
+
+    Returns
+    -------
+    dict
+        Possible numbers by name of the cell.
+    """
+    found = []
+    for n_1 in range(max(2, around[0]), min(around[1], total - 2) + 1):
+        n = (total - n_1, n_1)
+        cells = np.arange(n[0] + 1)[:, None], np.arange(n_1 + 1)[None, :]
+        estimates, errors, fit = coefficients_of(cells, n)
+        agrees = (cells[0] + cells[1] >= yes[0]) & (cells[0] + cells[1] <= yes[1])
+        if r2 is not None:
+            agrees = agrees & (abs(fit - r2) <= 0.005 + 1e-9)
+        for (b, se, p), estimate, error in zip(shown, estimates, errors, strict=True):
+            if se is not None:
+                # an error is rounded up, to its first digit or further
+                digit = max(10.0 ** np.floor(np.log10(se) + 1e-9), grid)
+                agrees = agrees & (error <= se + 1e-9) & (error > se - digit - 1e-9)
+                agrees = agrees & (abs(estimate - b) <= digit / 2 + 1e-9)
+            if p is not None:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    true = 2 * norm.sf(np.nan_to_num(abs(estimate) / error, posinf=99))
+                agrees = agrees & (level_of(true) == p)
+        agrees = np.broadcast_to(agrees, (n[0] + 1, n_1 + 1))
+        found += [(a, n[0] - a, b, n_1 - b) for a, b in np.argwhere(agrees)]
+    return dict(zip(("yes 0", "no 0", "yes 1", "no 1"), np.array(found).reshape(-1, 4).T, strict=True))
+
+
+def level_of(p):
+    """Conventional level that p is below."""
+    return np.array([0.001, 0.01, 0.05, 0.1, 1.0])[np.digitize(p, [0.001, 0.01, 0.05, 0.1])]
+
+
+def narrowed(truth, possible, threshold):
+    """Cells of which one number is possible, or too few where they are small: (truth, lowest, highest) by name."""
+    return {
+        name: (true, numbers.min(), numbers.max())
+        for name, true in truth.items()
+        for numbers in (possible[name],)
+        if numbers.min() == numbers.max()
+        or (0 < true < threshold and (numbers.max() < threshold or np.ptp(numbers) < threshold))
+    }
 
 
 def means_of(analyst, public, sizes, with_errors):

@@ -8,11 +8,24 @@ import zipfile
 import duckdb
 import numpy as np
 import pytest
-from attack import Attacker, Mean, Programme, means_of, sizes_of, truth_of
+from attack import (
+    BASE,
+    Attacker,
+    Mean,
+    Programme,
+    coefficients_of,
+    means_of,
+    narrowed,
+    possible_answers,
+    sizes_of,
+    truth_of,
+)
 from attacked_build import ITEMS, attacked_build
 from made_up_build import WAVES, contract
+from scipy.stats import norm
 
 from relocation_warehouse.contract.disclosure import disclosure_of
+from relocation_warehouse.publication import disclosure
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import THRESHOLD, write_public_build
@@ -82,6 +95,106 @@ def test_the_attack_on_means_finds_what_digits_give_away():
     assert mean.recovered(THRESHOLD) == {}
     fine = np.array([(n, t) for n in (40,) for t in range(40, 201) if abs(t / n - 1.35) <= 0.005]).T
     assert [*fine[1]] == [54]
+
+
+MODELS = 12
+
+
+def models_of_answers(con, rng, n):
+    """Write models of an answer of 0 or 1 on a group of `n[1]` households, few of whom say yes, or no, in some."""
+    con.execute(
+        "UPDATE harmonized.households SET livelihood = CASE WHEN household_id[2:]::INTEGER < ? THEN 'yes' ELSE 'no' END"
+        " WHERE survey_id = 'hills'",
+        [n[1]],
+    )
+    for table in ("models", "coefficients"):
+        con.execute(f"CREATE TEMP TABLE one AS SELECT * FROM analysis.regression_{table} LIMIT 1")
+        con.execute(f"DELETE FROM analysis.regression_{table}")
+        con.execute(f"INSERT INTO analysis.regression_{table} SELECT o.* REPLACE ('hills' AS survey_id, 'hc1' AS"
+                    f" covariance, 'm' || i AS model) FROM one o, range({MODELS}) r(i)")  # fmt: skip
+        con.execute("DROP TABLE one")
+    con.execute(
+        "UPDATE analysis.regression_models SET dependent = 'trust', wave = 'after', sample = 'all', n = ?",
+        [sum(n)],
+    )
+    con.execute(
+        "INSERT INTO analysis.regression_coefficients SELECT * REPLACE ('difference' AS term) FROM"
+        " analysis.regression_coefficients"
+    )
+    con.execute(
+        "UPDATE analysis.regression_coefficients SET indicator_id = NULL, code = NULL WHERE term <> 'difference'"
+    )
+    con.execute(
+        "UPDATE analysis.regression_coefficients SET indicator_id = 'livelihood', code = 'yes', reference_code = 'no'"
+        " WHERE term = 'difference'"
+    )
+    truth = {}
+    for k in range(MODELS):
+        few = int(rng.integers(1, THRESHOLD))
+        yes = (int(rng.integers(1, n[0])), int(rng.choice([few, n[1] - few])))
+        truth[f"m{k}"] = yes
+        estimates, errors, fit = coefficients_of(yes, n)
+        con.execute("UPDATE analysis.regression_models SET r2 = ? WHERE model = ?", [fit, f"m{k}"])
+        for is_difference, b, se in zip((False, True), estimates, errors, strict=True):
+            con.execute(
+                "UPDATE analysis.regression_coefficients SET b = ?, se = ?, p = ?, beta = 0.1, ci_low = b - 2 * se,"
+                " ci_high = b + 2 * se WHERE model = ? AND (term = 'difference') = ?",
+                [b, se, 2 * norm.sf(abs(b) / se), f"m{k}", is_difference],
+            )
+    return truth
+
+
+@pytest.mark.parametrize("seed", range(CAMPAIGN // 4))
+def test_models_of_an_answer_give_no_small_count_away(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    total = int(rng.integers(90, 250))
+    n_1 = int(rng.integers(30, total - 29))
+    n = (total - n_1, n_1)
+    build = attacked_build(tmp_path / "build.duckdb", seed, {"hills": total, "plains": 60})
+    with duckdb.connect(str(build)) as con:
+        truth = models_of_answers(con, rng, n)
+    write_database(build, tmp_path / "a.duckdb", contract())
+    write_public_build(
+        tmp_path / "a.duckdb", tmp_path / "s.duckdb", public_contract(contract()), secret=b"a secret"
+    )
+    with duckdb.connect(str(tmp_path / "s.duckdb")) as con:
+        for macro in disclosure._macros(disclosure_of(), b"a secret"):
+            con.execute(macro)
+        (grid,) = con.execute("SELECT step(? / rounded('hills', ?))", [2.0 * BASE, min(n)]).fetchone()
+        rows = con.execute(
+            "SELECT model, list((b, se, p) ORDER BY term = 'difference'), any_value(r2), count(beta)"
+            " FROM analysis.regression_coefficients JOIN analysis.regression_models"
+            " USING (survey_id, model, covariance) GROUP BY model"
+        ).fetchall()
+    found, given_away = {}, {}
+    for model, terms, r2, n_beta in rows:
+        assert terms[1][0] is not None  # the attack is one on something
+        assert n_beta == 0
+        yes = truth[model]
+        cells = dict(
+            zip(
+                ("yes 0", "no 0", "yes 1", "no 1"),
+                (yes[0], n[0] - yes[0], yes[1], n[1] - yes[1]),
+                strict=True,
+            )
+        )
+        known = (total, (n_1 - BASE + 1, n_1 + BASE - 1), (sum(yes) - BASE + 1, sum(yes) + BASE - 1))
+        possible = possible_answers(terms, r2, *known, grid)
+        assert all((possible[name] == true).any() for name, true in cells.items())
+        found |= {(model, *k): v for k, v in narrowed(cells, possible, THRESHOLD).items()}
+        # to the first digit of the error, as other coefficients are, most follow
+        estimates, errors, fit = coefficients_of(yes, n)
+        digits = [10.0 ** np.floor(np.log10(se)) for se in errors]
+        fine = [
+            (np.round(b / d) * d, np.ceil(se / d - 1e-9) * d, None)
+            for b, se, d in zip(estimates, errors, digits, strict=True)
+        ]
+        given_away |= {
+            (model, *k): v
+            for k, v in narrowed(cells, possible_answers(fine, round(fit, 2), *known), THRESHOLD).items()
+        }
+    assert len(given_away) > MODELS / 2
+    assert found == {}
 
 
 def test_two_editions_ten_households_apart_give_no_small_count_away(tmp_path):

@@ -191,6 +191,8 @@ def expected(calculator, derived, row, others):
             by_key[column] = around(row, by_rule["error"], rule, column)
         elif value is None or rule == "shown":
             by_key[column] = value
+        elif rule == "beta":
+            by_key[column] = nearest(value, 0.01)
         elif rule.startswith("grid"):
             by_key[column] = nearest(value, float(rule.split()[1]))
         elif rule.startswith("digits"):
