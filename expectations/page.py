@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from relocation_warehouse.publication.words import Pair, WordsOf
+
 LOADS = """
 select survey_id, loaded_at, is_accepted, count(*) as n,
     count_if(status = 'failed' and severity = 'error') as errors,
@@ -22,6 +24,8 @@ CHECKS = """
 select source, "table", "check", status, severity, n_failed, message from quality.checks
 order by source, "table", status, "check"
 """
+
+WORDS = "select column_name, code, label_en, label_zh from reference.value_labels order by display_order"
 
 
 def write_quality_page(build: Path, published: Path, out: Path) -> None:
@@ -39,8 +43,16 @@ def write_quality_page(build: Path, published: Path, out: Path) -> None:
     environment = Environment(
         loader=PackageLoader("expectations"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    words: dict[str, dict[str, Pair]] = {"check": {}, "message": {}, "source": {}}
+    for label in _rows(published, WORDS):
+        if label["column_name"] in words:
+            words[label["column_name"]][label["code"]] = {"en": label["label_en"], "zh": label["label_zh"]}
+    said = {column: WordsOf(pairs) for column, pairs in words.items()}
     checks: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in _rows(published, CHECKS):
+        for column, of_column in said.items():
+            for language in ("en", "zh"):
+                row[f"{column}_{language}"] = of_column.said(row[column] or "", language)
         checks.setdefault((row["source"], row["table"]), []).append(row)
     html = environment.get_template("quality.html.j2").render(checks=checks, loads=_rows(build, LOADS))
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,12 @@
     {%- endfor -%}
 {%- endmacro %}
 
+{#- What is known of the wave of each row of a relation, as `waves`. -#}
+{% macro with_waves(relation) -%}
+inner join {{ source('reference', 'waves') }} as waves
+    on {{ relation }}.survey_id = waves.survey_id and {{ relation }}.wave = waves.wave
+{%- endmacro %}
+
 {#- Columns that say how a household was drawn. -#}
 {% macro sampling_columns(prefix='') -%}
     {%- for name in sampling_column_names() -%}

@@ -83,7 +83,15 @@ def _claim_rows(literature: Literature, outcomes: Sequence[Outcome]) -> list[dic
         {
             **{
                 name: row[name]
-                for name in ("claim_id", "region", "source_file", "section", "statement", "kind")
+                for name in (
+                    "claim_id",
+                    "region",
+                    "source_file",
+                    "section",
+                    "statement",
+                    "statement_zh",
+                    "kind",
+                )
             },
             "stat_id": row["stat_id"] or None,
             "verdict": str(outcome.verdict),

@@ -74,6 +74,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "statement",
         "statement_zh",
         "arithmetic",
+        "arithmetic_zh",
         "calibration",
         "stat_ids",
     ),
@@ -84,8 +85,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "readings.csv": ("stat_id", "value", "unit", "finding_id", "reason"),
     "made_to_match.csv": ("stat_id", "survey_id", "target_id"),
     "claims.csv": (
-        *("claim_id", "region", "source_file", "section", "statement", "kind", "subject", "among", "value"),
-        *("stat_id", "finding_id"),
+        *("claim_id", "region", "source_file", "section", "statement", "statement_zh", "kind", "subject"),
+        *("among", "value", "stat_id", "finding_id"),
     ),
 }
 """Every file of the folder with its columns; the first column is the key."""
@@ -470,7 +471,7 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
         ),
         "published_findings": _table(
             literature["findings.csv"],
-            "finding_id region strength statement statement_zh arithmetic calibration stat_ids",
+            "finding_id region strength statement statement_zh arithmetic arithmetic_zh calibration stat_ids",
         ),
         "derived_checks": _table(
             ({**row, "value_text": row["value"]} for row in literature["derived_checks.csv"]),

@@ -94,6 +94,7 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             row_filter=(TEXT, lambda f, wave, row: row.where),
             status=(TEXT, lambda f, wave, row: row.status),
             evidence=(TEXT, lambda f, wave, row: row.evidence or None),
+            evidence_zh=(TEXT, lambda f, wave, row: row.evidence_zh or None),
             note=(TEXT, lambda f, wave, row: row.note or None),
         ),
     }

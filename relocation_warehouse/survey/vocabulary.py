@@ -782,6 +782,8 @@ class CrosswalkRow(Closed):
     """Which rows of a roster count: a condition on its variables, such as "relation = 1 and age >= 15"."""
     status: Status
     evidence: str = ""
+    evidence_zh: str = ""
+    """The same in Chinese, for readers of Chinese; where it is empty they get `evidence` as a quotation."""
     note: str = ""
 
     @field_validator("sources")

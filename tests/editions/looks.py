@@ -51,6 +51,52 @@ return out;
 """
 
 
+LEGEND_DOTS = """
+const channels = value => value.match(/[\\d.]+/g).map(Number);
+const linear = c => c / 255 <= .04045 ? c / 255 / 12.92 : ((c / 255 + .055) / 1.055) ** 2.4;
+const luminance = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
+const paper = e => {
+  const paint = channels(getComputedStyle(e).backgroundColor);
+  return paint.length < 4 || paint[3] === 1 ? paint : paper(e.parentElement);
+};
+return [...document.querySelectorAll(".view")].flatMap(view => {
+  const back = luminance(paper(view));
+  return [...view.querySelectorAll(".role-legend-symbol path")].map(dot => {
+    const css = getComputedStyle(dot), isHollow = css.fill === "none" || css.fillOpacity === "0";
+    const [a, b] = [luminance(channels(isHollow ? css.stroke : css.fill)), back].sort((p, q) => q - p);
+    return [view.dataset.figure || view.id, (a + .05) / (b + .05)];
+  });
+});
+"""
+"""Figure and contrast to the page of the dots that explain colours."""
+
+TICKS_AND_POINTS = """
+const middle = e => { const box = e.getBoundingClientRect(); return box.left + box.width / 2; };
+const figure = document.querySelector(arguments[0]);
+const labels = [...figure.querySelectorAll(".role-axis-label text")].filter(t => /[a-z]/.test(t.textContent));
+const points = [...figure.querySelectorAll(".mark-symbol.role-mark path")];
+return [labels.map(t => [t.textContent, middle(t)]), points.map(p => [p.__data__.datum.wave, middle(p)])];
+"""
+"""Places of the words on the lower axis of a figure, and of its points by their wave."""
+
+NAMED_ROWS = """
+return [...document.querySelectorAll(arguments[0] + " .view")].map(view => {
+  const left = view.querySelector("svg").getBoundingClientRect().left;
+  const lines = text => text.querySelectorAll("tspan").length ? [...text.querySelectorAll("tspan")] : [text];
+  const axis = [...view.querySelectorAll(".role-axis")].filter(a => !/^[^a-z\\u4e00-\\u9fff]*$/.test(a.textContent));
+  const labels = axis.flatMap(a => [...a.querySelectorAll(".role-axis-label text")])
+    .filter(t => /[A-Za-z\\u4e00-\\u9fff]/.test(t.textContent));
+  return {
+    left: Math.min(...labels.map(t => t.getBoundingClientRect().left - left)),
+    labels: labels.map(t => lines(t).map(line => line.textContent).join(" ")),
+    rows: [...view.querySelectorAll(".mark-symbol.role-mark path")]
+      .map(p => [p.__data__.datum.term, p.__data__.datum.beta, p.getBoundingClientRect().top]),
+  };
+});
+"""
+"""Of each panel of a figure: its labels, how far from its edge they begin, and term, value and place of its points."""
+
+
 def contrasts(browser):
     """Figure, text and contrast (1 to 21) of every text inside the figures of the open page.
 

@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from browser import Browser
-from looks import contrasts, drawn_problems
+from looks import LEGEND_DOTS, NAMED_ROWS, TICKS_AND_POINTS, contrasts, drawn_problems
+from paper import text_heights
 
 from relocation_warehouse.publication.report import write_report
 
@@ -54,6 +55,49 @@ def test_a_phone_needs_no_sideways_scroll_and_sees_where_a_table_goes_on(report,
     )
     assert cut
     assert all(is_cut and index == 0 and "scroll sideways" in text for is_cut, index, text in cut)
+
+
+def test_text_in_figures_and_what_explains_colours_are_legible_on_a_phone(report, browser):
+    for theme in ("light", "dark"):
+        show(browser, report, f"all=1&lang=en&theme={theme}", width=390)
+        # the dots of a legend lie on the card, and are no text
+        dots = browser.run(LEGEND_DOTS)
+        assert len(dots) > 20
+        assert [(figure, ratio) for figure, ratio in dots if ratio < 1.4] == []
+        assert [(f, t, r) for f, t, r in contrasts(browser) if r < 4.5] == []
+
+
+def test_points_of_a_wave_stand_at_its_tick(report, browser):
+    show(browser, report, "all=1&lang=en&theme=light")
+    ticks, points = browser.run(TICKS_AND_POINTS, "#slope")
+    at = dict(ticks)
+    assert len(at) >= 2
+    assert len(points) >= 3
+    between = abs(ticks[1][1] - ticks[0][1])
+    assert [(wave, x - at[wave]) for wave, x in points if abs(x - at[wave]) > 0.1 * between] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_coefficients_are_named_in_full_and_sorted(report, browser, language):
+    show(browser, report, f"all=1&lang={language}&theme=light")
+    panels = browser.run(NAMED_ROWS, "#forest")
+    assert len(panels) >= 2
+    for panel in panels:
+        assert panel["left"] >= -1, "a label begins outside its figure"
+        assert not [label for label in panel["labels"] if "…" in label]
+        bare = {label.replace(" ", "") for label in panel["labels"]}
+        assert {term.replace(" ", "") for term, _, _ in panel["rows"]} == bare
+        from_top = [beta for _, beta, _ in sorted(panel["rows"], key=lambda row: row[2])]
+        assert from_top == sorted(from_top, reverse=True)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_page_of_paper_is_left_half_empty(report, browser, tmp_path, language):
+    show(browser, report, f"lang={language}&theme=dark")
+    browser.print(tmp_path / "report.pdf")
+    pages = text_heights((tmp_path / "report.pdf").read_bytes())
+    assert len(pages) > 5
+    assert [(k, max(page)) for k, page in enumerate(pages[:-1], start=1) if max(page) < 0.5] == []
 
 
 def test_another_language_keeps_the_place(report, browser):

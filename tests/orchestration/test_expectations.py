@@ -14,6 +14,7 @@ from expectations.arrival import arrival_suite, as_received, profile
 from expectations.declared import declared_expectations
 from expectations.page import write_quality_page
 from expectations.runner import Expectation, ExpectationDidNotRun, Outcome, combined, fault_of, run_suite
+from relocation_warehouse.contract.tables import contract_of, value_labels
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.survey.folder import list_survey_folders, load_folder
 from relocation_warehouse.survey.problems import SurveyFolderError
@@ -253,12 +254,21 @@ def test_the_page_shows_results_and_runs_nothing(tmp_path):
             'failed' as status, 'error' as severity, 3 as n_failed, ? as message""",
             [hostile, hostile],
         )
+        con.execute(
+            """insert into quality.checks values ('audit', 'raw.x', 'age: be_between', 'failed', 'warning', 1,
+            '1 of 448 values')"""
+        )
+        con.execute("create schema reference")
+        con.register("labels", value_labels(contract_of()))
+        con.execute("create table reference.value_labels as from labels")
     write_quality_page(database, database, tmp_path / "report" / "quality.html")
     page = (tmp_path / "report" / "quality.html").read_text("utf-8")
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 3
     assert "2026-01-02 03:04:05" in page
     assert "0 of 1 met" in page
+    assert '<span lang="zh">age：在范围内</span>' in page
+    assert '<span lang="en">1 of 448 values</span><span lang="zh">1个值未通过，共448个值</span>' in page
     assert "default-src 'none'" in page
     assert "://" not in page
 

@@ -29,7 +29,8 @@ chosen as (
         counts.n_households,
         crosswalk.indicator_id,
         crosswalk.status,
-        crosswalk.evidence
+        crosswalk.evidence,
+        crosswalk.evidence_zh
         {%- for found in ['n', 'reasons'] %},
         case crosswalk.indicator_id
             {%- for i in indicators() %}
@@ -51,6 +52,7 @@ select
     indicator_id,
     status,
     evidence,
+    evidence_zh,
     cast(n as bigint) as n,
     cast(n_households - n as bigint) as n_missing
     {%- for reason in missing_reasons() %},

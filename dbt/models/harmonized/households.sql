@@ -2,13 +2,15 @@
 {{ config(materialized='table') }}
 
 select
-    {{ household_keys() }},
-    {{ sampling_columns() }}
+    {{ household_keys('household_waves.') }},
+    waves.round,
+    {{ sampling_columns('household_waves.') }}
     {%- for i in indicators() %},
     {% if i.type == 'category' -%}
-        cast({{ adapter.quote(i.indicator_id) }} as {{ dbt.type_string() }}) as {{ adapter.quote(i.indicator_id) }}
+        cast(household_waves.{{ adapter.quote(i.indicator_id) }} as {{ dbt.type_string() }}) as {{ adapter.quote(i.indicator_id) }}
     {%- else -%}
-        {{ adapter.quote(i.indicator_id) }}
+        household_waves.{{ adapter.quote(i.indicator_id) }}
     {%- endif -%}
     {%- endfor %}
-from {{ ref('household_waves') }}
+from {{ ref('household_waves') }} as household_waves
+{{ with_waves('household_waves') }}

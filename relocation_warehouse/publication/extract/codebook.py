@@ -27,6 +27,11 @@ MADE_UP = (
     "部分或全部住户为演示而虚构，不反映真实住户。",
 )
 
+SURVEY_HEADINGS = (
+    *("id 编号", "title", "标题", "place 地点", "field work 调查时间", "waves 轮次", "sites 安置点"),
+    *("households 户数", "made up 虚构"),
+)
+
 
 def markdown(extract: Extract, file: str, notes: Iterable[str]) -> str:
     """Codebook for readers, in both languages."""
@@ -53,8 +58,8 @@ def _lines(extract: Extract, file: str, notes: Iterable[str]) -> Iterator[str]:
     yield ""
     yield "## Surveys / 调查"
     yield ""
-    yield "| id | title | 标题 | place | field work | waves | sites | households | made up |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield _row([*SURVEY_HEADINGS])
+    yield "|---" * len(SURVEY_HEADINGS) + "|"
     for s in extract.surveys:
         facts = [
             s[k] for k in ("survey_id", "title_en", "title_zh", "place", "fieldwork", "waves", "n_sites")
@@ -67,13 +72,14 @@ def _lines(extract: Extract, file: str, notes: Iterable[str]) -> Iterator[str]:
         yield ""
         yield "## Missing values / 缺失值"
         yield ""
-        yield "| reason | meaning | 含义 | Stata | SPSS |"
+        yield "| reason 原因 | meaning | 含义 | Stata | SPSS |"
         yield "|---|---|---|---|---|"
         codes = missing_codes(table.reason_words, _lowest(extract))
         for k, (reason, words) in enumerate(table.reason_words.items()):
             yield _row([f"`{reason}`", words.en, words.zh, f".{chr(ord('a') + k)}", codes[reason]])
         yield ""
         yield "CSV, Excel and Parquet have the reason in a column `<variable>__missing` beside the variable."
+        yield "CSV、Excel和Parquet文件将原因写在变量旁的`<variable>__missing`列。"
     for note in dict.fromkeys(notes):
         yield f"\n- {note}"
     yield ""
@@ -99,7 +105,7 @@ def _variable(extract: Extract, variable: Variable, facts: Mapping[str, Any] | N
     if variable.codes:
         counts = _counts(variable, column)
         yield ""
-        yield "| code | number | label | 标签 | rows |"
+        yield "| code 编码 | number 数值 | label | 标签 | rows 行数 |"
         yield "|---|---|---|---|---|"
         for code, words in variable.codes.items():
             yield _row([f"`{code}`", exact(variable.numbers[code]), words.en, words.zh, f"{counts[code]:,}"])
@@ -112,10 +118,11 @@ def _variable(extract: Extract, variable: Variable, facts: Mapping[str, Any] | N
     answers = [a for a in extract.answers if a["indicator_id"] == variable.name]
     if answers:
         yield ""
-        yield "| survey | wave | verdict | where it comes from |"
-        yield "|---|---|---|---|"
+        yield "| survey 调查 | wave 轮次 | verdict 可比性结论 | where it comes from | 依据 |"
+        yield "|---|---|---|---|---|"
         for answer in answers:
-            yield _row([answer["survey_id"], answer["wave"], answer["status"], answer["evidence"]])
+            facts = [answer[k] for k in ("survey_id", "wave", "status", "evidence", "evidence_zh")]
+            yield _row(facts)
 
 
 def _row(cells: Iterable[object]) -> str:
@@ -154,11 +161,12 @@ def ddi(extract: Extract, file: str, ending: str) -> bytes:
         _add(_add(citation, "verStmt"), "version", f"contract {extract.contract_version}")
     _add(citation, "biblCit", "; ".join(extract.citations))
     info = _add(study, "stdyInfo")
-    _add(
+    made_up = MADE_UP if extract.is_synthetic else ("", "")
+    _said(
         info,
         "abstract",
-        "Household surveys on poverty-alleviation relocation, brought to one set of indicators."
-        + (f" {MADE_UP[0]}" if extract.is_synthetic else ""),
+        f"Household surveys on poverty-alleviation relocation, brought to one set of indicators. {made_up[0]}".strip(),
+        f"易地扶贫搬迁住户调查，统一为一套指标。{made_up[1]}",
     )
     summary = _add(info, "sumDscr")
     for survey in access:
@@ -166,13 +174,19 @@ def ddi(extract: Extract, file: str, ending: str) -> bytes:
     _add(summary, "nation", "China", abbr="CN")
     for survey in access:
         _add(summary, "geogCover", str(survey["place"]))
-    _add(summary, "anlyUnit", "household")
-    _add(summary, "universe", "Households resettled for poverty alleviation")
-    _add(summary, "dataKind", "survey data")
+    _said(summary, "anlyUnit", "household", "住户")
+    _said(summary, "universe", "Households resettled for poverty alleviation", "易地扶贫搬迁住户")
+    _said(summary, "dataKind", "survey data", "调查数据")
     collection = _add(_add(study, "method"), "dataColl")
     for survey in access:
-        _add(collection, "sampProc", f"{survey['survey_id']}: {survey['n_sites']} resettlement sites")
-    _add(collection, "weight", "weight: number of households that a questionnaire stands for")
+        sites = f"{survey['survey_id']}: {survey['n_sites']}"
+        _said(collection, "sampProc", f"{sites} resettlement sites", f"{sites}个安置点")
+    _said(
+        collection,
+        "weight",
+        "weight: number of households that a questionnaire stands for",
+        "weight：每份问卷所代表的住户数",
+    )
     use = _add(_add(study, "dataAccs"), "useStmt")
     _add(use, "restrctn", "; ".join(f"{survey['survey_id']}: {survey['licence']}" for survey in access))
     described = _add(_add(book, "fileDscr", ID="F1"), "fileTxt")
@@ -207,17 +221,15 @@ def _describe(
     if variable.name == "weight":
         attributes["wgt"] = "wgt"
     element = _add(data, "var", **attributes)
-    for language in ("en", "zh"):
-        label = _add(element, "labl", variable.text(language))
-        label.set(f"{{{_XML}}}lang", language)
-    questions = [
-        f"{a['survey_id']}, {a['wave']}: {a['evidence']}"
-        for a in extract.answers
-        if a["indicator_id"] == variable.name and a["status"] != "not_asked"
+    _said(element, "labl", variable.text("en"), variable.text("zh"))
+    answers = [
+        a for a in extract.answers if a["indicator_id"] == variable.name and a["status"] != "not_asked"
     ]
-    if questions:
-        question = _add(element, "qstn")
-        _add(question, "qstnLit", "; ".join(questions))
+    for language, basis in (("en", "evidence"), ("zh", "evidence_zh")):
+        questions = [f"{a['survey_id']}, {a['wave']}: {a[basis]}" for a in answers if a[basis]]
+        if questions:
+            question = _add(element, "qstn")
+            _add(question, "qstnLit", "; ".join(questions)).set(f"{{{_XML}}}lang", language)
     if variable.kind == "number" and column.notna().any():
         span = _add(element, "valrng")
         _add(span, "range", UNITS="REAL", min=f"{exact(column.min())}", max=f"{exact(column.max())}")
@@ -226,12 +238,12 @@ def _describe(
     _add(element, "sumStat", str(int(column.notna().sum())), type="vald")
     _add(element, "sumStat", str(int(column.isna().sum())), type="invd")
     if facts:
-        _add(element, "txt", str(facts["definition_en"]))
+        _said(element, "txt", facts["definition_en"], facts["definition_zh"])
     counts = _counts(variable, column) if variable.codes else Counter()
     for code, words in variable.codes.items():
         category = _add(element, "catgry")
         _add(category, "catValu", exact(variable.numbers[code]))
-        _labels(category, words.en, words.zh)
+        _said(category, "labl", words.en, words.zh)
         if variable.kind == "code":
             _add(category, "txt", f"code {code}")
         _add(category, "catStat", str(counts[code]), type="freq")
@@ -239,14 +251,16 @@ def _describe(
         category = _add(element, "catgry", missing="Y")
         _add(category, "catValu", str(codes[reason]))
         words = extract.table.reason_words[reason]
-        _labels(category, words.en, words.zh)
+        _said(category, "labl", words.en, words.zh)
         _add(category, "catStat", str(n), type="freq")
     _add(element, "varFormat", type="numeric" if variable.kind != "text" else "character")
 
 
-def _labels(parent: ET.Element, en: str, zh: str) -> None:
+def _said(parent: ET.Element, name: str, en: str, zh: str | None) -> None:
+    """An element for each language that has the text."""
     for language, text in (("en", en), ("zh", zh)):
-        _add(parent, "labl", text).set(f"{{{_XML}}}lang", language)
+        if text:
+            _add(parent, name, text).set(f"{{{_XML}}}lang", language)
 
 
 def _title(citation: ET.Element, en: str, zh: str) -> None:

@@ -6,7 +6,6 @@ here: drawing (`figures`), wording (`page`), and any table that only one edition
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from relocation_warehouse.contract.tables import Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.publication.words import Pair, WordsOf
 from relocation_warehouse.survey.vocabulary import ANSWERED
 
 Language = Literal["en", "zh"]
@@ -30,8 +30,6 @@ GROUPS = """
     select code_list, code, label_en, label_zh from reference.codes
 """
 """Words of sites and of the answers that households are grouped by."""
-
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 INDICATOR_LISTS = ("obstacles", "items_to_blame")
 """Columns that name indicators, separated by a bar."""
@@ -74,12 +72,11 @@ class Reader:
             "select column_name, code, label_en, label_zh from reference.value_labels"
         ).fetchall()
         regions = [("region", *row) for row in self.regions.itertuples(index=False)]
-        self._words: dict[str, dict[str, dict[Language, str]]] = {}
+        pairs: dict[str, dict[str, Pair]] = {}
         for column, code, en, zh in [*words, *regions]:
-            self._words.setdefault(column, {})[code.lower()] = {"en": en, "zh": zh}
-        self._words["interval_reason"] = self._words.get("reason", {}) | self._words.get(
-            "interval_reason", {}
-        )
+            pairs.setdefault(column, {})[code] = {"en": en, "zh": zh}
+        pairs["interval_reason"] = pairs.get("reason", {}) | pairs.get("interval_reason", {})
+        self._words = {column: WordsOf(of_column) for column, of_column in pairs.items()}
         self._groups: dict[tuple[str, str], dict[Language, str]] = {
             (kind, group): {"en": en, "zh": zh} for kind, group, en, zh in con.execute(GROUPS).fetchall()
         }
@@ -122,20 +119,16 @@ class Reader:
         return frame
 
     def _said(self, column: str, code: Any, language: Language) -> Any:
-        """Word of a code. A sentence with numbers has its words under the sentence with # in their place."""
-        words, key = self._words[column], str(code).lower()
-        if key not in words and (numbers := NUMBER.findall(key)):
-            pattern = words.get(NUMBER.sub("#", key), {}).get(language)
-            if pattern is not None and pattern.count("#") == len(numbers):
-                for number in numbers:
-                    pattern = pattern.replace("#", number, 1)
-                return pattern
-        return words.get(key, {}).get(language, code)
+        """Words of a code or sentence; what has none is as it is."""
+        words, text = self._words.get(column), str(code)
+        said = text if words is None else words.said(text, language)
+        return code if said == text else said
 
     def _kind(self, group_type: str, language: Language) -> str:
         """What households are grouped by."""
-        words = self._words.get("group_type", {})
-        return (words.get(group_type) or self._labels.get(group_type, {})).get(language, group_type)
+        if group_type in self._labels:
+            return self._labels[group_type][language]
+        return str(self._said("group_type", group_type, language))
 
     def has(self, table: str) -> bool:
         """True where the edition has the table."""
@@ -384,7 +377,8 @@ class Reader:
     def findings(self) -> pd.DataFrame:
         """Contradictions in the papers."""
         return self._rows(
-            "select f.* exclude (statement), f.statement as statement_en, e.found_by"
+            "select f.* exclude (statement, arithmetic), f.statement as statement_en, f.arithmetic as arithmetic_en,"
+            " e.found_by"
             " from reference.published_findings f"
             " join quality.finding_evidence e using (finding_id) order by f.finding_id"
         )
@@ -479,12 +473,11 @@ class Reader:
         )
 
     def questions(self) -> pd.DataFrame:
-        """What each survey asks for an indicator: verdict, reason, answers, and where the answer comes from."""
+        """What each survey asks for an indicator: verdict, evidence, answers, and where the answer comes from."""
         return self._rows(
             """
             select c.indicator_id, c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.status,
-              c.evidence as reason,
-              x.sources, c.n, c.n_missing
+              c.evidence as basis, c.evidence_zh as basis_zh, x.sources, c.n, c.n_missing
             from harmonized.coverage c left join reference.crosswalk x using (survey_id, wave, indicator_id)
             order by c.indicator_id, c.survey_id, c.wave_order
             """

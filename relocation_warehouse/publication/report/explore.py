@@ -75,11 +75,11 @@ def _with_texts(questions: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
         question = column if pd.isna(label) else f"{column}: {label}"
         columns.setdefault(survey, []).append((column.lower(), question, named))
 
-    def text(survey: str, sources: object, reason: object) -> str:
+    def text(survey: str, sources: object, basis: object) -> str:
         names = set(str(sources).lower().split()) if isinstance(sources, str) else set()
-        evidence = reason if isinstance(reason, str) else ""
+        evidence = basis if isinstance(basis, str) else ""
         texts = [t for name, t, named in columns.get(survey, []) if name in names or named.search(evidence)]
         return "\n".join(dict.fromkeys(texts))
 
-    texts = [text(*row) for row in questions[["survey_id", "sources", "reason"]].itertuples(index=False)]
+    texts = [text(*row) for row in questions[["survey_id", "sources", "basis"]].itertuples(index=False)]
     return questions.drop(columns="sources").assign(question=texts)

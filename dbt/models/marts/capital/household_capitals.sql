@@ -53,10 +53,11 @@ dimensions as (
 )
 
 select
-    {{ household_keys() }},
+    {{ household_keys('dimensions.') }},
+    waves.round,
     '{{ (members | first).scheme }}' as scheme,
     '{{ (members | first).bounds }}' as bounds,
-    {{ sampling_columns() }},
+    {{ sampling_columns('dimensions.') }},
     {%- for dimension in capitals %}
     {{ adapter.quote(dimension) }},
     {%- endfor %}
@@ -71,3 +72,4 @@ select
     cast(n_indicators_{{ dimension }} as bigint) as n_indicators_{{ dimension }}{{ ',' if not loop.last }}
     {%- endfor %}
 from dimensions
+{{ with_waves('dimensions') }}

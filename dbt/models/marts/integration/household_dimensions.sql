@@ -34,8 +34,9 @@ dimensions as (
 )
 
 select
-    {{ household_keys() }},
-    {{ sampling_columns() }},
+    {{ household_keys('dimensions.') }},
+    waves.round,
+    {{ sampling_columns('dimensions.') }},
     {%- for dimension in dimensions %}
     {{ dimension }},
     {%- endfor %}
@@ -44,3 +45,4 @@ select
     cast(n_{{ dimension }} as bigint) as n_{{ dimension }}{{ ',' if not loop.last }}
     {%- endfor %}
 from dimensions
+{{ with_waves('dimensions') }}

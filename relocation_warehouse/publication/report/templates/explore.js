@@ -5,6 +5,8 @@
   const values = records(given.values), questions = records(given.questions);
   const $ = id => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => { const e = Object.assign(document.createElement(tag), properties); e.append(...children); return e; };
+  // what a survey's folder says is in whatever language its researchers write: quoted, and said to be
+  const quoted = text => text ? make("q", { lang: /[\u4e00-\u9fff]/.test(text) ? "zh-Hans" : "und" }, text) : "–";
   const own = (record, name) => record[`${name}_${language()}`] ?? record[name];
   const unique = list => [...new Set(list)];
   const measures = new Map(given.measures.map(m => [m.metric_id, m]));
@@ -180,8 +182,8 @@
   const texts = new Map(given.indicators.map(i => [i.indicator_id, Object.values(i).filter(v => typeof v === "string").join(" ").toLowerCase()]));
   for (const q of questions) texts.set(q.indicator_id, `${texts.get(q.indicator_id) || ""} ${(q.question || "").toLowerCase()}`);
   const ASKED = [
-    ["Survey", "调查", q => `${own(q, "region")} · ${own(q, "wave")}`], ["Question in the file", "文件中的问题", q => q.question || "–"], ["Verdict", "结论", q => own(q, "status")],
-    ["Evidence", "依据", q => q.reason || "–"], ["Answers", "有答案", q => number(q.n), "gt_right"], ["Missing", "缺失", q => number(q.n_missing), "gt_right"], ["Made up", "虚构", q => q.is_synthetic ? said("yes", "是") : said("no", "否")],
+    ["Survey", "调查", q => `${own(q, "region")} · ${own(q, "wave")}`], ["Question in the file", "文件中的问题", q => quoted(q.question)], ["Verdict", "结论", q => own(q, "status")],
+    ["Evidence", "依据", q => language() === "zh" && q.basis_zh ? q.basis_zh : quoted(q.basis)], ["Answers", "有答案", q => number(q.n), "gt_right"], ["Missing", "缺失", q => number(q.n_missing), "gt_right"], ["Made up", "虚构", q => q.is_synthetic ? said("yes", "是") : said("no", "否")],
   ];
   const find = () => {
     if ($("search").value !== search) $("search").value = search;
@@ -202,6 +204,7 @@
     box.replaceChildren(make("h3", {}, own(i, "label")), make("p", {}, own(i, "definition") ?? i.definition_en ?? ""),
       make("p", { className: "lead" }, [i.indicator_id, own(i, "dimension_label"), own(i, "unit"), own(i, "type")].filter(Boolean).join(" · ")),
       ...(measures.has(indicator) ? [make("p", { className: "tools" }, compare)] : []),
+      make("p", { className: "lead" }, said("In quotation marks: the words of the survey itself, in the language it was written in.", "引号内为调查自身的文字，保留其所用语言。")),
       make("div", { className: "table asked" }, table(ASKED, questions.filter(q => q.indicator_id === indicator))));
   };
   const changed = () => { history.replaceState(null, "", fragment()); $("said").hidden = true; find(); return show(); };
