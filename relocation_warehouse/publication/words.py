@@ -6,7 +6,7 @@ Belongs here: finding the words of a text. Does not belong here: the words thems
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 Pair = Mapping[str, str]
@@ -59,12 +59,15 @@ class WordsOf:
         for pattern, open_places, pair in self._sentences:
             found = pattern.fullmatch(text)
             if found is not None and places(pair[language]) == open_places:
-                fills = iter(found.groups())
-                return PLACE.sub(lambda _, fills=fills: next(fills), pair[language])  # type: ignore[misc]
+                return _filled(pair[language], iter(found.groups()))
         return None
 
 
-def _compiled(words: Iterable[tuple[str, Pair]]) -> Iterable[tuple[re.Pattern[str], list[str], Pair]]:
+def _filled(sentence: str, fills: Iterator[str]) -> str:
+    return PLACE.sub(lambda _: next(fills), sentence)
+
+
+def _compiled(words: Iterable[tuple[str, Pair]]) -> Iterator[tuple[re.Pattern[str], list[str], Pair]]:
     for code, pair in words:
         if open_places := places(code):
             fits = "".join(_FITS.get(part, re.escape(part)) for part in re.split("([#…])", code))
