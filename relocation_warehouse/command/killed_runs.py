@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-TAG = "warehouse/process"
-"""Tag of a run with the file that its process has locked."""
+TAG = ".dagster/warehouse_process"
+"""Tag of a run with the file that its process has locked; Dagster's pages hide tags that begin so."""
+
+STARTED_BY = {"started_by": "warehouse refresh"}
+"""What a run of the command says of itself where runs are listed."""
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def living_process(instance: DagsterInstance) -> Iterator[dict[str, str]]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            yield {TAG: str(path)}
+            yield {TAG: str(path), **STARTED_BY}
         finally:
             path.unlink()
 

@@ -6,8 +6,9 @@ import time
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import TagType, get_tag_type
 
-from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
+from relocation_warehouse.command.killed_runs import TAG, end_killed_runs, living_process
 from relocation_warehouse.ground.paths import CHECKOUT
 
 POOL = "duckdb_writer"
@@ -75,6 +76,15 @@ def test_a_run_that_goes_on_keeps_what_it_holds(instance, running):
     assert end_killed_runs(instance) == []
     assert holders(instance) == [held_by]
     assert instance.get_run_by_id(held_by).status == dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_of_the_command_says_so_and_shows_no_path(home, instance):
+    assert _write(home, 0)
+    (run,) = instance.get_runs()
+    shown = {k: v for k, v in run.tags.items() if get_tag_type(k) is not TagType.HIDDEN}
+    assert shown["started_by"] == "warehouse refresh"
+    assert [tag for tag, value in shown.items() if str(home) in value] == []
+    assert str(home) in run.tags[TAG]
 
 
 def test_nothing_is_left_of_a_run_that_has_ended(home, instance):
