@@ -121,8 +121,8 @@ def _variable(extract: Extract, variable: Variable, facts: Mapping[str, Any] | N
         yield "| survey 调查 | wave 轮次 | verdict 可比性结论 | where it comes from | 依据 |"
         yield "|---|---|---|---|---|"
         for answer in answers:
-            facts = [answer[k] for k in ("survey_id", "wave", "status", "evidence", "evidence_zh")]
-            yield _row(facts)
+            cells = [answer[k] for k in ("survey_id", "wave", "status", "evidence", "evidence_zh")]
+            yield _row(cells)
 
 
 def _row(cells: Iterable[object]) -> str:
