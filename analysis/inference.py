@@ -349,11 +349,7 @@ def joint_test(parts: Sequence[tuple[Regression, ClusterScores, FloatArray]]) ->
             raise BelowRoundingError(
                 f"The error of {names} is not known: one cluster determines it, or all fit."
             )
-        adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
-        directions = solve_triangular(model.factor, combinations.T, trans="T")
-        # (G, k, q): what a combination takes of each cluster, and what the fit takes back from the others.
-        v = adjustment @ directions
-        u = scores.leverages @ v
+        _, v, u = cluster_directions(model, scores, combinations)
         estimate += combinations @ model.b
         by_cluster = np.einsum("gks,gk->gs", v, scores.scores)
         covariance += by_cluster.T @ by_cluster
@@ -380,6 +376,25 @@ def joint_test(parts: Sequence[tuple[Regression, ClusterScores, FloatArray]]) ->
     wald = wald_statistic(estimate, covariance)
     f = freedom / (eta * q) * wald
     return JointTest(f, q, freedom, float(stats.f.sf(f, q, freedom)), wald)
+
+
+def cluster_directions(
+    model: Regression, scores: ClusterScores, combinations: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What q combinations of coefficients take of the scores.
+
+    Returns
+    -------
+    directions : ndarray, shape (k, q)
+        A combination is its coefficients plus ``d's`` for the sum s of all scores of the errors.
+    v, u : ndarray, shape (G, k, q)
+        What it takes of each cluster under CR2, and what the fit takes back from all: the cluster adds
+        ``v_g's_g - u_g's``.
+    """
+    adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
+    directions = solve_triangular(model.factor, combinations.T, trans="T")
+    v = adjustment @ directions
+    return directions, v, scores.leverages @ v
 
 
 def wild_cluster_bootstrap(

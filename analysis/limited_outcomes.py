@@ -32,6 +32,7 @@ from analysis.errors import (
     TooFewRowsError,
 )
 from analysis.inference import ClusterScores, clustered, joint_test
+from analysis.levels import levels_of_combination
 from analysis.regression import INTERCEPT, Regression
 
 _STEPS = 60
@@ -73,6 +74,8 @@ class LimitedModel:
         Average change of the probability of an outcome (of the mean) a unit of the regressor; for a dummy, of having
         it. Their errors take the households as given; they hang on all coefficients, and are NaN where one of these is
         determined by one cluster alone.
+    slopes : ndarray, shape (k, m, f)
+        Derivatives of the effects by the f coefficients of the model.
     """
 
     family: Family
@@ -83,7 +86,25 @@ class LimitedModel:
     effect_df: FloatArray
     effect_low: FloatArray
     effect_high: FloatArray
+    slopes: FloatArray = field(repr=False)
     scores: ClusterScores = field(repr=False)
+
+    def levels(self, term: str, outcome: int | None = None) -> FloatArray:
+        """Levels of the test of a coefficient, or of one of its effects, by the correlation within a cluster.
+
+        To first order: the design is that of the last step of weighted least squares, and a cluster whose households
+        have something in common moves all thresholds.
+        """
+        place, n_terms = self.model.terms.index(term), len(self.model.terms)
+        row, df = np.eye(n_terms)[place], self.model.df[place]
+        if outcome is not None:
+            effect = place - n_terms, outcome
+            row, df = self.slopes[effect], self.effect_df[effect]
+        common = np.zeros((n_terms, 1))
+        common[: n_terms - len(self.effects)] = 1.0
+        # as strong in the households' mean as their own errors
+        common *= np.sqrt(self.model.n) / np.linalg.norm(self.model.factor @ common)
+        return levels_of_combination([(self.model, self.scores, row[None])], float(df), common=common)
 
 
 def limited_outcome(
@@ -168,8 +189,9 @@ def limited_outcome(
     scores = ClusterScores("cluster", tuple(own.tolist()), shares, sums - shares @ sums.sum(axis=0))
     model = clustered(_carrier((*heads, *names), b, factor, n, level), scores, "CR2")
     effects, slopes = _effects(model.b * signs, x_, names, t, categories, kind)
+    slopes = slopes * signs
     return LimitedModel(
-        kind, model, outcomes, effects, *_errors(model, scores, slopes * signs, effects, level), scores
+        kind, model, outcomes, effects, *_errors(model, scores, slopes, effects, level), slopes, scores
     )
 
 

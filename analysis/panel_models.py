@@ -11,7 +11,7 @@ the model with a dummy for each household (Pustejovsky and Tipton 2018, theorem 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from analysis.errors import (
     TooFewRowsError,
 )
 from analysis.inference import ClusterScores, WildBootstrap, clustered, wild_cluster_bootstrap
+from analysis.levels import levels_of_combination
 from analysis.regression import Regression, fit_ols
 from analysis.summary import Summary, triangular_factor
 
@@ -45,6 +46,8 @@ class PanelModel:
         p values with the null imposed and Webb's weights; None with two clusters, which have too few samples.
     n_households, n_rows, n_clusters : int
         Households of two complete waves at least, and their rows.
+    common : ndarray, shape (k, number of waves)
+        Combinations of the terms that are what all rows of a wave have in common.
     """
 
     model: Regression
@@ -52,6 +55,15 @@ class PanelModel:
     n_households: int
     n_rows: int
     n_clusters: int
+    common: FloatArray = field(repr=False)
+    scores: ClusterScores = field(repr=False)
+
+    def levels(self, term: str) -> FloatArray:
+        """Levels of the test of a term, by the correlation of the answers of a cluster in a wave."""
+        place = self.model.terms.index(term)
+        row = np.eye(len(self.model.terms))[[place]]
+        part = (self.model, self.scores, row)
+        return levels_of_combination([part], float(self.model.df[place]), common=self.common)
 
 
 def fixed_effects(
@@ -148,7 +160,12 @@ def fixed_effects(
         for o in model.omitted
     )
     fit = replace(clustered(model, scores, "CR2"), omitted=omitted)
-    return PanelModel(fit, wild, n_households, len(within), len(own))
+    # of the first wave it is what the terms of the others take off
+    of_wave = np.array(
+        [[float(term == column) for column in columns[: len(waves) - 1]] for term in fit.terms]
+    )
+    common = np.column_stack([of_wave, -of_wave.sum(axis=1)])
+    return PanelModel(fit, wild, n_households, len(within), len(own), common, scores)
 
 
 def _check_keys(household: IntArray, wave: IntArray, cluster: IntArray) -> None:

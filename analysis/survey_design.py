@@ -9,7 +9,7 @@ Does not belong here: model coefficients (``regression`` with sampling weights, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -54,6 +54,10 @@ class DesignMean:
     level : float
     n_units, n_strata : int
         With a counted row.
+    unit_weights, unit_counts : ndarray of shape (n_units,), optional
+        Sum of weights and households of each unit, of which `levels` computes the level of tests; of `unit_mean`.
+    unit_strata : ndarray of int, shape (n_units,), optional
+        Their strata, two units at least in each, where `design_mean` took them; it is for the caller to say.
     """
 
     n: int
@@ -67,6 +71,9 @@ class DesignMean:
     level: float
     n_units: int = 0
     n_strata: int = 1
+    unit_weights: FloatArray | None = field(default=None, repr=False, compare=False)
+    unit_counts: FloatArray | None = field(default=None, repr=False, compare=False)
+    unit_strata: IntArray | None = field(default=None, repr=False, compare=False)
 
 
 def design_mean(
@@ -228,7 +235,7 @@ def unit_mean(
     se = float(np.sqrt(adjusted @ deviation**2))
     low, high = _interval(mean, se, df, level, interval)
     total = int(counts.sum())
-    return DesignMean(total, 0, mean, se, low, high, df, np.nan, level, len(y), 1)
+    return DesignMean(total, 0, mean, se, low, high, df, np.nan, level, len(y), 1, w, counts)
 
 
 @dataclass(frozen=True)
@@ -284,8 +291,7 @@ def difference(first: DesignMean, second: DesignMean, *, margin: float | None = 
         raise BelowRoundingError(
             "Neither mean has an error beyond rounding, so their difference cannot be tested."
         )
-    share = np.array([1 / first.n, 1 / second.n])
-    df = float(share.sum() ** 2 / (share**2 / [first.df, second.df]).sum())
+    df = degrees_of_freedom(first, second)
     t, half = estimate / se, float(stats.t.ppf(0.5 + first.level / 2, df)) * se
     equivalence = np.nan
     if margin is not None:
@@ -294,6 +300,12 @@ def difference(first: DesignMean, second: DesignMean, *, margin: float | None = 
         )
     p = float(2 * stats.t.sf(abs(t), df))
     return Difference(estimate, se, estimate - half, estimate + half, t, df, p, equivalence)
+
+
+def degrees_of_freedom(first: DesignMean, second: DesignMean) -> float:
+    """Those of the difference of two means of independent samples."""
+    share = np.array([1 / first.n, 1 / second.n])
+    return float(share.sum() ** 2 / (share**2 / [first.df, second.df]).sum())
 
 
 def intraclass_correlation(n: Values, means: Values, squares: Values) -> float:

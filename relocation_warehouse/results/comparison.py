@@ -24,6 +24,7 @@ from analysis.arrays import FloatArray
 from analysis.comparison import oaxaca_blinder
 from analysis.errors import AnalysisError, TooFewGroupsError
 from analysis.inference import ClusterScores, cluster_scores, clustered, joint_test
+from analysis.levels import levels_of_difference, levels_of_joint_test, refusal
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
@@ -40,7 +41,14 @@ from relocation_warehouse.results.common import (
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, by_origin, surveys
 from relocation_warehouse.results.metrics import ingredients, relation
 from relocation_warehouse.results.regressions import UNIT, Sample, samples
-from relocation_warehouse.results.sampling import Estimate, Units, by_group, estimate, units_of
+from relocation_warehouse.results.sampling import (
+    Estimate,
+    Units,
+    by_group,
+    estimate,
+    too_few_degrees,
+    units_of,
+)
 from relocation_warehouse.results.tables import Result, computed, conform
 from relocation_warehouse.survey.catalog import Catalog, Gates, Model
 from relocation_warehouse.survey.literature import Literature, ReplicationTarget, Row, replication_targets
@@ -200,7 +208,7 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
         groups = {"all": {"all": measured.whole}, **measured.groups}
         for group_type, group_id, of_group in _flat(groups):
             is_whole = group_type == "all"
-            design, own = of_group.design, common if is_whole else None
+            design, own = of_group.interval, common if is_whole else None
             yield {
                 "metric_id": name,
                 "evidence": "household",
@@ -231,8 +239,8 @@ def _household_rows(measures: _Measures) -> Iterator[dict[str, Any]]:
                 "n_indicators_defined": len(behind),
                 "n_indicators_common": len(everywhere & behind) if has_others else None,
                 "common_value": own.value if own else None,
-                "common_ci_low": own.design.ci_low if own and own.design else None,
-                "common_ci_high": own.design.ci_high if own and own.design else None,
+                "common_ci_low": own.interval.ci_low if own and own.interval else None,
+                "common_ci_high": own.interval.ci_high if own and own.interval else None,
                 "note": f"{len(known)} of {len(behind)} indicators asked"
                 if len(known) < len(behind)
                 else None,
@@ -487,6 +495,8 @@ def _difference(
         estimate = difference(a.design, b.design, margin=margin)
     except AnalysisError as error:
         return _test_row(**shared_facts, reason=str(error))
+    if refused := refusal(levels_of_difference(a.design, b.design), estimate.df):
+        return _test_row(**shared_facts, df2=estimate.df, reason=refused)
     return _test_row(
         **shared_facts,
         standard_error=estimate.se,
@@ -604,11 +614,10 @@ def _equality(
     except AnalysisError as error:
         return _test_row(**given, method=AHT, df1=q * others, reason=str(error))
     facts = {"statistic": test.f, "df1": test.df_numerator, "df2": test.df_denominator}
-    if test.df_denominator < gates.fewest_test_df:
-        reason = (
-            f"{test.df_denominator:.1f} degrees of freedom between sampling units; a test at 5 percent needs at "
-            f"least {gates.fewest_test_df:g}"
-        )
+    reason = too_few_degrees(test.df_denominator, gates) or refusal(
+        levels_of_joint_test(parts, test), test.df_denominator
+    )
+    if reason:
         return _test_row(**given, method=AHT, df1=facts["df1"], df2=facts["df2"], reason=reason)
     return _test_row(**given, method=AHT, **facts, p=test.p)
 

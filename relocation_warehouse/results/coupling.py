@@ -28,6 +28,7 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.coupling import Band, Closed, classify
 from analysis.coupling import coupling as couple
 from analysis.errors import AnalysisError
+from analysis.levels import levels_of_mean, refusal
 from analysis.survey_design import unit_mean
 from analysis.transitions import paired_change, transition
 from relocation_warehouse.contract.tables import contract_of
@@ -503,7 +504,10 @@ def unit_shares(
             except AnalysisError as error:
                 yield {**base, "reason": str(error)}
                 continue
-            if share.se > 0:
+            refused = refusal(levels_of_mean(share), share.df, is_interval=True) if share.se > 0 else None
+            if refused:
+                yield {**base, "reason": refused}
+            elif share.se > 0:
                 values = (share.se, share.ci_low, share.ci_high)
                 yield {**base, **dict(zip(names, values, strict=True)), "reason": None}
             else:
@@ -652,11 +656,14 @@ def _paired_tests(before: FloatArray, after: FloatArray, unit: IntArray) -> list
         mean_change = unit_mean(mean + sums / counts, counts, counts)
     except AnalysisError as error:
         return [_test("paired_t", n, mean, *nothing, str(error)), ranks]
-    t = mean_change.mean / mean_change.se if mean_change.se > 0 else nan
+    if not mean_change.se > 0:
+        return [_test("paired_t", n, mean, *nothing, "every sampling unit changed by the same amount"), ranks]
+    if refused := refusal(levels_of_mean(mean_change), mean_change.df):
+        return [_test("paired_t", n, mean, *nothing, refused), ranks]
+    t = mean_change.mean / mean_change.se
     p = float(2 * stats.t.sf(abs(t), mean_change.df))
-    reason = "every sampling unit changed by the same amount"
     return [
-        _test("paired_t", n, mean, mean_change.ci_low, mean_change.ci_high, t, mean_change.df, p, reason),
+        _test("paired_t", n, mean, mean_change.ci_low, mean_change.ci_high, t, mean_change.df, p, ""),
         ranks,
     ]
 

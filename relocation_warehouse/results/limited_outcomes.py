@@ -15,14 +15,16 @@ import pyarrow as pa
 
 from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
+from analysis.levels import refusal
 from analysis.limited_outcomes import LimitedModel, limited_outcome
 from analysis.regression import Regression, fit_ols
 from analysis.summary import summarise
 from analysis.threads import one_blas_thread
 from relocation_warehouse.results.households import matrix
 from relocation_warehouse.results.regressions import UNIT, Sample, samples, term_facts
+from relocation_warehouse.results.sampling import too_few_degrees
 from relocation_warehouse.results.tables import conform
-from relocation_warehouse.survey.catalog import Catalog
+from relocation_warehouse.survey.catalog import Catalog, Gates
 
 MEAN = "mean"
 """Outcome of a number between bounds; of ordered answers it is the category."""
@@ -76,7 +78,7 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
             continue
         k, place = limited.model.terms.index(term), linear.regressors.index(term)
         fit, gates = limited.model, sample.catalog.gates
-        reason = _refusal(limited, k, gates.fewest_model_units, gates.fewest_model_df)
+        reason = _refusal(limited, k, gates)
         told = {name: float(getattr(fit, name)[k]) for name in FITTED}
         if reason:
             told["p"] = np.nan
@@ -84,7 +86,8 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
             effect = (limited.effects, limited.effect_se, limited.effect_low, limited.effect_high)
             scale = sample.model.outcome_upper
             values = {name: scale * float(each[place, m]) for name, each in zip(EFFECT, effect, strict=True)}
-            if reason:
+            of_effect = reason or refusal(limited.levels(term, m), limited.effect_df[place, m])
+            if of_effect:
                 values |= dict.fromkeys(("effect_ci_low", "effect_ci_high"), np.nan)
             yield {
                 **head,
@@ -94,21 +97,16 @@ def _rows(sample: Sample) -> Iterator[dict[str, Any]]:
                 **told,
                 **values,
                 "b_ols": float(linear.b[linear.terms.index(term)]),
-                "reason": reason,
+                "reason": of_effect,
             }
 
 
-def _refusal(model: LimitedModel, k: int, fewest_units: int, fewest_df: float) -> str | None:
+def _refusal(model: LimitedModel, k: int, gates: Gates) -> str | None:
     """Why the p value of a coefficient cannot be told."""
     fit = model.model
-    n_units = fit.n_clusters or 0
     if fit.terms[k] in fit.lone:
         return "one sampling unit determines it alone"
-    if n_units < fewest_units:
-        return f"{n_units} sampling units; a test needs {fewest_units}"
-    if fit.df[k] < fewest_df:
-        return f"{fit.df[k]:.1f} degrees of freedom; a test needs {fewest_df:g}"
-    return None
+    return too_few_degrees(fit.df[k], gates) or refusal(model.levels(fit.terms[k]), fit.df[k])
 
 
 def _head(sample: Sample, order: int, term: str) -> dict[str, Any]:

@@ -16,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
+from analysis.levels import refusal
 from analysis.panel_models import PanelModel, fixed_effects
 from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, asked, matrix, surveys
 from relocation_warehouse.results.metrics import relation
-from relocation_warehouse.results.sampling import unit_key
+from relocation_warehouse.results.sampling import too_few_degrees, unit_key
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, PanelSpec
 
@@ -118,10 +119,8 @@ def _told(panel_model: PanelModel, term: str, catalog: Catalog) -> dict[str, Any
     reason = None
     if term in fit.lone:
         reason = "one sampling unit determines it alone"
-    elif panel_model.n_clusters < gates.fewest_model_units:
-        reason = f"{panel_model.n_clusters} sampling units; a test needs {gates.fewest_model_units}"
-    elif fit.df[k] < gates.fewest_model_df:
-        reason = f"{fit.df[k]:.1f} degrees of freedom; a test needs {gates.fewest_model_df:g}"
+    else:
+        reason = too_few_degrees(fit.df[k], gates) or refusal(panel_model.levels(term), fit.df[k])
     if reason:
         values |= dict.fromkeys(("ci_low", "ci_high", "p"), None)
     elif panel_model.wild and panel_model.n_clusters >= gates.fewest_bootstrap_units:

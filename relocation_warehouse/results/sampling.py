@@ -21,10 +21,12 @@ import pyarrow as pa
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
+from analysis.levels import levels_of_mean, refusal
 from analysis.survey_design import DesignMean, Interval, design_mean, intraclass_correlation, unit_mean
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey
+from relocation_warehouse.survey.catalog import Gates
 
 LEVEL = 0.95
 CELLS_AT_A_TIME = 2_000_000
@@ -89,8 +91,9 @@ class Estimate:
     correlation, design_effect : float, optional
         Of two households of one unit; variance over that of a simple random sample.
     design : DesignMean, optional
-        Interval and degrees of freedom; None where `reason` says why.
+        Error and degrees of freedom, of which tests are made; None where there is none.
     reason : str, optional
+        Why no interval is told.
     """
 
     n: int
@@ -102,6 +105,11 @@ class Estimate:
     design_effect: float | None = None
     design: DesignMean | None = field(default=None, repr=False)
     reason: str | None = None
+
+    @property
+    def interval(self) -> DesignMean | None:
+        """The design where its interval covers as often as it says."""
+        return self.design if self.reason is None else None
 
 
 def estimate(units: Units, *, is_share: bool = False) -> Estimate:
@@ -135,7 +143,21 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
     except AnalysisError as error:
         return replace(estimated, reason=str(error))
     effect = design.se**2 / (variance / n) if variance else None
-    return replace(estimated, design=design, design_effect=effect)
+    return replace(
+        estimated,
+        design=design,
+        design_effect=effect,
+        reason=refusal(levels_of_mean(design), design.df, is_interval=True),
+    )
+
+
+def too_few_degrees(df: float, gates: Gates) -> str | None:
+    """Why a test on so few degrees of freedom is not told."""
+    if df >= gates.fewest_test_df:
+        return None
+    return (
+        f"{df:.1f} degrees of freedom between sampling units; a test needs at least {gates.fewest_test_df:g}"
+    )
 
 
 def as_row(estimated: Estimate | None, reason: str | None = None) -> dict[str, Any]:
@@ -143,7 +165,7 @@ def as_row(estimated: Estimate | None, reason: str | None = None) -> dict[str, A
     if estimated is None:
         names = ("value", "standard_error", "ci_low", "ci_high")
         return {"n": 0, "n_units": 0, **dict.fromkeys(names), "reason": reason}
-    design, reason = estimated.design, estimated.reason
+    design, reason = estimated.interval, estimated.reason
     if design is not None and not design.se > 0:
         design, reason = None, "all households and sampling units are alike: there is no interval"
     return {
@@ -167,7 +189,7 @@ def _design(units: Units, place: IntArray, weights: FloatArray, is_share: bool) 
         return unit_mean(
             value[0] + sums / weights, weights, np.bincount(place, units.n), level=LEVEL, interval=interval
         )
-    return design_mean(
+    linearised = design_mean(
         value,
         weights=units.weight,
         strata=units.stratum,
@@ -175,6 +197,13 @@ def _design(units: Units, place: IntArray, weights: FloatArray, is_share: bool) 
         stratum_sizes=units.population,
         level=LEVEL,
         interval=interval,
+    )
+    first = np.unique(place, return_index=True)[1]
+    return replace(
+        linearised,
+        unit_weights=weights,
+        unit_counts=np.bincount(place, units.n),
+        unit_strata=np.unique(units.stratum[first].astype(str), return_inverse=True)[1],
     )
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
 from analysis.inequality import Inequality, gini, theil, theil_parts
+from analysis.levels import levels_of_mean, refusal
 from analysis.survey_design import DesignMean, design_mean, unit_mean
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -194,7 +195,7 @@ def _inequality(
             if not len(y):
                 continue
             fewest = catalog.gates.fewest_index_units
-            for name, index, refusal in (
+            for name, index, why in (
                 ("gini", gini, f"with fewer than {fewest} sampling units intervals of Gini cover too rarely"),
                 (
                     "theil",
@@ -204,7 +205,7 @@ def _inequality(
             ):
                 row = _index(index, y, w, table)
                 if index is theil or row["n_units"] < fewest:
-                    row |= dict.fromkeys(("standard_error", "ci_low", "ci_high")) | {"reason": refusal}
+                    row |= dict.fromkeys(("standard_error", "ci_low", "ci_high")) | {"reason": why}
                 yield {**head, "statistic": name, **row}
             try:
                 parts = theil_parts(y, table["group_id"], w)
@@ -247,6 +248,8 @@ def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -
         return {**base, "reason": str(error)}
     if not design.se > 0:
         return {**base, "reason": "all sampling units are alike: there is no interval"}
+    if refused := refusal(levels_of_mean(design), design.df, is_interval=True):
+        return {**base, "reason": refused}
     return {
         **base,
         "standard_error": design.se,

@@ -150,11 +150,7 @@ class Gates(Closed):
     fewest_test_units: int = Field(ge=2)
     """Sampling units on each side of a test between regions."""
     fewest_test_df: float = Field(ge=1)
-    """Degrees of freedom of the denominator of a joint test of coefficients."""
-    fewest_model_units: int = Field(ge=3)
-    """Sampling units behind a test of a panel model, or of a model of an outcome with bounds."""
-    fewest_model_df: float = Field(ge=1)
-    """Degrees of freedom of such a test."""
+    """Degrees of freedom of a test of coefficients."""
     fewest_bootstrap_units: int = Field(ge=3)
     """Sampling units behind a p value of the wild bootstrap of a panel model."""
     fewest_index_units: int = Field(ge=2)

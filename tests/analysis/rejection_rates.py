@@ -1,66 +1,100 @@
 """How often tests between equal regions reject, and intervals cover, when households of a site resemble each other.
 
-Two regions are drawn from one population: random site effects, regressors that differ between sites too, normal errors.
+Two regions are drawn from one population: random site effects, regressors that differ between sites too, errors that
+are normal, skewed, heavy in the tails, or answers of 0 and 1. For tests of coefficients regressors are kept for a block
+of draws, and what is refused for their design is refused for the block.
 Belongs here: the draws, the published tests and those of independent households beside them, and the printed table
-(`make rejection-rates`, 5000 draws a case). Models of one region, of panels and of outcomes with bounds, are drawn
-with coefficients of nought. Does not belong here: a formula; the tests are those of `analysis`.
+(`make rejection-rates`). Models of one region, of panels and of outcomes with bounds, are drawn with coefficients of
+nought. Does not belong here: a formula; the tests and their levels are those of `analysis`.
 """
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.comparison import chow_test, wald_equality
 from analysis.errors import AnalysisError
 from analysis.inequality import gini
-from analysis.inference import ClusterScores, SecondPass, heteroskedastic, joint_test
+from analysis.inference import ClusterScores, SecondPass, cluster_directions, heteroskedastic, joint_test
+from analysis.levels import levels_of_difference, levels_of_joint_test, levels_of_mean, refusal
 from analysis.limited_outcomes import limited_outcome
 from analysis.panel_models import fixed_effects
 from analysis.regression import Regression, fit_ols
 from analysis.summary import Summary, triangular_factor
-from analysis.survey_design import design_mean, difference, unit_mean
+from analysis.survey_design import difference, unit_mean
+from relocation_warehouse.results.sampling import too_few_degrees
 from relocation_warehouse.survey.catalog import load_catalog
 
 GATES = load_catalog(Path(__file__).parents[2] / "data" / "catalog").gates
 """When the comparison of regions refuses a test."""
 
+BLOCK = 250
+"""Draws that share regressors."""
+
+MODEL_BLOCK = 50
+"""The same of models of one region, each of which is a search."""
+
 TERMS = ("x1", "x2", "x3", "x4", "x5")
 CORRELATIONS = (0.0, 0.02, 0.05, 0.10, 0.20)
-SIZES = {
+KINDS = ("normal", "skewed", "heavy tails", "zero or one")
+"""How answers vary: the first with every correlation, the others with some."""
+
+OLD_SIZES = {
     "2 and 7 sites of 100 and 60": ([100] * 2, [60] * 7),
     "3 and 5 unequal sites": ([30, 80, 150], [20, 40, 60, 120, 200]),
     "5 and 7 sites of 80 and 60": ([80] * 5, [60] * 7),
     "5 and 7 unequal sites": ([20, 40, 60, 120, 200], [15, 30, 40, 60, 80, 120, 200]),
     "12 and 15 unequal sites": ([15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120], [10, 20, 30] * 5),
 }
+"""The gates of earlier editions were chosen on these."""
+
+NEW_SIZES = {
+    "3 and 4 sites of 50": ([50] * 3, [50] * 4),
+    "4 and 9 sites of 25 to 250": ([25, 60, 110, 250], [12, 35, 35, 50, 70, 90, 90, 140, 210]),
+    "6 and 8 sites, one large": ([30] * 5 + [400], [30] * 7 + [300]),
+    "20 and 10 sites of 8 to 90": ([8, 14, 22, 35, 90] * 4, [25] * 6 + [70] * 4),
+}
+SIZES = {**OLD_SIZES, **NEW_SIZES}
 
 MODEL_SIZES = {
     "5 sites of 80": [80] * 5,
     "7 unequal sites": [15, 30, 40, 60, 80, 120, 200],
     "12 unequal sites": [15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120],
     "40 sites of 25": [25] * 40,
+    "4 sites of 120": [120] * 4,
+    "9 sites of 12 to 210": [12, 35, 35, 50, 70, 90, 90, 140, 210],
+    "16 sites, two large": [20] * 14 + [150] * 2,
 }
+"""The first four are those that earlier gates were chosen on."""
+
+Parts = list[tuple[Regression, ClusterScores, FloatArray]]
+Told = Iterator[tuple[str, float, bool]]
+"""Name of a test, its p (of an interval: 0 where it misses), and whether it is refused for its design."""
 
 
 @dataclass(frozen=True)
 class Region:
     """Households of a region: site of each, regressors and answer."""
 
-    site: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
+    site: IntArray
+    x: FloatArray
+    y: FloatArray
 
     @property
-    def units(self) -> tuple[np.ndarray, np.ndarray]:
+    def units(self) -> tuple[FloatArray, IntArray]:
         """Mean and size of each site."""
         n = np.bincount(self.site)
         return np.bincount(self.site, self.y) / n, n
@@ -87,159 +121,325 @@ class Region:
         return model, scores, SecondPass((q * e[:, None] ** 2).T @ q, np.empty(0), False)
 
 
-def region(rng: np.random.Generator, sizes: list[int], correlation: float) -> Region:
-    site = np.repeat(np.arange(len(sizes)), sizes)
+def sites_of(sizes: list[int]) -> IntArray:
+    return np.repeat(np.arange(len(sizes)), sizes)
 
-    def varied(share: float) -> np.ndarray:
-        between = rng.normal(size=len(sizes))[site]
-        return np.sqrt(share) * between + np.sqrt(1 - share) * rng.normal(size=len(site))
 
-    x = np.column_stack([varied(share) for share in (0.0, 0.05, 0.05, 0.1, 0.2)])
+def varied(rng: np.random.Generator, site: IntArray, share: float, *, heavy: bool = False) -> FloatArray:
+    """Values of variance 1 of which a share lies between sites; heavy ones are of Student's t with 3 degrees."""
+
+    def drawn(size: int) -> FloatArray:
+        return rng.standard_t(3, size) / np.sqrt(3) if heavy else rng.normal(size=size)
+
+    between = drawn(int(site.max()) + 1)[site]
+    return np.sqrt(share) * between + np.sqrt(1 - share) * drawn(len(site))
+
+
+def regressors(rng: np.random.Generator, sizes: list[int]) -> Region:
+    """Households without an answer."""
+    site = sites_of(sizes)
+    x = np.column_stack([varied(rng, site, share) for share in (0.0, 0.05, 0.05, 0.1, 0.2)])
     x[:, 0], x[:, 1] = x[:, 0] > 0.5, x[:, 1] > -0.3
-    return Region(site, x, x @ [0.3, 0.2, 0.2, 0.1, 0.0] + varied(correlation))
+    return Region(site, x, np.zeros(len(site)))
 
 
-def p_values(a: Region, b: Region) -> Iterator[tuple[str, float]]:
-    """Name and p of every test of two regions; NaN where it is refused."""
-    yield "households: Welch", float(stats.ttest_ind(a.y, b.y, equal_var=False).pvalue)
-    summaries = {"a": a.summary, "b": b.summary}
-    yield "households: Chow", chow_test(summaries, "y", TERMS).p
-    (model_a, scores_a, rows_a), (model_b, scores_b, rows_b) = a.fitted(), b.fitted()
-    robust = {"a": heteroskedastic(rows_a, model_a, "HC1"), "b": heteroskedastic(rows_b, model_b, "HC1")}
-    yield "households: Wald HC1 of slopes", wald_equality(robust, TERMS).p
-    fewest = min(len(scores_a.clusters), len(scores_b.clusters))
-    means = difference(unit_mean(*a.units, a.units[1]), unit_mean(*b.units, b.units[1]))
-    yield "units: difference of means", means.p if fewest >= GATES.fewest_test_units else np.nan
+def answered(rng: np.random.Generator, of: Region, correlation: float, kind: str = "normal") -> Region:
+    """The same households with answers."""
+    latent = of.x @ [0.3, 0.2, 0.2, 0.1, 0.0]
+    latent = latent + varied(rng, of.site, correlation, heavy=kind == "heavy tails")
+    made = {"skewed": np.exp(0.8 * latent), "zero or one": (latent > 1.2).astype(float)}
+    return replace(of, y=made.get(kind, latent))
+
+
+def contrasts() -> dict[str, FloatArray]:
     chosen = np.eye(len(TERMS) + 1)
-    joint = {f"slope {t}": chosen[[k]] for k, t in enumerate(TERMS, start=1)}
-    for name, rows in {**joint, "slopes": chosen[1:], "all coefficients": chosen}.items():
+    single = {f"slope {t}": chosen[[k]] for k, t in enumerate(TERMS, start=1)}
+    return {**single, "slopes": chosen[1:], "all coefficients": chosen}
+
+
+def refused_contrasts(parts: dict[str, Parts]) -> dict[str, bool]:
+    """Which tests of coefficients the design of two regions does not allow."""
+    found = {}
+    for name, own in parts.items():
         try:
-            found = joint_test([(model_a, scores_a, -rows), (model_b, scores_b, rows)])
-            lawful = fewest >= GATES.fewest_test_units and found.df_denominator >= GATES.fewest_test_df
-            yield f"units: {name}", found.p if lawful else np.nan
+            test = joint_test(own)
         except AnalysisError:
-            yield f"units: {name}", np.nan
+            found[name] = True
+            continue
+        df = test.df_denominator
+        few = min(len(scores.clusters) for _, scores, _ in own) < GATES.fewest_test_units
+        found[name] = few or bool(too_few_degrees(df, GATES) or refusal(levels_of_joint_test(own, test), df))
+    return found
 
 
-def covered(a: Region) -> Iterator[tuple[str, bool]]:
-    """Whether the intervals of a mean hold the true mean."""
-    truth = 0.3 * stats.norm.sf(0.5) + 0.2 * stats.norm.sf(-0.3)
-    y, n = a.units
-    for name, found in {
-        "households: interval of a mean": design_mean(a.y),
-        "units: linearised interval": design_mean(a.y, units=a.site),
-        "units: interval of a mean": unit_mean(y, n, n),
-    }.items():
-        yield name, found.ci_low <= truth <= found.ci_high
+def households_alone(a: Region, b: Region) -> Told:
+    """Tests of two regions that count households as independent."""
+    (model_a, _, rows_a), (model_b, _, rows_b) = a.fitted(), b.fitted()
+    yield "households: Welch", float(stats.ttest_ind(a.y, b.y, equal_var=False).pvalue), False
+    yield "households: Chow", chow_test({"a": a.summary, "b": b.summary}, "y", TERMS).p, False
+    robust = {"a": heteroskedastic(rows_a, model_a, "HC1"), "b": heteroskedastic(rows_b, model_b, "HC1")}
+    yield "households: Wald HC1 of slopes", wald_equality(robust, TERMS).p, False
+    for each in (a, b):
+        n = len(each.y)
+        half = stats.t.ppf(0.975, n - 1) * each.y.std(ddof=1) / np.sqrt(n)
+        yield "households: interval of a mean misses", float(abs(each.y.mean() - TRUTH) <= half), False
 
 
-def model_p_values(
-    rng: np.random.Generator, sizes: list[int], correlation: float
-) -> Iterator[tuple[str, float]]:
-    """Name and p of the tests of models of one region, and whether their intervals miss; NaN where it is refused."""
-    site = np.repeat(np.arange(len(sizes)), sizes)
+def means_by_units(a: Region, b: Region, truth: float) -> Told:
+    """The difference of two means, and whether the interval of each misses the true mean."""
+    means = [unit_mean(*each.units, each.units[1]) for each in (a, b)]
+    compared = difference(means[0], means[1])
+    too_few = min(each.n_units for each in means) < GATES.fewest_test_units
+    refused = too_few or bool(refusal(levels_of_difference(means[0], means[1]), compared.df))
+    yield "units: difference of means", compared.p, refused
+    for found in means:
+        inside = found.ci_low <= truth <= found.ci_high
+        is_refused = bool(refusal(levels_of_mean(found), found.df))
+        yield "units: interval of a mean misses", float(inside), is_refused
 
-    def varied(share: float) -> np.ndarray:
-        between = rng.normal(size=len(sizes))[site]
-        return np.sqrt(share) * between + np.sqrt(1 - share) * rng.normal(size=len(site))
 
-    x, terms = np.column_stack([varied(0.0), varied(0.1), varied(0.2) > 0]), ["x1", "x2", "x3"]
-    latent = varied(correlation)
-    models = {
-        "fractional": limited_outcome(stats.norm.cdf(latent - 0.3), x, terms, site, family="fractional"),
-        "ordered": limited_outcome(
-            np.digitize(latent, [-1.2, -0.4, 0.3, 1]), x, terms, site, family="ordered"
-        ),
+def coefficients_by_units(
+    parts: dict[str, Parts], refused: dict[str, bool], answers: list[FloatArray], designs: list[Region]
+) -> Told:
+    """Joint tests of many sets of answers of the same households, shape (n, draws), at once.
+
+    The first is held against the published test.
+    """
+    for name, own in parts.items():
+        try:
+            test = joint_test(own)
+        except AnalysisError:
+            continue
+        q, freedom, draws = test.df_numerator, test.df_denominator, answers[0].shape[1]
+        estimate, covariance = np.zeros((draws, q)), np.zeros((draws, q, q))
+        for (model, scores, rows), y, of in zip(own, answers, designs, strict=True):
+            x = np.column_stack([np.ones(len(of.x)), of.x])
+            orthonormal = solve_triangular(model.factor, x.T, trans="T").T
+            by_site = np.array([orthonormal[of.site == g].T @ y[of.site == g] for g in scores.clusters])
+            total = by_site.sum(axis=0)
+            directions, v, u = cluster_directions(model, scores, rows)
+            estimate += total.T @ directions
+            taken = np.einsum("gkn,gkq->ngq", by_site, v) - np.einsum("kn,gkq->ngq", total, u)
+            covariance += np.swapaxes(taken, 1, 2) @ taken
+        wald = np.einsum("nq,nq->n", estimate, np.linalg.solve(covariance, estimate[..., None])[..., 0])
+        p = stats.f.sf(freedom / ((freedom + q - 1) * q) * wald, q, freedom)
+        np.testing.assert_allclose(p[0], test.p, rtol=1e-6, atol=1e-12)
+        yield from ((f"units: {name}", float(each), refused[name]) for each in p)
+
+
+def true_mean(kind: str) -> float:
+    """Of the answers, over all sites that there could be; found from many households of their own sites."""
+    rng = np.random.default_rng(0)
+    many = regressors(rng, [1] * 2_000_000)
+    return float(answered(rng, many, 0.0, kind).y.mean())
+
+
+TRUTH = 0.3 * stats.norm.sf(0.5) + 0.2 * stats.norm.sf(-0.3)
+"""Mean of normal answers."""
+
+
+def region_block(
+    rng: np.random.Generator,
+    sizes: tuple[list[int], list[int]],
+    correlation: float,
+    kind: str = "normal",
+    truth: float = TRUTH,
+    *,
+    draws: int = BLOCK,
+    beside: int = 10,
+) -> Told:
+    """Tests of two equal regions in draws that share regressors; those of households in some of the draws."""
+    designs = [regressors(rng, own) for own in sizes]
+    pairs = [tuple(answered(rng, each, correlation, kind) for each in designs) for _ in range(draws)]
+    for number in range(draws):
+        # regressors that stay would give two regions means of their own
+        a, b = (answered(rng, regressors(rng, own), correlation, kind) for own in sizes)
+        if kind == "normal" and number < beside:
+            yield from households_alone(a, b)
+        try:
+            yield from means_by_units(a, b, truth)
+        except AnalysisError:
+            # nobody has a rare answer: there is nothing to test
+            continue
+    fits = [each.fitted()[:2] for each in pairs[0]]
+    parts = {name: [(*fits[0], -rows), (*fits[1], rows)] for name, rows in contrasts().items()}
+    answers = [np.column_stack([pair[side].y for pair in pairs]) for side in (0, 1)]
+    yield from coefficients_by_units(parts, refused_contrasts(parts), answers, designs)
+
+
+def model_block(
+    rng: np.random.Generator, sizes: list[int], correlation: float, *, draws: int = MODEL_BLOCK
+) -> Told:
+    """Tests of models of one region, and intervals that miss, in draws that share regressors."""
+    site = sites_of(sizes)
+    x = np.column_stack(
+        [varied(rng, site, 0.0), varied(rng, site, 0.1), (varied(rng, site, 0.2) > 0).astype(float)]
+    )
+    refused: dict[str, bool] = {}
+    for _ in range(draws):
+        yield from models_of_one_region(rng, site, x, correlation, refused)
+
+
+def models_of_one_region(
+    rng: np.random.Generator, site: IntArray, x: FloatArray, correlation: float, refused: dict[str, bool]
+) -> Told:
+    """One draw; what the design refuses is found in the first and kept in `refused`."""
+    terms = ["x1", "x2", "x3"]
+    latent = varied(rng, site, correlation)
+    made = {
+        "fractional": (stats.norm.cdf(latent - 0.3), "fractional"),
+        "binary": ((latent > 1).astype(float), "fractional"),
+        "ordered": (np.digitize(latent, [-1.2, -0.4, 0.3, 1]), "ordered"),
     }
-    for family, found in models.items():
+    for name, (y, family) in made.items():
+        try:
+            found = limited_outcome(y, x, terms, site, family=family)
+        except AnalysisError:
+            continue
         fit = found.model
         for k, term in enumerate(terms):
             place = fit.terms.index(term)
-            lawful = len(sizes) >= GATES.fewest_model_units and fit.df[place] >= GATES.fewest_model_df
-            yield f"{family}: {term}", float(fit.p[place]) if lawful else np.nan
-            if lawful and np.isfinite(found.effect_se[k, 0]):
-                outside = not found.effect_low[k, 0] <= 0 <= found.effect_high[k, 0]
-                yield f"{family}: effect of {term} outside its interval", 0.0 if outside else 1.0
-    n, inside, amount = np.bincount(site), latent > 1, gini(np.exp(0.8 * latent))
-    enough = len(sizes) >= GATES.fewest_index_units
-    for name, truth, values, is_told in (
-        ("share", stats.norm.sf(1), inside, 0 < inside.sum() < len(inside)),
-        ("Gini", 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1, amount.linearised, enough),
+            test, effect = f"{name}: {term}", f"{name}: effect of {term} outside its interval"
+            if test not in refused:
+                df, of_effect = float(fit.df[place]), float(found.effect_df[k, 0])
+                refused[test] = bool(too_few_degrees(df, GATES) or refusal(found.levels(term), df))
+                refused[effect] = refused[test] or bool(refusal(found.levels(term, 0), of_effect))
+            yield test, float(fit.p[place]), refused[test]
+            inside = float(found.effect_low[k, 0] <= 0 <= found.effect_high[k, 0])
+            yield effect, inside, refused[effect]
+    n, amount = np.bincount(site), gini(np.exp(0.8 * latent))
+    few = len(n) < GATES.fewest_index_units
+    for name, truth, values in (
+        ("share", stats.norm.sf(1), latent > 1),
+        ("Gini", 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1, amount.linearised),
     ):
-        by_unit = unit_mean(np.bincount(site, values) / n, n, n, interval="logit") if is_told else None
-        missed = 0.0 if by_unit and not by_unit.ci_low <= truth <= by_unit.ci_high else 1.0
-        yield f"{name}: outside its interval", missed if by_unit else np.nan
-    household = np.tile(np.arange(len(site)), 2)
-    wave = np.repeat([0, 1], len(site))
-    changed = np.concatenate([np.zeros((len(site), 2)), np.column_stack([varied(0.1), varied(0.2)])])
-    y = np.concatenate([latent, latent + varied(correlation)])
-    panel = fixed_effects(y, changed, terms[:2], household, wave, np.tile(site, 2), draws=1999)
+        of_units = np.bincount(site, values) / n
+        if not of_units.any():
+            continue
+        mean = unit_mean(of_units, n, n, interval="logit")
+        inside = float(mean.ci_low <= truth <= mean.ci_high)
+        is_refused = (name == "Gini" and few) or bool(refusal(levels_of_mean(mean), mean.df))
+        yield f"{name}: outside its interval", inside, is_refused
+    yield from panel_p_values(rng, site, latent, correlation, refused)
+
+
+def panel_p_values(
+    rng: np.random.Generator, site: IntArray, latent: FloatArray, correlation: float, refused: dict[str, bool]
+) -> Told:
+    """Tests of the change of one region, whose regressors change too."""
+    household, wave = np.tile(np.arange(len(site)), 2), np.repeat([0, 1], len(site))
+    moved = np.column_stack([varied(np.random.default_rng(len(site)), site, share) for share in (0.1, 0.2)])
+    changed = np.concatenate([np.zeros((len(site), 2)), moved])
+    y = np.concatenate([latent, latent + varied(rng, site, correlation)])
+    panel = fixed_effects(y, changed, ["x1", "x2"], household, wave, np.tile(site, 2), draws=499)
     for k, term in enumerate(panel.model.terms):
-        lawful = len(sizes) >= GATES.fewest_model_units and panel.model.df[k] >= GATES.fewest_model_df
-        has_bootstrap = lawful and len(sizes) >= GATES.fewest_bootstrap_units
-        yield (
-            f"panel, wild bootstrap: {term}",
-            float(panel.wild.p[k]) if has_bootstrap and panel.wild else np.nan,
-        )
-        yield f"panel, CR2: {term}", float(panel.model.p[k]) if lawful else np.nan
+        df, test = float(panel.model.df[k]), f"panel, CR2: {term}"
+        if test not in refused:
+            refused[test] = bool(too_few_degrees(df, GATES) or refusal(panel.levels(term), df))
+        yield test, float(panel.model.p[k]), refused[test]
+        if panel.wild:
+            few = panel.n_clusters < GATES.fewest_bootstrap_units
+            yield f"panel, wild bootstrap: {term}", float(panel.wild.p[k]), refused[test] or few
+
+
+@dataclass
+class Count:
+    """Draws of a test, those in which it was refused, and rejections of all and of those that were not."""
+
+    draws: int = 0
+    refused: int = 0
+    rejected: int = 0
+    rejected_told: int = 0
+
+    def add(self, p: float, is_refused: bool) -> None:
+        rejects = int(p < 0.05)
+        self.draws += 1
+        self.refused += int(is_refused)
+        self.rejected += rejects
+        self.rejected_told += 0 if is_refused else rejects
+
+    @property
+    def rate(self) -> float:
+        """Share of rejections where the test is told; NaN where it is refused in more than half of the draws."""
+        told = self.draws - self.refused
+        return np.nan if 2 * self.refused > self.draws else self.rejected_told / told
+
+
+def counted(told: Told) -> dict[str, Count]:
+    found: defaultdict[str, Count] = defaultdict(Count)
+    # On matrices this small more BLAS threads only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for name, p, is_refused in told:
+            if not np.isnan(p):
+                found[name].add(p, is_refused)
+    return found
 
 
 def model_rates(draws: int, sizes: list[int], correlation: float, seed: int) -> dict[str, float]:
     """Share of draws in which a test of a model of one region rejects at 5 percent; NaN where mostly refused."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
     rng = np.random.default_rng(seed)
-    with threadpool_limits(limits=1, user_api="blas"):
-        for _ in range(draws):
-            for name, p in model_p_values(rng, sizes, correlation):
-                found[name].append(np.nan if np.isnan(p) else float(p < 0.05))
-    return {
-        name: np.nan if np.isnan(each).mean() > 0.5 else float(np.nanmean(each))
-        for name, each in found.items()
-    }
+    told = model_block(rng, sizes, correlation, draws=draws)
+    return {name: each.rate for name, each in counted(told).items()}
 
 
-def rates(draws: int, sizes: tuple[list[int], list[int]], correlation: float, seed: int) -> dict[str, float]:
-    """Share of draws in which a test rejects at 5 percent, or an interval covers; NaN where mostly refused."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    rng = np.random.default_rng(seed)
-    # On matrices this small more BLAS threads only wait for each other.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for _ in range(draws):
-            a, b = (region(rng, own, correlation) for own in sizes)
-            for name, p in p_values(a, b):
-                found[name].append(np.nan if np.isnan(p) else float(p < 0.05))
-            for name, inside in (*covered(a), *covered(b)):
-                found[name].append(float(inside))
-    return {
-        name: np.nan if np.isnan(each).mean() > 0.5 else float(np.nanmean(each))
-        for name, each in found.items()
-    }
+def campaign(draws: int, path: Path, what: str) -> None:
+    """Add a block of every case after the other to a file, so that it can be read, or stopped, at any time."""
+    some = (0.0, 0.05, 0.20)
+    with path.open("a", newline="") as file:
+        rows = csv.writer(file)
+        if what in ("all", "regions"):
+            truths = {kind: true_mean(kind) for kind in KINDS}
+            cells = [
+                (case, kind, r)
+                for kind in KINDS
+                for case in SIZES
+                for r in (CORRELATIONS if kind == "normal" else some)
+            ]
+            for block in range(draws // BLOCK):
+                for place, (case, kind, r) in enumerate(cells):
+                    rng = np.random.default_rng([1, block, place])
+                    _keep(rows, case, kind, r, counted(region_block(rng, SIZES[case], r, kind, truths[kind])))
+                    file.flush()
+        if what in ("all", "models"):
+            for block in range(draws // MODEL_BLOCK):
+                for place, (case, r) in enumerate(product(MODEL_SIZES, some)):
+                    rng = np.random.default_rng([2, block, place])
+                    _keep(rows, case, "models", r, counted(model_block(rng, MODEL_SIZES[case], r)))
+                    file.flush()
 
 
-def write(case: str, table: dict[float, dict[str, float]]) -> None:
-    """Print a row for every test, a column for every correlation."""
-    print(f"| {case} | {' | '.join(f'{c:g}' for c in table)} |\n|---|{'--:|' * len(table)}")
-    for name in next(iter(table.values())):
-        cells = (
-            "refused" if np.isnan(r.get(name, np.nan)) else f"{100 * r[name]:.1f}" for r in table.values()
-        )
-        print(f"| {name} | {' | '.join(cells)} |")
-    print(flush=True)
+def _keep(rows: Any, case: str, kind: str, r: float, found: dict[str, Count]) -> None:
+    for name, each in found.items():
+        rows.writerow([case, kind, r, name, each.draws, each.refused, each.rejected, each.rejected_told])
 
 
-def main(draws: int) -> None:
-    """Print a table for every case: two regions, then the models of one."""
-    for case, sizes in SIZES.items():
-        write(case, {c: rates(draws, sizes, c, seed) for seed, c in enumerate(CORRELATIONS)})
-    models(draws)
-
-
-def models(draws: int) -> None:
-    """Print a table for every region, with the correlation of answers and of changes in its columns."""
-    for case, sizes in MODEL_SIZES.items():
-        write(case, {c: model_rates(draws, sizes, c, seed) for seed, c in enumerate(CORRELATIONS)})
+def tables(path: Path) -> None:
+    """Print a row for every test and a column for every correlation: rejections of 100; in brackets where refused."""
+    cells: defaultdict[tuple[str, str], dict[str, dict[float, Count]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
+    with path.open(newline="") as file:
+        for case, kind, r, name, *numbers in csv.reader(file):
+            sums = cells[case, kind][name].setdefault(float(r), Count())
+            for field, number in zip(("draws", "refused", "rejected", "rejected_told"), numbers, strict=True):
+                setattr(sums, field, getattr(sums, field) + int(number))
+    for (case, kind), found in cells.items():
+        columns = sorted({r for by_r in found.values() for r in by_r})
+        draws = max(each.draws for by_r in found.values() for each in by_r.values())
+        print(f"| {case}, {kind}, {draws} draws | {' | '.join(f'{r:g}' for r in columns)} |")
+        print(f"|---|{'--:|' * len(columns)}")
+        for name, by_r in found.items():
+            shown = []
+            for r in columns:
+                each = by_r[r]
+                raw = f"{100 * each.rejected / each.draws:.1f}"
+                shown.append(f"({raw})" if np.isnan(each.rate) else f"{100 * each.rate:.1f}")
+            print(f"| {name} | {' | '.join(shown)} |")
+        print(flush=True)
 
 
 if __name__ == "__main__":
-    only = {"models": models}.get(sys.argv[2] if len(sys.argv) > 2 else "", main)
-    only(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)
+    number, file, part = (*sys.argv[1:], *("5000", "rejection_rates.csv", "all")[len(sys.argv) - 1 :])
+    if number != "tables":
+        campaign(int(number), Path(file), part)
+    tables(Path(file))

@@ -31,12 +31,22 @@ from analysis.factors import (
 )
 from analysis.inequality import gini, theil, theil_parts
 from analysis.inference import (
+    ClusterScores,
+    JointTest,
+    cluster_directions,
     cluster_scores,
     clustered,
     heteroskedastic,
     joint_test,
     second_pass,
     wild_cluster_bootstrap,
+)
+from analysis.levels import (
+    levels_of_combination,
+    levels_of_difference,
+    levels_of_joint_test,
+    levels_of_mean,
+    refusal,
 )
 from analysis.limited_outcomes import limited_outcome
 from analysis.measurement import align, measurement, omega
@@ -49,7 +59,13 @@ from analysis.regression import Regression, fit_ols, generalised_vif, wald_stati
 from analysis.reliability import alpha_interval, cronbach_alpha
 from analysis.sensitivity import rank_sensitivity
 from analysis.summary import Summary, summarise
-from analysis.survey_design import design_mean, difference, intraclass_correlation, unit_mean
+from analysis.survey_design import (
+    degrees_of_freedom,
+    design_mean,
+    difference,
+    intraclass_correlation,
+    unit_mean,
+)
 from analysis.transitions import paired_change, transition
 from analysis.weighting import composite, weigh
 
@@ -119,6 +135,20 @@ def unit_mean_of(d: pd.DataFrame) -> Any:
     return unit_mean(found["mean"], found["n"], found["n"])
 
 
+def means_of_regions(d: pd.DataFrame) -> list[Any]:
+    return [unit_mean_of(d[d["region"] == region]) for region in (0, 1)]
+
+
+def by_site(d: pd.DataFrame) -> tuple[Regression, ClusterScores]:
+    fit = fitted(d)
+    return fit, cluster_scores(d, fit, "site")
+
+
+def joint(d: pd.DataFrame) -> tuple[Any, JointTest]:
+    parts = [(*by_site(d), np.eye(5)[1:3])]
+    return parts, joint_test(parts)
+
+
 def scaled(d: pd.DataFrame) -> np.ndarray:
     return (d[ITEMS].to_numpy() - 1) / 4
 
@@ -146,6 +176,7 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "alpha_interval": lambda d: alpha_interval(d[ITEMS], n_resamples=20),
     "chow_test": lambda d: chow_test(groups(d), "y", ITEMS),
     "cluster_scores": lambda d: cluster_scores(d, fitted(d), "site"),
+    "cluster_directions": lambda d: cluster_directions(*by_site(d), np.eye(5)[1:2]),
     "clustered": lambda d: clustered(fitted(d), cluster_scores(d, fitted(d), "site")),
     "composite": lambda d: composite(scaled(d), [1.0] * 4),
     "composite_of_factors": lambda d: composite_of_factors(scaled(d), [50.0, 20.0, 10.0, 5.0], [0, 1]),
@@ -153,12 +184,13 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "correlate": lambda d: correlate(d[ITEMS]),
     "coupling": lambda d: coupling(scaled(d)[:, :2]),
     "cronbach_alpha": lambda d: cronbach_alpha(correlate(d[ITEMS]).r),
+    "degrees_of_freedom": lambda d: degrees_of_freedom(*means_of_regions(d)),
     "design_batches": lambda d: list(design_batches(d, design(), fill=fill_values(d, design()))),
     "design_mean": lambda d: design_mean(d["y"].dropna(), units=d["site"][d["y"].notna()]),
     "design_mean in strata": lambda d: design_mean(
         *(d["y"].fillna(0),), weights=d["w"], strata=d["stratum"], units=d["site"], domain=d["y"].notna()
     ),
-    "difference": lambda d: difference(*(unit_mean_of(d[d["region"] == r]) for r in (0, 1))),
+    "difference": lambda d: difference(*means_of_regions(d)),
     "factor": lambda d: factor(correlate(d[ITEMS]).r),
     "factor_scores": scores_of,
     "fill_values": lambda d: fill_values(d, design()),
@@ -176,8 +208,12 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "intraclass_correlation": lambda d: intraclass_correlation(
         *(units(d)[c] for c in ("n", "mean", "squares"))
     ),
-    "joint_test": lambda d: joint_test([(fitted(d), cluster_scores(d, fitted(d), "site"), np.eye(5)[1:3])]),
+    "joint_test": joint,
     "leave_one_out": lambda d: leave_one_out(scaled(d)[:, :2], [0.5, 0.5], scaled(d)[:, 2:3]),
+    "levels_of_combination": lambda d: levels_of_combination([(*by_site(d), np.eye(5)[1:2])], 3.0),
+    "levels_of_difference": lambda d: levels_of_difference(*means_of_regions(d)),
+    "levels_of_joint_test": lambda d: levels_of_joint_test(*joint(d)),
+    "levels_of_mean": lambda d: levels_of_mean(unit_mean_of(d)),
     "limited_outcome": lambda d: limited_outcome(
         d["a"], d[["b", "c"]], ["b", "c"], d["site"], family="ordered"
     ),
@@ -202,6 +238,7 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "polychoric": lambda d: polychoric(d[ITEMS]),
     "random_effects": lambda d: random_effects(units(d)["mean"].to_numpy(), units(d)["squares"].to_numpy()),
     "rank_sensitivity": lambda d: rank_sensitivity(d[ITEMS].to_numpy()),
+    "refusal": lambda d: refusal(levels_of_mean(unit_mean_of(d)), unit_mean_of(d).df),
     "second_pass": lambda d: second_pass(d, fitted(d), "site"),
     "specification_tests": lambda d: specification_tests(d, fitted(d)),
     "summarise": lambda d: [

@@ -321,7 +321,7 @@ def test_enough_declared_units_carry_tests_of_models(
     assert ((panels["p"] - panels["p_wild"]).abs() < 0.1).all()
     effects = limited_outcomes(declared, catalog)["marginal_effects"].to_pandas()
     told = effects[effects["p"].notna()]
-    assert (told["n_units"] >= catalog.gates.fewest_model_units).all()
+    assert (told["df"] >= catalog.gates.fewest_test_df).all()
     assert told["survey_id"].nunique() > 1
     assert (told["effect_ci_low"] < told["effect_ci_high"]).all()
 

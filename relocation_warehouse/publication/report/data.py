@@ -6,6 +6,7 @@ here: drawing (`figures`), wording (`page`), and any table that only one edition
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +36,7 @@ INDICATOR_LISTS = ("obstacles", "items_to_blame")
 """Columns that name indicators, separated by a bar."""
 
 WHOLE: dict[Language, str] = {"en": "all", "zh": "全体"}
+WAVE: dict[Language, str] = {"en": "wave: ", "zh": "轮次："}
 
 
 def localise(frame: pd.DataFrame, language: Language) -> pd.DataFrame:
@@ -140,11 +142,35 @@ class Reader:
         """Rows of a table that its declaration has the report show."""
         assert table.report is not None
         where = " and ".join(f"{sql.identifier(column)} = ?" for column in table.report.where) or "true"
-        return self._rows(
+        frame = self._rows(
             f"select * from {sql.identifier(table.schema, table.name)} where {where}"
             f" order by {', '.join(map(sql.identifier, table.key))}",
             list(table.report.where.values()),
         )
+        if {"model", "term"} <= {*frame}:
+            models = self._models()
+            for language in LANGUAGES:
+                frame[f"model_{language}"] = [models.get(m, {}).get(language, m) for m in frame["model"]]
+                frame[f"term_{language}"] = [
+                    self._term(row, language) for row in frame.to_dict(orient="records")
+                ]
+        return frame
+
+    def _models(self) -> dict[str, dict[Language, str]]:
+        """Labels of the models of one wave and of panels."""
+        present = [t for t in ("analysis.regression_models", "analysis.panel_models") if self.has(t)]
+        labelled = " union ".join(f"select model, label_en, label_zh from {table}" for table in present)
+        rows = self._con.execute(labelled).fetchall() if present else []
+        return {model: {"en": en, "zh": zh} for model, en, zh in rows}
+
+    def _term(self, row: Mapping[Hashable, Any], language: Language) -> str:
+        """What a term stands for: a wave, or what its row or the indicator of its name is labelled."""
+        name, _, code = str(row["term"]).partition("=")
+        if name == "wave":
+            return WAVE[language] + str(self._words.get("wave", {}).get(code.lower(), {}).get(language, code))
+        if "indicator_id" in row:
+            return str(row[f"label_{language}"])
+        return self._labels.get(name, {}).get(language, str(row["term"]))
 
     def _options(self) -> Options:
         row = self._con.execute(
