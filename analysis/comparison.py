@@ -19,6 +19,7 @@ from scipy.linalg import block_diag, solve_triangular
 
 from analysis.arrays import FloatArray, one_of
 from analysis.errors import AnalysisError, BelowRoundingError, InvalidOptionError, TooFewGroupsError
+from analysis.inference import ClusterScores
 from analysis.regression import Regression, fit_ols, wald_statistic
 from analysis.summary import Summary
 
@@ -271,12 +272,7 @@ def oaxaca_blinder(a: Summary, b: Summary, dependent: str, regressors: Sequence[
     x_b, v_b = _regressor_means(b, regressors)
     dx, db = x_a - x_b, model_a.b - model_b.b
     v_coefficients = model_a.covariance + model_b.covariance
-    indicator = "(group)"
-    pooled = fit_ols(
-        a.with_constant(indicator, 1.0).merge(b.with_constant(indicator, 0.0)),
-        dependent,
-        (*regressors, indicator),
-    )
+    pooled = _pooled(a, b, dependent, regressors)
     by_term = dx[1:] * pooled.b[1:-1]
     gap = float(a.subset([dependent]).mean()[0] - b.subset([dependent]).mean()[0])
     return OaxacaBlinder(
@@ -292,6 +288,66 @@ def oaxaca_blinder(a: Summary, b: Summary, dependent: str, regressors: Sequence[
         terms=tuple(regressors),
         explained_by_term=by_term,
     )
+
+
+Part = tuple[Regression, ClusterScores, FloatArray]
+"""A model, what its clusters contribute, and a combination of its coefficients, as `inference.joint_test` takes it."""
+
+
+def gap_contrasts(
+    a: tuple[Summary, Regression, ClusterScores], b: tuple[Summary, Regression, ClusterScores]
+) -> dict[str, list[Part]]:
+    """Components of a gap that are nought where one model holds in both groups, as combinations of coefficients.
+
+    ``coefficients``, ``interaction`` and ``unexplained`` of `oaxaca_blinder`, with the households' regressors as they
+    are. The other components are not nought then: groups of few clusters always differ in their regressors.
+
+    Parameters
+    ----------
+    a, b : (Summary, Regression, ClusterScores)
+        Groups that share no cluster, each with the same model fitted to it.
+
+    Returns
+    -------
+    dict
+        Component to the parts of its test.
+    """
+    dependent, regressors = a[1].dependent, a[1].regressors
+    (x_a, _), (x_b, _) = (_regressor_means(each[0], regressors) for each in (a, b))
+    contrasts = {
+        name: [(*a[1:], x[None]), (*b[1:], -x[None])]
+        for name, x in (("coefficients", x_b), ("interaction", x_a - x_b))
+    }
+    pooled = _pooled(a[0], b[0], dependent, regressors)
+    indicator = np.eye(len(pooled.terms))[[-1]]
+    scores = _pooled_scores(pooled, [(*a[1:], 1.0), (*b[1:], 0.0)])
+    return {**contrasts, "unexplained": [(pooled, scores, indicator)]}
+
+
+def _pooled(a: Summary, b: Summary, dependent: str, regressors: Sequence[str]) -> Regression:
+    """The model of both groups, whose last term says that a row is of the first."""
+    indicator = "(group)"
+    both = a.with_constant(indicator, 1.0).merge(b.with_constant(indicator, 0.0))
+    return fit_ols(both, dependent, (*regressors, indicator))
+
+
+def _pooled_scores(
+    pooled: Regression, groups: Sequence[tuple[Regression, ClusterScores, float]]
+) -> ClusterScores:
+    """Scores of the clusters in the pooled model, from those in the models of the groups: no row is read again."""
+    inverse = solve_triangular(pooled.factor, np.eye(len(pooled.terms)))
+    leverages, sums, clusters = [], [], []
+    for number, (model, scores, is_first) in enumerate(groups):
+        # columns of the pooled model from those of the group's
+        columns = np.column_stack([np.eye(len(model.terms)), is_first * np.eye(len(model.terms), 1)])
+        squares = model.factor.T @ scores.leverages @ model.factor
+        products = scores.scores @ model.factor + squares @ (model.b - columns @ pooled.b)
+        q = columns @ inverse
+        leverages.append(q.T @ squares @ q)
+        sums.append(products @ q)
+        clusters += [(number, cluster) for cluster in scores.clusters]
+    shares, total = np.concatenate(leverages), np.concatenate(sums)
+    return ClusterScores(groups[0][1].column, tuple(clusters), shares, total - shares @ total.sum(axis=0))
 
 
 def _require_two(groups: Mapping[Any, Any]) -> None:

@@ -128,6 +128,8 @@ class JointTest:
     f, df_numerator, df_denominator, p : float
     q_statistic : float
         The Wald statistic behind it.
+    estimate, covariance : ndarray, shape (q,) and (q, q)
+        Of the combinations.
     """
 
     f: float
@@ -135,6 +137,8 @@ class JointTest:
     df_denominator: float
     p: float
     q_statistic: float
+    estimate: FloatArray = field(repr=False, compare=False)
+    covariance: FloatArray = field(repr=False, compare=False)
 
 
 def second_pass(
@@ -375,7 +379,7 @@ def joint_test(parts: Sequence[tuple[Regression, ClusterScores, FloatArray]]) ->
         )
     wald = wald_statistic(estimate, covariance)
     f = freedom / (eta * q) * wald
-    return JointTest(f, q, freedom, float(stats.f.sf(f, q, freedom)), wald)
+    return JointTest(f, q, freedom, float(stats.f.sf(f, q, freedom)), wald, estimate, covariance)
 
 
 def cluster_directions(

@@ -187,7 +187,9 @@ def limited_outcome(
     b = solve_triangular(factor, root @ free)
     heads = (INTERCEPT,) if kind is Family.FRACTIONAL else tuple(f"threshold {c:g}" for c in outcomes[:-1])
     scores = ClusterScores("cluster", tuple(own.tolist()), shares, sums - shares @ sums.sum(axis=0))
-    model = clustered(_carrier((*heads, *names), b, factor, n, level), scores, "CR2")
+    # as `inference` takes it: R of the information in the place of R of the regressors
+    bare = Regression.bare("y", (*heads, *names), b, factor, n, level)
+    model = clustered(bare, scores, "CR2")
     effects, slopes = _effects(model.b * signs, x_, names, t, categories, kind)
     slopes = slopes * signs
     return LimitedModel(
@@ -311,36 +313,6 @@ def _both_sides(root: FloatArray, matrices: FloatArray) -> FloatArray:
     return np.asarray(inverse.T @ matrices @ inverse)
 
 
-def _carrier(terms: tuple[str, ...], b: FloatArray, factor: FloatArray, n: int, level: float) -> Regression:
-    """Coefficients as `inference` takes them: with R of the information in the place of R of the regressors."""
-    blank, none = np.full(len(b), np.nan), float("nan")
-    return Regression(
-        dependent="y",
-        terms=terms,
-        b=b,
-        se=blank,
-        t=blank,
-        p=blank,
-        ci_low=blank,
-        ci_high=blank,
-        df=blank,
-        beta=blank,
-        vif=blank,
-        n=n,
-        df_model=0,
-        df_residual=n - len(b),
-        r2=none,
-        adj_r2=none,
-        f=none,
-        f_p=none,
-        residual_sd=none,
-        rss=none,
-        covariance=np.full((len(b), len(b)), np.nan),
-        factor=factor,
-        level=level,
-    )
-
-
 def _effects(
     free: FloatArray,
     x: FloatArray,
@@ -405,7 +377,7 @@ def _errors(
             test = joint_test([(model, scores, row[None])])
         except AnalysisError:
             continue
-        se[place] = np.sqrt(row @ model.covariance @ row)
+        se[place] = np.sqrt(test.covariance[0, 0])
         df[place] = test.df_denominator
     half = stats.t.ppf(0.5 + level / 2, df) * se
     return se, df, effects - half, effects + half

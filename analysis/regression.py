@@ -118,6 +118,29 @@ class Regression:
     is_perfect: bool = False
     lone: tuple[str, ...] = ()
 
+    @classmethod
+    def bare(
+        cls, dependent: str, terms: tuple[str, ...], b: FloatArray, factor: FloatArray, n: int, level: float
+    ) -> Regression:
+        """Coefficients with nothing known of them: their inference is for `with_covariance`."""
+        k = len(b)
+        blank, none = np.full(k, np.nan), float("nan")
+        inference = dict.fromkeys(("se", "t", "p", "ci_low", "ci_high", "df", "beta", "vif"), blank)
+        fit = dict.fromkeys(("r2", "adj_r2", "f", "f_p", "residual_sd", "rss"), none)
+        unknown: dict[str, Any] = {**inference, **fit}
+        return cls(
+            dependent=dependent,
+            terms=terms,
+            b=b,
+            n=n,
+            df_model=0,
+            df_residual=n - k,
+            covariance=np.full((k, k), np.nan),
+            factor=factor,
+            level=level,
+            **unknown,
+        )
+
     @property
     def regressors(self) -> tuple[str, ...]:
         """The columns behind the slopes."""
@@ -373,32 +396,17 @@ def _fit(summary: Summary, intercept: bool, level: float) -> Regression:
     beta = b * np.concatenate([[np.nan] * first, spread[:-1] / spread[-1]])
     if intercept:
         vif[0] = np.nan
-    blank = np.full(k, np.nan)
-    model = Regression(
-        dependent=summary.columns[-1],
-        terms=((INTERCEPT,) if intercept else ()) + summary.columns[:-1],
-        b=b,
-        se=blank,
-        t=blank,
-        p=blank,
-        ci_low=blank,
-        ci_high=blank,
-        df=blank,
+    terms = ((INTERCEPT,) if intercept else ()) + summary.columns[:-1]
+    model = replace(
+        Regression.bare(summary.columns[-1], terms, b, factor, summary.n, level),
         beta=beta,
         vif=vif,
-        n=summary.n,
         df_model=df_model,
-        df_residual=df_residual,
         r2=r2,
         adj_r2=1 - (1 - r2) * (summary.n - first) / df_residual,
-        f=np.nan,
-        f_p=np.nan,
         residual_sd=float(np.sqrt(rss * summary.n / summary.weight_sum / df_residual)),
         rss=rss,
-        covariance=np.full((k, k), np.nan),
-        factor=factor,
         weight_kind=summary.weight_kind,
-        level=level,
         n_dropped=summary.n_dropped,
         is_perfect=bool(r[-1, -1] <= DEPENDENCE_TOLERANCE * np.linalg.norm(r[:, -1])),
     )

@@ -18,10 +18,11 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from analysis.arrays import FloatArray
-from analysis.comparison import oaxaca_blinder
+from analysis.comparison import Part, gap_contrasts, oaxaca_blinder
 from analysis.errors import AnalysisError, TooFewGroupsError
 from analysis.inference import ClusterScores, cluster_scores, clustered, joint_test
 from analysis.levels import levels_of_difference, levels_of_joint_test, refusal
@@ -42,6 +43,7 @@ from relocation_warehouse.results.households import HOUSEHOLDS, Survey, by_origi
 from relocation_warehouse.results.metrics import ingredients, relation
 from relocation_warehouse.results.regressions import UNIT, Sample, samples
 from relocation_warehouse.results.sampling import (
+    LEVEL,
     Estimate,
     Units,
     by_group,
@@ -589,7 +591,7 @@ def _compare_models(
     for (name_a, a), (name_b, b) in combinations(fitted.items(), 2):
         pair = {**base, "contrast": f"{name_a}|{name_b}", "n": a.model.n + b.model.n}
         pair |= {"n_units": a.n_units + b.n_units, "fewest_units": min(a.n_units, b.n_units)}
-        yield from _oaxaca(a, b, model, terms, pair)
+        yield from _oaxaca(catalog.gates, a, b, model, terms, pair)
     for term in (INTERCEPT, *terms):
         yield _meta(catalog.gates, fitted, term, everywhere)
 
@@ -629,12 +631,13 @@ def _label(survey: Survey, among: Sequence[Survey]) -> str:
 
 
 def _oaxaca(
-    a: _Fitted, b: _Fitted, model: Model, terms: tuple[str, ...], base: dict[str, Any]
+    gates: Gates, a: _Fitted, b: _Fitted, model: Model, terms: tuple[str, ...], base: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Components of the gap between two regions. They are described, not tested.
+    """Components of the gap between two regions, with a test of those that one model for both makes nought.
 
-    Their errors by the delete-one-unit jackknife do not cover with the few units that surveys of this kind have.
+    The others are described: their errors by the delete-one-unit jackknife do not cover with few units.
     """
+    contrasts = gap_contrasts((a.summary, a.model, a.scores), (b.summary, b.model, b.scores))
     parts = oaxaca_blinder(a.summary, b.summary, model.dependent, terms)
     threefold = {
         "gap": parts.gap,
@@ -649,9 +652,36 @@ def _oaxaca(
     }
     for method, components in {"threefold": threefold, "pooled": pooled}.items():
         for name, value in components.items():
-            yield _test_row(
-                **base, test="oaxaca", component=name, method=method, estimate=value, reason=DESCRIPTION
-            )
+            given = {**base, "test": "oaxaca", "component": name, "method": method, "estimate": value}
+            if name in contrasts:
+                given["family"] = f"oaxaca: {model.id}"
+                yield _component(gates, contrasts[name], given)
+            else:
+                yield _test_row(**given, reason=DESCRIPTION)
+
+
+def _component(gates: Gates, parts: list[Part], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Row of a component with its interval and test by sampling units, where there are such."""
+    if reason := _too_few(given["fewest_units"], gates):
+        return _test_row(**given, reason=reason)
+    try:
+        test = joint_test(parts)
+    except AnalysisError as error:
+        return _test_row(**given, reason=str(error))
+    df = test.df_denominator
+    if reason := too_few_degrees(df, gates) or refusal(levels_of_joint_test(parts, test), df):
+        return _test_row(**given, df2=df, reason=reason)
+    estimate, error = float(test.estimate[0]), float(np.sqrt(test.covariance[0, 0]))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * error
+    return _test_row(
+        **given,
+        standard_error=error,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        statistic=estimate / error,
+        df2=df,
+        p=test.p,
+    )
 
 
 DESCRIPTION = (

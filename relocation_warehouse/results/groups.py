@@ -63,6 +63,9 @@ CAPITALS = "capital.household_capitals"
 DIMENSIONS = "integration.household_dimensions"
 STATISTICS = "reference.published_statistics"
 
+MODELLED = (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors")
+"""What models may take their dependents and regressors from."""
+
 GROUPS = (
     Group(
         "coupling",
@@ -97,13 +100,13 @@ GROUPS = (
     Group(
         "limited_outcomes",
         lambda con, catalog, _: limited_outcomes(con, catalog),
-        (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors"),
+        MODELLED,
         "Ordered and fractional models beside least squares: docs/methods/limited_outcomes.md.",
     ),
     Group(
         "panel_models",
         lambda con, catalog, _: panel_models(con, catalog),
-        (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors"),
+        MODELLED,
         "Change within households of a panel: docs/methods/panel_models.md.",
     ),
     Group(
@@ -132,7 +135,7 @@ GROUPS = (
     Group(
         "panels",
         lambda con, catalog, _: panels(con, catalog),
-        (HOUSEHOLDS, CAPITALS, DIMENSIONS, "coupling", "factors"),
+        MODELLED,
         "Who of a panel was interviewed again, and what changed between its waves.",
         is_small=True,
     ),

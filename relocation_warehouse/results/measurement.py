@@ -33,6 +33,7 @@ from relocation_warehouse.results.factors import (
 from relocation_warehouse.results.households import asked, by_origin, matrix, surveys
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, Gates, Item
+from relocation_warehouse.survey.vocabulary import SIGNIFICANT
 
 LEVELS: Mapping[str, tuple[Level, ...]] = {
     "ml": tuple(Level),
@@ -216,7 +217,9 @@ def _adjusted(fit: Measurement, level: Level) -> list[float]:
 def _blamed(scale: _Scale, fit: Measurement, level: Level) -> list[str]:
     p = _adjusted(fit, level) if level in (Level.METRIC, Level.SCALAR) else []
     return [
-        name for name, each in sorted(zip(scale.names, p, strict=False), key=lambda x: x[1]) if each < 0.05
+        name
+        for name, each in sorted(zip(scale.names, p, strict=False), key=lambda x: x[1])
+        if each < SIGNIFICANT
     ]
 
 

@@ -202,7 +202,7 @@ def _design(units: Units, place: IntArray, weights: FloatArray, is_share: bool) 
     return replace(
         linearised,
         unit_weights=weights,
-        unit_counts=np.bincount(place, units.n),
+        unit_counts=np.bincount(place, units.n).astype(np.float64),
         unit_strata=np.unique(units.stratum[first].astype(str), return_inverse=True)[1],
     )
 

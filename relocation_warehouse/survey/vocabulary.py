@@ -184,6 +184,9 @@ class Wave(Closed):
     """When this round was asked. Absent: the `fieldwork` of the survey."""
 
 
+SIGNIFICANT = 0.05
+"""What a p value must be below where one word or one colour has to do."""
+
 BASELINE = "before"
 """A wave of this name was asked before the move, however many others there are."""
 

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.meta_analysis import combine_effects
 
-from analysis.comparison import chow_test, interactions, oaxaca_blinder, wald_equality
+from analysis.comparison import chow_test, gap_contrasts, interactions, oaxaca_blinder, wald_equality
 from analysis.errors import (
     ConstantColumnError,
     InfiniteValueError,
     InvalidOptionError,
     TooFewGroupsError,
 )
-from analysis.inference import heteroskedastic
+from analysis.inference import cluster_scores, clustered, heteroskedastic, joint_test
 from analysis.meta_analysis import random_effects
 from analysis.regression import fit_ols
 from analysis.summary import Summary, summarise
@@ -69,6 +69,30 @@ def test_interactions_are_the_coefficients_of_the_interacted_model() -> None:
         np.testing.assert_allclose(row.difference, model.params[names], rtol=1e-8)
         np.testing.assert_allclose(row.se, model.bse[names], rtol=1e-8)
         np.testing.assert_allclose(row.p, model.pvalues[names], rtol=1e-7)
+
+
+def test_parts_of_a_gap_are_combinations_of_coefficients_with_errors_of_the_rows_together() -> None:
+    """The pooled model is never fitted on rows, yet its errors by cluster are those of a fit on all of them."""
+    frame = regions().query("region != 'west'").reset_index(drop=True)
+    frame["site"] = frame["region"] + (np.arange(len(frame)) % 6).astype(str)
+    groups = []
+    for region in ("north", "south"):
+        own = frame[frame["region"] == region]
+        summary = summarise(own, [*REGRESSORS, "score"])[()]
+        model = fit_ols(summary, "score", REGRESSORS)
+        groups.append((summary, model, cluster_scores(own, model, "site")))
+    contrasts = gap_contrasts(*groups)
+    parts = oaxaca_blinder(groups[0][0], groups[1][0], "score", REGRESSORS)
+    tests = {name: joint_test(each) for name, each in contrasts.items()}
+    for name, test in tests.items():
+        assert test.estimate[0] == pytest.approx(getattr(parts, name), rel=1e-9), name
+    together = frame.assign(group=(frame["region"] == "north").astype(float))
+    names = [*REGRESSORS, "group"]
+    pooled = fit_ols(summarise(together, [*names, "score"])[()], "score", names)
+    robust = clustered(pooled, cluster_scores(together, pooled, "site"))
+    assert np.sqrt(tests["unexplained"].covariance[0, 0]) == pytest.approx(robust.se[-1], rel=1e-9)
+    assert tests["unexplained"].df_denominator == pytest.approx(robust.df[-1], rel=1e-7)
+    assert tests["unexplained"].p == pytest.approx(robust.p[-1], rel=1e-7)
 
 
 @settings(deadline=None, max_examples=25)

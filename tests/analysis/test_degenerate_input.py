@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.comparison import chow_test, interactions, oaxaca_blinder, wald_equality
+from analysis.comparison import chow_test, gap_contrasts, interactions, oaxaca_blinder, wald_equality
 from analysis.coupling import coupling, leave_one_out, obstacle_degrees
 from analysis.diagnostics import specification_tests
 from analysis.errors import AnalysisError
@@ -200,6 +200,9 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
         *(d["y"], d[["b", "c"]], ["b", "c"], np.arange(len(d)) // 2, np.arange(len(d)) % 2),
         d["site"].to_numpy() // 2,
         draws=50,
+    ),
+    "gap_contrasts": lambda d: gap_contrasts(
+        *((summarise(own, [*ITEMS, "y"])[()], *by_site(own)) for own in (d[d["region"] == r] for r in (0, 1)))
     ),
     "generalised_vif": lambda d: generalised_vif(fitted(d), [ITEMS[:2], ITEMS[2:]]),
     "gini": lambda d: gini(d["y"].abs().dropna(), d["w"][d["y"].notna()]),

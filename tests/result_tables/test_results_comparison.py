@@ -301,6 +301,12 @@ def test_declared_units_are_those_of_the_tests(declared: duckdb.DuckDBPyConnecti
             expected = gap**2 / (fits[0].se[place] ** 2 + fits[1].se[place] ** 2)
             assert row["statistic"] == pytest.approx(expected, rel=1e-8)
             assert row["df2"] >= catalog.gates.fewest_test_df
+    parts = tests.loc["oaxaca"]
+    told = parts[parts["p"].notna()]
+    assert {*told.index} == {"coefficients", "interaction", "unexplained"}
+    assert ((told["ci_low"] < told["estimate"]) & (told["estimate"] < told["ci_high"])).all()
+    assert ((told["p"] < 0.05) == (told["ci_low"] * told["ci_high"] > 0)).all()
+    assert parts.loc[parts["p"].isna(), "reason"].notna().all()
     source = "harmonized.households"
     survey = next(s for s in surveys(declared) if s.survey_id == "hills")
     numeric = next(i.id for i in catalog.indicators if i.type == "count")

@@ -267,11 +267,11 @@ def _unknown(reader: Reader) -> Iterator[Sentence]:
             Label(
                 en=f"{untested['n_without']:,} of {untested['n_tests']:,} differences between two regions have no test:"
                 f" for {untested['n_other_content']:,} the two surveys asked different questions;"
-                f" for {untested['n_few_units']:,} over the common questions a side has too few sampling units or is"
-                " measured against its own sample.",
+                f" for {untested['n_few_units']:,} over the common questions a side has too few sampling units, units"
+                " of too unequal size, or is measured against its own sample.",
                 zh=f"两地区间的{untested['n_tests']:,}项差异中，{untested['n_without']:,}项无法检验："
                 f"{untested['n_other_content']:,}项因两项调查所问不同，"
-                f"{untested['n_few_units']:,}项在共同问题上一方抽样单元过少或以自身样本为参照。",
+                f"{untested['n_few_units']:,}项在共同问题上一方抽样单元过少、单元规模过于悬殊或以自身样本为参照。",
             ),
             None,
             bool(untested["is_synthetic"]),

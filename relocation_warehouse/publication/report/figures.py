@@ -18,6 +18,7 @@ import altair as alt
 import pandas as pd
 
 from relocation_warehouse.publication.report.data import Language, localise
+from relocation_warehouse.survey.vocabulary import SIGNIFICANT
 
 REGION_COLOURS = ["#2878b5", "#d1682f", "#2f9e77", "#b8559a", "#b58900", "#5b6abf", "#7a8b2a", "#c0504d"]
 STATUS_COLOURS = {
@@ -44,7 +45,7 @@ VERDICT_COLOURS = {
 }
 HEAT = ["#eef5f3", "#bfe0d6", "#7fc0b1", "#3f988a", "#156f66", "#0b4744"]
 DIVERGING = ["#9c3d1f", "#d98b62", "#f3dccb", "#f5f5f2", "#cfe3e0", "#69aaa4", "#12655f"]
-SIGNIFICANT, NOT_SIGNIFICANT = "#1f9384", "#98a3a0"
+CLEAR, UNCLEAR = "#1f9384", "#98a3a0"
 INK = "#1d2b2a"
 """Text of a mark that would otherwise take the colour of its region."""
 IN_THE_DARK = {
@@ -807,7 +808,7 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 tooltip=_coefficient_tooltip(language),
             )
         )
-        colour = alt.condition("datum.p <= 0.05", alt.value(SIGNIFICANT), alt.value(NOT_SIGNIFICANT))
+        colour = alt.condition(f"datum.p <= {SIGNIFICANT}", alt.value(CLEAR), alt.value(UNCLEAR))
         x_title = f"{word('beta', language)}, {word('ci', language)}"
         chart = (
             alt.Chart(pd.DataFrame({"zero": [0.0]}))
