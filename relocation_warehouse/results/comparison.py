@@ -671,14 +671,14 @@ def _component(gates: Gates, parts: list[Part], given: Mapping[str, Any]) -> dic
     df = test.df_denominator
     if reason := too_few_degrees(df, gates) or refusal(levels_of_joint_test(parts, test), df):
         return _test_row(**given, df2=df, reason=reason)
-    estimate, error = float(test.estimate[0]), float(np.sqrt(test.covariance[0, 0]))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * error
+    estimate, se = float(test.estimate[0]), float(np.sqrt(test.covariance[0, 0]))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * se
     return _test_row(
         **given,
-        standard_error=error,
+        standard_error=se,
         ci_low=estimate - half,
         ci_high=estimate + half,
-        statistic=estimate / error,
+        statistic=estimate / se,
         df2=df,
         p=test.p,
     )

@@ -132,7 +132,8 @@ def varied(rng: np.random.Generator, site: IntArray, share: float, *, heavy: boo
         return rng.standard_t(3, size) / np.sqrt(3) if heavy else rng.normal(size=size)
 
     between = drawn(int(site.max()) + 1)[site]
-    return np.sqrt(share) * between + np.sqrt(1 - share) * drawn(len(site))
+    values: FloatArray = np.sqrt(share) * between + np.sqrt(1 - share) * drawn(len(site))
+    return values
 
 
 def regressors(rng: np.random.Generator, sizes: list[int]) -> Region:
@@ -419,8 +420,8 @@ def tables(path: Path) -> None:
         lambda: defaultdict(dict)
     )
     with path.open(newline="") as file:
-        for case, kind, r, name, *numbers in csv.reader(file):
-            sums = cells[case, kind][name].setdefault(float(r), Count())
+        for case, kind, correlation, name, *numbers in csv.reader(file):
+            sums = cells[case, kind][name].setdefault(float(correlation), Count())
             for field, number in zip(("draws", "refused", "rejected", "rejected_told"), numbers, strict=True):
                 setattr(sums, field, getattr(sums, field) + int(number))
     for (case, kind), found in cells.items():
