@@ -167,7 +167,7 @@ class Reader:
         """What a term stands for: a wave, or what its row or the indicator of its name is labelled."""
         name, _, code = str(row["term"]).partition("=")
         if name == "wave":
-            return WAVE[language] + str(self._words.get("wave", {}).get(code.lower(), {}).get(language, code))
+            return f"{WAVE[language]}{self._said('wave', code, language)}"
         if "indicator_id" in row:
             return str(row[f"label_{language}"])
         return self._labels.get(name, {}).get(language, str(row["term"]))
