@@ -59,8 +59,8 @@ class ByWarehouse(LoadFileScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWarehouse:
-    return ByWarehouse(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWarehouse | None:
+    return ByWarehouse(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

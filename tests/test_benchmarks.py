@@ -56,6 +56,7 @@ def test_loop(refreshed: Path) -> None:
         assert ratio == pytest.approx(cpu / yardstick, abs=0.1)
 
 
+@pytest.mark.slow
 def test_national(tmp_path: Path) -> None:
     """The whole refresh of the survey that arrives as .sav, drawn as CSV, stage by stage.
 

@@ -19,6 +19,8 @@ from relocation_warehouse.survey.literature import Literature
 
 Tables = dict[str, pd.DataFrame]
 
+pytestmark = pytest.mark.slow
+
 
 def made_real(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """The same surveys with other answers, in the same regions, as if they were real."""
