@@ -63,9 +63,9 @@ def measured(work: Callable[..., int], *arguments: Any) -> tuple[float, float]:
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(there, work, arguments))
     process.start()
-    found: tuple[float, float] = here.recv()
+    figures: tuple[float, float] = here.recv()
     process.join()
-    return found
+    return figures
 
 
 def _run(pipe: Connection, work: Callable[..., int], arguments: tuple[Any, ...]) -> None:

@@ -108,19 +108,19 @@ def measured(step: Callable[..., int], *given: object) -> dict[str, float]:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(theirs, step, given))
     process.start()
-    seconds, cpu, kilobytes, found = ours.recv()
+    seconds, cpu, kilobytes, computed = ours.recv()
     process.join()
     figures = {"seconds": seconds, "cpu_seconds": cpu, "peak_gb": kilobytes / 2**20}
-    return {name: round(figure, 2) for name, figure in figures.items()} | {"rows": found}
+    return {name: round(figure, 2) for name, figure in figures.items()} | {"rows": computed}
 
 
 def _run(
     pipe: multiprocessing.connection.Connection, step: Callable[..., int], given: tuple[object, ...]
 ) -> None:
     start, cpu = time.perf_counter(), time.process_time()
-    found = step(*given)
+    computed = step(*given)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    pipe.send((seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, found))
+    pipe.send((seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, computed))
 
 
 def main() -> None:

@@ -102,8 +102,8 @@ def run_refresh(data: Path) -> dict[str, Any]:
     )
     if ran.returncode != 0:
         raise SystemExit(ran.stderr or ran.stdout)
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return result
 
 
 def refresh_and_report(data: Path) -> None:

@@ -80,8 +80,8 @@ def main() -> None:
         answers = [results.get() for _ in readers]
         for reader in readers:
             reader.join()
-    seconds = sorted(s for found, _ in answers for s in found)
-    errors = [e for _, found in answers for e in found]
+    seconds = sorted(s for waited, _ in answers for s in waited)
+    errors = [e for _, said in answers for e in said]
     print(
         f"{asked.readers} readers for {elapsed:.0f} s: {len(seconds)} queries, {len(seconds) / elapsed:.1f} a second,"
         f" median {seconds[len(seconds) // 2]:.3f} s, slowest {seconds[-1]:.2f} s, {len(errors)} errors"

@@ -102,16 +102,16 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-def differences(found: Answer, expected: Answer) -> list[str]:
+def differences(given: Answer, expected: Answer) -> list[str]:
     """Say where an answer is not the expected one; numbers may differ by 1e-6, absolutely or relatively."""
-    if found.columns != expected.columns:
-        return [f"columns {found.columns}, expected {expected.columns}"]
-    if len(found.rows) != len(expected.rows):
-        return [f"{len(found.rows)} rows, expected {len(expected.rows)}"]
+    if given.columns != expected.columns:
+        return [f"columns {given.columns}, expected {expected.columns}"]
+    if len(given.rows) != len(expected.rows):
+        return [f"{len(given.rows)} rows, expected {len(expected.rows)}"]
     return [
         f"row {number}, {column}: {a!r}, expected {b!r}"
-        for number, (row, wanted) in enumerate(zip(found.rows, expected.rows, strict=True), start=1)
-        for column, a, b in zip(found.columns, row, wanted, strict=True)
+        for number, (row, wanted) in enumerate(zip(given.rows, expected.rows, strict=True), start=1)
+        for column, a, b in zip(given.columns, row, wanted, strict=True)
         if not _agree(a, b)
     ]
 

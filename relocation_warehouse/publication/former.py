@@ -55,8 +55,8 @@ class Former:
         self._content = {t.full_name: [repr(t), rows.get(t.full_name)] for t in contract}
         self._made_by = digest_of(code_of(*CODE), contract.version)
         self._key = digest_of(str(before), self._made_by)
-        found = kept.find(KIND, self._key)
-        self._known: dict[str, list[str]] = json.loads(found["files.json"]) if found else {}
+        remembered = kept.find(KIND, self._key)
+        self._known: dict[str, list[str]] = json.loads(remembered["files.json"]) if remembered else {}
         self._made: dict[str, list[str]] = {}
 
     def make(self, path: Path, tables: Iterable[str], write: Callable[[Path], object]) -> None:

@@ -160,17 +160,17 @@ def contrasts() -> dict[str, FloatArray]:
 
 def refused_contrasts(parts: dict[str, Parts]) -> dict[str, bool]:
     """Which tests of coefficients the design of two regions does not allow."""
-    found = {}
+    result = {}
     for name, own in parts.items():
         try:
             test = joint_test(own)
         except AnalysisError:
-            found[name] = True
+            result[name] = True
             continue
         df = test.df_denominator
         few = min(len(scores.clusters) for _, scores, _ in own) < GATES.fewest_test_units
-        found[name] = few or bool(too_few_degrees(df, GATES) or refusal(levels_of_joint_test(own, test), df))
-    return found
+        result[name] = few or bool(too_few_degrees(df, GATES) or refusal(levels_of_joint_test(own, test), df))
+    return result
 
 
 def households_alone(a: Region, b: Region) -> Told:
@@ -193,9 +193,9 @@ def means_by_units(a: Region, b: Region, truth: float) -> Told:
     too_few = min(each.n_units for each in means) < GATES.fewest_test_units
     refused = too_few or bool(refusal(levels_of_difference(means[0], means[1]), compared.df))
     yield "units: difference of means", compared.p, refused
-    for found in means:
-        inside = found.ci_low <= truth <= found.ci_high
-        is_refused = bool(refusal(levels_of_mean(found), found.df))
+    for result in means:
+        inside = result.ci_low <= truth <= result.ci_high
+        is_refused = bool(refusal(levels_of_mean(result), result.df))
         yield "units: interval of a mean misses", float(inside), is_refused
 
 
@@ -294,19 +294,19 @@ def models_of_one_region(
     }
     for name, (y, family) in made.items():
         try:
-            found = limited_outcome(y, x, terms, site, family=family)
+            result = limited_outcome(y, x, terms, site, family=family)
         except AnalysisError:
             continue
-        fit = found.model
+        fit = result.model
         for k, term in enumerate(terms):
             place = fit.terms.index(term)
             test, effect = f"{name}: {term}", f"{name}: effect of {term} outside its interval"
             if test not in refused:
-                df, of_effect = float(fit.df[place]), float(found.effect_df[k, 0])
-                refused[test] = bool(too_few_degrees(df, GATES) or refusal(found.levels(term), df))
-                refused[effect] = refused[test] or bool(refusal(found.levels(term, 0), of_effect))
+                df, of_effect = float(fit.df[place]), float(result.effect_df[k, 0])
+                refused[test] = bool(too_few_degrees(df, GATES) or refusal(result.levels(term), df))
+                refused[effect] = refused[test] or bool(refusal(result.levels(term, 0), of_effect))
             yield test, float(fit.p[place]), refused[test]
-            inside = float(found.effect_low[k, 0] <= 0 <= found.effect_high[k, 0])
+            inside = float(result.effect_low[k, 0] <= 0 <= result.effect_high[k, 0])
             yield effect, inside, refused[effect]
     n, amount = np.bincount(site), gini(np.exp(0.8 * latent))
     few = len(n) < GATES.fewest_index_units
@@ -367,13 +367,13 @@ class Count:
 
 
 def counted(told: Told) -> dict[str, Count]:
-    found: defaultdict[str, Count] = defaultdict(Count)
+    result: defaultdict[str, Count] = defaultdict(Count)
     # On matrices this small more BLAS threads only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         for name, p, is_refused in told:
             if not np.isnan(p):
-                found[name].add(p, is_refused)
-    return found
+                result[name].add(p, is_refused)
+    return result
 
 
 def model_rates(draws: int, sizes: list[int], correlation: float, seed: int) -> dict[str, float]:
@@ -409,8 +409,8 @@ def campaign(draws: int, path: Path, what: str) -> None:
                     file.flush()
 
 
-def _keep(rows: Any, case: str, kind: str, r: float, found: dict[str, Count]) -> None:
-    for name, each in found.items():
+def _keep(rows: Any, case: str, kind: str, r: float, result: dict[str, Count]) -> None:
+    for name, each in result.items():
         rows.writerow([case, kind, r, name, each.draws, each.refused, each.rejected, each.rejected_told])
 
 
@@ -424,12 +424,12 @@ def tables(path: Path) -> None:
             sums = cells[case, kind][name].setdefault(float(correlation), Count())
             for field, number in zip(("draws", "refused", "rejected", "rejected_told"), numbers, strict=True):
                 setattr(sums, field, getattr(sums, field) + int(number))
-    for (case, kind), found in cells.items():
-        columns = sorted({r for by_r in found.values() for r in by_r})
-        draws = max(each.draws for by_r in found.values() for each in by_r.values())
+    for (case, kind), result in cells.items():
+        columns = sorted({r for by_r in result.values() for r in by_r})
+        draws = max(each.draws for by_r in result.values() for each in by_r.values())
         print(f"| {case}, {kind}, {draws} draws | {' | '.join(f'{r:g}' for r in columns)} |")
         print(f"|---|{'--:|' * len(columns)}")
-        for name, by_r in found.items():
+        for name, by_r in result.items():
             shown = []
             for r in columns:
                 each = by_r[r]

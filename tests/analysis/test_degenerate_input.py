@@ -131,8 +131,8 @@ def units(d: pd.DataFrame) -> pd.DataFrame:
 
 
 def unit_mean_of(d: pd.DataFrame) -> Any:
-    found = units(d)
-    return unit_mean(found["mean"], found["n"], found["n"])
+    computed = units(d)
+    return unit_mean(computed["mean"], computed["n"], computed["n"])
 
 
 def means_of_regions(d: pd.DataFrame) -> list[Any]:
@@ -162,8 +162,10 @@ def loadings(d: pd.DataFrame) -> np.ndarray:
 
 
 def scores_of(d: pd.DataFrame) -> np.ndarray:
-    found = correlate(d[ITEMS])
-    return factor_scores(d[ITEMS], found.mean, found.sd, factor(found.r, n_factors=1).score_coefficients)
+    computed = correlate(d[ITEMS])
+    return factor_scores(
+        d[ITEMS], computed.mean, computed.sd, factor(computed.r, n_factors=1).score_coefficients
+    )
 
 
 def design() -> ModelDesign:
@@ -266,19 +268,19 @@ CERTAIN = {("specification_tests", "reset"), ("wald_equality", "df_denominator")
 """An infinite F says that powers of the fit leave nothing; chi-squared is an F with no end of degrees of freedom."""
 
 
-def numbers(found: object, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+def numbers(computed: object, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """Every number in a result, with the field that holds it."""
-    if is_dataclass(found):
-        for each in fields(found):
-            yield from numbers(getattr(found, each.name), each.name)
-    elif isinstance(found, dict):
-        for value in found.values():
+    if is_dataclass(computed):
+        for each in fields(computed):
+            yield from numbers(getattr(computed, each.name), each.name)
+    elif isinstance(computed, dict):
+        for value in computed.values():
             yield from numbers(value, name)
-    elif isinstance(found, (list, tuple)):
-        for value in found:
+    elif isinstance(computed, (list, tuple)):
+        for value in computed:
             yield from numbers(value, name)
-    elif isinstance(found, (int, float, np.number, np.ndarray)):
-        yield name, np.asarray(found)
+    elif isinstance(computed, (int, float, np.number, np.ndarray)):
+        yield name, np.asarray(computed)
 
 
 def attempted(call: str, frame: pd.DataFrame) -> object:
@@ -293,11 +295,11 @@ def attempted(call: str, frame: pd.DataFrame) -> object:
 def test_poor_data_end_in_a_refusal_or_in_empty_figures(call: str) -> None:
     assert not isinstance(attempted(call, plain()), AnalysisError), "good data are not refused"
     for kind, make in POOR.items():
-        found = attempted(call, make())
-        if isinstance(found, AnalysisError):
-            assert str(found), "a refusal says why"
+        computed = attempted(call, make())
+        if isinstance(computed, AnalysisError):
+            assert str(computed), "a refusal says why"
             continue
-        for name, values in numbers(found):
+        for name, values in numbers(computed):
             if (call, name) not in CERTAIN and values.dtype.kind == "f":
                 assert not np.isinf(values).any(), f"{kind}: {name} is infinite"
 

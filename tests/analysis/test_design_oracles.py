@@ -33,9 +33,9 @@ def expected(case: str) -> dict[str, float]:
     return result.to_dict()
 
 
-def agrees(found: object, case: str, rtol: float = DIGITS) -> None:
+def agrees(computed: object, case: str, rtol: float = DIGITS) -> None:
     for name, value in expected(case).items():
-        assert getattr(found, name) == pytest.approx(value, rel=rtol, abs=1e-12), (case, name)
+        assert getattr(computed, name) == pytest.approx(value, rel=rtol, abs=1e-12), (case, name)
 
 
 def one_stage(**options: object) -> DesignMean:

@@ -71,42 +71,44 @@ def test_fractional_logit_and_its_cluster_errors_equal_r() -> None:
 
 
 def test_average_marginal_effects_equal_r() -> None:
-    found, wanted = of_meals(), figures("fractional")
-    np.testing.assert_allclose(found.effects[:, 0], wanted["ame"], rtol=1e-9)
-    np.testing.assert_allclose(found.effect_se[:, 0], wanted["ame_se"], rtol=1e-8)
-    assert (found.effect_low < found.effects).all()
-    assert (found.effects < found.effect_high).all()
+    fitted, wanted = of_meals(), figures("fractional")
+    np.testing.assert_allclose(fitted.effects[:, 0], wanted["ame"], rtol=1e-9)
+    np.testing.assert_allclose(fitted.effect_se[:, 0], wanted["ame_se"], rtol=1e-8)
+    assert (fitted.effect_low < fitted.effects).all()
+    assert (fitted.effects < fitted.effect_high).all()
 
 
 def test_yes_or_no_is_a_fractional_outcome() -> None:
     terms = ["ell", "big"]
-    found = limited_outcome(schools()["won"], schools()[terms], terms, schools()["dnum"], family="fractional")
+    fitted = limited_outcome(
+        schools()["won"], schools()[terms], terms, schools()["dnum"], family="fractional"
+    )
     for name, digits in {"b": 1e-8, "se": 1e-7, "df": 1e-6}.items():
-        np.testing.assert_allclose(getattr(found.model, name), figures("binary")[name], rtol=digits)
+        np.testing.assert_allclose(getattr(fitted.model, name), figures("binary")[name], rtol=digits)
     glm = sm.GLM(
         schools()["won"].astype(float),
         sm.add_constant(schools()[terms].astype(float)),
         sm.families.Binomial(),
     )
-    np.testing.assert_allclose(found.model.b, glm.fit(tol=1e-14).params, rtol=1e-8)
+    np.testing.assert_allclose(fitted.model.b, glm.fit(tol=1e-14).params, rtol=1e-8)
     # ordered in two categories says the same, with a threshold for the intercept
     ordered = limited_outcome(schools()["won"], schools()[terms], terms, schools()["dnum"], family="ordered")
-    np.testing.assert_allclose(ordered.model.b * [-1, 1, 1], found.model.b, rtol=1e-12)
-    np.testing.assert_allclose(ordered.model.se, found.model.se, rtol=1e-12)
-    np.testing.assert_allclose(ordered.effects[:, 1], found.effects[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(ordered.model.b * [-1, 1, 1], fitted.model.b, rtol=1e-12)
+    np.testing.assert_allclose(ordered.model.se, fitted.model.se, rtol=1e-12)
+    np.testing.assert_allclose(ordered.effects[:, 1], fitted.effects[:, 0], rtol=1e-12)
     np.testing.assert_allclose(ordered.effects.sum(axis=1), 0, atol=1e-15)
 
 
 def test_proportional_odds_equal_r() -> None:
-    found, wanted = of_tenants(), figures("ordered")
-    np.testing.assert_allclose(found.model.b, [*wanted["threshold"], *wanted["b"]], rtol=2e-6)
-    np.testing.assert_allclose(found.effects[0], wanted["ame_high"], rtol=2e-5)
-    np.testing.assert_allclose(found.effects[1], wanted["ame_influence"], rtol=2e-5)
+    fitted, wanted = of_tenants(), figures("ordered")
+    np.testing.assert_allclose(fitted.model.b, [*wanted["threshold"], *wanted["b"]], rtol=2e-6)
+    np.testing.assert_allclose(fitted.effects[0], wanted["ame_high"], rtol=2e-5)
+    np.testing.assert_allclose(fitted.effects[1], wanted["ame_influence"], rtol=2e-5)
     # R's sandwich has no CR2 of this model; the plain one is made of the same scores and information
-    half = np.linalg.solve(found.model.factor, found.scores.scores.T)
+    half = np.linalg.solve(fitted.model.factor, fitted.scores.scores.T)
     plain = np.sqrt((half**2).sum(axis=1))
     assert plain[2:] == pytest.approx(wanted["se_cr0"].to_numpy()[:2], rel=0.01)
-    assert (found.model.se > plain).all()
+    assert (fitted.model.se > plain).all()
 
 
 def test_proportional_odds_are_the_maximum_that_statsmodels_seeks() -> None:
@@ -119,7 +121,7 @@ def test_proportional_odds_are_the_maximum_that_statsmodels_seeks() -> None:
 
 def test_effects_are_derivatives() -> None:
     """An effect is what shares change where a number is raised a little; its error, what it changes where b moves."""
-    found = of_tenants()
+    fitted = of_tenants()
     x = tenants()[["high", "influence"]].to_numpy(dtype=float)
 
     def shares(b: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -131,11 +133,11 @@ def test_effects_are_derivatives() -> None:
         h = np.array([0.0, 1e-5])
         return np.asarray((shares(b, x + h) - shares(b, x - h)) / 2e-5)
 
-    b = found.model.b
-    np.testing.assert_allclose(found.effects[1], effect(b), rtol=1e-6)
+    b = fitted.model.b
+    np.testing.assert_allclose(fitted.effects[1], effect(b), rtol=1e-6)
     slopes = np.array([(effect(b + d) - effect(b - d)) / 2e-4 for d in 1e-4 * np.eye(4)])
     np.testing.assert_allclose(
-        found.effect_se[1], np.sqrt(np.diag(slopes.T @ found.model.covariance @ slopes)), rtol=1e-4
+        fitted.effect_se[1], np.sqrt(np.diag(slopes.T @ fitted.model.covariance @ slopes)), rtol=1e-4
     )
 
 
@@ -201,8 +203,8 @@ def test_what_has_no_answer_is_refused_by_name() -> None:
 def test_a_dummy_of_one_cluster_leaves_effects_without_errors() -> None:
     y, x, cluster = sample()
     x = np.column_stack([x, cluster == 3])
-    found = limited_outcome(y, x, ["a", "b", "here"], cluster, family="ordered")
-    assert found.model.lone == ("here",)
-    assert np.isfinite(found.model.se[-3:-1]).all()
-    assert np.isfinite(found.effects).all()
-    assert np.isnan(found.effect_se).all(), "an average effect hangs on every coefficient"
+    fitted = limited_outcome(y, x, ["a", "b", "here"], cluster, family="ordered")
+    assert fitted.model.lone == ("here",)
+    assert np.isfinite(fitted.model.se[-3:-1]).all()
+    assert np.isfinite(fitted.effects).all()
+    assert np.isnan(fitted.effect_se).all(), "an average effect hangs on every coefficient"

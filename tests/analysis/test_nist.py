@@ -63,10 +63,10 @@ def read(name: str) -> Certified:
     )
 
 
-def correct_digits(found: np.ndarray, certified: np.ndarray) -> float:
+def correct_digits(computed: np.ndarray, certified: np.ndarray) -> float:
     """Log relative error of the worst value (absolute where the certified value is 0)."""
     scale = np.where(certified == 0, 1.0, np.abs(certified))
-    return float(np.min(-np.log10(np.maximum(np.abs(found - certified) / scale, 1e-16))))
+    return float(np.min(-np.log10(np.maximum(np.abs(computed - certified) / scale, 1e-16))))
 
 
 @pytest.mark.parametrize("batch_rows", [7, 20, 1000])

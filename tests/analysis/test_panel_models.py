@@ -37,12 +37,12 @@ def fitted(table: pd.DataFrame, **changed: Any) -> PanelModel:
 
 def test_deviations_give_what_a_dummy_for_each_household_gives_in_r() -> None:
     wanted = pd.read_csv(REFERENCE / "oracle_models_r.csv").query("case == 'panel'")
-    found = fitted(roads())
-    assert found.model.terms == ("wave=1980", "legal", "beertaxa")
-    assert (found.n_households, found.n_rows, found.n_clusters) == (50, 100, 9)
+    result = fitted(roads())
+    assert result.model.terms == ("wave=1980", "legal", "beertaxa")
+    assert (result.n_households, result.n_rows, result.n_clusters) == (50, 100, 9)
     for name, digits in {"b": 1e-8, "se": 1e-8, "df": 1e-6}.items():
         np.testing.assert_allclose(
-            getattr(found.model, name), wanted.query("quantity == @name")["value"], rtol=digits
+            getattr(result.model, name), wanted.query("quantity == @name")["value"], rtol=digits
         )
 
 
@@ -61,10 +61,10 @@ def test_the_bootstrap_of_few_clusters_is_that_of_refitting_every_sample_with_al
         direction = x @ inverse[j]
         return float(b[j] / np.sqrt(sum((direction[own] @ e[own]) ** 2 for own in inside)))
 
-    found = fitted(table)
-    assert found.wild is not None
-    assert found.wild.is_exact
-    assert found.wild.draws == 216
+    result = fitted(table)
+    assert result.wild is not None
+    assert result.wild.is_exact
+    assert result.wild.draws == 216
     for j in range(3):
         others = np.delete(x, j, axis=1)
         fit = others @ np.linalg.lstsq(others, y, rcond=None)[0]
@@ -72,7 +72,7 @@ def test_the_bootstrap_of_few_clusters_is_that_of_refitting_every_sample_with_al
         drawn = [
             abs(t_of(fit + (y - fit) * (np.array(v) @ inside), j)) for v in product(WEBB_POINTS, repeat=3)
         ]
-        assert found.wild.p[j] == pytest.approx(np.mean(np.array(drawn) >= own * (1 - 1e-7)), abs=1e-12)
+        assert result.wild.p[j] == pytest.approx(np.mean(np.array(drawn) >= own * (1 - 1e-7)), abs=1e-12)
 
 
 def test_what_a_household_keeps_does_not_matter() -> None:
@@ -100,9 +100,9 @@ def test_households_of_one_wave_and_blanks_are_left_out() -> None:
 
 
 def test_two_clusters_have_an_estimate_and_no_bootstrap() -> None:
-    found = fitted(roads(), cluster=roads()["state"] % 2)
-    assert found.wild is None
-    np.testing.assert_allclose(found.model.b, fitted(roads()).model.b)
+    result = fitted(roads(), cluster=roads()["state"] % 2)
+    assert result.wild is None
+    np.testing.assert_allclose(result.model.b, fitted(roads()).model.b)
 
 
 def p_of(model: PanelModel) -> np.ndarray:
@@ -113,11 +113,11 @@ def p_of(model: PanelModel) -> np.ndarray:
 def test_what_never_changes_is_left_out_with_a_reason() -> None:
     table = roads()
     x = np.column_stack([table["legal"], table["state"] % 2])
-    found = fixed_effects(
+    result = fixed_effects(
         table["mrate"], x, ["legal", "south"], table["state"], table["year"], table["cluster"], draws=99
     )
-    assert found.model.terms == ("wave=1980", "legal")
-    (omitted,) = found.model.omitted
+    assert result.model.terms == ("wave=1980", "legal")
+    (omitted,) = result.model.omitted
     assert (omitted.term, omitted.reason) == ("south", "does not change within any household")
 
 

@@ -108,10 +108,10 @@ def test_the_range_of_a_single_outlier_holds_the_planted_one(outlier, answers):
 def test_the_count_behind_a_percentage_is_found(n, decimals, data):
     count = data.draw(st.integers(0, n))
     percent = printed(f"{100 * count / n:.{decimals}f}")
-    found = counts_for_percent(percent, n)
-    assert count in found
+    result = counts_for_percent(percent, n)
+    assert count in result
     # and nothing else is: each would print as the same percentage
-    assert all(percent.low - 1e-9 <= 100 * other / n <= percent.high + 1e-9 for other in found)
+    assert all(percent.low - 1e-9 <= 100 * other / n <= percent.high + 1e-9 for other in result)
 
 
 @given(st.lists(st.integers(0, 60), min_size=3, max_size=6).filter(lambda counts: sum(counts) > 0))

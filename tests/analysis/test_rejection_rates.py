@@ -12,10 +12,10 @@ from analysis.survey_design import difference, unit_mean
 DRAWS = 1000
 
 
-def share_within(found: float, low: float, high: float, draws: int) -> bool:
+def share_within(shares: float, low: float, high: float, draws: int) -> bool:
     """Whether a share of draws agrees with a true share between two bounds, at one in ten thousand."""
     sd = np.sqrt(high * (1 - high) / draws)
-    return low - 3.9 * sd <= found <= high + 3.9 * sd
+    return low - 3.9 * sd <= shares <= high + 3.9 * sd
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.05, 0.2])
@@ -46,31 +46,31 @@ def test_means_of_units_keep_their_level_and_cover_where_they_are_told(case: str
 
 def rates_of(case: str, kind: str, truth: float) -> Mapping[str, float]:
     rng = np.random.default_rng(12)
-    found = counted(region_block(rng, SIZES[case], 0.2, kind, truth, beside=60))
-    return {name: each.rate for name, each in found.items()}
+    shares = counted(region_block(rng, SIZES[case], 0.2, kind, truth, beside=60))
+    return {name: each.rate for name, each in shares.items()}
 
 
 def test_tests_of_units_keep_their_level_and_those_of_households_do_not() -> None:
-    found = rates_of("12 and 15 unequal sites", "normal", 0.2164)
+    shares = rates_of("12 and 15 unequal sites", "normal", 0.2164)
     for name in ("difference of means", "interval of a mean misses", *(f"slope {term}" for term in TERMS)):
-        assert share_within(found[f"units: {name}"], 0.03, 0.07, BLOCK), name
+        assert share_within(shares[f"units: {name}"], 0.03, 0.07, BLOCK), name
     for name in ("Welch", "Chow", "interval of a mean misses"):
-        assert found[f"households: {name}"] > 0.3
+        assert shares[f"households: {name}"] > 0.3
 
 
 @pytest.mark.parametrize(("kind", "truth"), list(zip(KINDS[1:], (1.679, 0.2164, 0.1716), strict=True)))
 def test_answers_that_are_not_normal_are_not_rejected_too_often(kind: str, truth: float) -> None:
-    found = rates_of("5 and 7 sites of 80 and 60", kind, truth)
-    assert share_within(found["units: difference of means"], 0.02, 0.07, BLOCK)
+    shares = rates_of("5 and 7 sites of 80 and 60", kind, truth)
+    assert share_within(shares["units: difference of means"], 0.02, 0.07, BLOCK)
     for term in TERMS:
-        assert share_within(found[f"units: slope {term}"], 0.02, 0.07, BLOCK), term
+        assert share_within(shares[f"units: slope {term}"], 0.02, 0.07, BLOCK), term
 
 
 def test_models_of_one_region_keep_their_level() -> None:
     draws = 120
-    found = model_rates(draws, [30] * 7, 0.1, seed=14)
-    told = {name: rate for name, rate in found.items() if not np.isnan(rate)}
-    refused = {name for name in found if "bootstrap" in name or "Gini" in name}
-    assert set(told) == set(found) - refused
+    shares = model_rates(draws, [30] * 7, 0.1, seed=14)
+    told = {name: rate for name, rate in shares.items() if not np.isnan(rate)}
+    refused = {name for name in shares if "bootstrap" in name or "Gini" in name}
+    assert set(told) == set(shares) - refused
     for name, rate in told.items():
         assert share_within(rate, 0.02, 0.07, draws), name

@@ -211,10 +211,10 @@ def test_what_one_household_determines_but_for_rounding_has_no_inference() -> No
         "ij,ij->i", *(np.linalg.qr(np.column_stack([np.ones(90), frame[terms]]))[0] for _ in range(2))
     )
     assert 0 < left[5] < 1e-8
-    found = heteroskedastic(frame, model, "HC1")
-    assert found.lone == ("far",)
-    assert np.isnan(found.p[-1])
-    assert np.isfinite(found.p[:-1]).all()
+    fitted = heteroskedastic(frame, model, "HC1")
+    assert fitted.lone == ("far",)
+    assert np.isnan(fitted.p[-1])
+    assert np.isfinite(fitted.p[:-1]).all()
     with pytest.raises(InvalidOptionError, match="HC3"):
         heteroskedastic(frame, model, "HC3")
 

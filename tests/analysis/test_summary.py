@@ -49,10 +49,10 @@ def cut(frame: pd.DataFrame, bounds: list[int]) -> list[pd.DataFrame]:
     return [frame[low:high] for low, high in pairwise(edges)]
 
 
-def same_factor(found: np.ndarray, expected: np.ndarray) -> None:
+def same_factor(computed: np.ndarray, expected: np.ndarray) -> None:
     """Each column to 1e-12 of its length: the accuracy that does not depend on units."""
     lengths = np.linalg.norm(expected, axis=0)
-    np.testing.assert_allclose(found / lengths, expected / lengths, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(computed / lengths, expected / lengths, rtol=0, atol=1e-12)
 
 
 def test_moments_match_numpy() -> None:

@@ -36,12 +36,12 @@ def test_the_round_lines_waves_up(waves, expected):
 
 
 def test_a_mean_over_the_default_view_is_the_mean_of_the_households(con):
-    found = con.sql("select survey_id, wave, avg(d) from analysis.coupling_default group by all order by all")
+    rows = con.sql("select survey_id, wave, avg(d) from analysis.coupling_default group by all order by all")
     said = con.sql(
         "select survey_id, wave, mean_d from analysis.coupling_summary where group_type = 'all' "
         "and scheme = 'equal' and variant = 'standard' and band_scheme = 'livelihood_types' order by all"
     )
-    for (survey, wave, mean), expected in zip(found.fetchall(), said.fetchall(), strict=True):
+    for (survey, wave, mean), expected in zip(rows.fetchall(), said.fetchall(), strict=True):
         assert (survey, wave) == expected[:2]
         assert mean == pytest.approx(expected[2], abs=1e-12)
 
@@ -78,10 +78,10 @@ def test_a_wave_by_its_name_drops_a_survey_and_the_round_does_not(con):
 
 
 def test_household_tables_are_lined_up_by_the_macro(con):
-    found = con.sql(
+    rows = con.sql(
         "select distinct survey_id from capital.household_capitals where round_of(survey_id, wave) = 'latest'"
     )
-    assert {s for (s,) in found.fetchall()} == {
+    assert {s for (s,) in rows.fetchall()} == {
         s for (s,) in con.sql("select distinct survey_id from harmonized.households").fetchall()
     }
 
@@ -102,10 +102,10 @@ def test_a_rank_names_one_indicator_of_a_system(con):
 def test_every_macro_lies_in_the_file_with_its_comment(con):
     wanted = {m.name: m.comment for m in macros_of(contract_of())}
     assert len(wanted) == len(list(read_macros(MACROS)))
-    found = con.sql(
+    rows = con.sql(
         "select function_name, comment from duckdb_functions() where function_type like '%macro' and not internal"
     ).fetchall()
-    assert dict(found) == wanted
+    assert dict(rows) == wanted
 
 
 def test_the_public_edition_has_the_macros_whose_tables_it_has(published):
@@ -114,10 +114,10 @@ def test_the_public_edition_has_the_macros_whose_tables_it_has(published):
     assert {"metric_by_region", "round_of"} <= wanted < {m.name for m in macros_of(contract_of())}
     with duckdb.connect(str(published / "public" / "warehouse.duckdb"), read_only=True) as con:
         assert con.sql("select count(*) from metric_by_region('coupling_coordination_degree')").fetchone()[0]
-        found = con.sql(
+        rows = con.sql(
             "select function_name from duckdb_functions() where function_type like '%macro' and not internal"
         )
-        assert {name for (name,) in found.fetchall()} == wanted  # fmt: skip
+        assert {name for (name,) in rows.fetchall()} == wanted  # fmt: skip
 
 
 def test_a_statement_that_is_no_macro_is_refused(tmp_path):

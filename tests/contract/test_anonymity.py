@@ -11,7 +11,7 @@ from relocation_warehouse.contract.anonymity import Linked, standing_out
 FEWEST = 3
 
 
-def found(rows, reasons=()):
+def who_stands_out(rows, reasons=()):
     with duckdb.connect() as con:
         con.execute(
             "CREATE TABLE wide (survey_id VARCHAR, household_id VARCHAR, wave VARCHAR, site_id VARCHAR, size INTEGER)"
@@ -35,15 +35,15 @@ def test_a_household_that_every_wave_hides_stands_out_by_both():
         for k, size in enumerate(sizes)
         for at, wave in enumerate(("before", "after"))
     ]
-    assert found([row for row in rows if row[2] == "before"]) == {}
-    assert found([row for row in rows if row[2] == "after"]) == {}
-    assert found(rows) == {"s": (8, 8)}
+    assert who_stands_out([row for row in rows if row[2] == "before"]) == {}
+    assert who_stands_out([row for row in rows if row[2] == "after"]) == {}
+    assert who_stands_out(rows) == {"s": (8, 8)}
 
 
 def test_a_linked_table_tells_a_household_from_others():
     rows = [("s", f"h{k}", "after", "a", None) for k in range(6)]
-    assert found(rows) == {}
-    assert found(rows, [("s", "h1", "refused")]) == {"s": (1, 6)}
+    assert who_stands_out(rows) == {}
+    assert who_stands_out(rows, [("s", "h1", "refused")]) == {"s": (1, 6)}
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,4 +66,4 @@ def test_the_count_is_that_of_the_profiles_counted_by_hand(households):
         few = sum(n for (s, _), n in alike.items() if s == survey and n < FEWEST)
         if few:
             expected[survey] = (few, sum(n for (s, _), n in alike.items() if s == survey))
-    assert found(rows) == expected
+    assert who_stands_out(rows) == expected

@@ -64,7 +64,7 @@ class Programme:
         low, high = np.array(self.bounds).T
         ends = []
         for sign in (1, -1):
-            found = milp(
+            result = milp(
                 sign * target,
                 constraints=LinearConstraint(matrix, self.low, self.high),
                 integrality=np.ones(len(self.names)),
@@ -72,8 +72,8 @@ class Programme:
                 # the presolver of HiGHS may cut off what is true; without it an answer takes no longer
                 options={"presolve": False},
             )
-            assert found.status == 0, found.message
-            ends.append(round(sign * found.fun))
+            assert result.status == 0, result.message
+            ends.append(round(sign * result.fun))
         return tuple(ends)
 
 
@@ -254,7 +254,7 @@ class Attacker:
         others
             Counts that are not small, of which none may follow exactly.
         """
-        found = {}
+        result = {}
         for name, value in truth.items():
             if name not in self.programme.names:
                 continue
@@ -263,8 +263,8 @@ class Attacker:
                 low, high = self.programme.range_of(name)
                 assert low <= value <= high, (name, value, low, high)
                 if low == high or (is_small and (high < threshold or high - low < threshold)):
-                    found[name] = (value, low, high)
-        return found
+                    result[name] = (value, low, high)
+        return result
 
 
 # ---- means of whole numbers, whose sums are whole ----------------------------------------------------------------
@@ -315,13 +315,13 @@ class Mean:
         """Numbers of answers that round to what is shown."""
         around = range(-2 * BASE, 2 * BASE + 1)
         if self.shown_n + BASE <= self.size / 2:
-            found = {self.shown_n + k for k in around if abs(k) < BASE}
+            result = {self.shown_n + k for k in around if abs(k) < BASE}
         elif self.shown_n - 2 * BASE > self.size / 2 and self.shown_size is not None:
             rest = self.shown_size - self.shown_n
-            found = {self.size - rest - k for k in around if abs(k) < BASE}
+            result = {self.size - rest - k for k in around if abs(k) < BASE}
         else:
-            found = {self.shown_n + k for k in around}
-        return sorted(n for n in found if 1 < n <= self.size)
+            result = {self.shown_n + k for k in around}
+        return sorted(n for n in result if 1 < n <= self.size)
 
     def _has_error(self, n, total, step):
         """Whether some sum of squares of whole answers gives the standard error, which was rounded up to `step`."""
@@ -527,9 +527,9 @@ def truth_of(analyst, survey_id):
 def sizes_of(analyst):
     """Households by survey and wave."""
     with duckdb.connect(str(analyst), read_only=True) as con:
-        found = {}
+        result = {}
         for survey, wave, n in con.execute(
             "SELECT survey_id, wave, count(*) FROM harmonized.households GROUP BY ALL ORDER BY ALL"
         ).fetchall():
-            found.setdefault(survey, {})[wave] = n
-    return found
+            result.setdefault(survey, {})[wave] = n
+    return result

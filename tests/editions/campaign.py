@@ -57,12 +57,12 @@ def contents(published):
     root = (published / ".current").resolve()
     for edition in (root, root / "public"):
         said = json.loads((edition / "manifest.json").read_text(encoding="utf-8"))["files"]
-        found = {
+        present = {
             p.relative_to(edition).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
             for p in edition.rglob("*")
             if p.is_file() and p != edition / "manifest.json"
         }
-        assert found == {name: file["sha256"] for name, file in said.items()}
+        assert present == {name: file["sha256"] for name, file in said.items()}
         with duckdb.connect(str(edition / "warehouse.duckdb"), read_only=True) as con:
             for (name,) in con.execute(
                 "SELECT DISTINCT schema_name || '.' || table_name FROM duckdb_columns() WHERE NOT internal"
@@ -309,12 +309,12 @@ class Refreshes:
             child.kill()
             child.join()
             assert child.exitcode in ENDINGS[sent], (sent, child.exitcode, self.said()[-3000:])
-            found = contents(self.data / "published")
-            assert found in (self.undisturbed[old], self.undisturbed[self.turn])
+            present = contents(self.data / "published")
+            assert present in (self.undisturbed[old], self.undisturbed[self.turn])
             self.said()
             if child.exitcode == 0:
                 break
-            seen.append("old" if found == self.undisturbed[old] else "new")
+            seen.append("old" if present == self.undisturbed[old] else "new")
         self.converge()
         return seen
 
@@ -367,7 +367,7 @@ class Refreshes:
         """A file between the surveys and what is published: first of what kind, then which."""
         kinds = [p for top in self.data.iterdir() if top.name not in LEFT_ALONE for p in top.iterdir()]
         files = [[p for p in (kind, *kind.rglob("*")) if p.is_file()] for kind in sorted(kinds)]
-        return rng.choice(rng.choice([found for found in files if found]))
+        return rng.choice(rng.choice([present for present in files if present]))
 
     def cut_once(self, path, rng):
         """Cut an intermediate file somewhere, then change the survey and refresh."""

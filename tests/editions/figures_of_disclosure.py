@@ -44,20 +44,20 @@ def lost(analyst, public):
 
 def recovered(analyst, public):
     """By kind of hidden number: how many, how many of them small, and how many the attack narrows too far."""
-    small, found, all_of = Counter(), Counter(), Counter()
+    small, result, all_of = Counter(), Counter(), Counter()
     sizes = sizes_of(analyst)
     for survey, waves in sizes.items():
         attacker, truth = Attacker(public, survey, waves), truth_of(analyst, survey)
         known = {k: v for k, v in truth.items() if k in attacker.programme.names}
         all_of.update(k[0] for k in known)
         small.update(k[0] for k, v in known.items() if 0 < v < THRESHOLD)
-        found.update(k[0] for k in attacker.recovered(known, THRESHOLD))
+        result.update(k[0] for k in attacker.recovered(known, THRESHOLD))
     for mean in means_of(analyst, public, sizes, with_errors=False):
         all_of["mean"] += 1
         small["mean"] += 0 < mean.size - mean.n < THRESHOLD
-        found["mean"] += bool(mean.recovered(THRESHOLD))
+        result["mean"] += bool(mean.recovered(THRESHOLD))
     for kind in sorted(all_of):
-        yield kind, all_of[kind], small[kind], found[kind]
+        yield kind, all_of[kind], small[kind], result[kind]
 
 
 def seconds_of_the_step(analyst):

@@ -49,8 +49,8 @@ def attacked(analyst, public):
         known = [k for k in truth if k in attacker.programme.names]
         n_small += sum(0 < truth[k] < THRESHOLD for k in known)
         others = [k for k in known if truth[k] >= THRESHOLD][::EVERY]
-        found = attacker.recovered({k: truth[k] for k in known}, THRESHOLD, others)
-        recovered |= {(survey, *k): v for k, v in found.items()}
+        exact = attacker.recovered({k: truth[k] for k in known}, THRESHOLD, others)
+        recovered |= {(survey, *k): v for k, v in exact.items()}
     return n_small, recovered
 
 
@@ -199,7 +199,7 @@ def test_models_of_an_answer_give_no_small_count_away(tmp_path, seed):
 
 def test_two_editions_ten_households_apart_give_no_small_count_away(tmp_path):
     n, added = 120, disclosure_of().renewed_by
-    public, attacker, found = public_contract(contract()), None, {}
+    public, attacker, exact = public_contract(contract()), None, {}
     for number, size in enumerate((n, n + added)):
         analyst, out = tmp_path / f"a{number}.duckdb", tmp_path / f"p{number}.duckdb"
         # nobody moves: those who are added answer everything
@@ -212,9 +212,9 @@ def test_two_editions_ten_households_apart_give_no_small_count_away(tmp_path):
         attacker = Attacker(out, "hills", dict.fromkeys(WAVES, size), attacker, added)
         truth = truth_of(analyst, "hills")
         known = {k: v for k, v in truth.items() if k in attacker.programme.names}
-        found = attacker.recovered(known, THRESHOLD)
+        exact = attacker.recovered(known, THRESHOLD)
     assert sum(0 < v < THRESHOLD for v in known.values()) > 3
-    assert found == {}
+    assert exact == {}
 
 
 def add_households(build, added):
@@ -337,7 +337,7 @@ def test_the_public_manifest_confirms_no_guess_of_a_declaration_and_names_nobody
 
 def seen(folder):
     """Files of a folder that hold a canary, compressed or not."""
-    found = []
+    holding = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         if path.suffix == ".xlsx":
             with zipfile.ZipFile(path) as archive:
@@ -356,5 +356,5 @@ def seen(folder):
         else:
             content = path.read_bytes()
         if any(canary.encode() in content for canary in CANARIES):
-            found.append(path.name)
-    return found
+            holding.append(path.name)
+    return holding

@@ -83,8 +83,8 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 
 def test_the_first_screen_answers_with_numbers_of_the_result_tables(page, sound_build):
-    found = re.findall(r'<section class="answer" id="answer-(\w+)">(.*?)</section>', page, re.DOTALL)
-    assert [name for name, _ in found] == ["changed", "stuck", "unknown"]
+    result = re.findall(r'<section class="answer" id="answer-(\w+)">(.*?)</section>', page, re.DOTALL)
+    assert [name for name, _ in result] == ["changed", "stuck", "unknown"]
     with duckdb.connect(str(sound_build), read_only=True) as con:
         numbers = {
             "changed": {
@@ -102,7 +102,7 @@ def test_the_first_screen_answers_with_numbers_of_the_result_tables(page, sound_
         "changed": r", ([+-][\d.]+)(?: \[| \()",
         "stuck": r"(?:: |, )(\d+\.\d)(?: \[[^]]*\])? %",
     }
-    for name, answer in found:
+    for name, answer in result:
         assert answer.count('lang="en"') == answer.count('lang="zh"')
         assert set(re.findall(r'href="#([^"]+)"', answer)) <= set(re.findall(r' id="([^"]+)"', page)), name
         assert "Method and SQL" in answer

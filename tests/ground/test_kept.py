@@ -152,9 +152,9 @@ def test_the_code_of_a_module_is_all_that_it_imports(tmp_path, monkeypatch):
         (tmp_path / changed).write_text(before + "\n# other\n")
         code_of.cache_clear()
         module._imports.cache_clear()
-        found = code_of("analysis.top")
+        reached = code_of("analysis.top")
         (tmp_path / changed).write_text(before)
-        return found
+        return reached
 
     same = digest("analysis/beside.py")
     changed = {digest(f"analysis/{name}.py") for name in ("top", "low", "lowest")}
@@ -169,12 +169,12 @@ def test_a_module_that_is_not_there_has_no_code():
 
 
 def test_the_code_of_a_result_holds_its_formulas_and_not_the_commands():
-    found, waiting = set(), ["relocation_warehouse.results.coupling"]
+    reached, waiting = set(), ["relocation_warehouse.results.coupling"]
     while waiting:
         for path in module._files(waiting.pop()):
-            if path not in found:
-                found.add(path)
+            if path not in reached:
+                reached.add(path)
                 waiting += module._imports(path)
-    names = {p.relative_to(CHECKOUT).as_posix() for p in found}
+    names = {p.relative_to(CHECKOUT).as_posix() for p in reached}
     assert {"analysis/coupling.py", "relocation_warehouse/survey/catalog.py"} <= names
     assert not [n for n in names if n.startswith(("dagster_project", "relocation_warehouse/command"))]

@@ -64,9 +64,9 @@ def test_a_mean_that_moved_since_the_load_before_is_noticed(numeric, landed):
     suite = arrival_suite(folder, file, before)
     assert unmet(run_suite("same", suite, first), column.variable) == set()
     shifted = landed.assign(**{column.column: [str(12 + i % 7) for i in range(60)]})
-    found = run_suite("shifted", suite, arrived(folder, file, shifted))
-    assert unmet(found, column.variable) == {f"{column.variable}: mean_to_be_between"}
-    assert all(o.expectation.severity == "warning" for o in found if not o.is_met)
+    results = run_suite("shifted", suite, arrived(folder, file, shifted))
+    assert unmet(results, column.variable) == {f"{column.variable}: mean_to_be_between"}
+    assert all(o.expectation.severity == "warning" for o in results if not o.is_met)
 
 
 def test_answers_that_stayed_away_since_the_load_before_are_noticed(numeric, landed):
@@ -74,15 +74,15 @@ def test_answers_that_stayed_away_since_the_load_before_are_noticed(numeric, lan
     suite = arrival_suite(folder, file, profile(arrived(folder, file, landed)))
     emptier = landed.copy()
     emptier.loc[:19, column.column] = None
-    found = run_suite("emptier", suite, arrived(folder, file, emptier))
-    assert f"{column.variable}: not_be_null mostly" in unmet(found, column.variable)
+    results = run_suite("emptier", suite, arrived(folder, file, emptier))
+    assert f"{column.variable}: not_be_null mostly" in unmet(results, column.variable)
 
 
 def test_a_value_out_of_range_is_counted(numeric, landed):
     folder, file, column = numeric
     landed.loc[3:4, column.column] = "-5"
-    found = run_suite("range", arrival_suite(folder, file), arrived(folder, file, landed))
-    (outcome,) = [o for o in found if o.expectation.name == f"{column.variable}: be_between"]
+    results = run_suite("range", arrival_suite(folder, file), arrived(folder, file, landed))
+    (outcome,) = [o for o in results if o.expectation.name == f"{column.variable}: be_between"]
     assert (outcome.is_met, outcome.n_failed) == (False, 2)
 
 

@@ -95,12 +95,12 @@ def test_every_model_of_all_surveys_is_fitted_on_both(published: duckdb.DuckDBPy
 def test_every_household_arrives_in_every_wave_and_says_that_it_is_made_up(
     published: duckdb.DuckDBPyConnection,
 ) -> None:
-    found = published.execute(
+    counted = published.execute(
         "SELECT survey_id, wave, count(*), bool_and(is_synthetic) FROM harmonized.households "
         "WHERE survey_id IN (?, ?) GROUP BY ALL ORDER BY ALL",
         [KOBO_SURVEY, STATA_SURVEY],
     ).fetchall()
-    assert found == [
+    assert counted == [
         (KOBO_SURVEY, "single", HOUSEHOLDS, True),
         (STATA_SURVEY, "after", HOUSEHOLDS, True),
         (STATA_SURVEY, "before", HOUSEHOLDS, True),

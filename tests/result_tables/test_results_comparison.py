@@ -341,8 +341,8 @@ def test_a_wave_without_its_design_column_counts_its_sites(
     declared.execute(view)
     survey = next(s for s in surveys(declared) if s.survey_id == "hills")
     numeric = next(i.id for i in catalog.indicators if i.type == "count")
-    found = units_of(declared, "harmonized.households", {numeric: numeric}, survey)
-    assert {wave: estimate(units).n_units for _, wave, units in found} == {"before": 2, "after": 16}
+    computed = units_of(declared, "harmonized.households", {numeric: numeric}, survey)
+    assert {wave: estimate(units).n_units for _, wave, units in computed} == {"before": 2, "after": 16}
 
 
 def test_the_reference_of_the_sensitivity_is_the_published_mean(

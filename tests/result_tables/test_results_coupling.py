@@ -116,8 +116,8 @@ def test_transitions_pair_households_and_agree_with_the_shares_moved(
         expected = pairs.value_counts(["before", "after"])
         moves = default(catalog, tables["coupling_transitions"])
         moves = moves[(moves["survey_id"] == survey_id) & (moves["group_type"] == "all")]
-        found = moves[moves["n"] > 0].set_index(["band_from", "band_to"])["n"]
-        assert found.to_dict() == expected.to_dict()
+        computed = moves[moves["n"] > 0].set_index(["band_from", "band_to"])["n"]
+        assert computed.to_dict() == expected.to_dict()
         steps = pairs["after"].map(order.index) - pairs["before"].map(order.index)
         summary = default(catalog, tables["coupling_summary"])
         after = summary[(summary["survey_id"] == survey_id) & (summary["wave"] == "after")]
@@ -146,9 +146,9 @@ def test_paired_tests_stand_once_and_bowker_for_every_band_scheme(tables: Tables
     rows = pd.DataFrame({"change": change, "one": 1.0, "site": site}).dropna()
     model = fit_ols(summarise(rows, ["one", "change"])[()], "change", ["one"], intercept=False)
     expected = clustered(model, cluster_scores(rows, model, "site"))
-    found = row[["statistic", "df", "p", "ci_low", "ci_high"]].astype(float).to_numpy()
+    computed = row[["statistic", "df", "p", "ci_low", "ci_high"]].astype(float).to_numpy()
     names = ("t", "df", "p", "ci_low", "ci_high")
-    np.testing.assert_allclose(found, [getattr(expected, n)[0] for n in names], rtol=1e-7)
+    np.testing.assert_allclose(computed, [getattr(expected, n)[0] for n in names], rtol=1e-7)
     assert row["n_units"] == expected.n_clusters == 4
     described = tests[tests["test"] != "paired_t"]
     assert described["p"].isna().all()
@@ -210,23 +210,23 @@ def test_leaving_a_dimension_out_takes_it_out_of_the_first_system_only(
     for name, group in capital[capital["survey_id"] == "hills"].groupby("wave"):
         complete = group.dropna(subset=[*shares, "stability"])
         full = sum(w * complete[d] for d, w in shares.items())
-        found = tables["coupling_leave_one_out"].set_index("dimension")
-        found = found[
-            (found["survey_id"] == "hills")
-            & (found["wave"] == name)
-            & (found["group_type"] == "all")
-            & (found["scheme"] == catalog.default_weight_scheme.id)
-            & (found["variant"] == "standard")
+        computed = tables["coupling_leave_one_out"].set_index("dimension")
+        computed = computed[
+            (computed["survey_id"] == "hills")
+            & (computed["wave"] == name)
+            & (computed["group_type"] == "all")
+            & (computed["scheme"] == catalog.default_weight_scheme.id)
+            & (computed["variant"] == "standard")
         ]
-        assert set(found.index) == set(shares)
-        assert (found["n"] == len(complete)).all()
-        assert found["mean_d"].to_numpy() == pytest.approx(
+        assert set(computed.index) == set(shares)
+        assert (computed["n"] == len(complete)).all()
+        assert computed["mean_d"].to_numpy() == pytest.approx(
             ((full * complete["stability"]) ** 0.25).mean(), abs=1e-12
         )
         for dimension, w in shares.items():
             rest = (full - w * complete[dimension]) / (1 - w)
             expected = ((rest * complete["stability"]) ** 0.25).mean()
-            assert found.loc[dimension, "mean_d_without"] == pytest.approx(expected, abs=1e-12)
+            assert computed.loc[dimension, "mean_d_without"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_shares_of_bands_and_transitions_have_intervals_by_sampling_units(

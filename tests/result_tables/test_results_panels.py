@@ -115,10 +115,10 @@ def test_shares_of_bands_are_counted_in_both_samples(
         for sample, chosen in (("balanced", bands.dropna()), ("unbalanced", bands)):
             for side, wave in (("from", "before"), ("to", "after")):
                 counts = chosen[wave].value_counts()
-                found = shown.loc[(survey, sample)]
-                assert found[f"n_{side}"].to_dict() == {b: int(counts.get(b, 0)) for b in found.index}
-                assert found[f"share_{side}"].sum() == pytest.approx(1)
-            assert found["change"].sum() == pytest.approx(0, abs=1e-12)
+                result = shown.loc[(survey, sample)]
+                assert result[f"n_{side}"].to_dict() == {b: int(counts.get(b, 0)) for b in result.index}
+                assert result[f"share_{side}"].sum() == pytest.approx(1)
+            assert result["change"].sum() == pytest.approx(0, abs=1e-12)
     sizes = shown.groupby("panel_sample")[["n_from", "n_to"]].sum()
     assert (sizes.loc["balanced"] <= sizes.loc["unbalanced"]).all()
 

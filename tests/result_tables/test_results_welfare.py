@@ -27,11 +27,11 @@ def test_poverty_counts_weighted_deprivations(
     for measure in catalog.welfare.poverty_measures:
         of_measure = tables["poverty"].query("measure == @measure.id").set_index(["survey_id", "wave"])
         for key, rows in households.groupby(["survey_id", "wave"]):
-            found = of_measure.loc[[key]]
+            result = of_measure.loc[[key]]
             score = pd.Series(0.0, rows.index)
             asked = [[i for i in d.indicators if rows[i].notna().any()] for d in measure.dimensions]
             if not all(asked):
-                assert found["reason"].str.startswith("nothing was asked of").all()
+                assert result["reason"].str.startswith("nothing was asked of").all()
                 continue
             for dimension, own in zip(measure.dimensions, asked, strict=True):
                 for i in own:
@@ -41,13 +41,13 @@ def test_poverty_counts_weighted_deprivations(
             w, poor = rows["weight"][known], score[known] >= measure.cutoff - 1e-9
             h = np.average(poor, weights=w)
             m0 = np.average(score[known] * poor, weights=w)
-            value = found.query("group_type == 'all'").set_index("statistic")["value"]
+            value = result.query("group_type == 'all'").set_index("statistic")["value"]
             assert value["H"] == pytest.approx(h)
             assert value["M0"] == pytest.approx(m0)
             if h:
                 assert value["A"] == pytest.approx(m0 / h)
                 assert value[value.index.str.startswith("contribution")].sum() == pytest.approx(1)
-            sites = found.query("group_type == 'site' and statistic == 'H'")
+            sites = result.query("group_type == 'site' and statistic == 'H'")
             assert np.average(
                 sites["value"], weights=[w[rows["site_id"] == s].sum() for s in sites["group_id"]]
             ) == (pytest.approx(h))

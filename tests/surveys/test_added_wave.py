@@ -88,8 +88,8 @@ def test_a_second_and_a_third_wave_need_no_edit_where_nothing_changed(
             ("last", 2),
             ("members", 3),
         ]
-        found = rows(con, 'SELECT _household_id, _wave, _site_id, income FROM raw."s__later" ORDER BY ALL')
-    assert found == [("1", "after", "SITE_B", 11.0), ("3", "after", "SITE_B", 31.0)]
+        loaded = rows(con, 'SELECT _household_id, _wave, _site_id, income FROM raw."s__later" ORDER BY ALL')
+    assert loaded == [("1", "after", "SITE_B", 11.0), ("3", "after", "SITE_B", 31.0)]
 
 
 def test_a_weight_that_the_new_wave_lacks_is_said_to_be_none(first_wave: Path, tmp_path: Path) -> None:

@@ -201,9 +201,9 @@ def test_of_two_ways_to_say_a_site_the_one_that_is_meant_is_judged(
     document = yaml.load((folder.path / "survey.yml").read_text(encoding="utf-8"))
     with (folder.path / "survey.yml").open("w", encoding="utf-8") as handle:
         yaml.dump(document | {"site": site}, handle)
-    found = [p.message for p in problems(folder)]
-    assert any(said in message for message in found), found
-    assert not [m for m in found if "Fixed" in m or "SiteColumn" in m or "(" in m.split(":")[0]]
+    messages = [p.message for p in problems(folder)]
+    assert any(said in message for message in messages), messages
+    assert not [m for m in messages if "Fixed" in m or "SiteColumn" in m or "(" in m.split(":")[0]]
 
 
 def test_a_row_with_a_mistake_still_stands_for_its_name(folder: SurveyFolder) -> None:

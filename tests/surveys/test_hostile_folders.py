@@ -171,10 +171,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_in_words(folder, name):
     REFUSED[name](folder)
-    found = problems(folder)
-    assert found
-    assert all(line.strip() and "Traceback" not in line and len(line) < 2_000 for line in found)
-    assert SECRET not in " ".join(found)
+    result = problems(folder)
+    assert result
+    assert all(line.strip() and "Traceback" not in line and len(line) < 2_000 for line in result)
+    assert SECRET not in " ".join(result)
 
 
 LEVELS = {

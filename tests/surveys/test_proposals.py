@@ -42,16 +42,16 @@ def from_columns(tmp_path: Path, **columns: Any) -> Path:
 
 
 def rows(path: Path, key: str) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
+    result: dict[str, list[dict[str, str]]] = {}
     with path.open(encoding="utf-8", newline="") as handle:
         for row in csv.DictReader(handle):
-            found.setdefault(row[key], []).append(row)
-    return found
+            result.setdefault(row[key], []).append(row)
+    return result
 
 
 def column(path: Path, header: str) -> dict[str, str]:
-    (found,) = rows(path / "columns.csv", "column")[header]
-    return found
+    (result,) = rows(path / "columns.csv", "column")[header]
+    return result
 
 
 def codes(path: Path, header: str) -> dict[str, str]:
@@ -213,7 +213,7 @@ def test_a_point_that_other_cells_show_to_be_a_decimal_one_is_not_asked_about(
 def test_short_words_that_look_alike_and_the_round_are_no_candidates(tmp_path: Path) -> None:
     ids, years = [k // 3 for k in range(N)], each(1998, 1999, 2000)
     path = from_columns(tmp_path, hhid=ids, year=years, kids=each(0, 1, 2))
-    notes = [r["note"] for found in rows(path / "crosswalk.csv", "indicator_id").values() for r in found]
+    notes = [r["note"] for result in rows(path / "crosswalk.csv", "indicator_id").values() for r in result]
     assert not [n for n in notes if "kids" in n or "year year" in n]
     assert yml(path)["waves"][0]["label"] == {"en": "year 1998"}
 
@@ -275,22 +275,22 @@ def test_a_file_of_four_thousand_columns_is_compared_by_the_words_it_shares(tmp_
     words = sorted({w for text in labels for w in plain_text(text).split()} | set(known.words))
     headers = [f"{words[k % len(words)]}{words[k * 7 % len(words)]} {k}" for k in range(1000)]
     asked = [FoundColumn("f", h, t, ColumnType.NUMBER) for h, t in zip(headers, labels * 9, strict=False)]
-    found = candidates(asked, catalog.indicators, known)
+    result = candidates(asked, catalog.indicators, known)
     alone = {i.id: {c for c in asked if candidates([c], [i], known)[i.id]} for i in catalog.indicators[::12]}
     assert sum(map(len, alone.values())) > 50
     for name, columns in alone.items():
-        assert {c for _, c in found[name]} == columns
+        assert {c for _, c in result[name]} == columns
 
 
 def test_candidates_share_most_of_their_words(tmp_path: Path) -> None:
     path = from_columns(
         tmp_path, **{"village price of rice": each(1, 2), "hhsize": each(4, 5), "educyr": each(0, 12)}
     )
-    found = rows(path / "crosswalk.csv", "indicator_id")
-    assert found["can_borrow"][0]["note"] == ""
-    assert found["household_income_yuan"][0]["note"] == ""
-    assert found["household_size"][0]["sources"] == "hhsize"
-    assert found["education_years"][0]["sources"] == "educyr"
+    result = rows(path / "crosswalk.csv", "indicator_id")
+    assert result["can_borrow"][0]["note"] == ""
+    assert result["household_income_yuan"][0]["note"] == ""
+    assert result["household_size"][0]["sources"] == "hhsize"
+    assert result["education_years"][0]["sources"] == "educyr"
 
 
 def test_choices_of_a_kobo_csv_are_one_question(tmp_path: Path) -> None:
