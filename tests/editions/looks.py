@@ -51,6 +51,18 @@ return out;
 """
 
 
+ENGLISH_SENTENCES = """
+// what a survey says is quoted in its own language; names in code are no sentences
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+while (walker.nextNode()) {
+  const node = walker.currentNode, text = node.textContent.trim();
+  if (node.parentElement.closest("[lang=en]:not(html), script, style, pre, code, q, noscript")) continue;
+  if (/[a-z]{2,} [a-z]{1,} [a-z]{2,}/.test(text) && !/[\\u4e00-\\u9fff]/.test(text)) found.push(text);
+}
+return found;
+"""
+"""Every sentence in English that stands in a page in Chinese, folded parts among them."""
+
 LEGEND_DOTS = """
 const channels = value => value.match(/[\\d.]+/g).map(Number);
 const linear = c => c / 255 <= .04045 ? c / 255 / 12.92 : ((c / 255 + .055) / 1.055) ** 2.4;

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from browser import Browser
-from looks import LEGEND_DOTS, NAMED_ROWS, TICKS_AND_POINTS, contrasts, drawn_problems
+from looks import ENGLISH_SENTENCES, LEGEND_DOTS, NAMED_ROWS, TICKS_AND_POINTS, contrasts, drawn_problems
 from paper import text_heights
 
 from relocation_warehouse.publication.report import write_report
@@ -195,7 +195,7 @@ def test_weights_are_chosen_by_their_words_in_both_languages(report, browser):
         ] == []
 
 
-def test_a_reader_of_chinese_meets_chinese(report, browser):
+def test_a_reader_of_chinese_meets_chinese(report, published, browser):
     places = "h1, h2, h3, figcaption, .lead, th, summary, .answer li, nav a, .choices legend, .choices label > span"
     browser.size(1280, 900)
     for page in (report, report.with_name("explore.html")):
@@ -207,6 +207,11 @@ def test_a_reader_of_chinese_meets_chinese(report, browser):
             places,
         )
         assert [text for text in english if text not in ("CFI", "RMSEA")] == [], page.name
+        assert browser.run(ENGLISH_SENTENCES) == [], page.name
+    browser.open(f"{(published / 'report' / 'quality.html').as_uri()}#zh")
+    assert browser.run(ENGLISH_SENTENCES) == []
+    browser.run("document.querySelector('h1').append('a sentence in English')")
+    assert browser.run(ENGLISH_SENTENCES) == ["a sentence in English"]
 
 
 def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, browser):
