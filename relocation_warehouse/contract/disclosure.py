@@ -21,7 +21,7 @@ from relocation_warehouse.survey.vocabulary import Closed, Identifier
 
 Rule = (
     Literal["count", "rows", "rows_left", "rows_all", "share", "mean", "figure", "error", "by_error"]
-    | Literal["low", "high", "beta", "level", "withheld", "shown"]
+    | Literal["low", "high", "beta", "level", "stars", "clauses", "withheld", "shown"]
     | Annotated[str, StringConstraints(pattern=r"^(grid [0-9.]+|digits [1-9])$")]
 )
 
@@ -36,6 +36,7 @@ class Derived(Closed):
     one_split: bool = False
     within: tuple[Identifier, ...] = ()
     rare_terms: TableName | None = None
+    clauses: str = "^$"
     exact: tuple[Identifier, ...] = ()
     columns: dict[Identifier, Rule]
 

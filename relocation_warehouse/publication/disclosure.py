@@ -352,6 +352,9 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
     }
     counts = {
         "count": shown_by_count,
+        "stars": f"case when is_shown then {field} else '' end",
+        "clauses": f"nullif(array_to_string(list_filter(string_split({field}, '; '),"
+        f" lambda clause: regexp_matches(clause, {sql.text(derived.clauses)})), '; '), '')",
         "rows": f"rounded(scope, {field})",
         "rows_left": f"rounded(scope, {field})",
         "rows_all": f"rounded(scope, {of.get('rows_left')}) + rounded(scope, {of.get('rows')})",

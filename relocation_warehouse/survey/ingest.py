@@ -25,7 +25,7 @@ from relocation_warehouse.ground import sql
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.survey import household_ids
 from relocation_warehouse.survey.cells import FAILED, MESSAGES, REASONS, CellSql, LandedColumn, cell_sql
-from relocation_warehouse.survey.codebook import codebook_table
+from relocation_warehouse.survey.codebook import Entry, codebook_table
 from relocation_warehouse.survey.conventions import Shown, judged
 from relocation_warehouse.survey.documents import read_yaml
 from relocation_warehouse.survey.folder import SurveyFolder, sha256_of
@@ -453,7 +453,13 @@ def _land(folder: SurveyFolder, file: SurveyFile, landing: Path, problems: list[
             Problem(file.path, None, f"file {file.file_id} has a header but no rows; export it again")
         )
         return None
-    entries = [e for e in received.entries if e.column in headers]
+    used = {c.column for c in declared if c.variable is not None}
+    # words of a column that is personal or ignored may be names of people: they stay in the file
+    entries = [
+        e if e.column in used else Entry(e.column, e.type_as_stored)
+        for e in received.entries
+        if e.column in headers
+    ]
     return Landed(
         file=file,
         columns={c.variable: c for c in declared if c.variable is not None},

@@ -313,6 +313,11 @@ def test_no_file_of_the_public_edition_quotes_an_answer_or_a_person(database, tm
         con.execute("UPDATE quality.loads SET message = ?, sha256 = ?", [text] * 2)
         con.execute("UPDATE analysis.factor_diagnostics SET reason = ?", [text])
         con.execute("UPDATE quality.replication SET reason = ?", [text])
+        con.execute(
+            "UPDATE quality.codebook SET is_synthetic = false, label = ?, value_labels = ?, missing_declared = ?,"
+            " note = ?",
+            [text] * 4,
+        )
     publish(database, tmp_path / "published", contract(), AuditResult(()), RUN, report=None)
     current = (tmp_path / "published" / ".current").resolve()
     assert seen(current)  # the search finds what is there: the edition of analysts has them

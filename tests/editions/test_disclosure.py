@@ -308,3 +308,34 @@ def test_terms_of_few_households_are_empty(tmp_path):
             "SELECT term, b, se FROM analysis.regression_coefficients ORDER BY term"
         ).fetchall()
     assert rows == [("t0", None, None), ("t1", 1.23, 0.05), ("t2", None, None), ("t3", 1.23, 0.05)]
+
+
+def test_words_beside_a_model_count_no_households_and_hidden_terms_have_no_stars(tmp_path):
+    build = attacked_build(tmp_path / "build.duckdb", 4, {"hills": 200, "plains": 60})
+    said = (
+        "only 5 clusters; no inference of sex: one household determines it alone; F is too large: it joins 4 slopes",
+        "refused: The dependent 'trust' has the same value in all 133 rows.",
+    )
+    with duckdb.connect(str(build)) as con:
+        for k, caution in enumerate(said):
+            con.execute(
+                "UPDATE analysis.regression_models SET survey_id = 'hills', caution = ? WHERE rowid % 2 = ?",
+                [caution, k],
+            )
+        con.execute("UPDATE analysis.coupling_tests SET reason = '1 pairs, 2 needed'")
+        # nobody has such an answer: the term stands for few households
+        con.execute(
+            "UPDATE analysis.regression_coefficients SET survey_id = 'hills', indicator_id = 'livelihood',"
+            " code = 'none', stars = '***'"
+        )
+    write_database(build, tmp_path / "analyst.duckdb", contract())
+    write_public_build(tmp_path / "analyst.duckdb", tmp_path / "rounded.duckdb", public_contract(contract()))
+    with duckdb.connect(str(tmp_path / "rounded.duckdb"), read_only=True) as con:
+        cautions = con.execute(
+            "SELECT DISTINCT caution FROM analysis.regression_models ORDER BY ALL"
+        ).fetchall()
+        reasons = con.execute("SELECT DISTINCT reason FROM analysis.coupling_tests").fetchall()
+        stars = con.execute("SELECT DISTINCT stars FROM analysis.regression_coefficients").fetchall()
+    assert cautions == [("only 5 clusters; F is too large: it joins 4 slopes",), (None,)]
+    assert reasons == [(None,)]
+    assert stars == [("",)]

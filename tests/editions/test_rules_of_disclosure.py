@@ -4,6 +4,7 @@ Only the rounding of a single count is taken from the code, whose thresholds are
 """
 
 import math
+import re
 
 import duckdb
 import numpy as np
@@ -178,6 +179,11 @@ def expected(calculator, derived, row, others):
             by_key[column] = calculator.rounded(scope, value)
         elif rule == "rows_all":
             by_key[column] = sum(calculator.rounded(scope, row[by_rule[r]]) for r in ("rows", "rows_left"))
+        elif rule == "stars":
+            by_key[column] = value if is_shown else ""
+        elif rule == "clauses":
+            kept = [c for c in (value or "").split("; ") if re.search(derived.clauses, c)]
+            by_key[column] = "; ".join(kept) or None
         elif not is_shown or row["withheld_where"] or rule == "withheld":
             by_key[column] = None
         elif rule == "share":

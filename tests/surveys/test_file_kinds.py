@@ -406,6 +406,29 @@ def test_open_ends_of_missing_ranges_are_json(tmp_path):
     assert [json.loads(e["missing_declared"]) for e in rows[:2]] == [[[None, -1.0]], [[97.0, None]]]
 
 
+def test_words_of_columns_that_are_personal_or_ignored_stay_in_their_file(tmp_path, con):
+    person = "张三 13812345678"
+    frame = pd.DataFrame({"h": ["1"], "s": [1.0], "who": [1.0], "other": [1.0]})
+    pyreadstat.write_sav(
+        frame,
+        tmp_path / "a.sav",
+        column_labels={"s": "the site", "who": person, "other": person},
+        variable_value_labels={"s": {1.0: "site one"}, "who": {1.0: person}, "other": {1.0: person}},
+        missing_ranges={"who": [99.0]},
+    )
+    columns = (column("h", "h", "hhid", "text"), column("h", "s", "site", "code", codes="site"),
+               ("h", "who", "", "", "", "", "", "true", "names"),
+               ("h", "other", "", "", "", "", "", "false", "not needed"))  # fmt: skip
+    files = [{"file_id": "h", "path": "a.sav", "format": "spss"}]
+    folder = write_folder(tmp_path / "s", files=files, columns=columns, codes=SITES)
+    (tmp_path / "a.sav").rename(tmp_path / "s" / "a.sav")
+    assert ingest(folder, tmp_path / "landing", con).problems == ()
+    told = con.execute('SELECT * FROM quality.codebook ORDER BY "position"').fetchall()
+    assert len(told) == 4
+    assert "site one" in str(told)
+    assert person not in str(told)
+
+
 # ---- 6: quotation marks
 
 
