@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from relocation_warehouse.publication.words import Pair, WordsOf
+from relocation_warehouse.contract.words import Pair, WordsOf
 
 LOADS = """
 select survey_id, loaded_at, is_accepted, count(*) as n,

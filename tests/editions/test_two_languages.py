@@ -11,9 +11,9 @@ import yaml
 from expectations.runner import Expectation
 from relocation_warehouse.contract.rules import rules_of
 from relocation_warehouse.contract.tables import contract_of
+from relocation_warehouse.contract.words import WordsOf, places
 from relocation_warehouse.publication import audit
 from relocation_warehouse.publication.report import figures
-from relocation_warehouse.publication.words import WordsOf, places
 from relocation_warehouse.survey.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ import duckdb
 import pandas as pd
 
 from relocation_warehouse.contract.tables import Table
+from relocation_warehouse.contract.words import Pair, WordsOf
 from relocation_warehouse.ground import sql
-from relocation_warehouse.publication.words import Pair, WordsOf
 from relocation_warehouse.survey.vocabulary import ANSWERED
 
 Language = Literal["en", "zh"]
