@@ -56,7 +56,7 @@ def by_units(means: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarra
 
 
 def within_chance(found: float, level: float, draws: int = DRAWS) -> bool:
-    return abs(found - level) < 4.5 * np.sqrt(level * (1 - level) / draws)
+    return bool(abs(found - level) < 4.5 * np.sqrt(level * (1 - level) / draws))
 
 
 @pytest.mark.parametrize("sizes", [[80] * 2, [30] * 5, [60] * 12])
