@@ -150,7 +150,7 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 	$(call environment,--require-hashes --requirements $<)
 	touch $@
 
-.PHONY: rejection-rates oracles bench-analysis bench-extract bench-ingest bench-loop bench-national
+.PHONY: rejection-rates oracles bench-analysis bench-extract bench-ingest bench-loop bench-national bench-results
 
 rejection-rates: setup ## how often tests between equal regions reject, and intervals cover; hours at full size
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/analysis/rejection_rates.py
@@ -166,6 +166,9 @@ bench-extract: setup  ## an extract of 100 thousand households to Stata, beside 
 
 bench-loop: setup     ## refreshes after small changes, and the commands that look, as multiples of importing the libraries
 	$(BIN)/python benchmarks/bench_loop.py
+
+bench-results: setup  ## each group of results with the demonstration's households once and 500 times
+	$(BIN)/python benchmarks/bench_results.py $(DATA)
 
 bench-national: setup ## a whole refresh of 5.2 million household-waves, stage by stage, beside DuckDB's own copy
 	$(BIN)/python benchmarks/bench_national.py

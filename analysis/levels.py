@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -57,7 +58,7 @@ def levels_of_mean(mean: DesignMean, *, alpha: float = 0.05) -> FloatArray:
     ndarray, one for each of `CORRELATIONS`
         NaN where the units of the mean are not known, and beyond `MOST_UNITS`.
     """
-    return _levels([_unit_forms(mean, 1.0)], mean.df, alpha)
+    return _levels_of_units((mean,), mean.df, alpha)
 
 
 def levels_of_difference(first: DesignMean, second: DesignMean, *, alpha: float = 0.05) -> FloatArray:
@@ -65,9 +66,7 @@ def levels_of_difference(first: DesignMean, second: DesignMean, *, alpha: float 
 
     Parameters and returns as in `levels_of_mean`.
     """
-    return _levels(
-        [_unit_forms(first, 1.0), _unit_forms(second, -1.0)], degrees_of_freedom(first, second), alpha
-    )
+    return _levels_of_units((first, second), degrees_of_freedom(first, second), alpha)
 
 
 def levels_of_combination(
@@ -193,20 +192,47 @@ Forms = tuple[FloatArray, FloatArray]
 """Covariances of ``l_0, l_1 .. l_G`` under independent errors, and under one error for each unit."""
 
 
-def _unit_forms(mean: DesignMean, sign: float) -> Forms | None:
-    if mean.unit_weights is None or mean.unit_counts is None or mean.n_units > MOST_UNITS:
-        return None
-    share = mean.unit_weights / mean.unit_weights.sum()
+Sizes = tuple[bytes, bytes, bytes]
+"""Weights, households and strata of the units of a mean: most measures of a survey have the same."""
+
+
+def _levels_of_units(means: tuple[DesignMean, ...], df: float, alpha: float) -> FloatArray:
+    """Levels of a mean, or of the first less the second."""
+    sizes: list[Sizes] = []
+    for mean in means:
+        if mean.unit_weights is None or mean.unit_counts is None or mean.n_units > MOST_UNITS:
+            return np.full(len(CORRELATIONS), np.nan)
+        strata = np.zeros(0, dtype=np.int64) if mean.unit_strata is None else mean.unit_strata
+        sizes.append(
+            (
+                np.asarray(mean.unit_weights, dtype=np.float64).tobytes(),
+                np.asarray(mean.unit_counts, dtype=np.float64).tobytes(),
+                np.asarray(strata, dtype=np.int64).tobytes(),
+            )
+        )
+    return np.array(_known_levels(tuple(sizes), df, alpha))
+
+
+@lru_cache(maxsize=1024)
+def _known_levels(sizes: tuple[Sizes, ...], df: float, alpha: float) -> tuple[float, ...]:
+    forms = [_unit_forms(own, sign) for own, sign in zip(sizes, (1.0, -1.0), strict=False)]
+    return tuple(_levels(forms, df, alpha).tolist())
+
+
+def _unit_forms(sizes: Sizes, sign: float) -> Forms:
+    weights, counts = (np.frombuffer(each) for each in sizes[:2])
+    strata = np.frombuffer(sizes[2], dtype=np.int64)
+    share = weights / weights.sum()
     deviation = np.eye(len(share)) - share
-    if mean.unit_strata is None:
+    if not len(strata):
         errors = (share / np.sqrt(1 - share))[:, None] * deviation
     else:
-        same = mean.unit_strata[:, None] == mean.unit_strata
+        same = strata[:, None] == strata
         n_units = same.sum(axis=1)
         totals = share[:, None] * deviation
         errors = np.sqrt(n_units / (n_units - 1))[:, None] * (totals - same / n_units @ totals)
     forms = np.vstack([sign * share, errors])
-    return forms / mean.unit_counts @ forms.T, forms @ forms.T
+    return forms / counts @ forms.T, forms @ forms.T
 
 
 def _cluster_forms(

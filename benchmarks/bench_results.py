@@ -1,9 +1,9 @@
 """Time and memory of the groups of results, at the demonstration's size and with its households many times over.
 
-Run `python benchmarks/bench_results.py DATA [--households N ...]` with the folder of a refreshed warehouse. Households
-are copied under new ids in the build database, sites stay as they are, and each group of `results/groups.py` runs in a
-process of its own, one after the other as the pipeline does, so that its peak memory is its own. Belongs here:
-measuring; nothing is asserted.
+Run `python benchmarks/bench_results.py DATA [--times N ...] [--only GROUP ...]` with the folder of a refreshed
+warehouse. Households are copied under new ids in the build database, sites stay as they are, and each group of
+`results/groups.py` runs in a process of its own, one after the other as the pipeline does, so that its peak memory is
+its own. Belongs here: measuring; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--times", type=int, nargs="+", default=[1, 500])
-    parser.add_argument("--group")
+    parser.add_argument("--only", nargs="+", help="groups; without it all")
+    parser.add_argument("--group", help="of the process of one group")
     given = parser.parse_args()
     if given.group:
         print(json.dumps(run(given.data, given.group)))
@@ -93,7 +94,7 @@ def main() -> None:
             build = Path(scratch) / "build.duckdb"
             shutil.copy(given.data / "warehouse" / "build.duckdb", build)
             rows = enlarge(build, times)
-            for group in GROUPS:
+            for group in (g for g in GROUPS if not given.only or g.name in given.only):
                 done = subprocess.run(
                     [sys.executable, __file__, str(build), "--group", group.name],
                     capture_output=True,

@@ -56,6 +56,15 @@ def test_loop(refreshed: Path) -> None:
         assert ratio == pytest.approx(cpu / yardstick, abs=0.1)
 
 
+def test_results(refreshed: Path) -> None:
+    """One group at two sizes; the households of a refreshed warehouse stay as they are."""
+    printed = output("bench_results.py", str(refreshed), "--times", "1", "3", "--only", "panels")
+    cells = [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| panels")]
+    sizes = [int(row[1].replace(",", "")) for row in cells]
+    assert sizes == [sizes[0], 3 * sizes[0]]
+    assert all(float(number.replace(",", "")) >= 0 for row in cells for number in row[2:])
+
+
 @pytest.mark.slow
 def test_national(tmp_path: Path) -> None:
     """The whole refresh of the survey that arrives as .sav, drawn as CSV, stage by stage.

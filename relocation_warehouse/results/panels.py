@@ -188,7 +188,8 @@ def _changes(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -
                     f"select {numbers} from {one} as one {join} join {two} as two using (household_id)"
                 ).fetchone()
                 for name, (n_from, mean_from, n_to, mean_to) in zip(columns, moments or (), strict=False):
-                    if not (n_from and n_to):
+                    # answers of households without weight have no mean
+                    if not (n_from and n_to) or mean_from is None or mean_to is None:
                         continue
                     rows.append(
                         {

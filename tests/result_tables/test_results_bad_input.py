@@ -16,6 +16,7 @@ from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.limited_outcomes import limited_outcomes
 from relocation_warehouse.results.panel_models import panel_models
+from relocation_warehouse.results.panels import panels
 from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.survey.catalog import Catalog
@@ -243,6 +244,23 @@ def test_one_site_or_no_common_question_leaves_models_with_a_reason(
     panels = tables["panel_models"].set_index("survey_id")["reason"]
     assert panels["plains"].str.startswith("Not asked or not answered in every wave").all()
     assert panels["hills"].str.contains("cluster").all()
+
+
+def test_a_survey_without_any_weight_has_no_means_and_the_others_keep_theirs(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    def weightless(table: pd.DataFrame) -> None:
+        table.loc[table["survey_id"] == "hills", "weight"] = 0.0
+
+    con = changed(catalog, literature, frame, weightless)
+    tables = made(con, catalog, coupling, factors, panels, partial(comparison, literature=literature))
+    for name, key in (("wave_changes", "survey_id"), ("region_comparison", "source_id")):
+        found = set(tables[name][key])
+        assert "hills" not in found, name
+        assert "plains" in found, name
+    tests = tables["region_tests"]
+    assert not tests.loc[tests["test"] == "welch", "contrast"].str.contains("North").any()
+    assert tests.loc[tests["p"].isna(), "reason"].notna().all()
 
 
 def test_negative_weights_are_refused_where_weights_count(catalog: Catalog) -> None:
