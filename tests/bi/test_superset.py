@@ -164,7 +164,7 @@ def test_words_in_datasets_are_those_of_the_contract():
     with duckdb.connect() as connection:
         for column, words in CONTRACT.words().items():
             codes = ", ".join(f"('{code}')" for code in [*words, "of its own"])
-            query = f"select {word_sql(column, words)} from (values {codes}) as c ({column})"
+            query = f'select {word_sql(column, words)} from (values {codes}) as c ("{column}")'
             shown = [word for (word,) in connection.execute(query).fetchall()]
             assert shown == [*(word.zh for word in words.values()), "of its own"]
 
