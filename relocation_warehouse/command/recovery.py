@@ -12,6 +12,8 @@ from pathlib import Path
 
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import State, sha256_of
+from relocation_warehouse.survey.folder import list_survey_folders, load_folder
+from relocation_warehouse.survey.problems import SurveyFolderError
 
 PARQUET_MARK = b"PAR1"
 """First and last bytes of a whole Parquet file."""
@@ -66,6 +68,17 @@ def is_intact(paths: Paths, survey_id: str, inputs: Mapping[str, str]) -> bool:
         and all(_is_whole(p) for p in landed)
         and all(sha256_of(p) == inputs.get(f"{paths.surveys.name}/{survey_id}/{p.name}") for p in declared)
     )
+
+
+def unreadable(paths: Paths) -> tuple[str, ...]:
+    """Surveys whose accepted declarations no longer load: nothing can be built while they lie there."""
+    found = []
+    for folder in list_survey_folders(paths.accepted):
+        try:
+            load_folder(folder)
+        except SurveyFolderError:
+            found.append(folder.name)
+    return tuple(found)
 
 
 def _is_whole(parquet: Path) -> bool:

@@ -44,6 +44,10 @@ GRACE = 60
 """Seconds after which one that was asked to end is made to."""
 LEFT_ALONE = {"catalog", "literature", "surveys", "published", "inbox"}
 """Folders of a warehouse that hold no intermediate file."""
+SPOILT = (b"", b"{}", b"[]", b"null", b"\xff\xfe\x00", b'{"surveys": 3}', b'{"surveys": {"x": []}}')
+"""What a file of the state may hold after somebody or something wrote over it."""
+CODE = ("relocation_warehouse", "dagster_project", "dbt/models", "dbt/macros", "expectations")
+"""Folders with what a refresh runs."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
@@ -221,7 +225,8 @@ class Refreshes:
         )
         shutil.copytree(survey, self.data / "surveys" / survey.name)
         self.declaration = self.data / "surveys" / survey.name / "survey.yml"
-        self.turn, self.undisturbed = 0, {}
+        self.turn, self.undisturbed, self.started = 0, {}, 0
+        self.code = folder / "code"
         for turn in (0, 1, 0):  # the first refresh of a warehouse takes longer than those to be disturbed
             self.set_turn(turn)
             started = time.monotonic()
@@ -239,6 +244,7 @@ class Refreshes:
 
     def start(self, said="said"):
         """A refresh in a process of its own that has loaded its libraries before it starts."""
+        self.started += 1
         child = PROCESSES.Process(
             target=refresh_child.refresh, args=(self.environment, self.data.parent / said)
         )
@@ -322,6 +328,7 @@ class Refreshes:
         """Refresh under `disturbance`, with the command that people use; tell what it said and what is visible."""
         old = self.turn
         self.set_turn(1 - old)
+        self.started += 1
         done = subprocess.run(
             [*disturbance, WAREHOUSE, "refresh"],
             cwd=CHECKOUT,
@@ -334,7 +341,9 @@ class Refreshes:
         seen = contents(self.data / "published")
         expected = self.undisturbed[old if done.returncode else self.turn]
         assert seen == expected
-        return done.returncode, done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        assert "Traceback" not in said, said[-3000:]
+        return done.returncode, said
 
     def fill_the_disk(self, megabytes):
         """Refresh on a disk with a few megabytes left, then with room again; tell whether there was too little."""
@@ -378,6 +387,50 @@ class Refreshes:
         self.converge()
         return "/".join(path.relative_to(self.data).parts[:2])
 
+    def spoil(self, rng):
+        """Write over the state, the build or Dagster's records, then change the survey and refresh."""
+        home = Path(self.environment["DAGSTER_HOME"])
+        records = [p for p in home.rglob("*") if p.is_file() and p.suffix == ".db"]
+        state, build = self.data / "warehouse" / "state.json", self.data / "warehouse" / "build.duckdb"
+        path = rng.choice([state, build, *rng.sample(records, min(1, len(records)))])
+        if path == state:
+            path.write_bytes(rng.choice(SPOILT))
+        else:
+            with path.open("r+b") as file:
+                file.seek(int(path.stat().st_size * rng.random()))
+                file.write(rng.randbytes(8192))
+        self.set_turn(1 - self.turn)
+        self.converge()
+        return path.name if path in (state, build) else "records of runs"
+
+    def edit(self, rng):
+        """Edit a file of the code, without a change of meaning, while a refresh runs from it."""
+        if not self.code.exists():
+            left = shutil.ignore_patterns(".venv*", "data", ".git", "tests")
+            shutil.copytree(CHECKOUT, self.code, symlinks=True, ignore=left)
+        self.set_turn(1 - self.turn)
+        self.started += 1
+        with (self.data.parent / "said").open("w", encoding="utf-8") as said:
+            child = subprocess.Popen(
+                [WAREHOUSE, "refresh"],
+                cwd=self.code,
+                env=os.environ | self.environment | {"PYTHONPATH": str(self.code)},
+                stdout=said,
+                stderr=said,
+            )
+            time.sleep(rng.uniform(0, self.seconds))
+            kinds = {".py": "# edited\n", ".sql": "-- edited\n"}
+            files = sorted(p for top in CODE for p in (self.code / top).rglob("*") if p.suffix in kinds)
+            path = rng.choice(files)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(kinds[path.suffix])
+            assert child.wait() == 0, self.said()[-3000:]
+        self.said()
+        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        self.set_turn(1 - self.turn)
+        self.converge()
+        return path.suffix[1:]
+
 
 def disturb_publications(folder, asked, rng):
     """Disturb the publishing step."""
@@ -420,6 +473,36 @@ def disturb_refreshes(folder, asked, rng):
     yield f"openings of the published file by a reader meanwhile, each whole: {count}"
 
 
+def soak(folder, asked, rng):
+    """Disturb whole refreshes in every way until the time is over, or one does not recover."""
+    refreshes = Refreshes(folder)
+    yield f"a refresh takes {refreshes.seconds:.0f} s"
+    reading, opened = PROCESSES.Event(), PROCESSES.SimpleQueue()
+    PROCESSES.Process(
+        target=_read_on, args=(refreshes.data / "published", reading, opened), daemon=True
+    ).start()
+    kinds = {
+        "killed": lambda: dict(Counter(refreshes.kill(rng, rng.randint(1, IN_A_ROW)))),
+        "full disk": lambda: refreshes.fill_the_disk(rng.randint(0, 40)),
+        "closed folder": lambda: refreshes.withdraw_permission(rng),
+        "cut file": lambda: refreshes.cut_once(refreshes.intermediate_file(rng), rng),
+        "spoilt state": lambda: refreshes.spoil(rng),
+        "moved folder": lambda: refreshes.rename(rng),
+        "two at once": refreshes.at_once,
+        "edited code": lambda: refreshes.edit(rng),
+    }
+    if shutil.which("faketime"):
+        kinds["clock"] = lambda: refreshes.jump(rng)
+    begun, waiting = time.monotonic(), []
+    while time.monotonic() - begun < 60 * asked.minutes:
+        waiting = waiting or rng.sample(sorted(kinds), len(kinds))
+        kind = waiting.pop()
+        seen = kinds[kind]()
+        yield f"{kind}: {seen} ({refreshes.started} refreshes, {(time.monotonic() - begun) / 60:.0f} min)"
+    reading.set()
+    yield f"openings by a reader: {opened.get()}"
+
+
 def _read_on(published, until, opened):
     """Open what is published again and again; tells how often, or what went wrong."""
     count = 0
@@ -439,7 +522,7 @@ def run(name, folder, asked, seed):
         print(f"{name} {seed}: {line}", flush=True)
 
 
-PARTS = {"publications": disturb_publications, "refreshes": disturb_refreshes}
+PARTS = {"publications": disturb_publications, "refreshes": disturb_refreshes, "soak": soak}
 
 
 def main():
@@ -454,6 +537,9 @@ def main():
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="warehouses refreshed side by side"
     )
+    parser.add_argument(
+        "--minutes", type=float, help="disturb one warehouse for so long, in every way, and do nothing else"
+    )
     parser.add_argument("--publish", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.publish:
@@ -465,6 +551,9 @@ def main():
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if asked.minutes:
+            run("soak", folder, asked, asked.seed)
+            return
         run("publications", folder, asked, asked.seed)
         share = argparse.Namespace(
             refresh_kills=math.ceil(asked.refresh_kills / asked.workers),

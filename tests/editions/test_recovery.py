@@ -1,12 +1,14 @@
 import os
+import shutil
 import subprocess
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_survey import write_folder
 
-from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over
+from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over, unreadable
 from relocation_warehouse.ground.database import connect, write_table
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import State, sha256_of
@@ -115,6 +117,16 @@ def test_a_lost_landing_file_is_noticed(paths):
     (landed,) = (paths.landing / SURVEY).iterdir()
     landed.unlink()
     assert not is_survey_intact(paths)
+
+
+@pytest.mark.parametrize("name", ["survey.yml", "columns.csv", "codes.csv", "crosswalk.csv"])
+def test_a_cut_or_lost_declaration_is_taken_from_its_folder_again(paths, name):
+    shutil.rmtree(paths.accepted)
+    write_folder(paths.accepted / "hills")
+    write_folder(paths.accepted / "plains")
+    assert unreadable(paths) == ()
+    os.truncate(paths.accepted / "plains" / name, 40)
+    assert unreadable(paths) == ("plains",)
 
 
 def test_a_declaration_that_lost_its_last_line_is_noticed(paths):
