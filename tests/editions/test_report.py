@@ -194,7 +194,7 @@ def test_a_question_is_found_by_the_columns_that_an_answer_names():
         {
             "survey_id": ["s", "s", "s", "t"],
             "sources": ["q1", None, None, "q1"],
-            "reason": ["", "question Q10, recalled", "column 收入 of a sheet", "question Q1"],
+            "basis": ["", "question Q10, recalled", "column 收入 of a sheet", "question Q1"],
         }
     )
     assert list(_with_texts(answers, asked)["question"]) == ["Q1: How old?", "Q10: How rich?", "收入", ""]
