@@ -339,55 +339,40 @@ def drop(place, survey_id, rows_less):
     part.rename(inbox / answers.path.name)
 
 
-def test_a_file_dropped_in_the_inbox_is_published_without_a_person(backfilled):
+def test_a_file_dropped_in_the_inbox_is_published_without_a_person_though_the_code_server_dies(backfilled):
     place = backfilled.place
     survey_id, count = dropped_in(place)
     version, ((before,),) = place.version(), place.query(count)
     known = {r["runId"] for r in backfilled.runs()}
     drop(place, survey_id, rows_less=1)
-
-    run = backfilled.wait(
-        lambda: [r for r in backfilled.runs() if r["runId"] not in known and r["status"] in ENDED]
-    )
-    assert [(r["jobName"], r["status"]) for r in run] == [("refresh_survey", "SUCCESS")], backfilled.logs()
-    assert place.version() != version
-    assert place.query(count) == [(before - 1,)]
-    manifest = json.loads((place.data / "published" / "manifest.json").read_text("utf-8"))
-    assert manifest["run_id"] == run[0]["runId"]
-    # both versions answer from the lake
-    first, second = refreshes(backfilled)
-    for refresh, expected in ((first, before), (second, before - 1)):
-        with history.as_of(backfilled.lake, refresh, count) as answer:
-            assert answer.fetchall() == [(expected,)]
-
-
-def test_a_refresh_that_died_with_its_code_server_is_started_once_more(backfilled):
-    place = backfilled.place
-    survey_id, count = dropped_in(place)
-    version, ((before,),) = place.version(), place.query(count)
-    known = {r["runId"] for r in backfilled.runs()}
-    drop(place, survey_id, rows_less=2)
     (cut_off,) = backfilled.wait(
         lambda: [r for r in backfilled.runs() if r["runId"] not in known and r["status"] == "STARTED"]
     )
+    assert cut_off["jobName"] == "refresh_survey"
 
     backfilled.kill("code")
     assert place.version() == version
     backfilled.start(["code"])
 
-    again = backfilled.wait(
+    (again,) = backfilled.wait(
         lambda: [
             r
             for r in backfilled.runs()
             if r["runId"] not in {*known, cut_off["runId"]} and r["status"] in ENDED
         ]
     )
-    assert [(r["jobName"], r["status"]) for r in again] == [("refresh_survey", "SUCCESS")], backfilled.logs()
-    assert {"key": "dagster/parent_run_id", "value": cut_off["runId"]} in again[0]["tags"]
+    assert (again["jobName"], again["status"]) == ("refresh_survey", "SUCCESS"), backfilled.logs()
+    assert {"key": "dagster/parent_run_id", "value": cut_off["runId"]} in again["tags"]
     (first,) = [r for r in backfilled.runs() if r["runId"] == cut_off["runId"]]
     assert first["status"] == "FAILURE"
     assert place.version() != version
     assert place.query(count) == [(before - 1,)]
+    manifest = json.loads((place.data / "published" / "manifest.json").read_text("utf-8"))
+    assert manifest["run_id"] == again["runId"]
+    # both versions answer from the lake
+    for refresh, expected in zip(refreshes(backfilled), (before, before - 1), strict=True):
+        with history.as_of(backfilled.lake, refresh, count) as answer:
+            assert answer.fetchall() == [(expected,)]
 
 
 def test_the_files_hold_no_secret_and_name_no_variable_that_is_not_documented():
