@@ -299,8 +299,12 @@ def _with_rare_terms(rules: Disclosure, derived: Derived, x: str) -> str:
                 max(n) over (partition by survey, model, indicator_id) as most from levels),
         a as (
             select survey, model, indicator_id, any_value(answers - most) as beside,
-                sqrt(sum(n * number ** 2) / sum(n) - (sum(n * number) / sum(n)) ** 2) as spread
-            from (select *, try_cast(code as double) as number from l) group by all),
+                sqrt(sum(n * (number - middle) ** 2) / sum(n) filter (where number is not null)) as spread
+            from (
+                select *, sum(n * number) over g / sum(n) filter (where number is not null) over g as middle
+                from (select *, try_cast(code as double) as number from l)
+                window g as (partition by survey, model, indicator_id))
+            group by survey, model, indicator_id),
         o as (
             select distinct survey_id, model,
                 dependent in (select indicator_id from {ANALYST}.{INDICATORS}) as is_answer
