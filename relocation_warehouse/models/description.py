@@ -41,6 +41,9 @@ RAW_COLUMNS = {
 }
 """What ingestion adds to the columns of a file."""
 
+OF_WAVES = ("round",)
+"""Columns of published households that the macro `with_waves` joins: they are known of a wave, not of a household."""
+
 
 def describe_committed(contract: Contract, models: Mapping[str, str]) -> str:
     """Describe the committed models of the contract, and the tables that Python writes.
@@ -194,12 +197,12 @@ def plain(text: str) -> str:
 
 def _household_waves(published: Table) -> dict[str, Any]:
     """Describe the wide table inside the build: the published one, with origin and missing reasons."""
-    described = {c.name: c.en for c in published.columns}
+    described = {c.name: c.en for c in published.columns if c.name not in OF_WAVES}
     described |= SOURCE_COLUMNS
     described |= {
         f"{c.name}__missing": f"Why it is missing: {c.en}"
         for c in published.columns
-        if c.nullable and c.name not in KEY_COLUMNS
+        if c.nullable and c.name in described and c.name not in KEY_COLUMNS
     }
     return {
         "name": "household_waves",

@@ -138,7 +138,7 @@ def test_every_cell_of_the_owner_is_that_of_the_source(
     shown = shown.sort_values(["survey_id", "wave", "household_id"], ignore_index=True)
     assert compare(shown, source, {}) > 60_000
     others = [i for i in contract_of()["harmonized.households"].column_names if i not in source]
-    said = ["wave_order", "region", "is_synthetic", "weight"]
+    said = ["wave_order", "round", "region", "is_synthetic", "weight"]
     answered = shown[others].drop(columns=said).notna().sum()
     assert not answered[answered > 0].index.tolist()
     assert not shown["is_synthetic"].any()

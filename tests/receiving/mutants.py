@@ -15,6 +15,7 @@ from trial_folders import Folder
 
 from relocation_warehouse.contract.rules import rules_of
 from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.models.description import OF_WAVES
 from relocation_warehouse.publication.withholding import DRAWN, choose, published_rows
 from relocation_warehouse.receiving.trial import HOUSEHOLDS, trial
 from relocation_warehouse.survey.catalog import Catalog
@@ -463,7 +464,8 @@ def _publishable(
         parts = compile_stored(folder, wave.wave, catalog)
         con.execute(f'CREATE TABLE staging."{parts.table}" AS {parts.stored}')
         con.execute(f"CREATE OR REPLACE TEMP VIEW shown AS {parts.shown}")
-        rules = [rule for column in contract[HOUSEHOLDS].columns for rule in rules_of(column)]
+        stored = [c for c in contract[HOUSEHOLDS].columns if c.name not in OF_WAVES]
+        rules = [rule for column in stored for rule in rules_of(column)]
         n, n_keys, weight, *bad = con.execute(
             "SELECT count(*), count(DISTINCT (survey_id, household_id, wave)), sum(weight), "
             f"{', '.join(f'count(*) FILTER (WHERE {rule.bad})' for rule in rules)} FROM shown"
