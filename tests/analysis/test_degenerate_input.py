@@ -77,6 +77,7 @@ SMALL = {
     "arrays": "checks of arguments, which the others call",
     "lapack": "a wrapper",
     "summary": "reading of batches; `summarise` is below",
+    "threads": "computes nothing",
 }
 ARITHMETIC = {"classify", "lag", "lower", "composites", "weigh_moments", "residual_batches", "from_batches"}
 """Elementwise, or the inner part of a function below."""
