@@ -7,6 +7,7 @@ anew, which is what a refresh does anyway. Published files never depend on these
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,15 +71,22 @@ def is_intact(paths: Paths, survey_id: str, inputs: Mapping[str, str]) -> bool:
     )
 
 
-def unreadable(paths: Paths) -> tuple[str, ...]:
-    """Surveys whose accepted declarations no longer load: nothing can be built while they lie there."""
-    found = []
+def forget_unreadable(paths: Paths) -> tuple[str, ...]:
+    """Remove accepted declarations that no longer load, for nothing can be built while they lie there.
+
+    Returns
+    -------
+    tuple of str
+        Surveys that have to be received again.
+    """
+    damaged = []
     for folder in list_survey_folders(paths.accepted):
         try:
             load_folder(folder)
         except SurveyFolderError:
-            found.append(folder.name)
-    return tuple(found)
+            shutil.rmtree(folder)
+            damaged.append(folder.name)
+    return tuple(damaged)
 
 
 def _is_whole(parquet: Path) -> bool:

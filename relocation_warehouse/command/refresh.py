@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
-from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over, unreadable
+from relocation_warehouse.command.recovery import forget_unreadable, is_damaged, is_intact, start_over
 from relocation_warehouse.command.run_events import hold_open
 from relocation_warehouse.command.steps import Step, Steps
 from relocation_warehouse.engines import EngineUnavailable, require_engine
@@ -143,11 +142,10 @@ def _refresh(paths: Paths, only: Sequence[str], force: bool, progress: Progress,
         progress("the build database was damaged or lost, and is built anew from the surveys")
         start_over(paths)
         stale, withdrawn = list(inputs), []
-    for survey_id in unreadable(paths):
+    for survey_id in forget_unreadable(paths):
         progress(
             f"the accepted declarations of {survey_id} were damaged, and are taken from its folder again"
         )
-        shutil.rmtree(paths.accepted / survey_id)
         stale += [survey_id] if survey_id in inputs and survey_id not in stale else []
     with Kept.anew(paths) if force else nullcontext():
         runner = _Runner(paths, progress)

@@ -57,9 +57,9 @@ class WordsOf:
         if pair is not None:
             return pair[language]
         for pattern, open_places, pair in self._sentences:
-            found = pattern.fullmatch(text)
-            if found is not None and places(pair[language]) == open_places:
-                return _filled(pair[language], iter(found.groups()))
+            match = pattern.fullmatch(text)
+            if match is not None and places(pair[language]) == open_places:
+                return _filled(pair[language], iter(match.groups()))
         return None
 
 

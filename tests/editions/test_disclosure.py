@@ -280,6 +280,13 @@ def test_a_rule_that_is_none_is_refused(tmp_path):
         load_disclosure(path)
 
 
+def rounded(build, folder):
+    """What a public edition is made of, from a build."""
+    write_database(build, folder / "analyst.duckdb", contract())
+    write_public_build(folder / "analyst.duckdb", folder / "rounded.duckdb", public_contract(contract()))
+    return folder / "rounded.duckdb"
+
+
 def test_terms_of_few_households_are_empty(tmp_path):
     build = attacked_build(tmp_path / "build.duckdb", 4, {"hills": 200, "plains": 60})
     with duckdb.connect(str(build)) as con:
@@ -301,9 +308,7 @@ def test_terms_of_few_households_are_empty(tmp_path):
                 " reference_code = ?, indicator_id = ?, b = 1.234, se = 0.0456 WHERE rowid = ?",
                 [f"t{k}", code, reference, code and "livelihood", k],
             )
-    write_database(build, tmp_path / "analyst.duckdb", contract())
-    write_public_build(tmp_path / "analyst.duckdb", tmp_path / "rounded.duckdb", public_contract(contract()))
-    with duckdb.connect(str(tmp_path / "rounded.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(rounded(build, tmp_path)), read_only=True) as con:
         rows = con.execute(
             "SELECT term, b, se FROM analysis.regression_coefficients ORDER BY term"
         ).fetchall()
@@ -328,9 +333,7 @@ def test_words_beside_a_model_count_no_households_and_hidden_terms_have_no_stars
             "UPDATE analysis.regression_coefficients SET survey_id = 'hills', indicator_id = 'livelihood',"
             " code = 'none', stars = '***'"
         )
-    write_database(build, tmp_path / "analyst.duckdb", contract())
-    write_public_build(tmp_path / "analyst.duckdb", tmp_path / "rounded.duckdb", public_contract(contract()))
-    with duckdb.connect(str(tmp_path / "rounded.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(rounded(build, tmp_path)), read_only=True) as con:
         cautions = con.execute(
             "SELECT DISTINCT caution FROM analysis.regression_models ORDER BY ALL"
         ).fetchall()

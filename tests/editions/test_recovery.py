@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_survey import write_folder
 
-from relocation_warehouse.command.recovery import is_damaged, is_intact, start_over, unreadable
+from relocation_warehouse.command.recovery import forget_unreadable, is_damaged, is_intact, start_over
 from relocation_warehouse.ground.database import connect, write_table
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import State, sha256_of
@@ -124,9 +124,10 @@ def test_a_cut_or_lost_declaration_is_taken_from_its_folder_again(paths, name):
     shutil.rmtree(paths.accepted)
     write_folder(paths.accepted / "hills")
     write_folder(paths.accepted / "plains")
-    assert unreadable(paths) == ()
+    assert forget_unreadable(paths) == ()
     os.truncate(paths.accepted / "plains" / name, 40)
-    assert unreadable(paths) == ("plains",)
+    assert forget_unreadable(paths) == ("plains",)
+    assert [folder.name for folder in paths.accepted.iterdir()] == ["hills"]
 
 
 def test_a_declaration_that_lost_its_last_line_is_noticed(paths):
