@@ -19,7 +19,7 @@ from scipy.linalg import block_diag, solve_triangular
 
 from analysis.arrays import FloatArray, one_of
 from analysis.errors import AnalysisError, BelowRoundingError, InvalidOptionError, TooFewGroupsError
-from analysis.inference import ClusterScores
+from analysis.inference import ClusterScores, Part
 from analysis.regression import Regression, fit_ols, wald_statistic
 from analysis.summary import Summary
 
@@ -288,10 +288,6 @@ def oaxaca_blinder(a: Summary, b: Summary, dependent: str, regressors: Sequence[
         terms=tuple(regressors),
         explained_by_term=by_term,
     )
-
-
-Part = tuple[Regression, ClusterScores, FloatArray]
-"""A model, what its clusters contribute, and a combination of its coefficients, as `inference.joint_test` takes it."""
 
 
 def gap_contrasts(

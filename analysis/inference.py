@@ -315,7 +315,11 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
     return replace(result, n_clusters=n_clusters).without_inference_of(_lone_clusters(model, scores))
 
 
-def joint_test(parts: Sequence[tuple[Regression, ClusterScores, FloatArray]]) -> JointTest:
+Part = tuple[Regression, ClusterScores, FloatArray]
+"""A model, what its clusters contribute, and combinations of its coefficients as rows, shape (q, k)."""
+
+
+def joint_test(parts: Sequence[Part]) -> JointTest:
     """Test that ``sum L_r b_r = 0`` for models of separate groups of clusters, by CR2 and Hotelling's T2 (AHT).
 
     One model with ``L`` tests its own coefficients; models of several regions, each with its own part of ``L``, are

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.arrays import ROUNDING, FloatArray
-from analysis.inference import ClusterScores, JointTest, cluster_directions
+from analysis.inference import ClusterScores, JointTest, Part, cluster_directions
 from analysis.regression import Regression
 from analysis.survey_design import DesignMean, degrees_of_freedom
 
@@ -70,7 +70,7 @@ def levels_of_difference(first: DesignMean, second: DesignMean, *, alpha: float 
 
 
 def levels_of_combination(
-    parts: Sequence[tuple[Regression, ClusterScores, FloatArray]],
+    parts: Sequence[Part],
     df: float,
     *,
     common: FloatArray | None = None,
@@ -98,7 +98,7 @@ def levels_of_combination(
 
 
 def levels_of_joint_test(
-    parts: Sequence[tuple[Regression, ClusterScores, FloatArray]],
+    parts: Sequence[Part],
     test: JointTest,
     *,
     common: FloatArray | None = None,

@@ -21,10 +21,9 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from analysis.arrays import FloatArray
-from analysis.comparison import Part, gap_contrasts, oaxaca_blinder
+from analysis.comparison import gap_contrasts, oaxaca_blinder
 from analysis.errors import AnalysisError, TooFewGroupsError
-from analysis.inference import ClusterScores, cluster_scores, clustered, joint_test
+from analysis.inference import ClusterScores, Part, cluster_scores, clustered, joint_test
 from analysis.levels import levels_of_difference, levels_of_joint_test, refusal
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
@@ -604,7 +603,7 @@ def _equality(
     if reason:
         return _test_row(**given, method=AHT, reason=reason)
     q, others = len(terms), len(fitted) - 1
-    parts: list[tuple[Regression, ClusterScores, FloatArray]] = []
+    parts: list[Part] = []
     for number, each in enumerate(fitted.values()):
         own = np.zeros((q, len(each.model.terms)))
         own[np.arange(q), [each.model.terms.index(term) for term in terms]] = 1.0

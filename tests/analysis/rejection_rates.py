@@ -28,7 +28,14 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.comparison import chow_test, wald_equality
 from analysis.errors import AnalysisError
 from analysis.inequality import gini
-from analysis.inference import ClusterScores, SecondPass, cluster_directions, heteroskedastic, joint_test
+from analysis.inference import (
+    ClusterScores,
+    Part,
+    SecondPass,
+    cluster_directions,
+    heteroskedastic,
+    joint_test,
+)
 from analysis.levels import levels_of_difference, levels_of_joint_test, levels_of_mean, refusal
 from analysis.limited_outcomes import limited_outcome
 from analysis.panel_models import fixed_effects
@@ -80,7 +87,7 @@ MODEL_SIZES = {
 }
 """The first four are those that earlier gates were chosen on."""
 
-Parts = list[tuple[Regression, ClusterScores, FloatArray]]
+Parts = list[Part]
 Told = Iterator[tuple[str, float, bool]]
 """Name of a test, its p (of an interval: 0 where it misses), and whether it is refused for its design."""
 
