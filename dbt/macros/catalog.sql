@@ -17,9 +17,9 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- What is known of the wave of each row of a relation, as `waves`. -#}
+{#- What is known of the wave of each row of a relation, as `waves`; of an unknown wave nothing, which tests refuse. -#}
 {% macro with_waves(relation) -%}
-inner join {{ source('reference', 'waves') }} as waves
+left join {{ source('reference', 'waves') }} as waves
     on {{ relation }}.survey_id = waves.survey_id and {{ relation }}.wave = waves.wave
 {%- endmacro %}
 
