@@ -84,7 +84,7 @@ def table_exists(con: duckdb.DuckDBPyConnection, schema: str, name: str, *, with
 def add_rows(
     con: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pa.Table, **instead_of: str
 ) -> None:
-    """Add rows to a table, creating it where it does not exist yet.
+    """Add rows to a table, creating it where it does not exist yet, and a column that an earlier version did not have.
 
     Parameters
     ----------
@@ -102,6 +102,8 @@ def add_rows(
     con.begin()
     try:
         con.execute(f"create table if not exists {target} as select * from incoming limit 0")
+        for column, kind, *_ in con.execute("describe incoming").fetchall():
+            con.execute(f"alter table {target} add column if not exists {quoted(column)} {kind}")
         for column, value in instead_of.items():
             con.execute(f"delete from {target} where {quoted(column)} = ?", [value])
         con.execute(f"insert into {target} by name select * from incoming")

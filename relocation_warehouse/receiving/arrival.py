@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations.arrival import LOAD_BEFORE, ColumnProfile, cut_off, look_at
+from expectations.arrival import LOAD_BEFORE, PROFILES, ColumnProfile, cut_off, look_at
 from expectations.declared import declared_expectations
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import add_rows, quoted, table_exists
@@ -46,6 +46,17 @@ def _results(rows: list[dict[str, Any]]) -> pa.Table:
     """Rows of `raw.expectation_results`."""
     checks = contract_of()["quality.checks"].arrow_schema
     return pa.Table.from_pylist(rows, pa.schema([*LOAD, *checks]))
+
+
+def _make_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Create what is remembered of loads; a build of an earlier version gets the columns that were added since."""
+    empty = {
+        "expectation_results": _results([]),
+        "arrival_profiles": PROFILES.empty_table(),
+        "arrival_rows": ROWS.empty_table(),
+    }
+    for name, rows in empty.items():
+        add_rows(con, "raw", name, rows)
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,8 @@ def _only_receiver(warehouse: Access, survey_id: str) -> Iterator[None]:
 
 def _received(warehouse: Access, survey_id: str, digest: str) -> Arrival:
     """Take what another process has received of the same inputs from the lake, or receive it and leave it there."""
+    with warehouse.connect() as con:
+        _make_tables(con)
     lake = Lake.from_environment()
     if lake is None:
         return _receive(warehouse, survey_id)
@@ -240,8 +253,6 @@ def _loads(con: duckdb.DuckDBPyConnection, survey_id: str) -> pa.Table:
 
 def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple[ColumnProfile, ...]]:
     """Profiles of the last accepted load by file; none before the first."""
-    if not table_exists(con, "raw", "arrival_profiles"):
-        return {}
     by_file: dict[str, tuple[ColumnProfile, ...]] = {}
     rows = con.execute(
         "select file_id, variable, answered_share, mean, sd from raw.arrival_profiles where survey_id = ?",
@@ -254,8 +265,6 @@ def _profiles(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, tuple
 
 def _rows_before(con: duckdb.DuckDBPyConnection, survey_id: str) -> dict[str, int]:
     """Rows by file in the last accepted load; none before the first."""
-    if not table_exists(con, "raw", "arrival_rows"):
-        return {}
     query = "select file_id, n_rows from raw.arrival_rows where survey_id = ?"
     return dict(con.execute(query, [survey_id]).fetchall())
 

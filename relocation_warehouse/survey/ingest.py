@@ -98,12 +98,18 @@ CONTRACT = "tables.yml"
 
 @cache
 def _tables(contract: Path) -> str:
-    """SQL that creates the tables that receiving writes, with the columns that the contract gives them."""
+    """SQL that creates the tables that receiving writes, with the columns that the contract gives them.
+
+    A build database of an earlier version has the tables already, and gets the columns that were added since.
+    """
     statements = [f"create schema if not exists {schema};" for schema in ("raw", "quality")]
     for table in read_yaml(contract)["tables"]:
         if table.get("made_by") == "ingest":
-            columns = ", ".join(f"{sql.identifier(c['name'])} {c['type']}" for c in table["columns"])
-            statements.append(f"create table if not exists {table['table']} ({columns});")
+            columns = [f"{sql.identifier(c['name'])} {c['type']}" for c in table["columns"]]
+            statements.append(f"create table if not exists {table['table']} ({', '.join(columns)});")
+            statements += [
+                f"alter table {table['table']} add column if not exists {column};" for column in columns
+            ]
     return "\n".join(statements)
 
 

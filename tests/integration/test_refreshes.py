@@ -8,11 +8,20 @@ import pytest
 from places import Answers, declared
 
 from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.models.project import RECORD
 
 pytestmark = pytest.mark.slow
 
 NEWCOMER, TWIN = "zz_newcomer", "zz_twin"
 """Folders that are never accepted; the second has the id of another survey."""
+
+ADDED_SINCE = (
+    ("quality.codebook", "note"),
+    ("raw.expectation_results", "message"),
+    ("raw.arrival_profiles", "sd"),
+    ("raw.dbt_checks", "message"),
+)
+"""Table and column of a build that an earlier version may not have."""
 
 
 def test_nothing_to_do_is_said_at_once(place):
@@ -207,6 +216,10 @@ def dropped(place, roles, failed, text_survey, survey_ids):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name(f"{path.name}.sha256").write_text(f"{digest}  {path.name}\n")
     before = {s: place.rows_of(s) for s in survey_ids}
+    # the build is one of an earlier version, which had fewer columns and kept no record of the models that it wrote
+    for table, column in ADDED_SINCE:
+        place.build(f"ALTER TABLE {table} DROP COLUMN {column}")
+    next((place.data / "warehouse" / "dbt").rglob(RECORD)).unlink()
     return place.run("refresh", "--survey", text_survey), before, done
 
 
@@ -220,6 +233,12 @@ def test_a_file_in_the_inbox_refreshes_its_survey_and_no_other(place, text_surve
     shown = place.run("status").stdout
     assert shown.count("stale") == len(survey_ids) - 1
     assert "columns.csv changed" in " ".join(shown.replace("│", " ").split())
+
+
+def test_a_build_of_an_earlier_version_gets_the_columns_that_were_added_since(place, dropped):
+    for table, column in ADDED_SINCE:
+        place.build(f"SELECT {column} FROM {table}")
+    assert next((place.data / "warehouse" / "dbt").rglob(RECORD)).stat().st_size
 
 
 def test_a_cell_that_fails_is_quarantined_with_row_column_value_and_rule(place, text_survey, dropped):

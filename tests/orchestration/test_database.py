@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from relocation_warehouse.ground.database import connect
+from relocation_warehouse.ground.database import add_rows, connect
 from relocation_warehouse.publication.database import read_only
 
 UNION = """
@@ -26,3 +27,15 @@ def test_an_answer_larger_than_the_stream_buffer_arrives_whole(tmp_path: Path) -
         assert sum(len(b) for b in con.execute(UNION).to_arrow_reader(10_000)) == 2 * rows
     with read_only(file) as con:
         assert len(con.execute(UNION).df()) == 2 * rows
+
+
+def test_rows_are_added_to_a_table_of_an_earlier_version_with_the_columns_it_did_not_have(
+    tmp_path: Path,
+) -> None:
+    with connect(tmp_path / "build.duckdb") as con:
+        add_rows(con, "raw", "checks", pa.table({"survey_id": ["a", "b"]}))
+        add_rows(con, "raw", "checks", pa.table({"n": [7], "survey_id": ["b"]}), survey_id="b")
+        assert con.execute("select survey_id, n from raw.checks order by 1").fetchall() == [
+            ("a", None),
+            ("b", 7),
+        ]

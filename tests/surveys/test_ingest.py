@@ -361,6 +361,18 @@ def test_loading_again_replaces_and_leaves_other_surveys(tmp_path, con):
     assert rows(con, 'SELECT count(*) FROM raw."other__households"') == [(3,)]
 
 
+def test_a_build_of_an_earlier_version_gets_the_columns_that_were_added_since(tmp_path, con):
+    load(tmp_path / "other", con)
+    con.execute("ALTER TABLE quality.loads DROP COLUMN format; ALTER TABLE quality.codebook DROP COLUMN note")
+    con.execute("DROP TABLE quality.quarantine")
+    assert load(tmp_path / "s", con, csv_text([row(age=405), row(hhid="H2")])).is_accepted
+    loads = rows(con, "SELECT survey_id, received, format FROM quality.loads ORDER BY 1")
+    assert loads == [("other", 3, None), ("s", 2, "delimited")]
+    assert rows(con, "SELECT survey_id, count(*) FROM quality.quarantine GROUP BY 1") == [("s", 1)]
+    load(tmp_path / "other", con)
+    assert rows(con, "SELECT DISTINCT format FROM quality.loads") == [("delimited",)]
+
+
 def test_a_file_that_left_the_survey_leaves_no_table(tmp_path, con):
     several(tmp_path, con, [["H1", "甲", "后"]], [["H1", "35", "x"]])
     load(tmp_path / "s", con)
