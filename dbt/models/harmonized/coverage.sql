@@ -31,12 +31,12 @@ chosen as (
         crosswalk.status,
         crosswalk.evidence,
         crosswalk.evidence_zh
-        {%- for found in ['n', 'reasons'] %},
+        {%- for counted in ['n', 'reasons'] %},
         case crosswalk.indicator_id
             {%- for i in indicators() %}
-            when '{{ i.indicator_id }}' then {{ adapter.quote(i.indicator_id ~ '__' ~ found) }}
+            when '{{ i.indicator_id }}' then {{ adapter.quote(i.indicator_id ~ '__' ~ counted) }}
             {%- endfor %}
-        end as {{ found }}
+        end as {{ counted }}
         {%- endfor %}
     from {{ source('reference', 'crosswalk') }} as crosswalk
     inner join counts

@@ -1,4 +1,4 @@
-{#- A table: views over it have a branch for each indicator, which are planned in no time only over a plain table. -#}
+{#- A table: views over it have a branch for each indicator, which DuckDB plans quickly only over a plain table. -#}
 {{ config(materialized='table') }}
 
 select

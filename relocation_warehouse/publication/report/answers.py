@@ -82,7 +82,7 @@ def answers(reader: Reader) -> list[Answer]:
             (*_stuck(reader), *_obstacles(reader)),
             Label(
                 en="Stuck: a coordination degree in the lowest bands in the first and in the last wave."
-                " What is lacking: the distance to the best value, times the weight of the indicator."
+                " Obstacle: the distance to the best value, times the weight of the indicator."
                 " docs/methods/welfare.md,"
                 " docs/methods/coupling.md",
                 zh="停滞：首轮与末轮的耦合协调度均处于最低等级。障碍：与最优值的差距乘以指标权重。"
@@ -92,10 +92,10 @@ def answers(reader: Reader) -> list[Answer]:
         ),
         Answer(
             "unknown",
-            Label(en="What can nobody say, and why?", zh="什么说不清，为什么？"),
+            Label(en="What cannot be compared, and why?", zh="什么说不清，为什么？"),
             tuple(_unknown(reader)),
             Label(
-                en="Where sampling units are too few for a lawful interval, or two surveys asked different questions,"
+                en="Where sampling units are too few for a valid interval, or two surveys asked different questions,"
                 " no number is given and the row says why. docs/methods/region_comparison.md",
                 zh="抽样单元过少而没有合法区间，或两项调查所问不同时，不给出数字，并在该行说明原因。"
                 "见docs/methods/region_comparison.md",
@@ -130,10 +130,10 @@ def _interval(row: Row, form: str, factor: float = 1.0) -> tuple[str, Label]:
 
 def _direction(row: Row) -> Label:
     if pd.isna(row["ci_low"]):
-        return Label(en="its direction is not known", zh="方向不明")
+        return Label(en="the direction is not known", zh="方向不明")
     if row["ci_low"] > 0 or row["ci_high"] < 0:
-        return Label(en="the direction is sure", zh="方向确定")
-    return Label(en="the interval holds zero, so the direction is not sure", zh="区间含零，方向不确定")
+        return Label(en="the direction is certain", zh="方向确定")
+    return Label(en="the interval holds zero, so the direction is not certain", zh="区间含零，方向不确定")
 
 
 def badge(row: Row) -> Label | None:
@@ -170,7 +170,7 @@ def changes(reader: Reader) -> Iterator[Sentence]:
 def _lacking(row: Row) -> Label:
     if not isinstance(row["obstacles_en"], str):
         return Label(en="", zh="")
-    return Label(en=f"They lack most: {row['obstacles_en']}.", zh=f"其最缺：{row['obstacles_zh']}。")
+    return Label(en=f"Their largest obstacles: {row['obstacles_en']}.", zh=f"其最缺：{row['obstacles_zh']}。")
 
 
 def _stuck(reader: Reader) -> Iterator[Sentence]:
@@ -265,10 +265,10 @@ def _unknown(reader: Reader) -> Iterator[Sentence]:
     if untested["n_tests"]:
         yield Sentence(
             Label(
-                en=f"{untested['n_without']:,} of {untested['n_tests']:,} differences between two regions have no test:"
-                f" for {untested['n_other_content']:,} the two surveys asked different questions;"
-                f" for {untested['n_few_units']:,} over the common questions a side has too few sampling units, units"
-                " of too unequal size, or is measured against its own sample.",
+                en=f"{untested['n_without']:,} of {untested['n_tests']:,} differences between two regions could not be"
+                f" tested: in {untested['n_other_content']:,} the two surveys asked different questions; in"
+                f" {untested['n_few_units']:,}, limited to the questions that both asked, one region has too few"
+                " sampling units, units of too unequal size, or is measured against its own sample.",
                 zh=f"两地区间的{untested['n_tests']:,}项差异中，{untested['n_without']:,}项无法检验："
                 f"{untested['n_other_content']:,}项因两项调查所问不同，"
                 f"{untested['n_few_units']:,}项在共同问题上一方抽样单元过少、单元规模过于悬殊或以自身样本为参照。",

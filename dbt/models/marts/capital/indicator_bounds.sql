@@ -4,7 +4,7 @@
 
 {%- set scheme = default_scheme_members() %}
 {%- set members = scheme | unique(attribute='indicator_id') | list %}
-{%- set found = ['lower_bound', 'upper_bound', 'n'] %}
+{%- set columns = ['lower_bound', 'upper_bound', 'n'] %}
 
 with pooled as (
     select
@@ -24,7 +24,7 @@ chosen as (
         indicators.indicator_id,
         indicators.direction,
         pooled.is_synthetic
-        {%- for column in found %},
+        {%- for column in columns %},
         case indicators.indicator_id
             {%- for m in members %}
             when '{{ m.indicator_id }}' then {{ adapter.quote(m.indicator_id ~ '__' ~ column) }}
