@@ -210,10 +210,11 @@ disclosure-figures: refresh  ## what the public edition loses, costs and holds, 
 GROUP ?= analysis survey disclosure publication
 
 mutation: .venv-mutation/.setup-done  ## change the code a little and see whether a test fails, in each GROUP; hours (docs/mutation.md)
-	cd tests/mutation && for group in $(GROUP); do nice -n 19 ../../.venv-mutation/bin/python mutate.py $$group || exit 1; done
+	for group in $(GROUP); do nice -n 19 .venv-mutation/bin/python tests/mutation/mutate.py $$group || exit 1; done
 
 .venv-mutation/.setup-done: requirements.lock .venv/.setup-done
 	$(call environment,--requirements requirements.lock mutmut==3.8.1 libcst==1.9.0)
+	$(PROJECT)
 	touch $@
 
 .PHONY: campaign-formats campaign-fuzz

@@ -1,34 +1,55 @@
 """Mutation testing: change one operator, number or condition of the code at a time, and see whether a test fails.
 
-`make mutation` runs it, `docs/mutation.md` has the figures and how to read them. mutmut makes the mutants of Python and
-runs the tests that reach each; what stands here is which tests belong to which code, how many mutants of a module are
-drawn, and the mutants of SQL, which mutmut knows nothing of.
+`docs/mutation.md` has the commands, the figures and how to read them. mutmut makes the mutants of Python. What stands
+here is which tests belong to which code, the mutants of SQL, which mutmut knows nothing of, and a runner that makes a
+mutant cheap: it imports once, collects once, and gives each mutant a forked process in which the code of one function
+is replaced and the tests run that reach the changed statement, the cheapest first, up to the first that fails.
+
+Its steps are kept in `build/mutation/`, so that a run which was stopped goes on where it was: every test file of the
+group runs once under coverage (lines reached and time of each test); mutants are drawn by a fixed seed; each is run.
 """
 
+from __future__ import annotations
+
 import argparse
+import ast
+import contextlib
+import copy
+import functools
+import gc
+import importlib
+import itertools
+import json
 import os
 import random
 import re
+import resource
+import shutil
+import signal
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import time
+import types
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
+import coverage
 import hypothesis
 import libcst as cst
-import mutmut.__main__ as tool
-from mutmut import configuration
-from mutmut.mutation import mutators
-from mutmut.mutation.data import SourceFileMutationData
-from mutmut.runners.harness import PytestRunner
-from mutmut.state import state
-from mutmut.stats import status_by_exit_code
-from mutmut.utils.file_utils import walk_mutatable_files
-from mutmut.workers.isolation import ForkServerRunner
+import pytest
+from libcst.metadata import PositionProvider
+from mutmut.mutation import file_mutation, mutators, pragma_handling
+
+from relocation_warehouse.survey.readers import isolation
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+RESULTS = CHECKOUT / "build" / "mutation"
+OURS = ("analysis", "dagster_project", "expectations", "relocation_warehouse")
 SEED = 20261127
+LONGEST = 10.0
+"""Seconds of processor time after which a test is left out."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,12 @@ class Group:
     left_out: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     from_each: int = 0
+
+    def files(self, endings: list[str]) -> list[str]:
+        """Paths of the mutated files from the top of the checkout, or of those that end in one of `endings`."""
+        paths = {str(p.relative_to(CHECKOUT)) for pattern in self.mutated for p in CHECKOUT.glob(pattern)}
+        kept = (p for p in paths if not any(fnmatch(p, pattern) for pattern in self.elsewhere))
+        return sorted(p for p in kept if not endings or p.endswith(tuple(endings)))
 
 
 DISCLOSURE = (
@@ -88,7 +115,7 @@ GROUPS = {
             "tests/surveys/test_ingest.py::test_received_is_accepted_plus_quarantined",
             "tests/surveys/test_panels.py::test_nobody_is_lost_who_says_where_they_live",
         ),
-        from_each=100,
+        from_each=60,
     ),
     "disclosure": Group(
         DISCLOSURE,
@@ -108,17 +135,21 @@ GROUPS = {
         from_each=20,
     ),
     "publication": Group(
-        ("relocation_warehouse/publication/*.py",),
+        ("relocation_warehouse/publication/*.py", "relocation_warehouse/publication/report/*.py"),
         ("tests/editions",),
         (
             "tests/editions/test_attack.py",
             "tests/editions/test_campaign.py",
             "tests/editions/test_recovery.py",
         ),
+        # figures and the page are looked at in a browser
         elsewhere=(*DISCLOSURE, "*/report/figures.py", "*/report/page.py"),
-        from_each=12,
+        from_each=9,
     ),
 }
+
+MESSAGE = re.compile(r"^\s*(raise\b|\w+\.append\(f?\")")
+"""Start of a line with a message to people, which no test pins."""
 
 SQL = re.compile(r"\b(select|case|when|join|having|partition by|coalesce|is (not )?null)\b|\b[a-z_]+\(")
 """A string of SQL, or of an expression in it; messages to people hold neither."""
@@ -176,122 +207,499 @@ def operator_sql(node: cst.BaseString) -> Iterator[cst.BaseString]:
                         yield node.with_changes(parts=parts)
 
 
-def prepare(scratch: Path, group: Group) -> None:
-    """Lay out the folder that mutmut works in, and tell it what to do."""
-    (scratch / "mutants").mkdir(parents=True, exist_ok=True)
-    for entry in ("analysis", "dagster_project", "expectations", "relocation_warehouse", "tests"):
-        _link(scratch / entry, CHECKOUT / entry)
-    for entry in (
-        "data",
-        "dbt",
-        "docs",
-        "deployment",
-        ".dagster",
-        "pyproject.toml",
-        "README.md",
-        "CITATION.cff",
-    ):
-        _link(scratch / "mutants" / entry, CHECKOUT / entry)
-    _link(scratch / "setup.cfg", CHECKOUT / "tests" / "mutation" / "setup.cfg")
-    os.chdir(scratch)
+@dataclass(frozen=True)
+class Mutant:
+    """One function with one change.
+
+    Attributes
+    ----------
+    path, function
+        File from the top of the checkout; qualified name and first line of the function in it.
+    code
+        The changed file.
+    lines
+        Lines of the changed statement: only a test that runs one of them can notice.
+    diff
+        Lines that were taken away and put in.
+    of
+        Number of mutants of the file, of which this is one.
+    """
+
+    path: str
+    function: tuple[str, int]
+    code: str
+    lines: range
+    diff: tuple[str, ...]
+    of: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What it is known by from run to run."""
+        return (self.path, self.function[0], *self.diff)
+
+
+def teach_mutmut() -> None:
+    """Let mutmut mutate SQL and decorated functions, whose code is replaced in place, and leave messages alone."""
     mutators.mutation_operators[:] = [
         (cst.BaseString, operator_sql) if operator is mutators.operator_string else (kind, operator)
         for kind, operator in mutators.mutation_operators
     ]
-    configuration.reset_config()
-    settings = configuration.config()
-    settings.only_mutate, settings.do_not_mutate = [*group.mutated], [*group.elsewhere]
-    settings.pytest_add_cli_args = ["--fast", "-p", "no:xdist"]
-    settings.pytest_add_cli_args_test_selection = [
-        *group.tests,
-        *(f"--deselect={test}" for test in group.left_out),
-    ]
-
-
-def _link(place: Path, target: Path) -> None:
-    if not place.is_symlink():
-        place.symlink_to(target)
-
-
-def first_failure_is_enough() -> None:
-    """Let hypothesis stop at a failing example: nobody reads the smallest one."""
-    phases = [p for p in hypothesis.Phase if p not in (hypothesis.Phase.shrink, hypothesis.Phase.explain)]
-    hypothesis.settings.register_profile(
-        "mutation", phases=phases, derandomize=True, database=None, deadline=None
+    pragma_handling.get_lines_ignored_by_pattern = lambda text: {
+        number for number, line in enumerate(text.splitlines(), start=1) if MESSAGE.search(line)
+    }
+    visitor = file_mutation.MutationVisitor
+    skipped = visitor._skip_node_and_children
+    visitor._skip_node_and_children = lambda self, node: (
+        not (isinstance(node, cst.FunctionDef) and node.decorators) and skipped(self, node)
     )
-    hypothesis.settings.load_profile("mutation")
+    created = visitor._create_mutations
+
+    def with_place(self: file_mutation.MutationVisitor, node: cst.CSTNode) -> None:
+        known = len(self.mutations)
+        created(self, node)
+        for mutation in self.mutations[known:]:
+            mutation.place = self.get_metadata(PositionProvider, node)
+
+    visitor._create_mutations = with_place
 
 
-def shortest_first() -> None:
-    """Let the tests of a mutant run in the order of the time they take; most mutants fail in the first."""
-    run_tests = PytestRunner.run_tests
+def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions and methods of a module by their qualified names."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef):
+                    yield f"{node.name}.{inner.name}", inner
 
-    def in_order(self: PytestRunner, *, mutant_name: str | None, tests: Iterable[str]) -> int:
-        return run_tests(
-            self, mutant_name=mutant_name, tests=sorted(tests, key=state().duration_by_test.__getitem__)
+
+def first_line(function: ast.FunctionDef) -> int:
+    """Where its code begins: at its decorators."""
+    return min(node.lineno for node in (function, *function.decorator_list))
+
+
+def statement(function: ast.FunctionDef, first: int, last: int) -> range:
+    """Lines of the innermost statement around a change; of a compound statement, those of its head."""
+    around = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.stmt) and node.lineno <= first and last <= (node.end_lineno or 0)
+    ]
+    inner = max(around, key=lambda node: (node.lineno, -(node.end_lineno or 0)), default=function)
+    end = inner.end_lineno or 0
+    body = getattr(inner, "body", None)
+    # a signature is no line of its own: what calls the function runs its body
+    if body and inner is not function and last < body[0].lineno:
+        end = body[0].lineno - 1
+    return range(inner.lineno, end + 1)
+
+
+def _differ(before: list[str], after: list[str]) -> tuple[int, int]:
+    """First and last line, from 1, of what a change takes away; the last is one less where it only adds."""
+    shorter = min(len(before), len(after))
+    first = next((i for i in range(shorter) if before[i] != after[i]), shorter)
+    same = next((i for i in range(shorter - first) if before[-1 - i] != after[-1 - i]), shorter - first)
+    return first + 1, len(before) - same
+
+
+def mutants_of(path: str, wanted: int) -> Iterator[Mutant]:
+    """Draw mutants of a file, the same at every run; all for `wanted` 0."""
+    text = (CHECKOUT / path).read_text(encoding="utf-8")
+    before = text.splitlines()
+    starts = [0, *itertools.accumulate(len(line) + 1 for line in before)]
+    functions = [
+        (name, first_line(node), node.end_lineno or 0, node) for name, node in functions_of(ast.parse(text))
+    ]
+    module, mutations, _, _ = file_mutation.create_mutations(path, text)
+    inside = [m for m in mutations if m.contained_by_top_level_function is not None]
+    order = random.Random(f"{SEED} {path}").sample(inside, len(inside))
+    drawn = 0
+    for mutation in order:
+        if wanted and drawn == wanted:
+            return
+        place, node = mutation.place, mutation.mutated_node
+        if isinstance(node, cst.BaseCompoundStatement):
+            code = module.deep_replace(mutation.original_node, node).code
+        else:  # the same, without building the whole file again
+            start, end = (starts[at.line - 1] + at.column for at in (place.start, place.end))
+            code = text[:start] + module.code_for_node(node) + text[end:]
+        after = code.splitlines()
+        owner = next((f for f in functions if f[1] <= place.start.line <= f[2]), None)
+        if after == before or owner is None:
+            continue
+        drawn += 1
+        first, last = _differ(before, after)
+        gone = before[first - 1 : last]
+        come = after[first - 1 : len(after) - (len(before) - last)]
+        diff = (*(f"-{line}" for line in gone), *(f"+{line}" for line in come))
+        lines = statement(owner[3], place.start.line, place.end.line)
+        yield Mutant(path, (owner[0], owner[1]), code, lines, diff, len(inside))
+
+
+def loaded_functions() -> dict[tuple[str, str, int], list[types.FunctionType]]:
+    """Functions of ours that exist, by file, qualified name and first line."""
+    by_place = defaultdict(list)
+    for thing in gc.get_objects():
+        if isinstance(thing, types.FunctionType) and thing.__code__.co_filename.startswith(str(CHECKOUT)):
+            code = thing.__code__
+            by_place[code.co_filename, code.co_qualname, code.co_firstlineno].append(thing)
+    return by_place
+
+
+def plant(mutant: Mutant, loaded: dict[tuple[str, str, int], list[types.FunctionType]]) -> None:
+    """Replace the code and the defaults of the mutated function, for all that hold it already."""
+    file = str(CHECKOUT / mutant.path)
+    codes = [compile(mutant.code, file, "exec")]
+    for code in codes:
+        codes.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
+    (changed,) = (c for c in codes if (c.co_qualname, c.co_firstlineno) == mutant.function)
+    name, _ = mutant.function
+    original = dict(functions_of(ast.parse((CHECKOUT / mutant.path).read_text(encoding="utf-8"))))[name]
+    planted = dict(functions_of(ast.parse(mutant.code)))[name]
+    for function in loaded[file, *mutant.function]:
+        function.__code__ = changed
+        if ast.dump(original.args) != ast.dump(planted.args):
+            bare = copy.deepcopy(planted)
+            bare.decorator_list, bare.returns, bare.body = [], None, [ast.Pass()]
+            for argument in (*bare.args.args, *bare.args.kwonlyargs, *bare.args.posonlyargs):
+                argument.annotation = None
+            names = dict(function.__globals__)
+            exec(compile(ast.fix_missing_locations(ast.Module([bare], [])), file, "exec"), names)
+            function.__defaults__ = names[bare.name].__defaults__
+            function.__kwdefaults__ = names[bare.name].__kwdefaults__
+
+
+class Runner:
+    """Runs tests of a session of pytest in forked processes.
+
+    Parameters
+    ----------
+    group
+        Name of the group.
+    arguments
+        Those of the command.
+    """
+
+    def __init__(self, group: str, arguments: argparse.Namespace) -> None:
+        self.group, self.arguments = group, arguments
+        self.context = ""
+        self.tracer: coverage.Coverage | None = None
+        self.seconds: Counter[str] = Counter()
+        self.fixtures: dict[str, list[str]] = {}
+
+    # what pytest calls
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of pytest's loop over the tests."""
+        self.items = {item.nodeid: item for item in session.items}
+        self.session = session
+        measured = self.measured()
+        import_again(measured["modules"])
+        self.caches = [
+            o for o in gc.get_objects() if isinstance(o, functools._lru_cache_wrapper) and _ours(o)
+        ]
+        self.loaded = loaded_functions()
+        # files are read in a process of its own, none of which is mutated: one serves all mutants
+        isolation._helper = isolation._Helper()
+        isolation._Helper.is_usable = True
+        gc.freeze()
+        self.campaign(measured)
+        return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Note what a test reaches, as if nothing had been computed before it."""
+        if not self.tracer:
+            return (yield)
+        for cache in self.caches:
+            cache.cache_clear()
+        shutil.rmtree(os.environ.get("WAREHOUSE_KEPT", "none"), ignore_errors=True)
+        definitions = item._fixtureinfo.name2fixturedefs.values()
+        self.fixtures[item.nodeid] = [_known(d) for each in definitions for d in each]
+        return (yield from self._noting(item.nodeid))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef) -> Iterator[None]:
+        """Note what a fixture reaches that several tests share."""
+        if not self.tracer or fixturedef.scope == "function":
+            return (yield)
+        return (yield from self._noting(_known(fixturedef)))
+
+    def _noting(self, context: str) -> Iterator[None]:
+        outer, self.context = self.context, context
+        before = _processor()
+        self.tracer.switch_context(context)
+        try:
+            return (yield)
+        finally:
+            self.seconds[context] += _processor() - before
+            self.context = outer
+            self.tracer.switch_context(outer)
+
+    # steps
+
+    def measured(self) -> dict:
+        """Which lines each test reaches and what it costs, measured one test file at a time."""
+        folder = RESULTS / f"{self.group}-reach"
+        folder.mkdir(parents=True, exist_ok=True)
+        by_file = defaultdict(list)
+        for item in self.items.values():
+            by_file[item.path.stem].append(item)
+        together: dict = {"tests": {}, "lines": {}, "modules": {}}
+        for file, items in by_file.items():
+            out = folder / f"{file}.json"
+            if not out.exists():
+                begun = time.monotonic()
+                self.in_child(functools.partial(self.measure, items, out), 900)
+                print(f"{file}: {time.monotonic() - begun:.0f} s", flush=True)
+            if out.exists():
+                for kind, values in json.loads(out.read_text(encoding="utf-8")).items():
+                    together[kind].update(values)
+        return together
+
+    def measure(self, items: list[pytest.Item], out: Path) -> None:
+        """Run the tests of a file under coverage."""
+        self.caches = [
+            o for o in gc.get_objects() if isinstance(o, functools._lru_cache_wrapper) and _ours(o)
+        ]
+        self.tracer = coverage.Coverage(
+            data_file=None, config_file=False, include=[str(CHECKOUT / name / "*") for name in OURS]
+        )
+        self.tracer.start()
+        tests = {}
+        signal.signal(signal.SIGPROF, _too_long)
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            failed = self.session.testsfailed
+            signal.setitimer(signal.ITIMER_PROF, LONGEST)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            tests[item.nodeid] = self.session.testsfailed == failed
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        self.tracer.stop()
+        lines: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        data = self.tracer.get_data()
+        for file in data.measured_files():
+            for line, contexts in data.contexts_by_lineno(file).items():
+                for context in contexts:
+                    lines[context][str(Path(file).relative_to(CHECKOUT))].append(line)
+        known = {
+            test: {
+                "passed": passed,
+                "contexts": [test, *(f for f in self.fixtures[test] if f in self.seconds)],
+                "seconds": sum(self.seconds[c] for c in (test, *self.fixtures[test])),
+            }
+            for test, passed in tests.items()
+        }
+        modules = dict.fromkeys(sys.modules, "")
+        out.write_text(json.dumps({"tests": known, "lines": lines, "modules": modules}), encoding="utf-8")
+
+    def campaign(self, measured: dict) -> None:
+        """Draw mutants and run each."""
+        group, out = GROUPS[self.group], RESULTS / f"{self.group}.jsonl"
+        known = {tuple(line["key"]): line for line in results(self.group)}
+        again = self.arguments.again
+        drawn = [m for path in group.files(self.arguments.modules) for m in mutants_of(path, self.wanted)]
+        # in any order, so that a run which is stopped is a sample of all
+        random.Random(SEED).shuffle(drawn)
+        reached_by: dict[tuple[str, int], set[str]] = defaultdict(set)
+        for test, facts in measured["tests"].items():
+            if facts["passed"] and test in self.items:
+                for context in facts["contexts"]:
+                    for path, lines in measured["lines"].get(context, {}).items():
+                        for line in lines:
+                            reached_by[path, line].add(test)
+        unused = [test for test, facts in measured["tests"].items() if not facts["passed"]]
+        print("left out, since they take too long or fail here:", *unused, sep="\n    ", flush=True)
+        seconds = {test: facts["seconds"] for test, facts in measured["tests"].items()}
+        for mutant in drawn:
+            if mutant.key in known and known[mutant.key]["outcome"] not in again:
+                continue
+            tests = set().union(*(reached_by[mutant.path, line] for line in mutant.lines))
+            begun = time.monotonic()
+            outcome, by = self.outcome(mutant, sorted(tests, key=seconds.__getitem__), seconds)
+            line = {
+                "key": mutant.key,
+                "line": mutant.lines.start,
+                "outcome": outcome,
+                "by": by,
+                "tests": len(tests),
+                "seconds": round(time.monotonic() - begun, 1),
+                "of": mutant.of,
+            }
+            with out.open("a", encoding="utf-8") as lines:
+                print(json.dumps(line, ensure_ascii=False), file=lines)
+        self.control(seconds)
+
+    @property
+    def wanted(self) -> int:
+        """Mutants to draw from each file."""
+        given = self.arguments.from_each
+        return GROUPS[self.group].from_each if given is None else given
+
+    def outcome(self, mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> tuple[str, str]:
+        """What the tests make of a mutant, and the test that failed."""
+        if not tests:
+            return "not reached", ""
+        if not self.loaded[str(CHECKOUT / mutant.path), *mutant.function]:
+            raise LookupError(f"{mutant.path} {mutant.function}: no such function is loaded")
+        # files one after the other, so that what the tests of a file share is set up once
+        cheapest = dict.fromkeys(self.items[test].path for test in tests)
+        items = [self.items[t] for path in cheapest for t in tests if self.items[t].path == path]
+        killer = RESULTS / "killer"
+        killer.unlink(missing_ok=True)
+
+        def tried() -> None:
+            plant(mutant, self.loaded)
+            for cache in self.caches:
+                cache.cache_clear()
+            self.first_failure(items, killer)
+
+        code = self.in_child(tried, int(30 + 5 * sum(seconds[t] for t in tests)))
+        if code in (-signal.SIGXCPU, -signal.SIGKILL):
+            return "timeout", ""
+        by = killer.read_text(encoding="utf-8") if killer.exists() else ""
+        return ("survived", "") if code == 0 and not by else ("killed", by or f"exit {code}")
+
+    def first_failure(self, items: list[pytest.Item], killer: Path) -> None:
+        """Run tests up to the first that fails, and write down which it was."""
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.session.testsfailed:
+                killer.write_text(item.nodeid, encoding="utf-8")
+                return
+
+    def control(self, seconds: dict[str, float]) -> None:
+        """Run all tests that killed a mutant on the code as it is: each has to pass."""
+        killers = {line["by"] for line in results(self.group)} & set(self.items)
+        killer = RESULTS / "killer"
+        killer.unlink(missing_ok=True)
+        items = [item for test, item in self.items.items() if test in killers]
+        limit = int(60 + 5 * sum(seconds.get(test, 60) for test in killers))
+        code = self.in_child(functools.partial(self.first_failure, items, killer), limit)
+        failed = killer.read_text(encoding="utf-8") if killer.exists() else ""
+        print(
+            f"control: {len(items)} tests that killed, on the unchanged code: {failed or code or 'all pass'}"
         )
 
-    PytestRunner.run_tests = in_order
-    # the run that finds which tests reach what has shown already that all of them pass
-    ForkServerRunner.run_clean_tests = lambda *_, **__: 0
+    def in_child(self, work: Callable[[], None], seconds: int) -> int:
+        """Do something in a forked process with a limit of processor time; its exit code.
+
+        The clock would count a busy machine against it, so it only ends what waits for something.
+        """
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+            if not self.arguments.loud:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, 1)
+                os.dup2(nowhere, 2)
+            code = 1
+            try:
+                work()
+                code = 0
+            finally:
+                os._exit(code)
+        ends = time.monotonic() + 120 + 10 * seconds
+        done, status = 0, 0
+        while not done:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if not done:
+                time.sleep(0.02)
+                if time.monotonic() > ends:
+                    os.killpg(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            # servers and the like that a failed test left behind
+            os.killpg(child, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(status)
 
 
-def draw(group: Group) -> None:
-    """Let mutmut run a sample of its mutants, the same at every run."""
-    every = tool.collect_source_file_mutation_data
+class TooLong(BaseException):
+    """A test took more processor time than a mutant may cost."""
 
-    def drawn(*, mutant_names: tuple[str, ...]) -> tuple:
-        mutants, by_path = every(mutant_names=mutant_names)
-        by_module: dict[str, list] = {}
-        for mutant in sorted(mutants, key=lambda m: m[1]):
-            by_module.setdefault(str(mutant[0].path), []).append(mutant)
-        chance = random.Random(SEED)
-        chosen = [
-            mutant
-            for _, each in sorted(by_module.items())
-            for mutant in (chance.sample(each, group.from_each) if 0 < group.from_each < len(each) else each)
-        ]
-        return chosen, by_path
 
-    if group.from_each:
-        tool.collect_source_file_mutation_data = drawn
+def _too_long(*_: object) -> None:
+    raise TooLong
+
+
+def _known(fixture: pytest.FixtureDef) -> str:
+    return f"fixture {fixture.baseid}::{fixture.argname}"
+
+
+def _ours(cached: Callable) -> bool:
+    return str(getattr(cached, "__module__", "")).split(".")[0] in OURS
+
+
+def _processor() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def import_again(modules: dict[str, str]) -> None:
+    """Import what tests import while they run, so that no mutant has to."""
+    for name in modules:
+        if name not in sys.modules and not name.startswith(("test", "_", "conftest")):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+
+def results(group: str) -> list[dict]:
+    """Newest outcome of each mutant."""
+    out = RESULTS / f"{group}.jsonl"
+    lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+    newest = {tuple(line["key"]): line for line in map(json.loads, lines)}
+    return [*newest.values()]
 
 
 def report(group: str) -> None:
-    """Print what became of the mutants by module, and the change that each survivor is."""
+    """Print what became of the mutants by file, and the change that each survivor is."""
+    by_file = defaultdict(list)
+    for line in results(group):
+        by_file[line["key"][0]].append(line)
     total: Counter[str] = Counter()
-    for path in sorted(walk_mutatable_files()):
-        data = SourceFileMutationData(path=path)
-        data.load()
-        outcomes = Counter(status_by_exit_code[code] for code in data.exit_code_by_key.values())
+    for path, lines in sorted(by_file.items()):
+        outcomes = Counter(line["outcome"] for line in lines)
         total += outcomes
-        print(path, dict(outcomes))
-        for mutant, code in data.exit_code_by_key.items():
-            if status_by_exit_code[code] not in ("killed", "not checked"):
-                print(f"    {status_by_exit_code[code]}: {mutant}")
-                lines = tool.get_diff_for_mutant(mutant, path=path).splitlines()[2:]
-                print(*(f"        {line}" for line in lines if line.startswith(("+", "-"))), sep="\n")
-    print(group, dict(total))
+        counts = [outcomes[o] for o in ("killed", "survived", "timeout", "not reached")]
+        print(f"| {group} | `{path}` | {lines[0]['of']:,} | {len(lines)} | {' | '.join(map(str, counts))} |")
+        for line in lines:
+            if line["outcome"] != "killed":
+                print(f"    {line['outcome']}: {line['key'][1]}, line {line['line']}, {line['tests']} tests")
+                print(*(f"        {change}" for change in line["key"][2:]), sep="\n")
+    print(group, sum(total.values()), dict(total))
 
 
-def main() -> None:
+def main() -> int:
     """Run one group, or report on it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("group", choices=GROUPS)
-    parser.add_argument("--from-each", type=int, help="mutants drawn from a module; 0 for all")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("modules", nargs="*", help="only files that end like this")
+    parser.add_argument("--from-each", type=int, help="mutants drawn from a file; 0 for all")
+    parser.add_argument("--again", nargs="*", default=[], help="outcomes whose mutants are run again")
     parser.add_argument("--report", action="store_true", help="only print what became of the mutants")
+    parser.add_argument("--loud", action="store_true", help="show what the tests print")
     arguments = parser.parse_args()
-    group = GROUPS[arguments.group]
-    if arguments.from_each is not None:
-        group = replace(group, from_each=arguments.from_each)
-    prepare(CHECKOUT / "build" / "mutation" / arguments.group, group)
+    os.chdir(CHECKOUT)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    sys.path.insert(0, str(CHECKOUT))
     if not arguments.report:
-        first_failure_is_enough()
-        shortest_first()
-        draw(group)
-        tool._run((), arguments.workers)
+        teach_mutmut()
+        # nobody reads the smallest failing example
+        phases = [p for p in hypothesis.Phase if p.name not in ("shrink", "explain")]
+        hypothesis.settings.register_profile(
+            "mutation", phases=phases, derandomize=True, database=None, deadline=None
+        )
+        hypothesis.settings.load_profile("mutation")
+        group = GROUPS[arguments.group]
+        for path in group.files([]):
+            importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        selected = [*group.tests, *(f"--deselect={test}" for test in group.left_out)]
+        pytest.main(
+            ["-q", "--fast", f"--basetemp={RESULTS / 'tmp'}", *selected],
+            plugins=[Runner(arguments.group, arguments)],
+        )
     report(arguments.group)
+    return 0
 
 
 if __name__ == "__main__":
