@@ -26,16 +26,19 @@ define lock-extras
 		| grep -vxFf requirements.lock >> requirements-$(1).lock
 endef
 
-.PHONY: help refresh test test-fast serve setup lint format demo contract-file lock clean
+.PHONY: help refresh test test-fast test-long serve setup lint format demo contract-file lock clean
 
 refresh: setup        ## build everything from the surveys in the checkout and publish it
 	$(BIN)/warehouse refresh
 
-test: setup           ## the whole test suite
+test: setup           ## the test suite, without what takes a refresh of its own
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup      ## what needs no refresh and no browser, in under two minutes
 	$(BIN)/pytest -n 2 --dist loadfile --fast
+
+test-long: setup      ## also what takes a refresh of its own, and longer campaigns (a sample of each is in `make test`)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --long
 
 help:                 ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | sort | expand -t 20
@@ -249,8 +252,8 @@ spark-lock: setup     ## pin the extra spark again: what it adds to requirements
 .PHONY: test-services services-lock
 SERVICES := .venv-services/bin
 
-test-services: .venv-services/.setup-done  ## the lake and the deployment on real servers (as root; Debian: postgresql, caddy)
-	$(SERVICES)/pytest tests/services
+test-services: .venv-services/.setup-done  ## the lake and the deployment on real servers (as root; Debian: postgresql, caddy); LONG=1 also backfills
+	$(SERVICES)/pytest tests/services $(if $(LONG),--long)
 
 services-lock: setup  ## pin what the extras lake and deployment add
 	$(call lock-extras,services,--extra lake --extra deployment)

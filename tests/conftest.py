@@ -31,23 +31,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast", action="store_true", help="leave out what needs a refresh, a browser or a server"
     )
+    parser.addoption(
+        "--long", action="store_true", help="run what is left out otherwise because it takes minutes"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # with two workers, files that take minutes go first: one that began last would be waited for by an idle worker
     slow_files = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow_files)
-    if not config.getoption("--fast"):
-        return
-    slow = [
-        item
-        for item in items
-        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
+    left_out = [item for item in items if _is_left_out(item, config)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_left_out(item: pytest.Item, config: pytest.Config) -> bool:
+    if item.get_closest_marker("long") and not config.getoption("--long"):
+        return True
+    needs_much = (
+        SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
         or item.get_closest_marker("slow")
         or "browser" in item.path.name
-    ]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in slow]
+    )
+    return bool(config.getoption("--fast") and needs_much)
 
 
 class ByWarehouse(LoadFileScheduling):

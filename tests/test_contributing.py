@@ -311,6 +311,7 @@ def test_the_tests_of_catalog_contract_and_floors_pass_with_all_changes(changed)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_survey_is_published_with_all_changes(changed):
     folder = changed / "data/surveys" / SURVEY
     with (folder / "answers.csv").open(encoding="gb18030", newline="") as file:

@@ -22,6 +22,7 @@ def test_only_the_set_up_is_not_run():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_ends_with_an_own_survey_in_the_comparison(tmp_path):
     for name in ("data", "docs"):
         shutil.copytree(

@@ -19,11 +19,13 @@ def test_killed_publications_leave_a_whole_version_and_converge(step):
         assert step.kill_once(rng) in ("old", "new")
 
 
+@pytest.mark.long
 def test_a_full_disk_is_a_plain_error_and_the_next_publication_converges(step):
     assert "could not publish to" in step.fill_the_disk(megabytes=1)
     step.converge()
 
 
+@pytest.mark.long
 def test_a_folder_without_permission_is_a_plain_error_and_the_next_publication_converges(step):
     assert "Permission denied" in step.withdraw_permission()
     step.converge()

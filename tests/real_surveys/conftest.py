@@ -1,4 +1,5 @@
-"""One refresh of eight surveys: two real ones, the shipped ones said to be real, and two new ones that are made up.
+"""One refresh of real and new surveys: two real ones, two new ones that are made up, and with `--long` the shipped ones
+said to be real.
 
 A refresh costs a minute whatever is in it, so all that is asserted of a whole warehouse of real and new surveys is
 asserted of this one; the files of this folder run in one worker.
@@ -28,10 +29,21 @@ SHIPPED = tuple(sorted(p.parent.name for p in (CHECKOUT / "data" / "surveys").gl
 
 @dataclass(frozen=True)
 class RealWarehouse:
-    """A refreshed `data/` folder, how many edits each real survey took, and how long the refresh took."""
+    """A refreshed `data/` folder.
+
+    Attributes
+    ----------
+    edits
+        How many edits each real survey took.
+    said_to_be_real
+        Shipped surveys that are marked as real in it.
+    seconds
+        How long the refresh took.
+    """
 
     data: Path
     edits: dict[str, int]
+    said_to_be_real: tuple[str, ...]
     seconds: float
 
     @property
@@ -68,7 +80,10 @@ def say_real(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def warehouse(
-    tmp_path_factory: pytest.TempPathFactory, catalog: Catalog, known: Recognition
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    catalog: Catalog,
+    known: Recognition,
 ) -> RealWarehouse:
     """From the files to what is published, by the commands and with a key.
 
@@ -79,7 +94,8 @@ def warehouse(
             Path(given).resolve() / "data", **json.loads((Path(given) / "figures.json").read_text())
         )
     data = tmp_path_factory.mktemp("real") / "data"
-    edits = declare(data, catalog, known)
+    shipped = SHIPPED if request.config.getoption("--long") else ()
+    edits = declare(data, catalog, known, shipped)
     start = time.monotonic()
     done = subprocess.run(
         [Path(sys.executable).with_name("warehouse"), "refresh"],
@@ -90,20 +106,22 @@ def warehouse(
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    figures = {"edits": edits, "seconds": time.monotonic() - start}
-    (data.parent / "figures.json").write_text(json.dumps(figures))
-    return RealWarehouse(data, **figures)
+    made = RealWarehouse(data, edits, shipped, time.monotonic() - start)
+    (data.parent / "figures.json").write_text(
+        json.dumps({name: of for name, of in vars(made).items() if name != "data"})
+    )
+    return made
 
 
-def declare(data: Path, catalog: Catalog, known: Recognition) -> dict[str, int]:
-    """Make the eight survey folders; gives the edits that the two real ones took."""
+def declare(data: Path, catalog: Catalog, known: Recognition, shipped: tuple[str, ...]) -> dict[str, int]:
+    """Make the survey folders; gives the edits that the two real ones took."""
     surveys, scratch = data / "surveys", data.parent / "files"
     surveys.mkdir(parents=True)
     scratch.mkdir()
     for name in ("catalog", "literature"):
         (data / name).symlink_to(CHECKOUT / "data" / name)
     made = {add.__name__: add(surveys, scratch, catalog, known) for add in (add_vietnam, add_rice)}
-    for name in SHIPPED:
+    for name in shipped:
         shutil.copytree(CHECKOUT / "data" / "surveys" / name, surveys / name)
         say_real(surveys / name)
     add_stata_survey(surveys, catalog)

@@ -9,7 +9,7 @@ from conftest import SHIPPED
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.survey.catalog import load_catalog
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1500)]
 
 K = 5
 

@@ -304,6 +304,7 @@ def backfilled(deployment):
     return deployment
 
 
+@pytest.mark.long
 def test_a_backfill_refreshes_all_surveys_with_one_writer_at_a_time(backfilled):
     runs = backfilled.runs()
     surveys = sorted(p.parent.name for p in (backfilled.place.data / "surveys").glob("*/survey.yml"))
@@ -339,6 +340,7 @@ def drop(place, survey_id, rows_less):
     part.rename(inbox / answers.path.name)
 
 
+@pytest.mark.long
 def test_a_file_dropped_in_the_inbox_is_published_without_a_person_though_the_code_server_dies(backfilled):
     place = backfilled.place
     survey_id, count = dropped_in(place)

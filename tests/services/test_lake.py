@@ -254,6 +254,7 @@ def test_processes_make_an_empty_lake_and_write_to_it_at_once(lake):
                 assert con.execute(f"SELECT k FROM lake.writer_{k}.t{t}").fetchall() == [(3,)] * 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("environment")
 def test_processes_load_all_surveys_at_once_and_nothing_is_lost(lake, refresh, environment):
     from dagster_project.resources import Warehouse
