@@ -33,7 +33,7 @@ class Told:
 
 
 def ask(con: duckdb.DuckDBPyConnection, sql: str) -> Told:
-    """Run what a person typed; a mistake in it is told in DuckDB's words, with the likely name."""
+    """Run what a person typed; a mistake in it is reported in DuckDB's words, with the likely name."""
     try:
         return Told(con.execute(sql).df())
     except duckdb.Error as error:

@@ -290,7 +290,7 @@ class _Runner:
             self.steps.expect(node.name for node in self.definitions.resolve_job_def(name).nodes)
 
     def _hear(self, entry: EventLogEntry) -> None:
-        """Tell of steps as the instance hears of them."""
+        """Report steps as their events reach the instance."""
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return

@@ -23,7 +23,7 @@ GRACE = 5.0
 
 
 class Stopped(Exception):
-    """Somebody asked for the end."""
+    """A signal asked the server to end."""
 
 
 def serve(
@@ -114,7 +114,7 @@ def _last_words(log: Path) -> str:
 
 
 def end_all(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started, kindly first; some of them lead groups of their own."""
+    """End a process and all that it started, first with SIGTERM; some of them lead process groups."""
     family = {process.pid, *descendants(process.pid)}
     _signal(family, signal.SIGTERM)
     end = time.monotonic() + GRACE

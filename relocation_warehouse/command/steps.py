@@ -55,14 +55,14 @@ class Step:
 
 
 class Steps:
-    """Steps of one refresh, told as they begin and end.
+    """Steps of one refresh, reported as they begin and end.
 
     Parameters
     ----------
     folder
         Where times of the steps are remembered.
     tell
-        Told of each.
+        Called with each step.
     clock
         Seconds that never run backwards.
     """

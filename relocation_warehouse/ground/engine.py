@@ -16,7 +16,7 @@ VARIABLE = "WAREHOUSE_ENGINE"
 
 
 class UnknownEngine(ValueError):
-    """An engine was asked for that there is not."""
+    """The requested engine does not exist."""
 
 
 def engine_name(asked: str | None = None) -> str:
@@ -25,7 +25,7 @@ def engine_name(asked: str | None = None) -> str:
     Raises
     ------
     UnknownEngine
-        There is no such engine; the message names those that there are.
+        There is no such engine; the message lists the engines.
     """
     name = asked or os.environ.get(VARIABLE) or DUCKDB
     if name not in ENGINES:

@@ -90,7 +90,7 @@ class Kept:
         return files
 
     def keep(self, kind: str, digest: str, parts: Parts) -> None:
-        """Keep an entry; a disk that takes no more costs the next run its time, and this one nothing."""
+        """Keep an entry; on a full disk nothing is kept, and the next run computes it again."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as file:
             for name, content in parts.items():

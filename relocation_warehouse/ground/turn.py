@@ -68,7 +68,7 @@ def this_command() -> str:
 
 
 def _told(said: str) -> None:
-    """Nobody is told."""
+    """Report to nobody."""
 
 
 @contextmanager

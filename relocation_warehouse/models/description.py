@@ -228,7 +228,7 @@ def _source(schema: str, tables: Iterable[Table]) -> dict[str, Any]:
 
 
 def _generic(kind: str) -> str:
-    """Type as dbt names it on every engine: one of them knows no text without a length but by this name."""
+    """Type under the name that works on every engine: one of them has no text type without a length except this."""
     return "string" if kind == "VARCHAR" else kind.lower()
 
 

@@ -31,7 +31,7 @@ STATUS = {"pass": "passed", "skipped": "not_run"}
 BAD = {"error", "fail", "runtime error"}
 MANIFEST = "manifest.json"
 PLACES = ("survey_id", "wave", "indicator_id", "failed_column")
-"""Columns of the rows that a test of the models returns, by which a failure is told."""
+"""Columns of the rows that a test of the models returns, that identify a failure."""
 NAMED = 5
 """Places that a failure names; the rest are counted."""
 

@@ -578,7 +578,7 @@ class Stuck(Closed):
     below: float
     """In the first and the last wave."""
     groups: tuple[Identifier, ...]
-    """Categories by which it is told."""
+    """Categories by which it is broken down."""
     obstacles: int = Field(ge=1)
     """How many of the largest obstacles of those who are stuck are named."""
 

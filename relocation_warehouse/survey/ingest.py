@@ -894,7 +894,7 @@ def _keep_sites(unsaid: str, con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _row_messages(folder: SurveyFolder, file: Landed) -> dict[str, tuple[str, str]]:
-    """Why a row of this file is set aside; an orphan is told where its household was looked for."""
+    """Why a row of this file is set aside; for an orphan, where its household was looked for."""
     survey = folder.survey
     waves = [w.wave for w in survey.waves]
     if isinstance(file.file.wave, FixedWave):

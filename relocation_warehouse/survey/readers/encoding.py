@@ -14,7 +14,7 @@ from relocation_warehouse.survey.readers.base import UnreadableFile
 
 DETECTABLE = ("gb18030", "big5", "shift_jis", "cp1252")
 SAMPLE = 2**17
-"""Bytes of lines that are not ASCII from which an encoding is told."""
+"""Bytes of lines that are not ASCII from which an encoding is guessed."""
 
 # They turn text into other text, or stand for no characters of a language.
 NO_ENCODINGS = {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "utf_7"}
