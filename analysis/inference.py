@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from scipy.linalg import solve_triangular
 from analysis.arrays import BoolArray, FloatArray, at_least_one, one_of
 from analysis.errors import (
     BelowRoundingError,
+    CollinearColumnsError,
     InfiniteValueError,
     InvalidOptionError,
     MissingValueError,
@@ -68,6 +70,21 @@ class ClusterScores:
     clusters: tuple[Any, ...]
     leverages: FloatArray = field(repr=False)
     scores: FloatArray = field(repr=False)
+
+    @cached_property
+    def spectrum(self) -> tuple[FloatArray, FloatArray]:
+        """Eigenvalues and eigenvectors of ``I - H_gg``, shapes (G, k) and (G, k, k)."""
+        values, vectors = np.linalg.eigh(np.eye(self.leverages.shape[1]) - self.leverages)
+        return values, vectors
+
+    @cached_property
+    def adjustment(self) -> FloatArray:
+        """Moore-Penrose inverse square roots of ``I - H_gg``, of which CR2 is made, shape (G, k, k)."""
+        values, vectors = self.spectrum
+        usable = values > FULL_LEVERAGE_TOLERANCE
+        roots = np.where(usable, 1.0 / np.sqrt(np.where(usable, values, 1.0)), 0.0)
+        result: FloatArray = (vectors * roots[:, None, :]) @ vectors.transpose(0, 2, 1)
+        return result
 
 
 @dataclass(frozen=True)
@@ -305,10 +322,10 @@ def clustered(model: Regression, scores: ClusterScores, kind: Literal["CR1", "CR
     result = model.with_covariance(covariance, "CR1", n_clusters - 1, n_clusters - 1)
     if kind == "CR2":
         has_f = not np.isnan(result.f)
-        adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
-        adjusted = np.einsum("gij,gj->gi", adjustment, scores.scores)
+        adjusted = np.einsum("gij,gj->gi", scores.adjustment, scores.scores)
         covariance = _sandwich(model, adjusted.T @ adjusted)
-        df = _satterthwaite(model, scores.leverages, adjustment)
+        directions = solve_triangular(model.factor, np.eye(len(model.terms))).T
+        df = _satterthwaite(scores, scores.adjustment @ directions)
         result = model.with_covariance(covariance, "CR2", df, n_clusters - 1)
         if not has_f:
             result = replace(result, f=np.nan, f_p=np.nan)
@@ -340,7 +357,7 @@ def joint_test(parts: Sequence[Part]) -> JointTest:
     BelowRoundingError
         If a combination takes a coefficient that one cluster determines alone, or a model fits perfectly.
     CollinearColumnsError
-        If the covariance of the combinations is singular.
+        If a combination is nought or follows from the others, or their covariance is singular.
     """
     q = len(parts[0][2])
     estimate, covariance, expected = np.zeros(q), np.zeros((q, q)), np.zeros((q, q))
@@ -364,17 +381,21 @@ def joint_test(parts: Sequence[Part]) -> JointTest:
         own = np.einsum("gks,gkt->gst", v, u)
         expected += own.sum(axis=0) - np.einsum("gks,gkt->st", u, u)
         moments.append((own, u))
-    root = np.linalg.inv(np.linalg.cholesky(expected))
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(expected))
+    except np.linalg.LinAlgError as error:
+        raise CollinearColumnsError(
+            "A combination takes nothing of the coefficients, or follows from the others: there is nothing to test."
+        ) from error
     total = 0.0
     for own, u in moments:
         # Cross products of clusters g and h in orthonormal combinations s and t: P_st[g, h].
         scaled = u @ root.T
-        products = -np.einsum("gks,hkt->stgh", scaled, scaled, optimize=True)
+        products = -np.tensordot(scaled, scaled, axes=(1, 1)).transpose(1, 3, 0, 2)
         diagonal = np.arange(len(own))
         products[:, :, diagonal, diagonal] += np.moveaxis(root @ own @ root.T, 0, -1)
-        same = np.einsum("ssgh->sgh", products)
-        total += float(np.einsum("sgh,tgh->", same, same, optimize=True))
-        total += float(np.einsum("stgh,tsgh->", products, products, optimize=True))
+        total += float((np.einsum("ssgh->gh", products) ** 2).sum())
+        total += float((products * products.swapaxes(0, 1)).sum())
     eta = q * (q + 1) / total
     freedom = eta - q + 1
     if freedom <= 0:
@@ -384,6 +405,28 @@ def joint_test(parts: Sequence[Part]) -> JointTest:
     wald = wald_statistic(estimate, covariance)
     f = freedom / (eta * q) * wald
     return JointTest(f, q, freedom, float(stats.f.sf(f, q, freedom)), wald, estimate, covariance)
+
+
+def separate_errors(
+    model: Regression, scores: ClusterScores, combinations: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Standard errors and degrees of freedom of q combinations under CR2, each by itself.
+
+    What `joint_test` finds of one combination at a time; NaN where it refuses.
+
+    Parameters
+    ----------
+    combinations : ndarray, shape (q, k)
+
+    Returns
+    -------
+    ndarray, ndarray, shape (q,)
+    """
+    _, v, _ = cluster_directions(model, scores, combinations)
+    se = np.sqrt((np.einsum("gkq,gk->gq", v, scores.scores) ** 2).sum(axis=0))
+    df = _satterthwaite(scores, v)
+    unknown = (np.abs(combinations) > 0) @ _lone_clusters(model, scores) | model.is_perfect | ~(se > 0)
+    return np.where(unknown, np.nan, se), np.where(unknown, np.nan, df)
 
 
 def cluster_directions(
@@ -399,9 +442,8 @@ def cluster_directions(
         What it takes of each cluster under CR2, and what the fit takes back from all: the cluster adds
         ``v_g's_g - u_g's``.
     """
-    adjustment = _inverse_square_root(np.eye(len(model.terms)) - scores.leverages)
     directions = solve_triangular(model.factor, combinations.T, trans="T")
-    v = adjustment @ directions
+    v = scores.adjustment @ directions
     return directions, v, scores.leverages @ v
 
 
@@ -544,29 +586,21 @@ def _determined(model: Regression, directions: FloatArray) -> BoolArray:
 
 def _lone_clusters(model: Regression, scores: ClusterScores) -> BoolArray:
     """Coefficients that one cluster determines alone, shape (k,)."""
-    values, vectors = np.linalg.eigh(np.eye(len(model.terms)) - scores.leverages)
+    values, vectors = scores.spectrum
     cluster, direction = np.nonzero(values <= FULL_LEVERAGE_TOLERANCE)
     return _determined(model, vectors[cluster, :, direction].T.reshape(len(model.terms), -1))
 
 
-def _inverse_square_root(matrices: FloatArray) -> FloatArray:
-    """Moore-Penrose inverse square roots of symmetric matrices, shape (G, k, k)."""
-    values, vectors = np.linalg.eigh(matrices)
-    usable = values > FULL_LEVERAGE_TOLERANCE
-    roots = np.where(usable, 1.0 / np.sqrt(np.where(usable, values, 1.0)), 0.0)
-    result: FloatArray = (vectors * roots[:, None, :]) @ vectors.transpose(0, 2, 1)
-    return result
+def _satterthwaite(scores: ClusterScores, v: FloatArray) -> FloatArray:
+    """``(tr P)^2 / tr(P P)`` with ``P_gh = p_g'p_h = [g = h] v_g'C_g v_g - v_g'C_g C_h v_h`` for q combinations.
 
-
-def _satterthwaite(model: Regression, leverages: FloatArray, adjustment: FloatArray) -> FloatArray:
-    """``(tr P)^2 / tr(P P)`` with ``P_gh = p_g'p_h = [g = h] v_g'C_g v_g - v_g'C_g C_h v_h``."""
-    inverse = solve_triangular(model.factor, np.eye(len(model.terms)))
-    df = np.empty(len(model.terms))
-    for j, direction in enumerate(inverse):
-        v = adjustment @ direction
-        u = np.einsum("gij,gj->gi", leverages, v)
-        own, shared = np.einsum("gi,gi->g", v, u), np.einsum("gi,gi->g", u, u)
-        trace = (own - shared).sum()
-        square = (own**2).sum() - 2 * (own @ shared) + np.sum((u.T @ u) ** 2)
-        df[j] = trace**2 / square
+    v is what they take of each cluster under CR2, shape (G, k, q).
+    """
+    u = scores.leverages @ v
+    own, shared = np.einsum("gkq,gkq->gq", v, u), np.einsum("gkq,gkq->gq", u, u)
+    trace = (own - shared).sum(axis=0)
+    crossed = np.moveaxis(u, 2, 0)
+    gram = crossed.swapaxes(1, 2) @ crossed
+    square = (own**2).sum(axis=0) - 2 * (own * shared).sum(axis=0) + (gram**2).sum(axis=(1, 2))
+    df: FloatArray = trace**2 / square
     return df

@@ -24,14 +24,13 @@ from scipy.special import expit
 
 from analysis.arrays import FloatArray, IntArray, as_matrix, as_option, check_level, without_spread
 from analysis.errors import (
-    AnalysisError,
     CollinearColumnsError,
     ConstantColumnError,
     InvalidOptionError,
     SeparationError,
     TooFewRowsError,
 )
-from analysis.inference import ClusterScores, clustered, joint_test
+from analysis.inference import ClusterScores, clustered, separate_errors
 from analysis.levels import levels_of_combination
 from analysis.regression import INTERCEPT, Regression
 
@@ -370,14 +369,7 @@ def _errors(
     model: Regression, scores: ClusterScores, slopes: FloatArray, effects: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Errors, degrees of freedom and ends of intervals of combinations of the coefficients, by the delta method."""
-    se, df = np.full(effects.shape, np.nan), np.full(effects.shape, np.nan)
-    for place in np.ndindex(effects.shape):
-        row = slopes[place]
-        try:
-            test = joint_test([(model, scores, row[None])])
-        except AnalysisError:
-            continue
-        se[place] = np.sqrt(test.covariance[0, 0])
-        df[place] = test.df_denominator
+    found = separate_errors(model, scores, slopes.reshape(effects.size, -1))
+    se, df = (each.reshape(effects.shape) for each in found)
     half = stats.t.ppf(0.5 + level / 2, df) * se
     return se, df, effects - half, effects + half
