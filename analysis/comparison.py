@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 from scipy.linalg import block_diag, solve_triangular
 
-from analysis.arrays import FloatArray, one_of
+from analysis.arrays import ROUNDING, FloatArray, one_of
 from analysis.errors import AnalysisError, BelowRoundingError, InvalidOptionError, TooFewGroupsError
 from analysis.inference import ClusterScores, Part
 from analysis.regression import Regression, fit_ols, wald_statistic
@@ -310,9 +310,11 @@ def gap_contrasts(
     """
     dependent, regressors = a[1].dependent, a[1].regressors
     (x_a, _), (x_b, _) = (_regressor_means(each[0], regressors) for each in (a, b))
+    # means that agree but for rounding do not differ
+    apart = np.where(np.abs(x_a - x_b) <= ROUNDING * np.maximum(np.abs(x_a), np.abs(x_b)), 0.0, x_a - x_b)
     contrasts = {
         name: [(*a[1:], x[None]), (*b[1:], -x[None])]
-        for name, x in (("coefficients", x_b), ("interaction", x_a - x_b))
+        for name, x in (("coefficients", x_b), ("interaction", apart))
     }
     pooled = _pooled(a[0], b[0], dependent, regressors)
     indicator = np.eye(len(pooled.terms))[[-1]]

@@ -134,7 +134,7 @@ class _Measures:
         for (source, measured), survey in product(_sources(catalog), self.surveys):
             columns = {name: column for name, (column, _) in measured.items()}
             for name, wave, units in units_of(con, source, columns, survey):
-                whole = estimate(units, is_share=self._is_share(name))
+                whole = self._estimate(name, units)
                 sites = {"site": self._by_group(name, units)}
                 self.by_measure[name, survey.survey_id, wave] = Measured(whole, sites, measured[name][1])
             for indicator in categories.get(survey.region, ()):
@@ -173,8 +173,10 @@ class _Measures:
         }
 
     def _by_group(self, name: str, units: Units) -> dict[str, Estimate]:
-        is_share = self._is_share(name)
-        return {group: estimate(own, is_share=is_share) for group, own in by_group(units).items()}
+        return {group: self._estimate(name, own) for group, own in by_group(units).items()}
+
+    def _estimate(self, name: str, units: Units) -> Estimate:
+        return estimate(units, share=units if self._is_share(name) else None)
 
     def _speaks_of(self, name: str, indicator: str) -> bool:
         """Whether a measure is reported by the codes of an indicator: metrics are, and indicators of its system."""
@@ -488,7 +490,7 @@ def _difference(
         spread = float(np.sqrt(((a.n - 1) * a.sd**2 + (b.n - 1) * b.sd**2) / (a.n + b.n - 2)))
     if unlike is None and spread:
         shared_facts["effect_size"] = (a.value - b.value) / spread
-    reason = unlike or _too_few(fewest, gates)
+    reason = unlike or _too_few(fewest, gates) or a.rare or b.rare
     if reason is not None or a.design is None or b.design is None:
         return _test_row(**shared_facts, reason=reason or a.reason or b.reason)
     margin = gates.equivalence_margin_sd * spread if spread else None
@@ -565,12 +567,14 @@ def _compare_models(
     terms = catalog.terms_of(model)
     fitted: dict[str, _Fitted] = {}
     for sample in single:
-        filled = sample.read()
-        summary = filled.summary()[()]
-        fit = fit_ols(summary, model.dependent, terms)
-        fitted[_label(sample.surveys[0], among)] = _Fitted(
-            summary, fit, cluster_scores(filled.rows(), fit, UNIT)
-        )
+        label = _label(sample.surveys[0], among)
+        try:
+            filled = sample.read()
+            summary = filled.summary()[()]
+            fit = fit_ols(summary, model.dependent, terms)
+            fitted[label] = _Fitted(summary, fit, cluster_scores(filled.rows(), fit, UNIT))
+        except AnalysisError as error:
+            raise type(error)(f"{label}: {error}") from error
     if len(fitted) < 2:
         raise TooFewGroupsError(f"A comparison needs at least two groups; given: {list(fitted)}.")
     units = [each.n_units for each in fitted.values()]

@@ -28,7 +28,7 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.coupling import Band, Closed, classify
 from analysis.coupling import coupling as couple
 from analysis.errors import AnalysisError
-from analysis.levels import levels_of_mean, refusal
+from analysis.levels import levels_of_mean, refusal, refusal_of_share
 from analysis.survey_design import unit_mean
 from analysis.transitions import paired_change, transition
 from relocation_warehouse.contract.tables import contract_of
@@ -498,6 +498,8 @@ def unit_shares(
             yield {**base, "reason": "no household"}
         elif inside in (0, whole.sum()):
             yield {**base, "reason": "no household is there" if inside == 0 else "every household is there"}
+        elif rare := refusal_of_share(counts, whole):
+            yield {**base, "reason": rare}
         else:
             try:
                 share = unit_mean(counts / whole, whole, whole, interval="logit")

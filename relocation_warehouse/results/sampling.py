@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
-from analysis.levels import levels_of_mean, refusal
+from analysis.levels import levels_of_mean, refusal, refusal_of_share
 from analysis.survey_design import DesignMean, Interval, design_mean, intraclass_correlation, unit_mean
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -94,6 +94,8 @@ class Estimate:
         Error and degrees of freedom, of which tests are made; None where there is none.
     reason : str, optional
         Why no interval is told.
+    rare : str, optional
+        Why a share has neither an interval nor a test: too few households have it or lack it.
     """
 
     n: int
@@ -105,6 +107,7 @@ class Estimate:
     design_effect: float | None = None
     design: DesignMean | None = field(default=None, repr=False)
     reason: str | None = None
+    rare: str | None = None
 
     @property
     def interval(self) -> DesignMean | None:
@@ -112,15 +115,16 @@ class Estimate:
         return self.design if self.reason is None else None
 
 
-def estimate(units: Units, *, is_share: bool = False) -> Estimate:
+def estimate(units: Units, *, share: Units | None = None) -> Estimate:
     """Mean of the households of some units, under the design that the survey declares.
 
     Parameters
     ----------
     units
         At least one of them with a household.
-    is_share
-        A share of households, whose interval is made on the logit scale.
+    share
+        The share of households that a measure between 0 and 1 is made of, often the measure itself: its interval is
+        made on the logit scale, where enough households have it and lack it.
     """
     n = int(units.n.sum())
     value = float(units.mean[0] + units.weight @ (units.mean - units.mean[0]) / units.weight.sum())
@@ -130,6 +134,11 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
     number = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     place = np.array([number[key] for key in keys])
     weights: FloatArray = np.bincount(place, units.weight).astype(np.float64)
+    rare = None
+    if share is not None:
+        own = np.unique(share.stratum + chr(31) + share.unit, return_inverse=True)[1]
+        having = np.bincount(own, share.n * share.plain_mean)
+        rare = refusal_of_share(having.round(), np.bincount(own, share.n))
     estimated = Estimate(
         n,
         len(number),
@@ -137,9 +146,10 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
         None if variance is None else float(np.sqrt(variance)),
         float(weights.sum() ** 2 / (weights @ weights)),
         _correlation(units, place),
+        rare=rare,
     )
     try:
-        design = _design(units, place, weights, is_share)
+        design = _design(units, place, weights, share is not None)
     except AnalysisError as error:
         return replace(estimated, reason=str(error))
     effect = design.se**2 / (variance / n) if variance else None
@@ -147,7 +157,7 @@ def estimate(units: Units, *, is_share: bool = False) -> Estimate:
         estimated,
         design=design,
         design_effect=effect,
-        reason=refusal(levels_of_mean(design), design.df, is_interval=True),
+        reason=rare or refusal(levels_of_mean(design), design.df, is_interval=True),
     )
 
 

@@ -48,6 +48,8 @@ from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.catalog import Catalog, PovertyMeasure
 
 ALL, SITE = "all", "site"
+PART = "a description: parts of a measure have no interval"
+NO_INTERVAL = dict.fromkeys(("standard_error", "ci_low", "ci_high"))
 Rows = Iterator[dict[str, Any]]
 
 
@@ -127,7 +129,7 @@ def _poverty(
     poor = f"cast(({score}) >= {measure.cutoff - 1e-9!r} as double)"
     columns = {"H": poor, "M0": f"({score}) * {poor}"}
     columns |= {f"dimension {d}": f"({x}) * {poor}" for d, x in deprived.items()}
-    estimates = _estimates(con, columns, survey, wave)
+    estimates = _estimates(con, columns, "H", survey, wave)
     for place in dict.fromkeys(key[1:] for key in estimates):
         base = {**head, "group_type": place[0], "group_id": place[1]}
         here = {name: estimates[(name, *place)] for name in columns}
@@ -140,37 +142,40 @@ def _poverty(
         of_poor: dict[str, Any] = {**as_row(here["M0"]), "value": intensity}
         if place[0] == ALL and here["M0"].design is not None:
             # a ratio of two means, linearised
-            line = {"A": f"{intensity!r} + (({score}) * {poor} - {intensity!r} * {poor}) / {h!r}"}
-            of_poor = as_row(_estimates(con, line, survey, wave)["A", ALL, ALL])
+            line = f"{intensity!r} + (({score}) * {poor} - {intensity!r} * {poor}) / {h!r}"
+            made = _estimates(con, {"H": poor, "A": line}, "H", survey, wave)
+            of_poor = as_row(made["A", ALL, ALL])
         else:
-            of_poor |= dict.fromkeys(("standard_error", "ci_low", "ci_high"))
+            of_poor |= NO_INTERVAL | {"reason": of_poor["reason"] or PART}
         yield {**base, "statistic": "A", **of_poor}
         for d in weights:
             part = here[f"dimension {d}"]
-            none = dict.fromkeys(("standard_error", "ci_low", "ci_high"))
-            yield {
-                **base,
-                "statistic": f"contribution: {d}",
-                **as_row(part),
-                **none,
-                "value": part.value / m0,
-            }
+            described = {**as_row(part), **NO_INTERVAL, "value": part.value / m0, "reason": PART}
+            yield {**base, "statistic": f"contribution: {d}", **described}
 
 
 def _estimates(
     con: duckdb.DuckDBPyConnection,
     columns: Mapping[str, str],
+    share: str,
     survey: Survey,
     wave: str,
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Means of expressions between 0 and 1, over all households of a wave and over each site; those without a blank."""
+    """Means of expressions between 0 and 1, over all households of a wave and over each site; those without a blank.
+
+    One of them is the share of households that the others are not nought for.
+    """
     made = ", ".join(f"{x} as {quoted(name)}" for name, x in columns.items())
     source = f"(select survey_id, household_id, wave, {made} from {HOUSEHOLDS} where wave = {literal(wave)})"
+    known = {
+        name: units for name, _, units in units_of(con, source, {name: name for name in columns}, survey)
+    }
     estimates: dict[tuple[str, str, str], Estimate] = {}
-    for name, _, units in units_of(con, source, {name: name for name in columns}, survey):
-        estimates[name, ALL, ALL] = estimate(units, is_share=True)
+    for name, units in known.items():
+        estimates[name, ALL, ALL] = estimate(units, share=known[share])
+        shares = by_group(known[share])
         for site, own in by_group(units).items():
-            estimates[name, SITE, site] = estimate(own, is_share=True)
+            estimates[name, SITE, site] = estimate(own, share=shares[site])
     return estimates
 
 
@@ -205,15 +210,10 @@ def _inequality(
             ):
                 row = _index(index, y, w, table)
                 if index is theil or row["n_units"] < fewest:
-                    row |= dict.fromkeys(("standard_error", "ci_low", "ci_high")) | {"reason": why}
+                    row |= NO_INTERVAL | {"reason": row["reason"] if row["value"] is None else why}
                 yield {**head, "statistic": name, **row}
-            try:
-                parts = theil_parts(y, table["group_id"], w)
-            except AnalysisError:
-                continue
-            bare = {**as_row(None), "n": len(y), "n_units": len(set(table["sampling_unit_id"]))}
-            yield {**head, "statistic": "theil between sites", **bare, "value": parts.between}
-            yield {**head, "statistic": "theil within sites", **bare, "value": parts.within}
+            n_units = len(set(table["sampling_unit_id"]))
+            yield from _parts({**head, "n_units": n_units}, "sites", y, table["group_id"], w)
             if wave == survey.latest and (factor := _prices(con, catalog, survey)) is not None:
                 real = {**head, "price_year": catalog.welfare.price_year}
                 yield {**real, "statistic": "mean", **_index(None, y * factor, w, table)}
@@ -229,12 +229,22 @@ def _inequality(
             "is_synthetic": first.is_synthetic,
             "amount": amount,
             "price_year": catalog.welfare.price_year,
-            **as_row(None),
-            "n": len(y),
         }
+        yield from _parts(head, "regions", y, group, w)
+
+
+def _parts(head: Mapping[str, Any], of: str, y: FloatArray, group: Any, w: FloatArray) -> Rows:
+    """Theil between and within groups; without a value where it has none, as with amounts below nought."""
+    values: tuple[float | None, float | None] = None, None
+    reason = PART
+    try:
         parts = theil_parts(y, group, w)
-        yield {**head, "statistic": "theil between regions", "value": parts.between}
-        yield {**head, "statistic": "theil within regions", "value": parts.within}
+        values = parts.between, parts.within
+    except AnalysisError as error:
+        reason = str(error)
+    for name, value in zip(("between", "within"), values, strict=True):
+        known = {**as_row(None, reason), **head, "n": len(y), "value": value}
+        yield {**known, "statistic": f"theil {name} {of}"}
 
 
 def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -341,14 +351,14 @@ def _stuck(con: duckdb.DuckDBPyConnection, catalog: Catalog, alike: Sequence[Sur
         )
         for k, _, units in units_of(con, source, names, survey):
             group_type, group_id, _ = kinds[int(k)]
-            said = as_row(estimate(units, is_share=True))
+            said = as_row(estimate(units, share=units))
             who = "true" if group_type == ALL else f"{quoted(group_type)} = {literal(group_id)}"
             lacks = _lacks(con, total, spec.obstacles, who)
             place = {**head, "group_type": group_type, "group_id": group_id}
             yield {**place, **said, "obstacles": lacks.get((ALL, ALL))}
             if group_type == ALL:
                 for site, of_site in by_group(units).items():
-                    said = as_row(estimate(of_site, is_share=True))
+                    said = as_row(estimate(of_site, share=of_site))
                     place = {**head, "group_type": SITE, "group_id": site}
                     yield {**place, **said, "obstacles": lacks.get((SITE, site))}
 

@@ -11,6 +11,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 from analysis.comparison import chow_test, gap_contrasts, interactions, oaxaca_blinder, wald_equality
 from analysis.errors import (
+    CollinearColumnsError,
     ConstantColumnError,
     InfiniteValueError,
     InvalidOptionError,
@@ -93,6 +94,17 @@ def test_parts_of_a_gap_are_combinations_of_coefficients_with_errors_of_the_rows
     assert np.sqrt(tests["unexplained"].covariance[0, 0]) == pytest.approx(robust.se[-1], rel=1e-9)
     assert tests["unexplained"].df_denominator == pytest.approx(robust.df[-1], rel=1e-7)
     assert tests["unexplained"].p == pytest.approx(robust.p[-1], rel=1e-7)
+
+
+def test_what_equal_regressors_leave_nought_is_refused_by_name() -> None:
+    """Regions of the same households have no interaction of regressors with coefficients to test."""
+    own = regions().query("region == 'north'").reset_index(drop=True)
+    own["site"] = np.arange(len(own)) % 6
+    summary = summarise(own, [*REGRESSORS, "score"])[()]
+    model = fit_ols(summary, "score", REGRESSORS)
+    one = summary, model, cluster_scores(own, model, "site")
+    with pytest.raises(CollinearColumnsError, match="nothing to test"):
+        joint_test(gap_contrasts(one, one)["interaction"])
 
 
 @settings(deadline=None, max_examples=25)

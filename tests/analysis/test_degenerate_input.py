@@ -39,6 +39,7 @@ from analysis.inference import (
     heteroskedastic,
     joint_test,
     second_pass,
+    separate_errors,
     wild_cluster_bootstrap,
 )
 from analysis.levels import (
@@ -47,6 +48,7 @@ from analysis.levels import (
     levels_of_joint_test,
     levels_of_mean,
     refusal,
+    refusal_of_share,
 )
 from analysis.limited_outcomes import limited_outcome
 from analysis.measurement import align, measurement, omega
@@ -245,7 +247,9 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "random_effects": lambda d: random_effects(units(d)["mean"].to_numpy(), units(d)["squares"].to_numpy()),
     "rank_sensitivity": lambda d: rank_sensitivity(d[ITEMS].to_numpy()),
     "refusal": lambda d: refusal(levels_of_mean(unit_mean_of(d)), unit_mean_of(d).df),
+    "refusal_of_share": lambda d: refusal_of_share(units(d)["n"] // 2, units(d)["n"]),
     "second_pass": lambda d: second_pass(d, fitted(d), "site"),
+    "separate_errors": lambda d: separate_errors(*by_site(d), np.eye(5)[1:]),
     "specification_tests": lambda d: specification_tests(d, fitted(d)),
     "summarise": lambda d: [
         s.covariance() for s in summarise(d, ITEMS, weights="w", weight_kind="sampling").values()

@@ -26,6 +26,7 @@ from analysis.levels import (
     levels_of_joint_test,
     levels_of_mean,
     refusal,
+    refusal_of_share,
 )
 from analysis.levels import DRAWS as LEVEL_DRAWS
 from analysis.limited_outcomes import limited_outcome
@@ -160,3 +161,14 @@ def test_what_is_told_and_what_is_refused() -> None:
     assert np.isnan(levels).all()
     assert refusal(levels, many.df) is None
     assert str(ENOUGH_DF) in (refusal(levels, ENOUGH_DF - 1) or "")
+
+
+def test_a_share_is_told_where_enough_households_have_it_and_lack_it() -> None:
+    n = np.full(7, 20)
+    assert refusal_of_share([2, 2, 2, 2, 2, 2, 0], n) is None
+    assert refusal_of_share([18, 18, 18, 18, 18, 18, 20], n) is None
+    assert refusal_of_share([2, 2, 2, 2, 1, 0, 0], n) is not None, "nine have it"
+    assert refusal_of_share([10, 2, 2, 2, 2, 0, 0], n) is not None, "in five units"
+    assert refusal_of_share([4, 4, 4], n[:3]) is None
+    assert refusal_of_share([6, 6, 0], n[:3]) is not None
+    assert refusal_of_share([10, 10], n[:2]) is not None, "counts of two units often agree"

@@ -290,3 +290,60 @@ def test_a_survey_without_capitals_has_no_degree_and_zero_systems_have_no_c(
     summary = tables["coupling_summary"].query("survey_id == 'plains'")
     assert (summary["n"] == 0).all()
     assert summary[["mean_d", "d_of_means", "band_shares"]].isna().all(axis=None)
+
+
+def test_an_answer_that_all_of_a_region_give_leaves_the_rest_of_the_comparison(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    """A model cannot be compared with a region where a regressor has one value: it says so, and names the region."""
+    model = next(m for m in catalog.models if m.interact_with)
+    name = next(str(r.indicator) for r in catalog.regressors_of(model) if r.indicator)
+
+    def alike(table: pd.DataFrame) -> None:
+        table.loc[(table["survey_id"] == "hills") & table[name].notna(), name] = 2.0
+
+    compute = partial(comparison, literature=literature)
+    whole, altered = (
+        made(changed(catalog, literature, frame, change), catalog, coupling, factors, compute)["region_tests"]
+        for change in (lambda table: None, alike)
+    )
+    for tests in (whole, altered):
+        assert tests.loc[tests["p"].isna(), "reason"].notna().all()
+    refused = one_row(altered, subject=model.id)
+    assert "North" in refused["reason"]
+    assert name in refused["reason"]
+    rest = altered[altered["subject"] != model.id]
+    assert len(rest) == (whole["subject"] != model.id).sum() > 20
+    assert rest["p"].notna().sum() > 5
+
+
+def test_a_category_that_nobody_of_a_region_has_is_left_out_by_name(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame
+) -> None:
+    model, regressor = next(
+        (m, r)
+        for m in catalog.models
+        for r in catalog.regressors_of(m)
+        if r.kind == "dummies" and not m.sample
+    )
+    name = str(regressor.indicator)
+    term = next(t for t in catalog.terms_of(model) if t.startswith(f"{name}:") or t.startswith(f"{name}="))
+
+    def absent(table: pd.DataFrame) -> None:
+        lacking = term[len(name) + 1 :]
+        other = next(code for code in catalog.codes_of(name) if code != lacking)
+        table.loc[table[name] == lacking, name] = other
+
+    con = changed(catalog, literature, frame, absent)
+    tables = made(con, catalog, coupling, factors, regressions)
+    models = tables["regression_models"].query("model == @model.id")
+    assert len(models)
+    assert models["caution"].str.contains(f"{term} left out").all()
+    assert models["r2"].notna().all()
+    own = (
+        tables["regression_coefficients"]
+        .query("model == @model.id and covariance == 'cr2'")
+        .set_index("term")
+    )
+    assert pd.isna(own.loc[term, "b"])
+    assert own["b"].drop(term).notna().sum() > 5
