@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from scipy.linalg import solve_triangular
+from scipy.special import logit
 from threadpoolctl import threadpool_limits
 
 from analysis.arrays import FloatArray, IntArray
@@ -36,12 +37,18 @@ from analysis.inference import (
     heteroskedastic,
     joint_test,
 )
-from analysis.levels import levels_of_difference, levels_of_joint_test, levels_of_mean, refusal
+from analysis.levels import (
+    levels_of_difference,
+    levels_of_joint_test,
+    levels_of_mean,
+    refusal,
+    refusal_of_share,
+)
 from analysis.limited_outcomes import limited_outcome
 from analysis.panel_models import fixed_effects
 from analysis.regression import Regression, fit_ols
 from analysis.summary import Summary, triangular_factor
-from analysis.survey_design import difference, unit_mean
+from analysis.survey_design import degrees_of_freedom, difference, unit_mean
 from relocation_warehouse.results.sampling import too_few_degrees
 from relocation_warehouse.survey.catalog import load_catalog
 
@@ -56,8 +63,10 @@ MODEL_BLOCK = 50
 
 TERMS = ("x1", "x2", "x3", "x4", "x5")
 CORRELATIONS = (0.0, 0.02, 0.05, 0.10, 0.20)
-KINDS = ("normal", "skewed", "heavy tails", "zero or one")
-"""How answers vary: the first with every correlation, the others with some."""
+WEIGHTED = "normal, informative weights"
+KINDS = ("normal", "skewed", "heavy tails", "zero or one", WEIGHTED)
+"""How answers vary: the first with every correlation, the others with some. Informative weights are larger where the
+answer is, of households and of sites; models are fitted without weights, so they hold for means alone."""
 
 OLD_SIZES = {
     "2 and 7 sites of 100 and 60": ([100] * 2, [60] * 7),
@@ -76,6 +85,8 @@ NEW_SIZES = {
 }
 SIZES = {**OLD_SIZES, **NEW_SIZES}
 
+SHARES = (0.02, 0.05, 0.10, 0.20, 0.35, 0.50)
+
 MODEL_SIZES = {
     "5 sites of 80": [80] * 5,
     "7 unequal sites": [15, 30, 40, 60, 80, 120, 200],
@@ -84,6 +95,7 @@ MODEL_SIZES = {
     "4 sites of 120": [120] * 4,
     "9 sites of 12 to 210": [12, 35, 35, 50, 70, 90, 90, 140, 210],
     "16 sites, two large": [20] * 14 + [150] * 2,
+    "60 sites of 5 to 60": [5, 10, 15, 20, 40, 60] * 10,
 }
 """The first four are those that earlier gates were chosen on."""
 
@@ -94,17 +106,18 @@ Told = Iterator[tuple[str, float, bool]]
 
 @dataclass(frozen=True)
 class Region:
-    """Households of a region: site of each, regressors and answer."""
+    """Households of a region: site of each, regressors, answer and weight."""
 
     site: IntArray
     x: FloatArray
     y: FloatArray
+    weight: FloatArray
 
     @property
-    def units(self) -> tuple[FloatArray, IntArray]:
-        """Mean and size of each site."""
-        n = np.bincount(self.site)
-        return np.bincount(self.site, self.y) / n, n
+    def units(self) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Mean, weight and size of each site."""
+        weight = np.bincount(self.site, self.weight).astype(np.float64)
+        return np.bincount(self.site, self.weight * self.y) / weight, weight, np.bincount(self.site)
 
     @property
     def summary(self) -> Summary:
@@ -148,7 +161,7 @@ def regressors(rng: np.random.Generator, sizes: list[int]) -> Region:
     site = sites_of(sizes)
     x = np.column_stack([varied(rng, site, share) for share in (0.0, 0.05, 0.05, 0.1, 0.2)])
     x[:, 0], x[:, 1] = x[:, 0] > 0.5, x[:, 1] > -0.3
-    return Region(site, x, np.zeros(len(site)))
+    return Region(site, x, np.zeros(len(site)), np.ones(len(site)))
 
 
 def answered(rng: np.random.Generator, of: Region, correlation: float, kind: str = "normal") -> Region:
@@ -156,7 +169,8 @@ def answered(rng: np.random.Generator, of: Region, correlation: float, kind: str
     latent = of.x @ [0.3, 0.2, 0.2, 0.1, 0.0]
     latent = latent + varied(rng, of.site, correlation, heavy=kind == "heavy tails")
     made = {"skewed": np.exp(0.8 * latent), "zero or one": (latent > 1.2).astype(float)}
-    return replace(of, y=made.get(kind, latent))
+    weight = np.exp(0.4 * latent) if kind == WEIGHTED else of.weight
+    return replace(of, y=made.get(kind, latent), weight=weight)
 
 
 def contrasts() -> dict[str, FloatArray]:
@@ -195,7 +209,7 @@ def households_alone(a: Region, b: Region) -> Told:
 
 def means_by_units(a: Region, b: Region, truth: float) -> Told:
     """The difference of two means, and whether the interval of each misses the true mean."""
-    means = [unit_mean(*each.units, each.units[1]) for each in (a, b)]
+    means = [unit_mean(*each.units) for each in (a, b)]
     compared = difference(means[0], means[1])
     too_few = min(each.n_units for each in means) < GATES.fewest_test_units
     refused = too_few or bool(refusal(levels_of_difference(means[0], means[1]), compared.df))
@@ -204,6 +218,34 @@ def means_by_units(a: Region, b: Region, truth: float) -> Told:
         inside = result.ci_low <= truth <= result.ci_high
         is_refused = bool(refusal(levels_of_mean(result), result.df))
         yield "units: interval of a mean misses", float(inside), is_refused
+
+
+def means_at_once(pairs: list[tuple[Region, Region]], truth: float) -> Told:
+    """What `means_by_units` tells of many pairs of the same sizes, whose tests differ in the means of units alone.
+
+    The first is held against it.
+    """
+    told = list(means_by_units(*pairs[0], truth))
+    refused = [each[2] for each in told]
+    means, squares, halves, single = [], [], [], []
+    for side in (0, 1):
+        *_, weight, n = pairs[0][side].units
+        share = weight / weight.sum()
+        y = np.array([pair[side].units[0] for pair in pairs])
+        single.append(unit_mean(y[0], weight, n))
+        means.append(y @ share)
+        squares.append((y - means[-1][:, None]) ** 2 @ (share**2 / (1 - share)))
+        halves.append(stats.t.isf(0.025, single[-1].df) * np.sqrt(squares[-1]))
+    se = np.sqrt(squares[0] + squares[1])
+    varies = se > 0
+    t = np.abs(means[0] - means[1])[varies] / se[varies]
+    p = 2 * stats.t.sf(t, degrees_of_freedom(single[0], single[1]))
+    assert abs(p[0] - told[0][1]) < 1e-9
+    yield from ((told[0][0], float(each), refused[0]) for each in p)
+    for mean, half, own in zip(means, halves, told[1:], strict=True):
+        inside = (np.abs(mean - truth) <= half).astype(float)
+        assert inside[0] == own[1]
+        yield from ((own[0], float(each), own[2]) for each in inside)
 
 
 def coefficients_by_units(
@@ -239,16 +281,33 @@ def true_mean(kind: str) -> float:
     """Of the answers, over all sites that there could be; found from many households of their own sites."""
     rng = np.random.default_rng(0)
     many = regressors(rng, [1] * 2_000_000)
-    return float(answered(rng, many, 0.0, kind).y.mean())
+    them = answered(rng, many, 0.0, kind)
+    return float(them.weight @ them.y / them.weight.sum())
 
 
 TRUTH = 0.3 * stats.norm.sf(0.5) + 0.2 * stats.norm.sf(-0.3)
 """Mean of normal answers."""
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two regions without answers, the tests of their coefficients, and which of these their design does not allow."""
+
+    designs: tuple[Region, Region]
+    parts: dict[str, Parts]
+    refused: dict[str, bool]
+
+    @classmethod
+    def of(cls, rng: np.random.Generator, sizes: tuple[list[int], list[int]]) -> Pair:
+        first, second = (regressors(rng, own) for own in sizes)
+        a, b = (answered(rng, each, 0.0).fitted()[:2] for each in (first, second))
+        parts = {name: [(*a, -rows), (*b, rows)] for name, rows in contrasts().items()}
+        return cls((first, second), parts, refused_contrasts(parts))
+
+
 def region_block(
     rng: np.random.Generator,
-    sizes: tuple[list[int], list[int]],
+    pair: Pair,
     correlation: float,
     kind: str = "normal",
     truth: float = TRUTH,
@@ -257,22 +316,85 @@ def region_block(
     beside: int = 10,
 ) -> Told:
     """Tests of two equal regions in draws that share regressors; those of households in some of the draws."""
-    designs = [regressors(rng, own) for own in sizes]
-    pairs = [tuple(answered(rng, each, correlation, kind) for each in designs) for _ in range(draws)]
-    for number in range(draws):
-        # regressors that stay would give two regions means of their own
+    sizes = [np.bincount(each.site).tolist() for each in pair.designs]
+    # regressors that stay would give two regions means of their own
+    drawn = []
+    for _ in range(draws):
         a, b = (answered(rng, regressors(rng, own), correlation, kind) for own in sizes)
-        if kind == "normal" and number < beside:
-            yield from households_alone(a, b)
-        try:
+        drawn.append((a, b))
+    for a, b in drawn[:beside] if kind == "normal" else ():
+        yield from households_alone(a, b)
+    if kind == WEIGHTED:
+        for a, b in drawn:
             yield from means_by_units(a, b, truth)
-        except AnalysisError:
-            # nobody has a rare answer: there is nothing to test
-            continue
-    fits = [each.fitted()[:2] for each in pairs[0]]
-    parts = {name: [(*fits[0], -rows), (*fits[1], rows)] for name, rows in contrasts().items()}
-    answers = [np.column_stack([pair[side].y for pair in pairs]) for side in (0, 1)]
-    yield from coefficients_by_units(parts, refused_contrasts(parts), answers, designs)
+        return
+    # where nobody has a rare answer there is nothing to test
+    yield from means_at_once([(a, b) for a, b in drawn if np.ptp(a.y) + np.ptp(b.y) > 0], truth)
+    answers = [
+        np.column_stack([answered(rng, each, correlation, kind).y for _ in range(draws)])
+        for each in pair.designs
+    ]
+    fits = [replace(each, y=own[:, 0]).fitted()[:2] for each, own in zip(pair.designs, answers, strict=True)]
+    parts = {
+        name: [(*fit, rows) for fit, (*_, rows) in zip(fits, own, strict=True)]
+        for name, own in pair.parts.items()
+    }
+    yield from coefficients_by_units(parts, pair.refused, answers, list(pair.designs))
+
+
+def share_block(
+    rng: np.random.Generator,
+    sizes: tuple[list[int], list[int]],
+    share: float,
+    correlation: float,
+    *,
+    draws: int = BLOCK,
+) -> Told:
+    """Logit intervals of a share in two equal regions, and the test of their difference, of many draws at once.
+
+    The first draw is held against the published functions. A household has it where its latent answer lies beyond a
+    bound; latent answers of a site correlate.
+    """
+    threshold, known = stats.norm.isf(share), []
+    for own in sizes:
+        n = np.array(own)
+        common = np.sqrt(correlation) * rng.normal(size=(draws, len(n)))
+        beyond = stats.norm.sf((threshold - common) / np.sqrt(1 - correlation))
+        known.append((n, rng.binomial(n, beyond)))
+    weights = [n / n.sum() for n, _ in known]
+    p = [having / n @ w for (n, having), w in zip(known, weights, strict=True)]
+    square = [
+        (having / n - p_[:, None]) ** 2 @ (w**2 / (1 - w))
+        for (n, having), w, p_ in zip(known, weights, p, strict=True)
+    ]
+    varies = [(s > 0) & (p_ > 0) & (p_ < 1) for s, p_ in zip(square, p, strict=True)]
+    rare = [np.array([refusal_of_share(own, n) is not None for own in having]) for n, having in known]
+    single = [unit_mean(np.arange(len(n)) / len(n), n, n) for n, _ in known]
+    for side, mean in enumerate(single):
+        by_design = refusal(levels_of_mean(mean), mean.df) is not None
+        usable = varies[side]
+        near = p[side][usable]
+        half = stats.t.isf(0.025, mean.df) * np.sqrt(square[side][usable]) / (near * (1 - near))
+        inside = np.abs(logit(near) - logit(share)) <= half
+        yield from (
+            ("share: outside its interval", float(each), bool(by_design or is_refused))
+            for each, is_refused in zip(inside, rare[side][usable], strict=True)
+        )
+    n, having = known[0]
+    if varies[0][0]:
+        published = unit_mean(having[0] / n, n, n, interval="logit")
+        half = stats.t.isf(0.025, single[0].df) * np.sqrt(square[0][0]) / (p[0][0] * (1 - p[0][0]))
+        assert abs(logit(published.ci_high) - logit(p[0][0]) - half) < 1e-6
+    df = degrees_of_freedom(single[0], single[1])
+    few = min(map(len, sizes)) < GATES.fewest_test_units
+    by_design = few or refusal(levels_of_difference(single[0], single[1]), df) is not None
+    se = np.sqrt(square[0] + square[1])
+    usable = se > 0
+    values = 2 * stats.t.sf(np.abs(p[0] - p[1])[usable] / se[usable], df)
+    yield from (
+        ("share: difference", float(each), bool(by_design or is_refused))
+        for each, is_refused in zip(values, (rare[0] | rare[1])[usable], strict=True)
+    )
 
 
 def model_block(
@@ -316,18 +438,10 @@ def models_of_one_region(
             inside = float(result.effect_low[k, 0] <= 0 <= result.effect_high[k, 0])
             yield effect, inside, refused[effect]
     n, amount = np.bincount(site), gini(np.exp(0.8 * latent))
+    mean = unit_mean(np.bincount(site, amount.linearised) / n, n, n)
+    inside = float(mean.ci_low <= 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1 <= mean.ci_high)
     few = len(n) < GATES.fewest_index_units
-    for name, truth, values in (
-        ("share", stats.norm.sf(1), latent > 1),
-        ("Gini", 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1, amount.linearised),
-    ):
-        of_units = np.bincount(site, values) / n
-        if not of_units.any():
-            continue
-        mean = unit_mean(of_units, n, n, interval="logit")
-        inside = float(mean.ci_low <= truth <= mean.ci_high)
-        is_refused = (name == "Gini" and few) or bool(refusal(levels_of_mean(mean), mean.df))
-        yield f"{name}: outside its interval", inside, is_refused
+    yield "Gini: outside its interval", inside, few or bool(refusal(levels_of_mean(mean), mean.df))
     yield from panel_p_values(rng, site, latent, correlation, refused)
 
 
@@ -404,14 +518,23 @@ def campaign(draws: int, path: Path, what: str) -> None:
                 for r in (CORRELATIONS if kind == "normal" else some)
             ]
             for block in range(draws // BLOCK):
+                pairs = {
+                    case: Pair.of(np.random.default_rng([1, block, k]), own)
+                    for k, (case, own) in enumerate(SIZES.items())
+                }
                 for place, (case, kind, r) in enumerate(cells):
-                    rng = np.random.default_rng([1, block, place])
-                    _keep(rows, case, kind, r, counted(region_block(rng, SIZES[case], r, kind, truths[kind])))
+                    rng = np.random.default_rng([2, block, place])
+                    _keep(rows, case, kind, r, counted(region_block(rng, pairs[case], r, kind, truths[kind])))
                     file.flush()
+        if what in ("all", "shares"):
+            for place, (case, share, r) in enumerate(product(SIZES, SHARES, CORRELATIONS)):
+                told = share_block(np.random.default_rng([4, place]), SIZES[case], share, r, draws=draws)
+                _keep(rows, case, f"share {share:g}", r, counted(told))
+                file.flush()
         if what in ("all", "models"):
             for block in range(draws // MODEL_BLOCK):
                 for place, (case, r) in enumerate(product(MODEL_SIZES, some)):
-                    rng = np.random.default_rng([2, block, place])
+                    rng = np.random.default_rng([3, block, place])
                     _keep(rows, case, "models", r, counted(model_block(rng, MODEL_SIZES[case], r)))
                     file.flush()
 

@@ -4,7 +4,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from rejection_rates import BLOCK, KINDS, OLD_SIZES, SIZES, TERMS, counted, model_rates, region_block
+from rejection_rates import (
+    BLOCK,
+    KINDS,
+    OLD_SIZES,
+    SIZES,
+    TERMS,
+    WEIGHTED,
+    Pair,
+    counted,
+    model_rates,
+    region_block,
+    share_block,
+)
 
 from analysis.levels import levels_of_difference, levels_of_mean, refusal
 from analysis.survey_design import difference, unit_mean
@@ -15,7 +27,7 @@ DRAWS = 1000
 def share_within(shares: float, low: float, high: float, draws: int) -> bool:
     """Whether a share of draws agrees with a true share between two bounds, at one in ten thousand."""
     sd = np.sqrt(high * (1 - high) / draws)
-    return low - 3.9 * sd <= shares <= high + 3.9 * sd
+    return bool(low - 3.9 * sd <= shares <= high + 3.9 * sd)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.05, 0.2])
@@ -46,7 +58,7 @@ def test_means_of_units_keep_their_level_and_cover_where_they_are_told(case: str
 
 def rates_of(case: str, kind: str, truth: float) -> Mapping[str, float]:
     rng = np.random.default_rng(12)
-    shares = counted(region_block(rng, SIZES[case], 0.2, kind, truth, beside=60))
+    shares = counted(region_block(rng, Pair.of(rng, SIZES[case]), 0.2, kind, truth, beside=60))
     return {name: each.rate for name, each in shares.items()}
 
 
@@ -58,12 +70,23 @@ def test_tests_of_units_keep_their_level_and_those_of_households_do_not() -> Non
         assert shares[f"households: {name}"] > 0.3
 
 
-@pytest.mark.parametrize(("kind", "truth"), list(zip(KINDS[1:], (1.679, 0.2164, 0.1716), strict=True)))
+@pytest.mark.parametrize(("kind", "truth"), list(zip(KINDS[1:], (1.679, 0.2164, 0.1716, 0.66), strict=True)))
 def test_answers_that_are_not_normal_are_not_rejected_too_often(kind: str, truth: float) -> None:
     shares = rates_of("5 and 7 sites of 80 and 60", kind, truth)
     assert share_within(shares["units: difference of means"], 0.02, 0.07, BLOCK)
-    for term in TERMS:
+    for term in TERMS if kind != WEIGHTED else ():
         assert share_within(shares[f"units: slope {term}"], 0.02, 0.07, BLOCK), term
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("case", ["5 and 7 unequal sites", "20 and 10 sites of 8 to 90"])
+def test_intervals_and_tests_of_shares_hold_where_they_are_told(case: str, share: float) -> None:
+    shares = counted(share_block(np.random.default_rng(15), SIZES[case], share, 0.2, draws=DRAWS))
+    for name, each in shares.items():
+        if np.isnan(each.rate):
+            assert share < 0.5, name
+        else:
+            assert share_within(each.rate, 0.025, 0.07, each.draws - each.refused), name
 
 
 def test_models_of_one_region_keep_their_level() -> None:
