@@ -602,5 +602,5 @@ def _satterthwaite(scores: ClusterScores, v: FloatArray) -> FloatArray:
     crossed = np.moveaxis(u, 2, 0)
     gram = crossed.swapaxes(1, 2) @ crossed
     square = (own**2).sum(axis=0) - 2 * (own * shared).sum(axis=0) + (gram**2).sum(axis=(1, 2))
-    df: FloatArray = trace**2 / square
+    df: FloatArray = np.divide(trace**2, square, out=np.full(len(trace), np.nan), where=square > 0)
     return df

@@ -498,15 +498,15 @@ def unit_shares(
             yield {**base, "reason": "no household"}
         elif inside in (0, whole.sum()):
             yield {**base, "reason": "no household is there" if inside == 0 else "every household is there"}
-        elif rare := refusal_of_share(counts, whole):
-            yield {**base, "reason": rare}
         else:
             try:
                 share = unit_mean(counts / whole, whole, whole, interval="logit")
             except AnalysisError as error:
                 yield {**base, "reason": str(error)}
                 continue
-            refused = refusal(levels_of_mean(share), share.df, is_interval=True) if share.se > 0 else None
+            refused = refusal_of_share(counts, whole)
+            if refused is None and share.se > 0:
+                refused = refusal(levels_of_mean(share), share.df, is_interval=True)
             if refused:
                 yield {**base, "reason": refused}
             elif share.se > 0:

@@ -58,6 +58,7 @@ def test_poverty_counts_weighted_deprivations(
 def test_intervals_come_from_sampling_units_or_there_is_a_reason(tables: Tables) -> None:
     for table in tables.values():
         inside = table.dropna(subset=["ci_low"])
+        assert table.loc[table["ci_low"].isna(), "reason"].notna().all()
         assert (inside["ci_low"] <= inside["value"]).all()
         assert (inside["value"] <= inside["ci_high"]).all()
         assert (inside["n_units"] > 1).all()
