@@ -153,10 +153,13 @@ superset-lock: setup  ## pin Superset again after a change in relocation_warehou
 	$(call environment,--require-hashes --requirements $<)
 	touch $@
 
-.PHONY: rejection-rates oracles bench-analysis bench-extract bench-ingest bench-loop bench-national bench-results
+.PHONY: rejection-rates equal-regions oracles bench-analysis bench-extract bench-ingest bench-loop bench-national bench-results
 
 rejection-rates: setup ## how often tests between equal regions reject, and intervals cover; hours at full size
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/analysis/rejection_rates.py
+
+equal-regions: setup  ## how often published tables tell apart pairs of equal regions, drawn from a refreshed warehouse
+	PYTHONPATH=$(CURDIR) $(BIN)/python tests/result_tables/equal_regions.py $(DATA) 20
 
 oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, r-cran-haven, r-cran-mass, r-cran-sandwich, pspp); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
