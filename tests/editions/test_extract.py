@@ -15,7 +15,7 @@ from ddi import problems
 
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.paths import Paths
-from relocation_warehouse.publication.extract import ExtractError, choose, take
+from relocation_warehouse.publication.extract import ExtractError, choose, labelled, take
 from relocation_warehouse.publication.extract.labelled import (
     STATA_MISSING,
     CannotHold,
@@ -244,6 +244,39 @@ def test_long_text_becomes_strl_and_is_refused_where_there_is_none(tmp_path):
     for write, ending in ((write_spss, "sav"), (write_excel, "xlsx")):
         with pytest.raises(CannotHold, match="40,000 bytes"):
             write(long, tmp_path / f"a.{ending}", "en")
+
+
+def test_text_beyond_a_strl_is_refused(tmp_path, monkeypatch):
+    # two thousand million bytes are not made in a test: the limit is moved
+    monkeypatch.setattr(labelled, "STATA_STRL", 50_000)
+    long = table(a=(Variable("a", said("a"), "text"), ["x" * 50_001], None))
+    with pytest.raises(CannotHold, match=r"a has a text of 50,001 bytes; .* at most 50,000"):
+        write_stata(long, tmp_path / "a.dta", "en")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_codes_that_are_one_number_stay_apart(tmp_path):
+    texts = table(a=(Variable("a", said("a"), "code", {"1": said("I"), "01": said("II")}), ["01", "1"], None))
+    write_stata(texts, tmp_path / "a.dta", "en")
+    frame, meta = pyreadstat.read_dta(tmp_path / "a.dta")
+    assert [meta.variable_value_labels["a"][v] for v in frame["a"]] == ["II", "I"]
+
+
+def test_codes_and_labels_that_stata_cannot_hold(tmp_path):
+    codes = {"3000000000": said("large"), "1": said("one")}
+    notes = write_stata(
+        table(a=(Variable("a", said("a"), "number", codes), [3e9, 1.0], None)), tmp_path / "a.dta", "en"
+    )
+    assert "a = 3000000000 has no label" in notes[0]
+    frame, meta = pyreadstat.read_dta(tmp_path / "a.dta")
+    assert frame["a"].tolist() == [3e9, 1.0]
+    assert meta.variable_value_labels["a"] == {1: "one"}
+    many = {str(k): said(f"place {k:04} of a long list of places") for k in range(1000)}
+    places = table(a=(Variable("a", said("a"), "code", many), ["7"], None))
+    with pytest.raises(CannotHold, match="32,000 bytes"):
+        write_stata(places, tmp_path / "b.dta", "en")
+    assert write_spss(places, tmp_path / "b.sav", "en") == []
+    assert len(pyreadstat.read_sav(tmp_path / "b.sav")[1].variable_value_labels["a"]) == 1000
 
 
 def test_a_variable_without_any_value_and_data_below_the_codes(tmp_path):

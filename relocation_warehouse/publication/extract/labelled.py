@@ -41,6 +41,10 @@ STATA_LABEL, SPSS_LABEL, SPSS_VALUE_LABEL = 80, 256, 120
 """Characters of a variable's label in Stata; bytes of one, and of a value's label, in SPSS."""
 STATA_TEXT, SPSS_TEXT = 2045, 32767
 """Bytes of a text value; a longer one is a strL in Stata."""
+STATA_STRL = 2_000_000_000
+"""Bytes of a strL."""
+STATA_LABELS = 32_000
+"""Bytes of all value labels of one variable, each with an end of its own: what pandas writes and Stata reads."""
 STATA_MISSING = np.array([(0x7FE0000000000000 + (k << 40)) for k in range(27)], dtype=np.uint64).view(
     np.float64
 )
@@ -109,12 +113,15 @@ class Variable:
     def numbers(self) -> dict[str, float]:
         """Number of each code in files whose labels hang on numbers.
 
-        That of a number is itself. That of a text is itself where all codes are whole numbers, else its place.
+        That of a number is itself. That of a text is itself where all codes are different whole numbers, else its
+        place.
         """
         if self.kind == "number":
             return {code: float(code) for code in self.codes}
         if all(re.fullmatch(r"-?\d{1,9}", code) for code in self.codes):
-            return {code: float(code) for code in self.codes}
+            numbers = {code: float(code) for code in self.codes}
+            if len({*numbers.values()}) == len(numbers):
+                return numbers
         return {code: float(place) for place, code in enumerate(self.codes, start=1)}
 
     def text(self, language: Language) -> str:
@@ -233,6 +240,7 @@ def write_stata(table: LabelledTable, path: Path, language: Language) -> list[st
 
     A text of more than 2045 bytes becomes a strL.
     """
+    _check_text(table, STATA_STRL, "Stata")
     names, notes = names_of(table.variables, STATA_NAME)
     labels, shortened = _labels(table, language, STATA_LABEL, len, "Stata")
     places = {reason: k for k, reason in enumerate(table.reason_words, start=1)}
@@ -250,11 +258,12 @@ def write_stata(table: LabelledTable, path: Path, language: Language) -> list[st
         columns[name] = table.number_of(variable)
         words: dict[float, str] = {}
         for code, label in variable.codes.items():
-            if variable.numbers[code].is_integer():
+            if variable.numbers[code].is_integer() and abs(variable.numbers[code]) < STATA_MISSING_LABEL:
                 words[int(variable.numbers[code])] = getattr(label, language)
             else:
                 notes.append(
-                    f"{variable.name} = {code} has no label in the file: Stata labels whole numbers only"
+                    f"{variable.name} = {code} has no label in the file: Stata labels whole numbers below"
+                    f" {STATA_MISSING_LABEL:,} only"
                 )
         reasons = table.reasons.get(variable.name)
         if reasons is not None:
@@ -265,6 +274,11 @@ def write_stata(table: LabelledTable, path: Path, language: Language) -> list[st
                     words[STATA_MISSING_LABEL + places[reason]] = getattr(
                         table.reason_words[reason], language
                     )
+        if sum(_bytes(word) + 1 for word in words.values()) > STATA_LABELS:
+            raise CannotHold(
+                f"the labels of {variable.name}'s {len(words):,} codes are longer than the {STATA_LABELS:,} bytes that"
+                " Stata holds for one variable: take a .sav file, or a .csv or .parquet file, which keep codes as text"
+            )
         if words:
             value_labels[name] = words
     writer = _StataWriter(
