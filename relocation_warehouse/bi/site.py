@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from relocation_warehouse.contract.tables import Column, Contract, Table, contract_of
+from relocation_warehouse.contract.words import places
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.survey.catalog import Catalog, Indicator, Labelled, load_catalog
 
@@ -142,8 +143,13 @@ def _codes(catalog: Catalog, contract: Contract) -> str:
 
 
 def _glossary(catalog: Catalog, contract: Contract) -> str:
-    """Terms in both languages, each way round."""
-    terms = {(w.en, w.zh) for words in contract.words().values() for w in words.values()}
+    """Terms in both languages, each way round; a column whose words leave places open holds sentences."""
+    terms = {
+        (w.en, w.zh)
+        for words in contract.words().values()
+        if not any(map(places, words))
+        for w in words.values()
+    }
     things: list[Labelled] = [
         *(*catalog.systems, *catalog.dimensions, *catalog.indicators, *catalog.metrics),
         *(thing for options in catalog.options.values() for thing in options),

@@ -17,6 +17,7 @@ from relocation_warehouse.publication.disclosure import write_public_build
 from relocation_warehouse.publication.report import figures, write_report
 from relocation_warehouse.publication.report import page as page_module
 from relocation_warehouse.publication.report.answers import CHANGED, STUCK, UNKNOWN
+from relocation_warehouse.publication.report.data import in_one_range
 from relocation_warehouse.publication.report.explore import _with_texts
 from relocation_warehouse.publication.tables import public_contract
 from relocation_warehouse.survey.vocabulary import Label
@@ -280,3 +281,14 @@ def test_a_figure_is_drawn_again_where_what_it_draws_differs_and_its_table_does_
     # what cannot be compared is drawn every time
     assert n_drawn(pd.DataFrame({"x": [0.1]}), unknown=object()) == 4
     assert n_drawn(pd.DataFrame({"x": [0.1]}), unknown=object()) == 5
+
+
+def test_reasons_that_differ_in_the_ends_of_ranges_are_told_once():
+    near, far = "covers 95.9 to 97.3 of 100; 93 to 97 pass", "covers 96 to 98.3 of 100; 93 to 97 pass"
+    others = ["a side has 2 units", "a side has 3 units", "no household"]
+    told = in_one_range([near, far, *others])
+    assert told == {
+        near: "covers 95.9 to 98.3 of 100; 93 to 97 pass",
+        far: "covers 95.9 to 98.3 of 100; 93 to 97 pass",
+        **{other: other for other in others},
+    }

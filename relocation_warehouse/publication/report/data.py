@@ -6,7 +6,8 @@ here: drawing (`figures`), wording (`page`), and any table that only one edition
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +46,31 @@ def localise(frame: pd.DataFrame, language: Language) -> pd.DataFrame:
     labelled = {c.removesuffix(f"_{language}") for c in frame.columns if c.endswith(f"_{language}")}
     kept = frame[[c for c in frame.columns if not c.endswith(f"_{other}") and c not in labelled]]
     return kept.rename(columns={c: c.removesuffix(f"_{language}") for c in kept.columns})
+
+
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+def in_one_range(sentences: Iterable[str]) -> dict[str, str]:
+    """Of each sentence the one that stands for it and all that differ from it in the ends of ranges alone.
+
+    "covers 95 to 97" and "covers 93 to 96" are "covers 93 to 97". Sentences that differ in other numbers stand for
+    themselves.
+    """
+    alike: dict[str, list[str]] = {}
+    for sentence in sentences:
+        alike.setdefault(_NUMBER.sub("#", sentence), []).append(sentence)
+    standing = {}
+    for masked, group in alike.items():
+        between = masked.split("#")
+        ends = []
+        for k, numbers in enumerate(zip(*map(_NUMBER.findall, group), strict=True)):
+            ordered = sorted({*numbers}, key=lambda number: float(number.replace(",", "")))
+            is_low, is_high = between[k + 1] == " to ", between[k] == " to "
+            ends.append(ordered[0] if is_low or len(ordered) == 1 else ordered[-1] if is_high else None)
+        told = "".join(text + (end or "") for text, end in zip(between, [*ends, ""], strict=True))
+        standing.update({sentence: sentence if None in ends else told for sentence in group})
+    return standing
 
 
 @dataclass(frozen=True)
@@ -96,9 +122,11 @@ class Reader:
         So have groups, units of change and lists of indicators. A code without a label is shown as it is. Papers write
         regions with a capital.
         """
-        frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
+        return self._worded(self._con.execute(query, parameters or []).df())
+
+    def _worded(self, frame: pd.DataFrame) -> pd.DataFrame:
         for column in [str(c) for c in frame if c in self._words]:
-            for language in LANGUAGES:
+            for language in [lang for lang in LANGUAGES if f"{column}_{lang}" not in frame]:
                 frame[f"{column}_{language}"] = [self._said(column, code, language) for code in frame[column]]
         if {"group_type", "group_id"} <= {*frame}:
             pairs = list(zip(frame["group_type"], frame["group_id"], strict=True))
@@ -148,20 +176,11 @@ class Reader:
             list(table.report.where.values()),
         )
         if {"model", "term"} <= {*frame}:
-            models = self._models()
             for language in LANGUAGES:
-                frame[f"model_{language}"] = [models.get(m, {}).get(language, m) for m in frame["model"]]
                 frame[f"term_{language}"] = [
                     self._term(row, language) for row in frame.to_dict(orient="records")
                 ]
         return frame
-
-    def _models(self) -> dict[str, dict[Language, str]]:
-        """Labels of the models of one wave and of panels."""
-        present = [t for t in ("analysis.regression_models", "analysis.panel_models") if self.has(t)]
-        labelled = " union ".join(f"select model, label_en, label_zh from {table}" for table in present)
-        rows = self._con.execute(labelled).fetchall() if present else []
-        return {model: {"en": en, "zh": zh} for model, en, zh in rows}
 
     def _term(self, row: Mapping[Hashable, Any], language: Language) -> str:
         """What a term stands for: a wave, or what its row or the indicator of its name is labelled."""
@@ -466,17 +485,17 @@ class Reader:
             select '' as choice, metric_id, evidence, source_id, survey_id, region, wave, wave_order,
               group_type, group_id,
               is_synthetic, value, ci_low, ci_high, n, n_units, unit_basis, status,
-              n_indicators, n_indicators_defined, interval_reason, note
+              n_indicators, n_indicators_defined, interval_reason, note, note_zh
             from compared where value is not null
             union all
             select 'common', metric_id, evidence, source_id, survey_id, region, wave, wave_order,
               group_type, group_id,
               is_synthetic, common_value, common_ci_low, common_ci_high, n, n_units, unit_basis, status,
-              n_indicators_common, n_indicators_defined, null, note
+              n_indicators_common, n_indicators_defined, null, note, note_zh
             from compared where common_value is not null
             union all
             select combination_id, metric_id, 'household', '', '', region, wave, 0, 'all', 'all',
-              is_synthetic, value, null, null, null, null, null, null, null, null, null, null
+              is_synthetic, value, null, null, null, null, null, null, null, null, null, null, null
             from analysis.sensitivity where value is not null
             order by all
             """
@@ -545,16 +564,30 @@ class Reader:
         )
 
     def missing_intervals(self) -> pd.DataFrame:
-        """Values of households without an interval, counted by the reason that their rows give."""
-        return self._rows(
+        """Values of households without an interval, counted by the reason that their rows give.
+
+        Reasons that differ in the ends of ranges alone are one.
+        """
+        rows = self._con.execute(
             """
-            select interval_reason, count(*) as n_without,
-              (select count(*) from analysis.region_comparison where evidence = 'household' and value is not null)
-                as n_values, bool_or(is_synthetic) as is_synthetic
+            select interval_reason, count(*) as n_without, bool_or(is_synthetic) as is_synthetic
             from analysis.region_comparison
             where evidence = 'household' and value is not null and ci_low is null and interval_reason is not null
-            group by interval_reason order by n_without desc
+            group by interval_reason order by interval_reason
             """
+        ).df()
+        if rows.empty:
+            return self._worded(rows.assign(n_values=0))
+        alike = rows.groupby(rows["interval_reason"].map(in_one_range(rows["interval_reason"])))
+        counted = alike.agg(
+            n_without=("n_without", "sum"), is_synthetic=("is_synthetic", "any")
+        ).reset_index()
+        n_values = self._con.execute(
+            "select count(*) from analysis.region_comparison where evidence = 'household' and value is not null"
+        ).fetchone()
+        assert n_values is not None
+        return self._worded(
+            counted.assign(n_values=n_values[0]).sort_values("n_without", ascending=False, kind="stable")
         )
 
     def untested(self) -> dict[str, int]:

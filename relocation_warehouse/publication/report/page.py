@@ -619,7 +619,7 @@ def _categories(reader: Reader) -> Iterator[Section]:
     if means.empty:
         return
     shown = ("region", "grouping", "group", "wave", "metric", "value", "ci_low", "ci_high", "n", "n_units")
-    drawn = [
+    drawn = (
         Figure(
             "category-dots",
             Label(en="Mean coordination degree D by group", zh="各类住户的平均耦合协调度D"),
@@ -631,28 +631,25 @@ def _categories(reader: Reader) -> Iterator[Section]:
             lambda lang: figures.category_dots(means, lang),
             means,
             shown,
-        )
-    ]
-    if len(shares):
-        drawn.append(
-            Figure(
-                "category-shares",
-                Label(en="What households of each group report", zh="各类住户的情况"),
-                Label(
-                    en="Weighted share of the households of each group that answered yes, constraints among them.",
-                    zh="各类住户回答“是”的加权比例，包括制约因素。",
-                ),
-                lambda lang: figures.category_shares(shares, lang),
-                shares,
-                shown,
-            )
-        )
+        ),
+        Figure(
+            "category-shares",
+            Label(en="What households of each group report", zh="各类住户的情况"),
+            Label(
+                en="Weighted share of the households of each group that answered yes, constraints among them.",
+                zh="各类住户回答“是”的加权比例，包括制约因素。",
+            ),
+            lambda lang: figures.category_shares(shares, lang),
+            shares,
+            shown,
+        ),
+    )
     yield Section(
         "categories",
         Label(en="Groups", zh="群体"),
         Label(en="By industry model and livelihood strategy", zh="按产业模式与生计策略"),
         (),
-        tuple(drawn),
+        tuple(figure for figure in drawn if not figure.frame.empty),
         _made_up(means),
     )
 
