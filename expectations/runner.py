@@ -74,7 +74,7 @@ class Expectation:
         short = self.type.removeprefix("expect_").removeprefix("column_values_to_").removeprefix("column_")
         if "mostly" in self.kwargs:
             short += " mostly"
-        return f"{' '.join(self.columns)}: {short}" if self.columns else short
+        return f"{', '.join(self.columns)}: {short}" if self.columns else short
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ Pair = Mapping[str, str]
 PLACE = re.compile("[#…]")
 """What stands in a sentence for what differs from row to row: # for a number, … for any text."""
 
-_FITS = {"#": r"(\d[\d,]*(?:\.\d+)?)", "…": r"(.+?)"}
+_FITS = {"#": r"(\d[\d,]*(?:\.\d+)?)", "…": r"(.+?)", "(…": r"\(([^()]+?)"}
 
 
 def places(sentence: str) -> list[str]:
@@ -29,8 +29,8 @@ class WordsOf:
     Parameters
     ----------
     words
-        Pair by code. A code that leaves places open stands for every text that fills them; what fills them is put
-        into the places of the pair, in the same order. The first that fits wins.
+        Pair by code. A code that leaves places open stands for every text that fills them; what fills them is said in
+        its own words, where it has some, in the places of the pair, in the same order. The first that fits wins.
     """
 
     def __init__(self, words: Mapping[str, Pair]) -> None:
@@ -38,37 +38,57 @@ class WordsOf:
         self._known: dict[tuple[str, str], str] = {}
 
     @cached_property
-    def _sentences(self) -> list[tuple[re.Pattern[str], list[str], Pair]]:
+    def _sentences(self) -> list[tuple[str, re.Pattern[str], Pair]]:
         return list(_compiled(self._words.items()))
 
     def said(self, text: str, language: str) -> str:
         """What stands for a text; each part of it between semicolons by itself; what has no words stays as it is."""
         known = self._known.get((text, language))
         if known is None:
-            known = self._whole(text, language)
-            if known is None:
-                between = "; " if language == "en" else "；"
-                known = between.join(self._whole(part, language) or part for part in text.split("; "))
-            self._known[text, language] = known
+            known = self._known[text, language] = self._said(text, language)
         return known
 
-    def _whole(self, text: str, language: str) -> str | None:
-        pair = self._words.get(text.lower())
-        if pair is not None:
+    def _said(self, text: str, language: str) -> str:
+        if (pair := self._words.get(text.lower())) is not None:
             return pair[language]
-        for pattern, open_places, pair in self._sentences:
-            match = pattern.fullmatch(text)
-            if match is not None and places(pair[language]) == open_places:
-                return _filled(pair[language], iter(match.groups()))
+        parts = _parts(text)
+        # a place that takes several parts hides the words of each, so it is the last choice
+        whole = self._whole(text, language, len(parts))
+        if whole is not None or len(parts) == 1:
+            return whole or text
+        said = [self.said(part, language) for part in parts]
+        if said == parts and (whole := self._whole(text, language)) is not None:
+            return whole
+        return ("; " if language == "en" else "；").join(said)
+
+    def _whole(self, text: str, language: str, parts: int | None = None) -> str | None:
+        """The first sentence that fits, of so many parts."""
+        for code, pattern, pair in self._sentences:
+            match = pattern.fullmatch(text) if parts in (None, len(_parts(code))) else None
+            if match is not None and places(pair[language]) == places(code):
+                return _filled(pair[language], [self.said(fill, language) for fill in match.groups()])
         return None
 
 
-def _filled(sentence: str, fills: Iterator[str]) -> str:
-    return PLACE.sub(lambda _: next(fills), sentence)
+def _filled(sentence: str, fills: Iterable[str]) -> str:
+    left = iter(fills)
+    return PLACE.sub(lambda _: next(left), sentence)
 
 
-def _compiled(words: Iterable[tuple[str, Pair]]) -> Iterator[tuple[re.Pattern[str], list[str], Pair]]:
+def _parts(text: str) -> list[str]:
+    """Parts of a text between semicolons that stand in no brackets."""
+    parts, depth = [""], 0
+    for piece in re.split(r"([()\[\]]|; )", text):
+        depth += (piece in ("(", "[")) - (piece in (")", "]"))
+        if piece == "; " and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
+
+
+def _compiled(words: Iterable[tuple[str, Pair]]) -> Iterator[tuple[str, re.Pattern[str], Pair]]:
     for code, pair in words:
-        if open_places := places(code):
-            fits = "".join(_FITS.get(part, re.escape(part)) for part in re.split("([#…])", code))
-            yield re.compile(fits, re.IGNORECASE | re.DOTALL), open_places, pair
+        if places(code):
+            fits = "".join(_FITS.get(part, re.escape(part)) for part in re.split(r"(#|\(?…)", code))
+            yield code, re.compile(fits, re.IGNORECASE | re.DOTALL), pair

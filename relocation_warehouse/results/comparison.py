@@ -30,6 +30,7 @@ from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
 from analysis.survey_design import difference
 from analysis.threads import one_blas_thread
+from relocation_warehouse.results.chinese import Chinese
 from relocation_warehouse.results.common import (
     VERDICTS,
     Verdicts,
@@ -90,9 +91,11 @@ def comparison(con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Lit
         households = list(_household_rows(measures))
         tests = [*_difference_rows(measures), *_model_rows(con, catalog)]
     printed = [*_printed_rows(con, catalog, literature), *_context_rows(catalog, literature)]
+    chinese = Chinese(literature, catalog)
+    compared = [row | {"note_zh": chinese.of(row["note"] or None)} for row in (*households, *printed)]
     _adjust(tests)
     return {
-        "region_comparison": conform("analysis.region_comparison", [*households, *printed]),
+        "region_comparison": conform("analysis.region_comparison", compared),
         "region_tests": conform("analysis.region_tests", tests),
         "category_results": computed("analysis.category_results", CATEGORY_RESULTS, is_view=True),
     }

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from analysis.claims import ClaimVerdict, Outcome
 from analysis.printed_tables import ALARMS, Finding, Verdict, audit
+from relocation_warehouse.results.chinese import Chinese
 from relocation_warehouse.results.tables import conform
 from relocation_warehouse.survey.literature import Literature, checked_claims
 
@@ -56,6 +57,7 @@ def _test_rows(literature: Literature, tests: Iterable[Finding]) -> list[dict[st
         for stat_id in row["stat_ids"].split():
             findings[stat_id].add(row["finding_id"])
     numbers: Counter[str] = Counter()
+    chinese = Chinese(literature)
     rows: list[dict[str, object]] = []
     for test in tests:
         numbers[test.test] += 1
@@ -71,6 +73,7 @@ def _test_rows(literature: Literature, tests: Iterable[Finding]) -> list[dict[st
                 "test": test.test,
                 "verdict": str(test.verdict),
                 "arithmetic": test.arithmetic,
+                "arithmetic_zh": chinese.of(test.arithmetic),
                 "cause_id": test.cause or None,
                 "finding_ids": " ".join(sorted(confirmed)) or None if test.verdict in SHOWS else None,
             }
@@ -79,6 +82,7 @@ def _test_rows(literature: Literature, tests: Iterable[Finding]) -> list[dict[st
 
 
 def _claim_rows(literature: Literature, outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
+    chinese = Chinese(literature)
     return [
         {
             **{
@@ -96,6 +100,7 @@ def _claim_rows(literature: Literature, outcomes: Sequence[Outcome]) -> list[dic
             "stat_id": row["stat_id"] or None,
             "verdict": str(outcome.verdict),
             "arithmetic": outcome.arithmetic,
+            "arithmetic_zh": chinese.of(outcome.arithmetic),
             "figure_ids": " ".join(outcome.ids) or None,
             "finding_id": row["finding_id"] or None,
         }

@@ -33,6 +33,7 @@ from analysis.printed_tables import ALARMS, audit
 from analysis.regression import STAR_LEVELS
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
+from relocation_warehouse.results.chinese import Chinese
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, extremes, surveys
 from relocation_warehouse.results.metrics import COUPLING, relation, study_scheme
 from relocation_warehouse.results.printed import Recomputed, recompute
@@ -113,6 +114,7 @@ def replication(
     aims = {(row["stat_id"], row["survey_id"]): row["target_id"] for row in literature["made_to_match.csv"]}
     against = _contradicted(literature)
     claims = _claimed(literature)
+    chinese = Chinese(literature, catalog)
     results = []
     for target in targets:
         evidence = Evidence(
@@ -127,7 +129,7 @@ def replication(
     return {
         "replication": conform(
             "quality.replication",
-            [_shown(row | _best(row, tried[row["stat_id"]])) for row in results],
+            [_shown(row | _best(row, tried[row["stat_id"]]), chinese) for row in results],
         ),
         "replication_options": conform(
             "quality.replication_options",
@@ -136,9 +138,10 @@ def replication(
     }
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, Any], chinese: Chinese) -> dict[str, Any]:
     """The columns that are published."""
-    return {name: value for name, value in row.items() if name != "is_met"}
+    shown = {name: value for name, value in row.items() if name != "is_met"}
+    return shown | {"reason_zh": chinese.of(row["reason"])}
 
 
 def _tried(target: ReplicationTarget, source: Figures) -> list[Alternative]:

@@ -22,6 +22,7 @@ import pyarrow as pa
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import SCHEMAS, row_digests
 from relocation_warehouse.ground.kept import Kept, digest_of
+from relocation_warehouse.results.chinese import sentences
 from relocation_warehouse.results.columns_read import Columns, columns_read
 from relocation_warehouse.results.groups import CODE, Group
 from relocation_warehouse.results.tables import Computed, Result
@@ -163,7 +164,7 @@ def _digest(
         made_by,
         row_digests(con, tables),
         sorted(repr((q, p, sorted(con.execute(q, list(p)).fetchall()))) for q, p in questions),
-        literature().rows if is_literature_read else None,
+        (literature().rows, sentences()) if is_literature_read else None,
     )
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pyarrow as pa
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -131,6 +131,7 @@ class UnitConversion(Closed):
     to: str
     factor: float = Field(gt=0)
     note: str
+    note_zh: str
     year: int | None = None
 
 
@@ -456,6 +457,12 @@ class PanelSpec(Labelled):
     """Names of regressor sets; their regressors are numbers."""
 
 
+Option: TypeAlias = (
+    BandScheme | WeightScheme | CouplingVariant | CoupledPair | FactorModel | Scale | Model | PanelSpec
+)
+"""A choice or model that people see by name and tables by id."""
+
+
 class PublishedTerms(Closed):
     """Printed names of models and variables -> ids of models and terms."""
 
@@ -518,7 +525,9 @@ class ReplicationRule(Closed):
     kind: Kind | None = None
     multiplier: float = 1.0
     note: str | None = None
+    note_zh: str | None = None
     reason: str | None = None
+    reason_zh: str | None = None
 
     @model_validator(mode="after")
     def _kind_or_reason(self) -> ReplicationRule:
@@ -631,13 +640,14 @@ class Catalog(Closed):
         return {m.id: m for m in self.metrics}
 
     @property
-    def options(self) -> Mapping[str, Sequence[BandScheme | WeightScheme | CouplingVariant | CoupledPair]]:
-        """Options of method that have a name, by the column that says which one was taken."""
+    def options(self) -> Mapping[str, Sequence[Option]]:
+        """Options of method and models that have a name, by the column that says which one was taken."""
         return {
             "scheme": self.weight_schemes,
             "variant": self.coupling.variants,
             "band_scheme": self.band_schemes,
             "pair": self.coupling.pairs,
+            "model": (*self.factor_models, *self.scales, *self.models, *self.panel_models),
         }
 
     @cached_property
@@ -1066,8 +1076,8 @@ def catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
             ),
         ),
         "units": _table(
-            {"unit_from": text, "unit_to": text, "factor": number, "note": text},
-            ((u.from_, u.to, u.factor, u.note) for u in catalog.units),
+            {"unit_from": text, "unit_to": text, "factor": number, "note": text, "note_zh": text},
+            ((u.from_, u.to, u.factor, u.note, u.note_zh) for u in catalog.units),
             order=None,
         ),
         "bands": _table(

@@ -23,7 +23,7 @@ from relocation_warehouse.survey.vocabulary import ANSWERED
 Row = Mapping[str, str]
 
 FILES: dict[str, tuple[str, ...]] = {
-    "context.csv": ("stat_id", "metric_id", "multiplier", "period", "note"),
+    "context.csv": ("stat_id", "metric_id", "multiplier", "period", "period_zh", "note", "note_zh"),
     "surveys.csv": (
         *("survey_id", "region", "place", "fieldwork_date", "questionnaires_distributed"),
         *(
@@ -35,24 +35,25 @@ FILES: dict[str, tuple[str, ...]] = {
             "waves",
             "methods",
         ),
-        *("authors", "year", "title", "journal", "doi", "citation_origin", "source_file", "note"),
+        *("authors", "year", "title", "journal", "doi", "citation_origin", "source_file", "note", "note_zh"),
     ),
     "sites.csv": (
         *("site_id", "region", "prefecture_or_city", "county", "site_name", "resettlement_type"),
         *("type_as_printed", "households", "persons", "sampled_questionnaires", "share_of_survey_pct"),
         *("published_sampling_proportion_pct", "recomputed_sampling_proportion_pct", "distance_class"),
-        *("source_file", "note"),
+        *("source_file", "note", "note_zh"),
     ),
     "statistics.csv": (
         *("stat_id", "region", "source_file", "table_or_section", "wave", "group", "model", "dependent"),
-        *("variable", "reference_category", "statistic", "value", "unit", "quality", "note"),
+        *("variable", "reference_category", "statistic", "value", "unit", "quality", "note", "note_zh"),
     ),
     "indicators.csv": (
         *("indicator_id", "region", "system", "dimension", "indicator", "measurement", "direction"),
-        *("direction_basis", "weight", "source_file", "section", "note"),
+        *("direction_basis", "weight", "source_file", "section", "note", "note_zh"),
     ),
     "indicator_map.csv": (
-        *("published_indicator_id", "indicator_id", "metric_id", "match", "not_mapped_reason", "note"),
+        *("published_indicator_id", "indicator_id", "metric_id", "match"),
+        *("not_mapped_reason", "not_mapped_reason_zh", "note", "note_zh"),
     ),
     "qualitative.csv": (
         *("code", "category_type", "parent_code", "label", "region", "source_file", "section"),
@@ -82,7 +83,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *("check_id", "region", "source_file", "quantity", "value", "unit", "method", "confidence"),
         "related_inconsistency",
     ),
-    "readings.csv": ("stat_id", "value", "unit", "finding_id", "reason"),
+    "readings.csv": ("stat_id", "value", "unit", "finding_id", "reason", "reason_zh"),
     "made_to_match.csv": ("stat_id", "survey_id", "target_id"),
     "claims.csv": (
         *("claim_id", "region", "source_file", "section", "statement", "statement_zh", "kind", "subject"),
@@ -421,12 +422,12 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
             ({**row, "published_survey_id": row["survey_id"], "citation": _citation(row)} for row in surveys),
             "published_survey_id region place fieldwork_date questionnaires_distributed:int64 "
             "questionnaires_valid:int64 response_rate_pct:double n_sites:int64 sampling instrument waves methods "
-            "authors year:int32 title journal doi citation note",
+            "authors year:int32 title journal doi citation note note_zh",
         ),
         "published_sites": _table(
             ({**row, "published_site_id": row["site_id"]} for row in literature["sites.csv"]),
             "published_site_id region county site_name resettlement_type households:int64 "
-            "sampled_questionnaires:int64 note",
+            "sampled_questionnaires:int64 note note_zh",
         ),
         "published_statistics": _table(
             (
@@ -434,7 +435,7 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
                 for row in literature["statistics.csv"]
             ),
             "stat_id region source_file table_or_section wave group model dependent variable reference_category "
-            "statistic value:double value_text unit quality citation note",
+            "statistic value:double value_text unit quality citation note note_zh",
         ),
         "published_indicators": _table(
             (
@@ -442,7 +443,7 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
                     **row,
                     **{
                         k: maps[row["indicator_id"]][k]
-                        for k in ("indicator_id", "metric_id", "not_mapped_reason")
+                        for k in ("indicator_id", "metric_id", "not_mapped_reason", "not_mapped_reason_zh")
                     },
                     "published_indicator_id": row["indicator_id"],
                     "variable": row["indicator"],
@@ -455,11 +456,14 @@ def literature_tables(literature: Literature) -> dict[str, pa.Table]:
                         )
                         if part
                     ),
+                    "note_zh": "；".join(
+                        part for part in (maps[row["indicator_id"]]["note_zh"], row["note_zh"]) if part
+                    ),
                 }
                 for row in literature["indicators.csv"]
             ),
             "published_indicator_id region system dimension variable measurement direction weight:double "
-            "indicator_id metric_id not_mapped_reason note",
+            "indicator_id metric_id not_mapped_reason not_mapped_reason_zh note note_zh",
         ),
         "published_categories": _table(
             literature["qualitative.csv"],

@@ -96,6 +96,7 @@ def declared_tables(folders: Sequence[SurveyFolder], catalog: Catalog) -> dict[s
             evidence=(TEXT, lambda f, wave, row: row.evidence or None),
             evidence_zh=(TEXT, lambda f, wave, row: row.evidence_zh or None),
             note=(TEXT, lambda f, wave, row: row.note or None),
+            note_zh=(TEXT, lambda f, wave, row: row.note_zh or None),
         ),
     }
 

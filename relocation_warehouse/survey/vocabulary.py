@@ -788,6 +788,7 @@ class CrosswalkRow(Closed):
     evidence_zh: str = ""
     """The same in Chinese, for readers of Chinese; where it is empty they get `evidence` as a quotation."""
     note: str = ""
+    note_zh: str = ""
 
     @field_validator("sources")
     @classmethod

@@ -57,11 +57,11 @@ const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), f
 while (walker.nextNode()) {
   const node = walker.currentNode, text = node.textContent.trim();
   if (node.parentElement.closest("[lang=en]:not(html), script, style, pre, code, q, noscript")) continue;
-  if (/[a-z]{2,} [a-z]{1,} [a-z]{2,}/.test(text) && !/[\\u4e00-\\u9fff]/.test(text)) found.push(text);
+  if (/[a-z]{2,} [a-z]{1,} [a-z]{2,}/.test(text.replace(/[\\w.:=-]*_[\\w.:=-]*/g, "_"))) found.push(text);
 }
 return found;
 """
-"""Every sentence in English that stands in a page in Chinese, folded parts among them."""
+"""Every sentence in English that stands in a page in Chinese, folded parts and parts of sentences among them."""
 
 LEGEND_DOTS = """
 const channels = value => value.match(/[\\d.]+/g).map(Number);

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import struct
 from xml.etree import ElementTree as ET
 
@@ -208,10 +209,21 @@ def test_a_reader_of_chinese_meets_chinese(report, published, browser):
         )
         assert [text for text in english if text not in ("CFI", "RMSEA")] == [], page.name
         assert browser.run(ENGLISH_SENTENCES) == [], page.name
+    # values with remarks: printed figures, their readings, figures of places
+    remarked = "return [...document.querySelectorAll('#rows td:last-child')].map(e => e.innerText).join('')"
+    for view in (
+        "m=customs_difference&g=all&b=",
+        "m=arable_land_per_capita_mu&g=all&b=",
+        "m=relocated_persons&g=place&b=",
+    ):
+        explore(browser, report, view, "lang=zh&theme=light")
+        assert re.search("[\u4e00-\u9fff]{4}", browser.run(remarked)), view
+        assert browser.run(ENGLISH_SENTENCES) == [], view
     browser.open(f"{(published / 'report' / 'quality.html').as_uri()}#zh")
     assert browser.run(ENGLISH_SENTENCES) == []
     browser.run("document.querySelector('h1').append('this was said once only')")
-    assert browser.run(ENGLISH_SENTENCES) == ["this was said once only"]
+    browser.run("document.querySelector('h1').append('说明：this was said once only')")
+    assert browser.run(ENGLISH_SENTENCES) == ["this was said once only", "说明：this was said once only"]
 
 
 def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, browser):

@@ -5,6 +5,7 @@ import inspect
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
@@ -14,7 +15,10 @@ from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.contract.words import WordsOf, places
 from relocation_warehouse.publication import audit
 from relocation_warehouse.publication.report import figures
+from relocation_warehouse.publication.report.data import Reader
+from relocation_warehouse.results.chinese import NOTES
 from relocation_warehouse.survey.catalog import load_catalog
+from relocation_warehouse.survey.literature import FILES
 
 ROOT = Path(__file__).parents[2]
 CATALOG = ROOT / "data" / "catalog"
@@ -23,6 +27,12 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 
 BY_ENGLISH = {"formula": "formula_zh", "comparability": "comparability_zh"}
 """Fields of metrics.yml whose English has no suffix."""
+
+REMARKS = {"note": "note_zh", "reason": "reason_zh"}
+"""Fields of any file whose English has no suffix."""
+
+NOT_READ = ("disclosure.yml", "recognition.yml")
+"""Files of the catalog without a text that is published."""
 
 
 THE_SAME = ("Great Expectations", "DOI", "τ²", "R²", "VIF", "KMO", "Theil", "M0", "H", "A")
@@ -34,9 +44,10 @@ def lacks(node, place):
     if isinstance(node, dict):
         pairs = {str(k): f"{str(k).removesuffix('_en')}_zh" for k in node if str(k).endswith("_en")}
         pairs |= {f"{str(k).removesuffix('_zh')}_en": str(k) for k in node if str(k).endswith("_zh")}
-        pairs = {en: zh for en, zh in pairs.items() if zh not in BY_ENGLISH.values()}
+        pairs = {en: zh for en, zh in pairs.items() if zh not in (BY_ENGLISH | REMARKS).values()}
         if "formula" in node and "comparability" in node:
             pairs |= BY_ENGLISH
+        pairs |= {en: zh for en, zh in REMARKS.items() if isinstance(node.get(en), str)}
         if {"en", "zh"} & {*map(str, node)}:
             pairs["en"] = "zh"
         for en, zh in pairs.items():
@@ -55,7 +66,9 @@ def lacks(node, place):
             yield from lacks(value, f"{place}[{value.get('id', k) if isinstance(value, dict) else k}]")
 
 
-@pytest.mark.parametrize("path", sorted(CATALOG.glob("*.yml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(CATALOG.glob("*.yml")) if p.name not in NOT_READ], ids=lambda p: p.name
+)
 def test_the_catalog_has_every_text_in_both_languages(path):
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert list(lacks(document, path.name)) == []
@@ -96,6 +109,30 @@ def test_claims_of_the_literature_are_told_in_both_languages():
         rows = list(csv.DictReader(file))
     assert len(rows) > 100
     assert [r["claim_id"] for r in rows if not r["statement"] or not CHINESE.search(r["statement_zh"])] == []
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_notes_of_the_literature_are_told_in_both_languages(name):
+    """Whatever column has a Chinese one beside it is filled in both or in neither."""
+    with (ROOT / "data" / "literature" / name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for column in [c for c in FILES[name] if f"{c}_zh" in FILES[name]]:
+        filled = [(row[column], row[f"{column}_zh"]) for row in rows if row[column] or row[f"{column}_zh"]]
+        assert filled
+        assert [en for en, zh in filled if not en or not zh] == []
+        assert [en for en, zh in filled if re.search("[a-z]{4}", en) and not CHINESE.search(zh)] == []
+        if (name, column) in NOTES:  # quoted part by part among other sentences
+            assert [en for en, zh in filled if len(en.split("; ")) != len(zh.split("；"))] == []
+
+
+def test_remarks_of_the_shipped_surveys_are_told_in_both_languages():
+    rows = [
+        row
+        for path in sorted((ROOT / "data" / "surveys").glob("*/crosswalk.csv"))
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    ]
+    assert len([row for row in rows if row["note"]]) > 10
+    assert [row["note"] for row in rows if bool(row["note"]) != bool(CHINESE.search(row["note_zh"]))] == []
 
 
 def test_units_and_choices_have_words():
@@ -162,3 +199,50 @@ def test_the_pages_say_everything_twice():
         script = (TEMPLATES / name).read_text(encoding="utf-8")
         for en, zh in re.findall(r'said\("((?:[^"\\]|\\.)*)"(?:, "((?:[^"\\]|\\.)*)")?\)', script):
             assert zh, f"{name}: {en}"
+
+
+ENGLISH = re.compile("[a-z]{2,} [a-z]+ [a-z]{2,}")
+"""A sentence, or a part of one; names in code are none."""
+
+
+def test_no_published_sentence_is_in_english_alone(published):
+    """What checks, tests and comparisons composed has its Chinese beside it, or in the words of its column."""
+    with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+        reader = Reader(con)
+        columns = con.execute(
+            "select table_schema || '.' || table_name, column_name from information_schema.columns"
+            " where column_name in ('reason', 'interval_reason', 'caution', 'message', 'note', 'arithmetic')"
+        ).fetchall()
+        left, n_said = [], 0
+        for table, column in sorted(columns):
+            beside = f"{column}_zh" in {c[0] for c in con.execute(f"describe {table}").fetchall()}
+            rows = con.execute(
+                f"select distinct {column}, {column if not beside else column + '_zh'} from {table}"
+                f" where {column} is not null"
+            ).fetchall()
+            for en, zh in rows:
+                said = str(zh if beside else reader._said(column, en, "zh"))
+                n_said += 1
+                if ENGLISH.search(re.sub(r"[\w.:=-]*_[\w.:=-]*", "_", said)) and table != "quality.loads":
+                    left.append((table, column, said))
+    assert n_said > 1000
+    assert left == []
+
+
+def test_sentences_that_fill_places_are_said_too():
+    words = WordsOf(
+        {
+            "… (…-#)": {"en": "… (…-#)", "zh": "…（…-#）"},
+            "our reading: … (…: …)": {"en": "our reading: … (…: …)", "zh": "我们的判读：…（…：…）"},
+            "one left out; a guess": {"en": "one left out; a guess", "zh": "剔除一个；猜测"},
+            "# blank": {"en": "# blank", "zh": "#个空白"},
+            "… off": {"en": "… off", "zh": "相差…"},
+        }
+    )
+    assert words.said("3 blank (GZ-2)", "zh") == "3个空白（GZ-2）"
+    assert (
+        words.said("our reading: 2 (GZ-2: one left out; a guess)", "zh")
+        == "我们的判读：2（GZ-2：剔除一个；猜测）"
+    )
+    assert words.said("no target; 1 off", "zh") == "no target；相差1"
+    assert words.said("f(2; 3) off", "zh") == "相差f(2; 3)"

@@ -117,7 +117,7 @@
     ["Value", "数值", v => number(v.value), "gt_right"], ["95 % from", "95%下限", v => number(v.ci_low), "gt_right"], ["to", "上限", v => number(v.ci_high), "gt_right"],
     ["Households", "户数", v => number(v.n), "gt_right"], ["Sampling units", "抽样单位", v => number(v.n_units), "gt_right"],
     ["Indicators", "指标数", v => v.n_indicators === null ? "–" : `${v.n_indicators} / ${v.n_indicators_defined}`, "gt_right"], ["Comparable", "可比性", v => own(v, "status") || "–"],
-    ["Made up", "虚构", v => v.is_synthetic ? said("yes", "是") : said("no", "否")], ["Remark", "说明", v => [own(v, "interval_reason"), v.note === `${v.n_indicators} of ${v.n_indicators_defined} indicators asked` ? "" : v.note].filter(Boolean).join("; ")],
+    ["Made up", "虚构", v => v.is_synthetic ? said("yes", "是") : said("no", "否")], ["Remark", "说明", v => [own(v, "interval_reason"), v.note === `${v.n_indicators} of ${v.n_indicators_defined} indicators asked` ? "" : own(v, "note")].filter(Boolean).join("; ")],
   ];
   const table = (columns, rows) => make("table", {},
     make("thead", {}, make("tr", {}, ...columns.map(c => make("th", { scope: "col", className: c[3] || "" }, said(c[0], c[1]))))),
