@@ -124,6 +124,7 @@ class EqualRegions:
                 "survey_id": "d.region_number",
                 "household_id": "d.new_id",
                 "site_id": "d.new_site",
+                "sampling_unit_id": "d.new_site",
                 "region": "'region ' || d.region_number",
             }
             replaced = ", ".join(f"{value} as {name}" for name, value in new.items() if name in known)
