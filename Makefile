@@ -161,7 +161,7 @@ rejection-rates: setup ## how often tests between equal regions reject, and inte
 equal-regions: setup  ## how often published tables tell apart pairs of equal regions, drawn from a refreshed warehouse
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/result_tables/equal_regions.py $(DATA) 20
 
-oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, r-cran-haven, r-cran-mass, r-cran-sandwich, pspp); tests read the committed ones
+oracles: setup        ## reference figures of R and PSPP again (Debian: r-base-core, r-cran-survey, r-cran-clubsandwich, r-cran-metafor, r-cran-car, r-cran-lavaan, r-cran-psych, r-cran-haven, r-cran-mass, r-cran-sandwich, r-cran-formula, r-cran-ggplot2, r-cran-reshape2, pspp; of R's own archive: oaxaca); tests read the committed ones
 	$(BIN)/python tests/oracles/regenerate.py
 
 bench-ingest: setup   ## from a survey's file to harmonised households, beside DuckDB's own copy, up to 3 million households

@@ -1,5 +1,7 @@
 """Comparison across groups, against statsmodels and against models fitted on all rows."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -268,3 +270,18 @@ def test_meta_analysis_refuses_what_is_not_an_estimate() -> None:
         random_effects([1.0, 2.0], [1.0, 0.0])
     with pytest.raises(InvalidOptionError, match="standard errors"):
         random_effects([1.0, 2.0], [1.0])
+
+
+def test_the_decomposition_is_that_of_the_package_oaxaca() -> None:
+    """Elementary schools against others; errors of first order agree with resampling but for the product of both."""
+    reference = Path(__file__).parents[1] / "reference"
+    schools = pd.read_csv(reference / "oracle_limited.csv")[["y", "ell", "avg.ed", "stype"]].dropna()
+    known = pd.read_csv(reference / "oracle_oaxaca_r.csv").set_index("quantity")["value"]
+    terms, is_first = ["ell", "avg.ed"], schools["stype"] == "E"
+    a, b = (summarise(own, [*terms, "y"])[()] for own in (schools[is_first], schools[~is_first]))
+    found = oaxaca_blinder(a, b, "y", terms)
+    for name in ("gap", "endowments", "coefficients", "interaction", "explained", "unexplained"):
+        assert getattr(found, name) == pytest.approx(known[name], rel=1e-10), name
+    np.testing.assert_allclose(found.explained_by_term, known["explained_by_term"], rtol=1e-10)
+    assert found.coefficients_se == pytest.approx(known["coefficients_se"], rel=0.05)
+    assert found.endowments_se == pytest.approx(known["endowments_se"], rel=0.15)
