@@ -6,8 +6,8 @@ figures in tests/reference/oracle_*.csv come from these programs alone.
 Two sets of items: those of the demonstration (made-up answers, complete rows, already oriented; the site is the
 cluster) and 600 complete rows of psych::bfi (education and sex together are the cluster). Design-based inference is
 checked on the samples that R's survey package brings, factor analysis of several groups on the two schools of lavaan,
-models with bounds and panels on data of survey, MASS and clubSandwich, the decomposition of a gap on the first of these;
-all are written beside the figures. Its package oaxaca is not in Debian: `R CMD INSTALL` of its source.
+models with bounds and panels on data of survey, MASS and clubSandwich, the decomposition of a gap on the first of
+these; all are written beside the figures. Its package oaxaca is not in Debian: `R CMD INSTALL` of its source.
 """
 
 import subprocess
