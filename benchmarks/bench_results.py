@@ -25,12 +25,17 @@ OF_HOUSEHOLDS = (
     "harmonized.households",
     "capital.household_capitals",
     "integration.household_dimensions",
+    "staging.household_waves",
 )
 
 
 def enlarge(build: Path, times: int) -> int:
     """Have every household so many times; gives the rows of households and waves."""
     with duckdb.connect(str(build)) as con:
+        view = OF_HOUSEHOLDS[-1]
+        con.execute(
+            f"create temp table kept as from {view}; drop view {view}; create table {view} as from kept"
+        )
         for table in OF_HOUSEHOLDS if times > 1 else ():
             con.execute(
                 f"insert into {table} select t.* replace (household_id || '-' || copy as household_id) "

@@ -200,8 +200,15 @@ def _inequality(
             if not len(y):
                 continue
             fewest = catalog.gates.fewest_index_units
+            of_units = np.bincount(np.unique(table["sampling_unit_id"], return_inverse=True)[1], w)
+            effective = of_units.sum() ** 2 / (of_units @ of_units)
             for name, index, why in (
-                ("gini", gini, f"with fewer than {fewest} sampling units intervals of Gini cover too rarely"),
+                (
+                    "gini",
+                    gini,
+                    f"with fewer than {fewest} sampling units, or as many of equal weight, intervals of Gini cover "
+                    "too rarely",
+                ),
                 (
                     "theil",
                     theil,
@@ -209,7 +216,7 @@ def _inequality(
                 ),
             ):
                 row = _index(index, y, w, table)
-                if index is theil or row["n_units"] < fewest:
+                if index is theil or effective < fewest:
                     row |= NO_INTERVAL | {"reason": row["reason"] if row["value"] is None else why}
                 yield {**head, "statistic": name, **row}
             n_units = len(set(table["sampling_unit_id"]))

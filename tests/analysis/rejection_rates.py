@@ -96,6 +96,8 @@ MODEL_SIZES = {
     "9 sites of 12 to 210": [12, 35, 35, 50, 70, 90, 90, 140, 210],
     "16 sites, two large": [20] * 14 + [150] * 2,
     "60 sites of 5 to 60": [5, 10, 15, 20, 40, 60] * 10,
+    "80 sites of 25": [25] * 80,
+    "120 sites of 5 to 60": [5, 10, 15, 20, 40, 60] * 20,
 }
 """The first four are those that earlier gates were chosen on."""
 
@@ -440,7 +442,7 @@ def models_of_one_region(
     n, amount = np.bincount(site), gini(np.exp(0.8 * latent))
     mean = unit_mean(np.bincount(site, amount.linearised) / n, n, n)
     inside = float(mean.ci_low <= 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1 <= mean.ci_high)
-    few = len(n) < GATES.fewest_index_units
+    few = n.sum() ** 2 / (n @ n) < GATES.fewest_index_units
     yield "Gini: outside its interval", inside, few or bool(refusal(levels_of_mean(mean), mean.df))
     yield from panel_p_values(rng, site, latent, correlation, refused)
 
