@@ -579,14 +579,18 @@ def run_codes(compiled: str, code: str) -> list[tuple[Any, ...]]:
     return con.execute(f"SELECT i FROM ({compiled})").fetchall()
 
 
-def test_a_round_column_a_roster_and_an_id_of_two_parts(tmp_path: Any) -> None:
-    """The whole way: two files read, rows split by round, the roster joined by the id of two parts."""
+def test_a_round_column_a_second_part_a_roster_and_an_id_of_two_parts(tmp_path: Any) -> None:
+    """The whole way: three files read, rows split by round, the others joined by the id of two parts."""
     columns = (
         ("visits", "村", "village", "text", "", "", "", "false", ""),
         ("visits", "户", "hhid", "text", "", "", "", "false", ""),
         ("visits", "轮次", "round", "code", "", "", "round", "false", ""),
         ("visits", "安置点", "site", "code", "", "", "site", "false", ""),
         ("visits", "收入", "income", "number", "0", "", "", "false", ""),
+        ("more", "村", "village", "text", "", "", "", "false", ""),
+        ("more", "户", "hhid", "text", "", "", "", "false", ""),
+        ("more", "轮次", "round", "code", "", "", "round", "false", ""),
+        ("more", "欠款", "debt", "number", "0", "", "", "false", ""),
         ("people", "村", "village", "text", "", "", "", "false", ""),
         ("people", "户", "hhid", "text", "", "", "", "false", ""),
         ("people", "轮次", "round", "code", "", "", "round", "false", ""),
@@ -597,6 +601,8 @@ def test_a_round_column_a_roster_and_an_id_of_two_parts(tmp_path: Any) -> None:
     (path / "visits.csv").write_text(
         "村,户,轮次,安置点,收入\nV1,1,前,甲,100\nV1,1,后,甲,150\nV2,1,前,乙,70\n", encoding="utf-8"
     )
+    # a second part of the questionnaire, in another order, which one household did not fill in
+    (path / "more.csv").write_text("村,户,轮次,欠款\nV1,1,后,30\nV1,1,前,20\n", encoding="utf-8")
     (path / "people.csv").write_text(
         "村,户,轮次,工时\nV1,1,前,8\nV1,1,前,4\nV1,1,后,6\nV2,1,前,2\n", encoding="utf-8"
     )
@@ -607,26 +613,29 @@ def test_a_round_column_a_roster_and_an_id_of_two_parts(tmp_path: Any) -> None:
     }
     files = [
         {"file_id": "visits", "path": "visits.csv", **shared},
+        {"file_id": "more", "path": "more.csv", **shared},
         {"file_id": "people", "path": "people.csv", "grain": "member", **shared},
     ]
     write_folder(path, files=files, columns=columns)
     (path / "crosswalk.csv").write_text(
         "wave,indicator_id,rule,sources,status,evidence\n"
         "*,income,direct,income,identical,q\n"
+        "*,debt,direct,more.debt,identical,q\n"
         "*,hours,sum_complete,people.hours,identical,q\n",
         encoding="utf-8",
     )
-    loaded = load_folder(path, ["income", "hours"])
+    loaded = load_folder(path, ["income", "debt", "hours"])
     con = duckdb.connect()
     assert ingest(loaded, tmp_path / "landing", con).is_accepted
-    both = catalog(indicator("income"), indicator("hours"))
+    all_three = catalog(*map(indicator, ("income", "debt", "hours")))
     by_key = {
         wave: con.execute(
-            f"SELECT household_id, site_id, income, hours FROM ({compile_wave(loaded, wave, both)}) ORDER BY 1"
+            "SELECT household_id, site_id, income, debt, hours "
+            f"FROM ({compile_wave(loaded, wave, all_three)}) ORDER BY 1"
         ).fetchall()
         for wave in ("before", "after")
     }
     assert by_key == {
-        "before": [("V1-1", "SITE_A", 100.0, 12.0), ("V2-1", "SITE_B", 70.0, 2.0)],
-        "after": [("V1-1", "SITE_A", 150.0, 6.0)],
+        "before": [("V1-1", "SITE_A", 100.0, 20.0, 12.0), ("V2-1", "SITE_B", 70.0, None, 2.0)],
+        "after": [("V1-1", "SITE_A", 150.0, 30.0, 6.0)],
     }

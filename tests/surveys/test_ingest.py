@@ -312,6 +312,45 @@ def test_composite_ids_and_numbers_of_spss(tmp_path, con):
     assert aside == [(2, "77", "missing_without_reason"), (3, None, "missing_household_id")]
 
 
+@pytest.mark.parametrize("number", [1.5, -1.5, 1e20])
+def test_a_number_that_is_no_code_is_not_rounded_to_one(tmp_path, con, number):
+    columns = (
+        ("households", "hh", "hh", "integer", "", "", "", "false", ""),
+        ("households", "site", "site", "code", "", "", "site", "false", ""),
+    )
+    files = [{"file_id": "households", "path": "a.sav", "format": "spss", "household_id": ["hh"]}]
+    folder = write_folder(tmp_path / "s", files=files, columns=columns)
+    pyreadstat.write_sav(pd.DataFrame({"hh": [1.0, 2.0], "site": [2.0, number]}), tmp_path / "s" / "a.sav")
+    ingest(folder, tmp_path / "landing", con)
+    assert rows(con, 'SELECT _site_id FROM raw."s__households"') == [("SITE_B",)]
+    ((row_number, value),) = rows(con, 'SELECT "row", "value" FROM quality.quarantine')
+    assert (row_number, float(value)) == (2, number)
+
+
+def test_a_day_and_a_text_may_be_codes_of_a_reason(tmp_path, con):
+    columns = tuple((*c[:6], "missing", *c[7:]) if c[2] in ("visit", "note") else c for c in COLUMNS)
+    load(tmp_path / "s", con, csv_text([row(visit="9", note="-9")]), columns=columns)
+    shown = rows(con, 'SELECT visit, visit__missing, note, note__missing FROM raw."s__households"')
+    assert shown == [(None, "dont_know", None, "refused")]
+    assert rows(con, "SELECT count(*) FROM quality.quarantine") == [(0,)]
+
+
+def test_a_text_that_the_file_declares_missing_needs_a_reason(tmp_path, con):
+    columns = (
+        ("households", "hh", "hh", "integer", "", "", "", "false", ""),
+        ("households", "site", "site", "code", "", "", "site", "false", ""),
+        ("households", "note", "note", "text", "", "", "missing", "false", ""),
+    )
+    files = [{"file_id": "households", "path": "a.sav", "format": "spss", "household_id": ["hh"]}]
+    folder = write_folder(tmp_path / "s", files=files, columns=columns)
+    frame = pd.DataFrame({"hh": [1.0, 2.0, 3.0], "site": [1.0, 1.0, 1.0], "note": ["NA", "-9", "told"]})
+    pyreadstat.write_sav(frame, tmp_path / "s" / "a.sav", missing_ranges={"note": ["NA", "-9"]})
+    ingest(folder, tmp_path / "landing", con)
+    shown = rows(con, 'SELECT note, note__missing FROM raw."s__households" ORDER BY _row')
+    assert shown == [(None, "out_of_range"), (None, "refused"), ("told", None)]
+    assert rows(con, 'SELECT "value", rule FROM quality.quarantine') == [("NA", "missing_without_reason")]
+
+
 # ---- corrections
 
 CORRECTION = ("households", "H1", "age", "35", "36", "typing error seen on paper", "confirmed")
