@@ -101,6 +101,17 @@ def test_strata_units_sizes_and_weights_come_from_columns(tmp_path: Path) -> Non
     ]
 
 
+def test_a_stratum_whose_codes_stand_for_numbers_is_named_by_them_as_they_are_written(tmp_path: Path) -> None:
+    write(tmp_path / "s", design={"stratum": "urban", "sampling_unit": ["urban", "block"]})
+    (tmp_path / "s" / "codes.csv").write_text(CODES.replace("town", "1").replace("village", "02"), "utf-8")
+    assert [row[1:3] for row in drawn(tmp_path / "s", "before")] == [
+        ("1", "1-7"),
+        ("1", "1-8"),
+        ("02", "02-1.5"),
+        (None, None),
+    ]
+
+
 def test_a_wave_may_have_its_own_design_or_lack_a_part_of_it(tmp_path: Path) -> None:
     design = {
         "stratum": "urban",
