@@ -17,6 +17,7 @@ import contextlib
 import copy
 import functools
 import gc
+import hashlib
 import importlib
 import inspect
 import itertools
@@ -54,8 +55,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "build" / "mutation"
 OURS = ("analysis", "dagster_project", "expectations", "relocation_warehouse")
 SEED = 20261127
-LONGEST = 3.0
-"""Seconds of processor time after which a test is left out."""
+LONGEST = 8.0
+"""Seconds of processor time after which a test is left out, without the fixtures that it shares with others."""
+MADE_UP = (("attacked_build", "attacked_build"), ("made_up_build", "build"))
+"""Modules of tests and their functions that write a build without any mutated code: path, then what decides it."""
 
 
 @dataclass(frozen=True)
@@ -447,9 +450,11 @@ class Runner:
         outer, self.context = self.context, context
         before = _processor()
         self.tracer.switch_context(context)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST if context in self.items else 0)
         try:
             return (yield)
         finally:
+            signal.setitimer(signal.ITIMER_PROF, LONGEST if outer else 0)
             self.seconds[context] += _processor() - before
             self.context = outer
             self.tracer.switch_context(outer)
@@ -488,10 +493,8 @@ class Runner:
         signal.signal(signal.SIGPROF, _too_long)
         for item, following in zip(items, [*items[1:], None], strict=True):
             failed = self.session.testsfailed
-            signal.setitimer(signal.ITIMER_PROF, LONGEST)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             tests[item.nodeid] = self.session.testsfailed == failed
-        signal.setitimer(signal.ITIMER_PROF, 0)
         self.tracer.stop()
         lines: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         data = self.tracer.get_data()
@@ -652,6 +655,17 @@ def _processor() -> float:
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
+def _made_once(make: Callable[..., Path], path: Path, *arguments: object, **named: object) -> Path:
+    """Copy a made-up build that was made before from the same arguments."""
+    kept = (
+        RESULTS
+        / f"made_up_{make.__name__}_{hashlib.sha256(repr((arguments, named)).encode()).hexdigest()}.duckdb"
+    )
+    if not kept.exists():
+        make(kept, *arguments, **named)
+    return Path(shutil.copyfile(kept, path))
+
+
 def share_what_no_mutant_changes() -> None:
     """Do once what takes longer than most tests: read survey files in this process, parse YAML, make up a build."""
     functions: dict[str, Callable] = {}
@@ -668,19 +682,11 @@ def share_what_no_mutant_changes() -> None:
     parse = documents.yaml.load
     parsed = functools.cache(lambda text, loader: pickle.dumps(parse(text, loader)))
     documents.yaml.load = lambda text, loader: pickle.loads(parsed(text, loader))
-    with contextlib.suppress(ImportError):  # only the tests of editions have it
-        import made_up_build
-
-        make = made_up_build.build
-
-        def made(path: Path, seed: int = 1) -> Path:
-            kept = RESULTS / f"made_up_{seed}.duckdb"
-            if not kept.exists():
-                make(kept, seed)
-            return Path(shutil.copyfile(kept, path))
-
-        for module in [m for m in sys.modules.values() if getattr(m, "build", None) is make]:
-            module.build = made
+    for name, function in MADE_UP:
+        if name in sys.modules:
+            make = getattr(sys.modules[name], function)
+            for module in [m for m in sys.modules.values() if getattr(m, function, None) is make]:
+                setattr(module, function, functools.partial(_made_once, make))
     load_catalog(Paths.under(CHECKOUT / "data").catalog)
     contract_of()
     ingest._tables(Paths.from_environment().catalog / ingest.CONTRACT)
