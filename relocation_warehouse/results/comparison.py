@@ -606,9 +606,6 @@ def _equality(
     gates: Gates, fitted: Mapping[str, _Fitted], terms: Sequence[str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Whether coefficients are equal in all regions, by what differs between sampling units."""
-    reason = _too_few(given["fewest_units"], gates)
-    if reason:
-        return _test_row(**given, method=AHT, reason=reason)
     q, others = len(terms), len(fitted) - 1
     parts: list[Part] = []
     for number, each in enumerate(fitted.values()):
@@ -617,17 +614,35 @@ def _equality(
         # every region but the first against the first
         sign = np.full((others, 1), -1.0) if number == 0 else np.eye(others)[:, [number - 1]]
         parts.append((each.model, each.scores, np.kron(sign, own)))
+    return _joint_row(gates, parts, {**given, "method": AHT, "df1": q * others})
+
+
+def _joint_row(
+    gates: Gates, parts: list[Part], given: Mapping[str, Any], *, has_interval: bool = False
+) -> dict[str, Any]:
+    """Row of a joint test, or of one combination with its interval, where there is a lawful one."""
+    if reason := _too_few(given["fewest_units"], gates):
+        return _test_row(**given, reason=reason)
     try:
         test = joint_test(parts)
     except AnalysisError as error:
-        return _test_row(**given, method=AHT, df1=q * others, reason=str(error))
-    facts = {"statistic": test.f, "df1": test.df_numerator, "df2": test.df_denominator}
-    reason = too_few_degrees(test.df_denominator, gates) or refusal(
-        levels_of_joint_test(parts, test), test.df_denominator
+        return _test_row(**given, reason=str(error))
+    df = test.df_denominator
+    if reason := too_few_degrees(df, gates) or refusal(levels_of_joint_test(parts, test), df):
+        return _test_row(**given, df2=df, reason=reason)
+    if not has_interval:
+        return _test_row(**given, statistic=test.f, df2=df, p=test.p)
+    estimate, se = float(test.estimate[0]), float(np.sqrt(test.covariance[0, 0]))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * se
+    return _test_row(
+        **given,
+        standard_error=se,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        statistic=estimate / se,
+        df2=df,
+        p=test.p,
     )
-    if reason:
-        return _test_row(**given, method=AHT, df1=facts["df1"], df2=facts["df2"], reason=reason)
-    return _test_row(**given, method=AHT, **facts, p=test.p)
 
 
 def _label(survey: Survey, among: Sequence[Survey]) -> str:
@@ -661,33 +676,9 @@ def _oaxaca(
             given = {**base, "test": "oaxaca", "component": name, "method": method, "estimate": value}
             if name in contrasts:
                 given["family"] = f"oaxaca: {model.id}"
-                yield _component(gates, contrasts[name], given)
+                yield _joint_row(gates, contrasts[name], given, has_interval=True)
             else:
                 yield _test_row(**given, reason=DESCRIPTION)
-
-
-def _component(gates: Gates, parts: list[Part], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Row of a component with its interval and test by sampling units, where there are such."""
-    if reason := _too_few(given["fewest_units"], gates):
-        return _test_row(**given, reason=reason)
-    try:
-        test = joint_test(parts)
-    except AnalysisError as error:
-        return _test_row(**given, reason=str(error))
-    df = test.df_denominator
-    if reason := too_few_degrees(df, gates) or refusal(levels_of_joint_test(parts, test), df):
-        return _test_row(**given, df2=df, reason=reason)
-    estimate, se = float(test.estimate[0]), float(np.sqrt(test.covariance[0, 0]))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, df)) * se
-    return _test_row(
-        **given,
-        standard_error=se,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
-        statistic=estimate / se,
-        df2=df,
-        p=test.p,
-    )
 
 
 DESCRIPTION = (
