@@ -22,6 +22,7 @@ import importlib
 import inspect
 import itertools
 import json
+import math
 import os
 import pickle
 import random
@@ -55,7 +56,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "build" / "mutation"
 OURS = ("analysis", "dagster_project", "expectations", "relocation_warehouse")
 SEED = 20261127
-LONGEST = 8.0
+LONGEST = 3.0
 """Seconds of processor time after which a test is left out, without the fixtures that it shares with others."""
 MADE_UP = (("attacked_build", "attacked_build"), ("made_up_build", "build"))
 """Modules of tests and their functions that write a build without any mutated code: path, then what decides it."""
@@ -536,13 +537,16 @@ class Runner:
                 continue
             tests = set().union(*(reached_by[mutant.path, line] for line in mutant.lines))
             begun = time.monotonic()
-            outcome, by = self.outcome(mutant, sorted(tests, key=seconds.__getitem__), seconds)
+            cheapest = sorted(tests, key=seconds.__getitem__)
+            outcome, by = self.outcome(mutant, cheapest, seconds)
+            left = len(tests) - len(self.chosen(cheapest, seconds))
             line = {
                 "key": mutant.key,
                 "line": mutant.lines.start,
                 "outcome": outcome,
                 "by": by,
-                "tests": len(tests),
+                "tests": len(tests) - left,
+                "tests left": left,
                 "seconds": round(time.monotonic() - begun, 1),
                 "of": mutant.of,
             }
@@ -562,9 +566,7 @@ class Runner:
             return "not reached", ""
         if not self.loaded[str(CHECKOUT / mutant.path), *mutant.function]:
             raise LookupError(f"{mutant.path} {mutant.function}: no such function is loaded")
-        # files one after the other, so that what the tests of a file share is set up once
-        cheapest = dict.fromkeys(self.items[test].path for test in tests)
-        items = [self.items[t] for path in cheapest for t in tests if self.items[t].path == path]
+        items = self.chosen(tests, seconds)
         killer = RESULTS / "killer"
         killer.unlink(missing_ok=True)
 
@@ -579,6 +581,24 @@ class Runner:
             return "timeout", ""
         by = killer.read_text(encoding="utf-8") if killer.exists() else ""
         return ("survived", "") if code == 0 and not by else ("killed", by or f"exit {code}")
+
+    def chosen(self, tests: list[str], seconds: dict[str, float]) -> list[pytest.Item]:
+        """Tests in the order in which they run, as many as the processor time that a mutant may take allows.
+
+        Files come one after the other, so that what the tests of a file share is set up once; that is about what the
+        cheapest of them takes.
+        """
+        by_file = defaultdict(list)
+        for test in tests:
+            by_file[self.items[test].path].append(test)
+        chosen, total = [], 0.0
+        for same_file in by_file.values():
+            total += (shared := seconds[same_file[0]])
+            for test in same_file:
+                total += seconds[test] - shared
+                if total <= self.arguments.budget or not chosen:
+                    chosen.append(self.items[test])
+        return chosen
 
     def first_failure(self, items: list[pytest.Item], killer: Path) -> None:
         """Run tests up to the first that fails, and write down which it was."""
@@ -732,6 +752,7 @@ def main() -> int:
     parser.add_argument("group", choices=GROUPS)
     parser.add_argument("modules", nargs="*", help="only files that end like this")
     parser.add_argument("--from-each", type=int, help="mutants drawn from a file; 0 for all")
+    parser.add_argument("--budget", type=float, default=math.inf, help="processor time of tests of a mutant")
     parser.add_argument("--again", nargs="*", default=[], help="outcomes whose mutants are run again")
     parser.add_argument("--report", action="store_true", help="only print what became of the mutants")
     parser.add_argument("--loud", action="store_true", help="show what the tests print")
