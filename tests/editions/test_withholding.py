@@ -1,6 +1,7 @@
 """The fewest columns are withheld, small sites are published as one, and nobody stands out afterwards."""
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import duckdb
 import pandas as pd
@@ -14,10 +15,13 @@ from relocation_warehouse.publication.withholding import (
     COVERAGE,
     DESIGN,
     HOUSEHOLDS,
+    INDICATORS,
     REASONS,
     SITES,
+    SURVEYS,
     Withheld,
     choose,
+    plan,
     published_rows,
 )
 from relocation_warehouse.survey.vocabulary import Coarsening, Disclosure
@@ -132,9 +136,39 @@ def test_what_is_declared_comes_first():
     declared = Disclosure(coarsen=(Coarsening(indicator="age", width=50),))
     con = households(rows)
     result = chosen(con, declared)
-    assert (result.columns, result.sites) == ((), ())
+    assert result == Withheld("s", coarsened=declared.coarsen)
     assert set(kept(con, result)["age"]) == {0}
     assert chosen(households(rows), Disclosure(withhold=("size", "age"))).columns == ("size", "age")
+
+
+def test_a_plan_chooses_for_each_real_survey_among_what_it_asked():
+    """The reason of a missing answer tells two households apart; what nobody answered is not withheld."""
+    con = duckdb.connect()
+    con.execute("CREATE SCHEMA reference; CREATE SCHEMA harmonized")
+    con.execute(
+        f"CREATE TABLE {SURVEYS} AS FROM (VALUES ('made_up', true), ('real', false), ('told', false))"
+        " AS t(survey_id, is_synthetic)"
+    )
+    con.execute(
+        f"CREATE TABLE {INDICATORS} AS FROM (VALUES ('age_band', true, 2), ('ethnic_group', true, 1),"
+        " ('trust', false, 3), ('unknown', true, 4)) AS t(indicator_id, is_sensitive, display_order)"
+    )
+    design = ", ".join(f"NULL::VARCHAR AS {name}" for name in DESIGN)
+    con.execute(
+        f"CREATE TABLE {HOUSEHOLDS} AS SELECT s AS survey_id, 'h' || k AS household_id, 'one' AS wave, 'a' AS site_id,"
+        f" {design}, 1.0 AS weight, CASE WHEN s = 'told' OR k > 1 THEN 'young' END AS age_band,"
+        " NULL::VARCHAR AS ethnic_group, k AS trust"
+        " FROM range(12) t(k), (VALUES ('made_up'), ('real'), ('told')) v(s)"
+    )
+    con.execute(
+        f"CREATE TABLE {REASONS} AS SELECT survey_id, household_id, wave, 'age_band' AS indicator_id, 'blank' AS"
+        f" missing_reason FROM {HOUSEHOLDS} WHERE age_band IS NULL"
+    )
+    con.execute(f"UPDATE {REASONS} SET missing_reason = 'refused' WHERE household_id = 'h1'")
+    contract = {HOUSEHOLDS: SimpleNamespace(column_names=("age_band", "ethnic_group", "trust"))}
+    assert plan(con, contract, K) == (Withheld("real", ("age_band",), (), (), 2, 12),)
+    declared = {"told": Disclosure(withhold=("age_band",))}
+    assert [w.survey_id for w in plan(con, contract, K, declared)] == ["real", "told"]
 
 
 def test_coarser_codes_and_ends():

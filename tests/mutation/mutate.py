@@ -682,7 +682,9 @@ def _made_once(make: Callable[..., Path], path: Path, *arguments: object, **name
         / f"made_up_{make.__name__}_{hashlib.sha256(repr((arguments, named)).encode()).hexdigest()}.duckdb"
     )
     if not kept.exists():
-        make(kept, *arguments, **named)
+        half = kept.with_suffix(f".{os.getpid()}")
+        make(half, *arguments, **named)
+        half.rename(kept)
     return Path(shutil.copyfile(kept, path))
 
 
