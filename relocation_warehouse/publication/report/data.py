@@ -33,8 +33,8 @@ GROUPS = """
 """
 """Words of sites and of the answers that households are grouped by."""
 
-INDICATOR_LISTS = ("obstacles", "items_to_blame")
-"""Columns that name indicators, separated by a bar."""
+LISTS = ("obstacles", "items_to_blame", "surveys")
+"""Columns that name indicators, or surveys by their regions, separated by a bar."""
 
 WHOLE: dict[Language, str] = {"en": "all", "zh": "全体"}
 WAVE: dict[Language, str] = {"en": "wave: ", "zh": "轮次："}
@@ -112,6 +112,7 @@ class Reader:
             name: {"en": en, "zh": zh}
             for name, en, zh in con.execute(
                 "select indicator_id, label_en, label_zh from reference.indicators"
+                " union all select survey_id, region_label_en, region_label_zh from reference.surveys"
             ).fetchall()
         }
         self.options = self._options()
@@ -138,7 +139,7 @@ class Reader:
                     else self._groups.get((kind, group), {}).get(language, group)
                     for kind, group in pairs
                 ]
-        for column in [c for c in INDICATOR_LISTS if c in frame]:
+        for column in [c for c in LISTS if c in frame and not pd.api.types.is_numeric_dtype(frame[c])]:
             for language, between in (("en", ", "), ("zh", "、")):
                 frame[f"{column}_{language}"] = [
                     between.join(self._labels.get(i, {}).get(language, i) for i in listed.split("|"))

@@ -710,17 +710,17 @@ def _integration(reader: Reader) -> Section:
 def _same_scale(frame: pd.DataFrame) -> tuple[Label, ...]:
     """Say of each scale where equality ends, and which items end it."""
     said = []
-    for model, rows in frame[frame["estimator"] == "ml"].groupby("model", sort=False):
+    for _, rows in frame[frame["estimator"] == "ml"].groupby("model", sort=False):
         failed = rows[rows["holds"].eq(False) & rows["holds"].notna()]
         if failed.empty:
             continue
         row = failed.iloc[0]
         said.append(
             Label(
-                en=f"Scale {model}: not the same in {row['surveys'].replace('|', ', ')} from the level"
+                en=f"{row['model_en']}: not the same scale in {row['surveys_en']} from the level"
                 f" {row['level_en']}; its means are not compared."
                 + (f" Items to blame: {row['items_to_blame_en']}." if row["items_to_blame_en"] else ""),
-                zh=f"量表{model}：{row['surveys'].replace('|', '、')}自“{row['level_zh']}”起不等值，不比较潜均值。"
+                zh=f"{row['model_zh']}：{row['surveys_zh']}自“{row['level_zh']}”起不等值，不比较潜均值。"
                 + (f"不等值题项：{row['items_to_blame_zh']}。" if row["items_to_blame_zh"] else ""),
             )
         )
@@ -838,8 +838,8 @@ def _sensitivity(reader: Reader) -> Section:
 def _replication(reader: Reader) -> Section:
     frame = reader.replication()
     words = {
-        lang: ", ".join(f"{n} {v}" for v, n in frame[f"verdict_{lang}"].value_counts().items())
-        for lang in LANGUAGES
+        lang: between.join(f"{n} {v}" for v, n in frame[f"verdict_{lang}"].value_counts().items())
+        for lang, between in (("en", ", "), ("zh", "，"))
     }
     counted = ["statistic", "statistic_en", "statistic_zh", "verdict", "verdict_en", "verdict_zh"]
     bars = frame.groupby(counted, as_index=False).size().rename(columns={"size": "count"})

@@ -115,7 +115,7 @@
     ["Region", "地区", v => own(v, "region")], ["Survey or source", "调查或来源", v => v.survey_id ? own(surveyWords.get(v.survey_id) || { title: v.survey_id }, "title") : v.source_id],
     ["Wave", "轮次", v => own(v, "wave")], ["Group", "组", v => groupWord(v.group_type, v.group_id)], ["Evidence", "依据", v => own(v, "evidence")],
     ["Value", "数值", v => number(v.value), "gt_right"], ["95 % from", "95%下限", v => number(v.ci_low), "gt_right"], ["to", "上限", v => number(v.ci_high), "gt_right"],
-    ["Households", "户数", v => number(v.n), "gt_right"], ["Sampling units", "抽样单位", v => number(v.n_units), "gt_right"],
+    ["Households", "户数", v => number(v.n), "gt_right"], ["Sampling units", "抽样单元", v => number(v.n_units), "gt_right"],
     ["Indicators", "指标数", v => v.n_indicators === null ? "–" : `${v.n_indicators} / ${v.n_indicators_defined}`, "gt_right"], ["Comparable", "可比性", v => own(v, "status") || "–"],
     ["Made up", "虚构", v => v.is_synthetic ? said("yes", "是") : said("no", "否")], ["Remark", "说明", v => [own(v, "interval_reason"), v.note === `${v.n_indicators} of ${v.n_indicators_defined} indicators asked` ? "" : own(v, "note")].filter(Boolean).join("; ")],
   ];
@@ -165,7 +165,7 @@
     for (const part of [$("chart"), $("rows"), document.querySelector("#chosen .tools")]) part.hidden = !rows.length;
     $("caption").textContent = rows.length ? said(
       `${rows.length} values. Bars: 95 % intervals by sampling units, where the sample has enough of them. Beside a mark: indicators answered of those the measure is made of (= identical, ~ compatible, p proxy). Hollow: printed in a paper.`,
-      `${rows.length}个数值。横线为按抽样单位计算的95%区间（抽样单位足够时）。标记旁为已回答指标数与定义指标数（=一致，~可比，p替代）。空心为论文印刷值。`) : "";
+      `${rows.length}个数值。横线为按抽样单元计算的95%区间（抽样单元足够时）。标记旁为已回答指标数与定义指标数（=一致，~可比，p替代）。空心为论文印刷值。`) : "";
     $("rows").replaceChildren(table(COLUMNS, rows));
     $("method").replaceChildren(...(measure ? [
       make("p", {}, `${said("Formula", "公式")}: ${own(measure, "formula") ?? measure.formula_en ?? "–"}`), make("p", {}, `${said("Unit", "单位")}: ${own(measure, "unit")} · ${said("from", "来源")} ${measure.source_table}`),
