@@ -260,8 +260,9 @@ class Reader:
             """
             select c.survey_id, c.region, c.wave, c.wave_order, c.is_synthetic, c.indicator_id, i.display_order,
               i.label_en as indicator_en, i.label_zh as indicator_zh, c.status, c.evidence, c.n, c.n_missing,
-              list_contains(?, c.status) as is_answered
+              list_contains(?, c.status) as is_answered, d.system_label_en as system_en, d.system_label_zh as system_zh
             from harmonized.coverage c join reference.indicators i using (indicator_id)
+            left join reference.dimensions d using (dimension)
             order by i.display_order, c.indicator_id, c.survey_id, c.wave_order
             """,
             [[*map(str, ANSWERED)]],

@@ -310,31 +310,40 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
 
 
 def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
-    """Verdict on every indicator."""
+    """Verdict on every indicator, a panel for each system."""
     data = localise(frame, language)
     data["column"] = data["region"] + "\n" + data["wave"]
-    chart = (
-        alt.Chart(data)
-        .mark_rect(cornerRadius=2)
-        .encode(
-            x=_columns(data["column"]),
-            y=alt.Y(
-                "indicator:N",
-                sort=list(dict.fromkeys(data["indicator"])),
-                title=None,
-                axis=alt.Axis(labelLimit=420),
-            ),
-            color=alt.Color("status:N", scale=_coded(STATUS_COLOURS, frame, "status", language), title=None),
-            tooltip=[
-                alt.Tooltip("indicator:N", title=word("measure", language)),
-                alt.Tooltip("column:N", title=word("wave", language)),
-                alt.Tooltip("status:N", title=word("status", language)),
-                alt.Tooltip("n:Q", title=word("n", language)),
-                alt.Tooltip("evidence:N", title=word("evidence", language)),
-            ],
+    longest = int(data["indicator"].str.len().max())
+    panels: list[Panel] = []
+    for system, rows in data.groupby("system", sort=False):
+        y = alt.Y(
+            "indicator:N",
+            sort=list(dict.fromkeys(rows["indicator"])),
+            title=None,
+            # columns of the panels stand below each other
+            axis=alt.Axis(labelLimit=420, minExtent=longest * (6 if language == "en" else 11)),
         )
-    )
-    return [Panel(chart.properties(width=alt.Step(96), height=alt.Step(16)))]
+        colour = alt.Color(
+            "status:N",
+            scale=_coded(STATUS_COLOURS, frame, "status", language),
+            title=None,
+            legend=None if panels else alt.Legend(),
+        )
+        tooltip = [
+            alt.Tooltip("indicator:N", title=word("measure", language)),
+            alt.Tooltip("column:N", title=word("wave", language)),
+            alt.Tooltip("status:N", title=word("status", language)),
+            alt.Tooltip("n:Q", title=word("n", language)),
+            alt.Tooltip("evidence:N", title=word("evidence", language)),
+        ]
+        chart = (
+            alt.Chart(rows)
+            .mark_rect(cornerRadius=2)
+            .encode(x=_columns(rows["column"]), y=y, color=colour, tooltip=tooltip)
+            .properties(width=alt.Step(96), height=alt.Step(16))
+        )
+        panels.append(Panel(chart, str(system)))
+    return panels
 
 
 def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
