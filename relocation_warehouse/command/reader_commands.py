@@ -67,6 +67,8 @@ def coverage(
     as_json: Json = False,
 ) -> None:
     """What each survey and wave answers: verdicts in the terminal, and as a picture."""
+    import altair as alt
+
     from relocation_warehouse.ground.database import connect, table_exists
     from relocation_warehouse.publication.report.data import Reader, localise
     from relocation_warehouse.publication.report.figures import SIGNS, coverage_detail
@@ -107,13 +109,14 @@ def coverage(
         _say(f"{number:>2} {survey}, {wave}")
     _say("  ".join(f"{sign} {words[code]}" for code, sign in SIGNS.items() if code in words))
     for survey, wave, n, stayed, returned, split, new, left, moved, before in panels:
-        _say(
+        told = (
             f"panel {survey}, {wave}: {n:,} households, of which {stayed:,} stayed since {before}, {returned:,} came "
             f"back, {split:,} split off, {new:,} are new; {left:,} left, {moved:,} moved"
         )
+        out.print(told, markup=False, highlight=False)
     target.parent.mkdir(parents=True, exist_ok=True)
-    for panel in coverage_detail(frame, language):
-        panel.chart.save(target, scale_factor=2)
+    whole = alt.vconcat(*(p.chart.properties(title=p.title) for p in coverage_detail(frame, language)))
+    whole.save(target, scale_factor=2)
     _say(f"drawn: {target}")
 
 

@@ -51,26 +51,23 @@ def localise(frame: pd.DataFrame, language: Language) -> pd.DataFrame:
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
-def in_one_range(sentences: Iterable[str]) -> dict[str, str]:
-    """Of each sentence the one that stands for it and all that differ from it in the ends of ranges alone.
+def in_one_range(sentences: Iterable[str], to: str) -> str:
+    """One sentence for all that differ in numbers alone: from the lowest `to` the highest.
 
-    "covers 95 to 97" and "covers 93 to 96" are "covers 93 to 97". Sentences that differ in other numbers stand for
-    themselves.
+    "covers 95 to 97 of 100" and "covers 93 to 96 of 100" are "covers 93 to 97 of 100", "in 5 units" and "in 7 units"
+    are "in 5 to 7 units".
     """
-    alike: dict[str, list[str]] = {}
-    for sentence in sentences:
-        alike.setdefault(_NUMBER.sub("#", sentence), []).append(sentence)
-    standing = {}
-    for masked, group in alike.items():
-        between = masked.split("#")
-        ends = []
-        for k, numbers in enumerate(zip(*map(_NUMBER.findall, group), strict=True)):
-            ordered = sorted({*numbers}, key=lambda number: float(number.replace(",", "")))
-            is_low, is_high = between[k + 1] == " to ", between[k] == " to "
-            ends.append(ordered[0] if is_low or len(ordered) == 1 else ordered[-1] if is_high else None)
-        told = "".join(text + (end or "") for text, end in zip(between, [*ends, ""], strict=True))
-        standing.update({sentence: sentence if None in ends else told for sentence in group})
-    return standing
+    alike = list(sentences)
+    between = _NUMBER.split(alike[0])
+    told = between[0]
+    for k, numbers in enumerate(zip(*map(_NUMBER.findall, alike), strict=True)):
+        lowest, *_, highest = sorted([*numbers, *numbers], key=lambda number: float(number.replace(",", "")))
+        is_end = between[k] == to, between[k + 1] == to
+        told += (
+            highest if is_end[0] else lowest if lowest == highest or is_end[1] else f"{lowest}{to}{highest}"
+        )
+        told += between[k + 1]
+    return told
 
 
 @dataclass(frozen=True)
@@ -123,9 +120,7 @@ class Reader:
         So have groups, units of change and lists of indicators. A code without a label is shown as it is. Papers write
         regions with a capital.
         """
-        return self._worded(self._con.execute(query, parameters or []).df())
-
-    def _worded(self, frame: pd.DataFrame) -> pd.DataFrame:
+        frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
         for column in [str(c) for c in frame if c in self._words]:
             for language in [lang for lang in LANGUAGES if f"{column}_{lang}" not in frame]:
                 frame[f"{column}_{language}"] = [self._said(column, code, language) for code in frame[column]]
@@ -566,31 +561,27 @@ class Reader:
         )
 
     def missing_intervals(self) -> pd.DataFrame:
-        """Values of households without an interval, counted by the reason that their rows give.
-
-        Reasons that differ in the ends of ranges alone are one.
-        """
-        rows = self._con.execute(
+        """Values of households without an interval, counted by reason; reasons that differ in numbers alone are one."""
+        rows = self._rows(
             """
-            select interval_reason, count(*) as n_without, bool_or(is_synthetic) as is_synthetic
+            select interval_reason, count(*) as n_without,
+              (select count(*) from analysis.region_comparison where evidence = 'household' and value is not null)
+                as n_values, bool_or(is_synthetic) as is_synthetic
             from analysis.region_comparison
             where evidence = 'household' and value is not null and ci_low is null and interval_reason is not null
             group by interval_reason order by interval_reason
             """
-        ).df()
-        if rows.empty:
-            return self._worded(rows.assign(n_values=0))
-        alike = rows.groupby(rows["interval_reason"].map(in_one_range(rows["interval_reason"])))
-        counted = alike.agg(
-            n_without=("n_without", "sum"), is_synthetic=("is_synthetic", "any")
-        ).reset_index()
-        n_values = self._con.execute(
-            "select count(*) from analysis.region_comparison where evidence = 'household' and value is not null"
-        ).fetchone()
-        assert n_values is not None
-        return self._worded(
-            counted.assign(n_values=n_values[0]).sort_values("n_without", ascending=False, kind="stable")
         )
+        if rows.empty:
+            return rows
+        counted = rows.groupby(rows["interval_reason"].str.replace(_NUMBER, "#", regex=True)).agg(
+            n_without=("n_without", "sum"),
+            n_values=("n_values", "first"),
+            is_synthetic=("is_synthetic", "any"),
+            interval_reason_en=("interval_reason_en", lambda said: in_one_range(said, " to ")),
+            interval_reason_zh=("interval_reason_zh", lambda said: in_one_range(said, "至")),
+        )
+        return counted.sort_values("n_without", ascending=False, kind="stable")
 
     def untested(self) -> dict[str, int]:
         """Differences between the means of two regions, and how many have no test over all or the common questions."""

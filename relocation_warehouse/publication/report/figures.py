@@ -321,7 +321,7 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
             sort=list(dict.fromkeys(rows["indicator"])),
             title=None,
             # columns of the panels stand below each other
-            axis=alt.Axis(labelLimit=420, minExtent=longest * (6 if language == "en" else 11)),
+            axis=alt.Axis(labelLimit=420, minExtent=longest * (6 if language == "en" else 13)),
         )
         colour = alt.Color(
             "status:N",
