@@ -244,12 +244,18 @@ def test_indicators_are_found_in_either_language_on_a_phone_in_the_dark(report, 
     assert [c for c in contrasts(browser) if c[2] < 4.5] == []
 
 
-def test_without_scripts_the_page_says_what_to_do(report, browser):
+@pytest.mark.parametrize(("name", "said"), [("explore", "need scripts"), ("index", "Figures need scripts")])
+def test_without_scripts_the_page_says_what_to_do(report, browser, name, said):
+    def text_of(selector):
+        found = browser._ask("POST", "/element", {"using": "css selector", "value": selector})
+        return browser._ask("GET", f"/element/{next(iter(found.values()))}/text", None)
+
     browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        browser.open(report.with_name("explore.html").as_uri())
-        text = browser._ask("POST", "/element", {"using": "css selector", "value": "noscript"})
-        element = next(iter(text.values()))
-        assert "need scripts" in browser._ask("GET", f"/element/{element}/text", None)
+        browser.open(report.with_name(f"{name}.html").as_uri())
+        assert said in text_of("noscript")
+        if name == "index":
+            assert text_of(".answer li")
+            assert text_of(".listing td")
     finally:
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
