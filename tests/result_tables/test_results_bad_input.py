@@ -19,6 +19,7 @@ from relocation_warehouse.results.panel_models import panel_models
 from relocation_warehouse.results.panels import panels
 from relocation_warehouse.results.regressions import regressions
 from relocation_warehouse.results.sensitivity import sensitivity
+from relocation_warehouse.results.welfare import welfare
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
 
@@ -347,3 +348,36 @@ def test_a_category_that_nobody_of_a_region_has_is_left_out_by_name(
     )
     assert pd.isna(own.loc[term, "b"])
     assert own["b"].drop(term).notna().sum() > 5
+
+
+DESIGNS = {
+    "a stratum with one unit": ("if(site_id = 'valley-site-0', 'alone', 'rest')", "site_id"),
+    "one household a unit": ("cast(null as varchar)", "household_id"),
+}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_poor_design_has_means_and_a_reason_for_whatever_it_lacks(
+    catalog: Catalog, literature: Literature, frame: pd.DataFrame, design: str
+) -> None:
+    stratum, unit = DESIGNS[design]
+    con = build(catalog, literature, frame)
+    made(con, catalog, coupling, factors)
+    con.execute(
+        f"create or replace view harmonized.households as select *, {stratum} as stratum_id, {unit} as "
+        "sampling_unit_id, cast(null as bigint) as population_units from staging.household_waves"
+    )
+    tables = made(con, catalog, partial(comparison, literature=literature), welfare)
+    means = tables["region_comparison"].query("evidence == 'household'")
+    assert means["value"].notna().all()
+    assert (means["ci_low"].isna() == means["interval_reason"].notna()).all()
+    tests = tables["region_tests"]
+    assert tests.loc[tests["p"].isna(), "reason"].notna().all()
+    for name in ("poverty", "inequality", "stuck_households"):
+        assert tables[name].loc[tables[name]["ci_low"].isna(), "reason"].notna().all(), name
+    whole = means.query("group_type == 'all' and source_id == 'valley'")
+    if design == "a stratum with one unit":
+        assert whole["interval_reason"].str.contains("strata have a single sampling unit").all()
+        assert means.query("source_id == 'plains' and group_type == 'all'")["ci_low"].notna().any()
+    else:
+        assert whole["ci_low"].notna().sum() > 5
