@@ -17,6 +17,7 @@ from relocation_warehouse.bi.superset.bundle import (
 )
 from relocation_warehouse.bi.superset.client import differences
 from relocation_warehouse.contract.tables import load_contract
+from relocation_warehouse.ground import sql
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.survey.catalog import load_catalog
 
@@ -163,7 +164,7 @@ def test_no_chart_shows_a_code_that_has_a_word():
 def test_words_in_datasets_are_those_of_the_contract():
     with duckdb.connect() as connection:
         for column, words in CONTRACT.words().items():
-            codes = ", ".join(f"('{code}')" for code in [*words, "of its own"])
+            codes = ", ".join(f"({sql.text(code)})" for code in [*words, "of its own"])
             query = f'select {word_sql(column, words)} from (values {codes}) as c ("{column}")'
             shown = [word for (word,) in connection.execute(query).fetchall()]
             assert shown == [*(word.zh for word in words.values()), "of its own"]
