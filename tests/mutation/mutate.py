@@ -88,6 +88,19 @@ class Group:
         kept = (p for p in paths if not any(fnmatch(p, pattern) for pattern in self.elsewhere))
         return sorted(p for p in kept if not endings or p.endswith(tuple(endings)))
 
+    def tests_of(self, endings: list[str]) -> list[str]:
+        """Tests to run; for some files those of the test files that import one of them."""
+        if not endings:
+            return [*self.tests]
+        modules = [p.removesuffix(".py").replace("/", ".").rpartition(".") for p in self.files(endings)]
+        named = re.compile("|".join(rf"{a}\.{b} import|{a} import .*\b{b}\b" for a, _, b in modules))
+        files = [
+            f
+            for t in self.tests
+            for f in (sorted(Path(t).glob("test_*.py")) if Path(t).is_dir() else [Path(t)])
+        ]
+        return [str(f) for f in files if named.search(f.read_text(encoding="utf-8"))]
+
 
 DISCLOSURE = (
     "relocation_warehouse/contract/anonymity.py",
@@ -775,7 +788,7 @@ def main() -> int:
         group = GROUPS[arguments.group]
         for path in group.files([]):
             importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
-        selected = [*group.tests, *(f"--deselect={test}" for test in group.left_out)]
+        selected = [*group.tests_of(arguments.modules), *(f"--deselect={test}" for test in group.left_out)]
         pytest.main(
             ["-q", "--fast", f"--basetemp={RESULTS / 'tmp'}", *selected],
             plugins=[Runner(arguments.group, arguments)],
