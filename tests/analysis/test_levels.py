@@ -172,3 +172,16 @@ def test_a_share_is_told_where_enough_households_have_it_and_lack_it() -> None:
     assert refusal_of_share([4, 4, 4], n[:3]) is None
     assert refusal_of_share([6, 6, 0], n[:3]) is not None
     assert refusal_of_share([10, 10], n[:2]) is not None, "counts of two units often agree"
+
+
+def test_levels_of_an_ordered_outcome_are_those_of_its_reverse() -> None:
+    """What a cluster has in common moves all thresholds alike, from whichever end they are counted."""
+    rng = np.random.default_rng(5)
+    own = regressors(rng, MODEL_SIZES["7 unequal sites"])
+    x, names = own.x[:, 2:4], ["x3", "x4"]
+    score = x @ [0.4, -0.3] + rng.logistic(size=len(own.site))
+    # the first category has few answers, the last one many
+    answer = np.digitize(score, [-2.5, 0.0]).astype(float)
+    levels = limited_outcome(answer, x, names, own.site, family="ordered").levels("x3")
+    reverse = limited_outcome(2 - answer, x, names, own.site, family="ordered").levels("x3")
+    assert levels == pytest.approx(reverse, rel=1e-4)
