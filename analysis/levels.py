@@ -109,24 +109,23 @@ def levels_of_joint_test(
     parts: Sequence[Part],
     test: JointTest,
     *,
-    common: FloatArray | None = None,
     alpha: float = 0.05,
 ) -> FloatArray:
     """Levels of the approximate Hotelling test `inference.joint_test` made of some parts.
 
     One combination has an integral; for several, scores of clusters are drawn, always the same.
 
-    Parameters and returns as in `levels_of_combination`.
+    Parameters and returns as in `levels_of_combination`, with the intercept as what a cluster has in common.
     """
     if test.df_numerator == 1:
-        return levels_of_combination(parts, test.df_denominator, common=common, alpha=alpha)
+        return levels_of_combination(parts, test.df_denominator, alpha=alpha)
     if any(len(scores.clusters) > MOST_UNITS for _, scores, _ in parts):
         return np.full(len(CORRELATIONS), np.nan)
     q, freedom = test.df_numerator, test.df_denominator
     critical = float(stats.f.isf(alpha, q, freedom)) * q * (freedom + q - 1) / freedom
     rejected = np.zeros(len(CORRELATIONS))
     rng = np.random.default_rng(0)
-    drawn = [_Drawn.of(*part, common) for part in parts]
+    drawn = [_Drawn.of(*part) for part in parts]
     for _ in range(DRAWS // DRAWN_AT_ONCE):
         errors = [each.errors(rng) for each in drawn]
         for place, r in enumerate(CORRELATIONS):
@@ -194,13 +193,11 @@ class _Drawn:
     shared: FloatArray
 
     @classmethod
-    def of(
-        cls, model: Regression, scores: ClusterScores, combinations: FloatArray, common: FloatArray | None
-    ) -> _Drawn:
+    def of(cls, model: Regression, scores: ClusterScores, combinations: FloatArray) -> _Drawn:
         values, vectors = np.linalg.eigh(scores.leverages)
         root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
         return cls(
-            *cluster_directions(model, scores, combinations), root, _shared_scores(model, scores, common)
+            *cluster_directions(model, scores, combinations), root, _shared_scores(model, scores, None)
         )
 
     def errors(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
