@@ -57,6 +57,10 @@ def test_every_table_column_and_indicator_has_its_place_in_both_languages():
     for thing in (*CATALOG.dimensions, *CATALOG.metrics, *CATALOG.coupling.variants):
         assert f"| {thing.label_en} | {thing.label_zh} |" in made["glossary"]
         assert f"| {thing.label_zh} | {thing.label_en} |" in made["glossary"]
+    # sentences that a result gives belong to their codes, not to the terms
+    assert "…" not in made["glossary"]
+    assert "…" in made["codes"]
+    assert "says nothing about the others" not in made["glossary"]
 
 
 def test_the_navigation_leads_to_every_page_and_to_nothing_else(tmp_path):

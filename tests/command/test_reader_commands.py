@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pyreadstat
 import pytest
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from relocation_warehouse.command.cli import app
 from relocation_warehouse.command.reader_commands import _matrix
+from relocation_warehouse.command.survey_commands import out
 from relocation_warehouse.publication.report.figures import SIGNS
 
 COMMANDS = CliRunner()
@@ -61,6 +63,14 @@ def test_the_matrix_fits_the_terminal_and_loses_nothing(width, n_columns):
     joined = "".join(line.replace("  p", "").strip() for line in lines).replace(" ", "")
     assert labels[2] in joined
     assert labels[1].replace(" ", "") in joined
+
+
+def test_coverage_fits_a_terminal_of_80_columns(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(out, "width", 80)
+    told = run("coverage", "--figure", str(tmp_path / "coverage.svg")).stdout.splitlines()
+    assert len(told) > 100
+    # a path is one word
+    assert [line for line in told if cell_len(line) > 80 and not line.startswith("drawn: ")] == []
 
 
 def test_extract_writes_and_says_what_to_cite(run, tmp_path):
