@@ -66,6 +66,7 @@ def test_results(refreshed: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_national(tmp_path: Path) -> None:
     """The whole refresh of the survey that arrives as .sav, drawn as CSV, stage by stage.
 

@@ -276,6 +276,14 @@ def test_nothing_is_lost(place, text_survey, dropped):
     assert quarantined == 2
 
 
+def test_the_manifest_names_every_input(place, survey_ids, dropped):
+    manifest = json.loads((place.data / "published" / "manifest.json").read_text("utf-8"))
+    named = {i["survey_id"] for i in manifest["inputs"] if "survey_id" in i}
+    assert named == {*survey_ids}
+    assert all(len(i["sha256"]) == 64 for i in manifest["inputs"])
+
+
+@pytest.mark.long
 def test_a_survey_whose_folder_is_gone_leaves_every_table(place, text_survey, survey_ids, dropped):
     shutil.rmtree(place.folder(text_survey))
     done = place.run("refresh")
@@ -293,10 +301,3 @@ def test_a_survey_whose_folder_is_gone_leaves_every_table(place, text_survey, su
     assert {s for (s,) in place.query("SELECT survey_id FROM reference.surveys")} == {*survey_ids} - {
         text_survey
     }
-
-
-def test_the_manifest_names_every_input(place, survey_ids, text_survey):
-    manifest = json.loads((place.data / "published" / "manifest.json").read_text("utf-8"))
-    named = {i["survey_id"] for i in manifest["inputs"] if "survey_id" in i}
-    assert named == {*survey_ids} - {text_survey}
-    assert all(len(i["sha256"]) == 64 for i in manifest["inputs"])
