@@ -19,7 +19,6 @@ import functools
 import gc
 import hashlib
 import importlib
-import inspect
 import itertools
 import json
 import math
@@ -56,7 +55,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "build" / "mutation"
 OURS = ("analysis", "dagster_project", "expectations", "relocation_warehouse")
 SEED = 20261127
-LONGEST = 3.0
+LONGEST = 5.0
 """Seconds of processor time after which a test is left out, without the fixtures that it shares with others."""
 MADE_UP = (("attacked_build", "attacked_build"), ("made_up_build", "build"))
 """Modules of tests and their functions that write a build without any mutated code: path, then what decides it."""
@@ -226,7 +225,7 @@ def changed_sql(text: str) -> Iterator[str]:
 
 
 def operator_sql(node: cst.BaseString) -> Iterator[cst.BaseString]:
-    """Mutants of a string that holds SQL; docstrings and messages have none."""
+    """Mutants of a string that holds SQL; messages have none."""
     if isinstance(node, cst.SimpleString) and SQL.search(node.value):
         for value in changed_sql(node.value):
             yield node.with_changes(value=value)
@@ -345,6 +344,12 @@ def mutants_of(path: str, wanted: int) -> Iterator[Mutant]:
     functions = [
         (name, first_line(node), node.end_lineno or 0, node) for name, node in functions_of(ast.parse(text))
     ]
+    docstrings = {
+        line
+        for _, _, _, node in functions
+        if ast.get_docstring(node) is not None
+        for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
+    }
     module, mutations, _, _ = file_mutation.create_mutations(path, text)
     inside = [m for m in mutations if m.contained_by_top_level_function is not None]
     order = random.Random(f"{SEED} {path}").sample(inside, len(inside))
@@ -360,7 +365,7 @@ def mutants_of(path: str, wanted: int) -> Iterator[Mutant]:
             code = text[:start] + module.code_for_node(node) + text[end:]
         after = code.splitlines()
         owner = next((f for f in functions if f[1] <= place.start.line <= f[2]), None)
-        if after == before or owner is None:
+        if after == before or owner is None or place.start.line in docstrings:
             continue
         drawn += 1
         first, last = _differ(before, after)
@@ -432,11 +437,13 @@ class Runner:
         share_what_no_mutant_changes()
         measured = self.measured()
         import_again(measured["modules"])
-        self.caches = [
-            o for o in gc.get_objects() if isinstance(o, functools._lru_cache_wrapper) and _ours(o)
-        ]
+        self.caches = caches()
         self.loaded = loaded_functions()
-        self.caches = [c for c in self.caches if inspect.getsourcefile(c.__wrapped__) in self.mutated]
+        self.caches = [
+            c
+            for c in self.caches
+            if _file_of(c) in self.mutated or _file_of(c).startswith(str(CHECKOUT / "tests"))
+        ]
         gc.freeze()
         self.campaign(measured)
         return True
@@ -496,9 +503,7 @@ class Runner:
 
     def measure(self, items: list[pytest.Item], out: Path) -> None:
         """Run the tests of a file under coverage."""
-        self.caches = [
-            o for o in gc.get_objects() if isinstance(o, functools._lru_cache_wrapper) and _ours(o)
-        ]
+        self.caches = caches()
         self.tracer = coverage.Coverage(
             data_file=None, config_file=False, include=[str(CHECKOUT / name / "*") for name in OURS]
         )
@@ -679,8 +684,15 @@ def _known(fixture: pytest.FixtureDef) -> str:
     return f"fixture {fixture.baseid}::{fixture.argname}"
 
 
-def _ours(cached: Callable) -> bool:
-    return str(getattr(cached, "__module__", "")).split(".")[0] in OURS
+def caches() -> list[functools._lru_cache_wrapper]:
+    """Cached functions of this checkout; tests too share with them what the code gave one of them."""
+    cached = [o for o in gc.get_objects() if isinstance(o, functools._lru_cache_wrapper)]
+    return [c for c in cached if _file_of(c).startswith(str(CHECKOUT)) and "site-packages" not in _file_of(c)]
+
+
+def _file_of(cached: functools._lru_cache_wrapper) -> str:
+    code = getattr(cached.__wrapped__, "__code__", None)
+    return code.co_filename if code else ""
 
 
 def _processor() -> float:
