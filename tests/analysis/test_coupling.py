@@ -156,6 +156,11 @@ def test_obstacle_degrees_sum_to_one_unless_nothing_is_in_the_way(z):
     assert np.isnan(degrees[at_best]).all()
 
 
+def test_an_obstacle_is_the_weighted_distance_to_the_best_value():
+    degrees = obstacle_degrees([[1.0, 0.5, 0.0], [1.0, 1.0, 1.0]], [2, 1, 1])
+    np.testing.assert_allclose(degrees, [[0.0, 1 / 3, 2 / 3], [np.nan] * 3])
+
+
 def test_leaving_a_capital_out_uses_only_the_others():
     parts = np.array([[0.2, 0.4, 0.9], [0.5, 0.5, 0.5]])
     other = np.array([[0.3], [0.5]])
