@@ -143,7 +143,7 @@ superset: .venv-superset/.setup-done refresh        ## the dashboard in Superset
 superset-check: .venv-superset/.setup-done refresh  ## import the dashboard twice and compare every chart with SQL
 	$(BIN)/python -m relocation_warehouse.bi.superset check
 
-superset-sample: .venv-superset/.setup-done refresh  ## the same with one value of every filter, as in continuous integration
+superset-sample: .venv-superset/.setup-done refresh  ## the same with one value of every filter, in minutes
 	$(BIN)/python -m relocation_warehouse.bi.superset check sample
 
 superset-lock: setup  ## pin Superset again after a change in relocation_warehouse/bi/superset/requirements.in

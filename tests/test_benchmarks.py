@@ -47,6 +47,7 @@ def test_summary() -> None:
     assert min(cpu) >= 0
 
 
+@pytest.mark.long
 def test_loop(refreshed: Path) -> None:
     """A refresh with nothing to do and a look, in a copy of a refreshed warehouse that stays as it is."""
     selected = rows(output("bench_loop.py", "nothing", "explain", "--data", str(refreshed)))
@@ -56,6 +57,7 @@ def test_loop(refreshed: Path) -> None:
         assert ratio == pytest.approx(cpu / yardstick, abs=0.1)
 
 
+@pytest.mark.long
 def test_results(refreshed: Path) -> None:
     """One group at two sizes; the households of a refreshed warehouse stay as they are."""
     printed = output("bench_results.py", str(refreshed), "--times", "1", "3", "--only", "panels")

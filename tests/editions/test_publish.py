@@ -233,7 +233,8 @@ def _mark(database, mark):
         con.execute("UPDATE reference.sites SET county = ?", [mark])
 
 
-def test_readers_see_whole_versions_through_twenty_publications(database, tmp_path):
+def test_readers_see_whole_versions_through_many_publications(database, tmp_path, request):
+    publications = 20 if request.config.getoption("--long") else 5
     published = tmp_path / "published"
     _mark(database, "v0")
     publish_few(database, published)
@@ -243,7 +244,7 @@ def test_readers_see_whole_versions_through_twenty_publications(database, tmp_pa
     for reader in readers:
         reader.start()
     try:
-        for k in range(1, 21):
+        for k in range(1, publications + 1):
             _mark(database, f"v{k}")
             publish_few(database, published)
     finally:

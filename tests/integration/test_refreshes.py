@@ -156,6 +156,7 @@ def failed(refusal, place, text_survey):
     return done, model, lines
 
 
+@pytest.mark.long
 def test_a_failed_audit_leaves_the_version_before_and_names_the_check(failed, place):
     done, *_ = failed
     assert done.returncode == 1
@@ -166,6 +167,7 @@ def test_a_failed_audit_leaves_the_version_before_and_names_the_check(failed, pl
     assert "rows_balance" in shown
 
 
+@pytest.mark.long
 def test_a_survey_with_the_id_of_another_is_refused_with_file_line_and_remedy(failed):
     done, *_ = failed
     assert f"{TWIN} was refused" in done.stderr
@@ -174,6 +176,7 @@ def test_a_survey_with_the_id_of_another_is_refused_with_file_line_and_remedy(fa
     assert f"write survey_id: {TWIN}, or rename the folder" in said
 
 
+@pytest.mark.long
 def test_a_model_that_was_edited_or_cut_off_is_named_and_written_again(failed):
     done, model, lines = failed
     (said,) = [line for line in done.stderr.splitlines() if "was changed by hand or cut off" in line]
@@ -184,11 +187,12 @@ def test_a_model_that_was_edited_or_cut_off_is_named_and_written_again(failed):
 
 
 @pytest.fixture(scope="module")
-def dropped(place, roles, failed, text_survey, survey_ids):
+def dropped(place, roles, refusal, text_survey, survey_ids):
     """A file in the inbox with a household less, bad cells and a household twice; its survey refreshed, others not.
 
     Gives what the refresh said, the rows of all surveys before it, and what was done where.
     """
+    shutil.rmtree(place.folder(NEWCOMER), ignore_errors=True)
     for role in ("missing", "checksum", "column"):
         shutil.rmtree(place.folder(roles[role]))
         shutil.copytree(CHECKOUT / "data" / "surveys" / roles[role], place.folder(roles[role]))

@@ -241,6 +241,7 @@ for k in range(int(rounds)):
 """
 
 
+@pytest.mark.long
 def test_processes_make_an_empty_lake_and_write_to_it_at_once(lake):
     command = [sys.executable, "-c", WRITER, lake.url, lake.folder]
     writers = [
