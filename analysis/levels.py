@@ -32,6 +32,12 @@ CORRELATIONS = (0.0, 0.02, 0.05, 0.1, 0.2)
 LOWEST, HIGHEST = 0.03, 0.07
 """Levels of a test at 5 percent, and one less the coverage of an interval, that are accepted at all correlations."""
 
+LOWEST_OF_SEVERAL = 0.035
+"""The same of tests of several combinations: heavy tails take another 0.65 of 100 from them.
+
+With less, cells of told tests rejected 1.7 of 100 (docs/methods/region_comparison.md).
+"""
+
 MOST_UNITS = 150
 """Beyond, the eigenvalues take long."""
 
@@ -142,22 +148,30 @@ def levels_of_joint_test(
     return rejected / (DRAWS // DRAWN_AT_ONCE * DRAWN_AT_ONCE)
 
 
-def refusal(levels: FloatArray, df: float, *, is_interval: bool = False) -> str | None:
+def refusal_of_joint_test(parts: Sequence[Part], test: JointTest) -> str | None:
+    """Why an approximate Hotelling test is not told; None where it is."""
+    lowest = LOWEST if test.df_numerator == 1 else LOWEST_OF_SEVERAL
+    return refusal(levels_of_joint_test(parts, test), test.df_denominator, lowest=lowest)
+
+
+def refusal(
+    levels: FloatArray, df: float, *, is_interval: bool = False, lowest: float = LOWEST
+) -> str | None:
     """Why a test of these levels and degrees of freedom, or an interval, is not told; None where it is."""
     if np.isnan(levels).any():
         if df >= ENOUGH_DF:
             return None
         return f"{df:.1f} degrees of freedom; where its level is not known a test needs {ENOUGH_DF}"
-    if levels.min() >= LOWEST and levels.max() <= HIGHEST:
+    if levels.min() >= lowest and levels.max() <= HIGHEST:
         return None
-    low, high, least, most = (100 * each for each in (levels.min(), levels.max(), LOWEST, HIGHEST))
+    low, high, least, most = (100 * each for each in (levels.min(), levels.max(), lowest, HIGHEST))
     does = f"a test at 5 percent rejects {low:.1f} to {high:.1f} of 100 that are true"
     if is_interval:
         does = f"an interval of 95 percent covers {100 - high:.1f} to {100 - low:.1f} of 100 true values"
         least, most = 100 - most, 100 - least
     return (
         f"for sampling units of these sizes {does}, by how alike their households are; "
-        f"{least:.0f} to {most:.0f} are accepted"
+        f"{least:g} to {most:g} are accepted"
     )
 
 

@@ -31,7 +31,7 @@ from analysis.errors import (
 
 Values = Sequence[Any] | npt.NDArray[Any] | pd.Series
 Lonely = Literal["error", "centre", "certainty", "average"]
-Interval = Literal["t", "logit"]
+Interval = Literal["t", "logit", "log"]
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,9 @@ def design_mean(
     unit_sizes : array_like, optional
         How many of these the row's unit has in the population. Without it, or without ``stratum_sizes``, the first
         stage holds all of the variance.
-    interval : {"t", "logit"}
-        Symmetric, or on the logit scale for a share strictly between 0 and 1, where it stays.
+    interval : {"t", "logit", "log"}
+        Symmetric; on the logit scale for a share strictly between 0 and 1, where it stays; or on the log scale for an
+        amount above 0, since means of skewed amounts are skewed too.
 
     Raises
     ------
@@ -361,6 +362,10 @@ def _interval(mean: float, se: float, df: float, level: float, kind: str) -> tup
     half = float(stats.t.ppf(0.5 + level / 2, df)) * se
     if kind == "t":
         return mean - half, mean + half
+    if kind == "log":
+        if not mean > 0:
+            raise BelowRoundingError(f"An amount of {mean:g} has no interval on the log scale.")
+        return float(mean * np.exp(-half / mean)), float(mean * np.exp(half / mean))
     if not 0 < mean < 1:
         raise BelowRoundingError(f"A share of {mean:g} has no interval on the logit scale.")
     middle, half = np.log(mean / (1 - mean)), half / (mean * (1 - mean))

@@ -24,7 +24,7 @@ from statsmodels.stats.multitest import multipletests
 from analysis.comparison import gap_contrasts, oaxaca_blinder
 from analysis.errors import AnalysisError, TooFewGroupsError
 from analysis.inference import ClusterScores, Part, cluster_scores, clustered, joint_test
-from analysis.levels import levels_of_difference, levels_of_joint_test, refusal
+from analysis.levels import levels_of_difference, refusal, refusal_of_joint_test
 from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
@@ -179,7 +179,8 @@ class _Measures:
         return {group: self._estimate(name, own) for group, own in by_group(units).items()}
 
     def _estimate(self, name: str, units: Units) -> Estimate:
-        return estimate(units, share=units if self._is_share(name) else None)
+        is_share = self._is_share(name)
+        return estimate(units, share=units if is_share else None, is_amount=self.catalog.is_amount(name))
 
     def _speaks_of(self, name: str, indicator: str) -> bool:
         """Whether a measure is reported by the codes of an indicator: metrics are, and indicators of its system."""
@@ -628,7 +629,7 @@ def _joint_row(
     except AnalysisError as error:
         return _test_row(**given, reason=str(error))
     df = test.df_denominator
-    if reason := too_few_degrees(df, gates) or refusal(levels_of_joint_test(parts, test), df):
+    if reason := too_few_degrees(df, gates) or refusal_of_joint_test(parts, test):
         return _test_row(**given, df2=df, reason=reason)
     if not has_interval:
         return _test_row(**given, statistic=test.f, df2=df, p=test.p)

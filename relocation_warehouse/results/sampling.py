@@ -115,7 +115,7 @@ class Estimate:
         return self.design if self.reason is None else None
 
 
-def estimate(units: Units, *, share: Units | None = None) -> Estimate:
+def estimate(units: Units, *, share: Units | None = None, is_amount: bool = False) -> Estimate:
     """Mean of the households of some units, under the design that the survey declares.
 
     Parameters
@@ -125,6 +125,8 @@ def estimate(units: Units, *, share: Units | None = None) -> Estimate:
     share
         The share of households that a measure between 0 and 1 is made of, often the measure itself: its interval is
         made on the logit scale, where enough households have it and lack it.
+    is_amount
+        A quantity that is not below nought, whose interval is made on the log scale.
     """
     n = int(units.n.sum())
     value = float(units.mean[0] + units.weight @ (units.mean - units.mean[0]) / units.weight.sum())
@@ -149,7 +151,7 @@ def estimate(units: Units, *, share: Units | None = None) -> Estimate:
         rare=rare,
     )
     try:
-        design = _design(units, place, weights, share is not None)
+        design = _design(units, place, weights, _scale(units, share is not None, is_amount))
     except AnalysisError as error:
         return replace(estimated, reason=str(error))
     effect = design.se**2 / (variance / n) if variance else None
@@ -189,11 +191,18 @@ def as_row(estimated: Estimate | None, reason: str | None = None) -> dict[str, A
     }
 
 
-def _design(units: Units, place: IntArray, weights: FloatArray, is_share: bool) -> DesignMean:
+def _scale(units: Units, is_share: bool, is_amount: bool) -> Interval:
+    """Scale of the interval: symmetric ones of skewed amounts miss those above too often."""
+    total = float(units.weight @ units.mean)
+    if is_share and 0 < total < float(units.weight.sum()):
+        return "logit"
+    # losses may leave a unit below nought
+    return "log" if is_amount and total > 0 and units.mean.min() >= 0 else "t"
+
+
+def _design(units: Units, place: IntArray, weights: FloatArray, interval: Interval) -> DesignMean:
     is_plain = len(set(units.stratum)) == 1 and np.isinf(units.population).all()
     value = units.mean
-    inside = 0 < float(units.weight @ value) < float(units.weight.sum())
-    interval: Interval = "logit" if is_share and inside else "t"
     if is_plain:
         sums = np.bincount(place, units.weight * (value - value[0]))
         return unit_mean(

@@ -18,7 +18,7 @@ from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
 from analysis.inequality import Inequality, gini, theil, theil_parts
 from analysis.levels import levels_of_mean, refusal
-from analysis.survey_design import DesignMean, design_mean, unit_mean
+from analysis.survey_design import DesignMean, Interval, design_mean, unit_mean
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.coupling import Members, index_members, obstacle_rows
@@ -260,7 +260,9 @@ def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -
     try:
         inequality = Inequality(float(w @ y / w.sum()), y) if index is None else index(y, w)
         base["value"] = inequality.value
-        design = _by_units(inequality.linearised, w, table)
+        sums = np.bincount(np.unique(table["sampling_unit_id"], return_inverse=True)[1], w * y)
+        is_amount = index is None and sums.min() >= 0 and inequality.value > 0
+        design = _by_units(inequality.linearised, w, table, "log" if is_amount else "t")
     except AnalysisError as error:
         return {**base, "reason": str(error)}
     if not design.se > 0:
@@ -275,15 +277,15 @@ def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -
     }
 
 
-def _by_units(z: FloatArray, w: FloatArray, table: Mapping[str, Any]) -> DesignMean:
+def _by_units(z: FloatArray, w: FloatArray, table: Mapping[str, Any], interval: Interval) -> DesignMean:
     population = np.ma.filled(np.ma.asarray(table["population_units"], dtype=np.float64), np.inf)
     population = np.where(np.isnan(population), np.inf, population)
     stratum, unit = table["stratum_id"], table["sampling_unit_id"]
     if len(set(stratum)) == 1 and np.isinf(population).all():
         _, place = np.unique(unit, return_inverse=True)
         weights = np.bincount(place, w)
-        return unit_mean(np.bincount(place, w * z) / weights, weights, np.bincount(place))
-    return design_mean(z, weights=w, strata=stratum, units=unit, stratum_sizes=population)
+        return unit_mean(np.bincount(place, w * z) / weights, weights, np.bincount(place), interval=interval)
+    return design_mean(z, weights=w, strata=stratum, units=unit, stratum_sizes=population, interval=interval)
 
 
 def _prices(con: duckdb.DuckDBPyConnection, catalog: Catalog, survey: Survey) -> float | None:

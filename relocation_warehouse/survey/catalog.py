@@ -655,6 +655,14 @@ class Catalog(Closed):
         """The scheme the marts use."""
         return next(s for s in self.weight_schemes if s.is_default)
 
+    def is_amount(self, measure: str) -> bool:
+        """Whether it is a number or a count of things, whose means are skewed where few have most."""
+        own = self.indicator.get(measure)
+        if own is None or own.type not in ("number", "count"):
+            return False
+        # income may be below nought in a year of losses
+        return measure in self.welfare.amounts or (own.minimum is not None and own.minimum >= 0)
+
     def codes_of(self, indicator_id: str) -> tuple[str, ...]:
         """Codes an indicator may take, in order; empty for plain numbers."""
         name = self.indicator[indicator_id].code_list

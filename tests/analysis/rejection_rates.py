@@ -39,16 +39,16 @@ from analysis.inference import (
 )
 from analysis.levels import (
     levels_of_difference,
-    levels_of_joint_test,
     levels_of_mean,
     refusal,
+    refusal_of_joint_test,
     refusal_of_share,
 )
 from analysis.limited_outcomes import limited_outcome
 from analysis.panel_models import fixed_effects
 from analysis.regression import Regression, fit_ols
 from analysis.summary import Summary, triangular_factor
-from analysis.survey_design import degrees_of_freedom, difference, unit_mean
+from analysis.survey_design import Interval, degrees_of_freedom, difference, unit_mean
 from relocation_warehouse.results.sampling import too_few_degrees
 from relocation_warehouse.survey.catalog import load_catalog
 
@@ -192,7 +192,7 @@ def refused_contrasts(parts: dict[str, Parts]) -> dict[str, bool]:
             continue
         df = test.df_denominator
         few = min(len(scores.clusters) for _, scores, _ in own) < GATES.fewest_test_units
-        result[name] = few or bool(too_few_degrees(df, GATES) or refusal(levels_of_joint_test(own, test), df))
+        result[name] = few or bool(too_few_degrees(df, GATES) or refusal_of_joint_test(own, test))
     return result
 
 
@@ -209,9 +209,9 @@ def households_alone(a: Region, b: Region) -> Told:
         yield "households: interval of a mean misses", float(abs(each.y.mean() - TRUTH) <= half), False
 
 
-def means_by_units(a: Region, b: Region, truth: float) -> Told:
+def means_by_units(a: Region, b: Region, truth: float, interval: Interval = "t") -> Told:
     """The difference of two means, and whether the interval of each misses the true mean."""
-    means = [unit_mean(*each.units) for each in (a, b)]
+    means = [unit_mean(*each.units, interval=interval) for each in (a, b)]
     compared = difference(means[0], means[1])
     too_few = min(each.n_units for each in means) < GATES.fewest_test_units
     refused = too_few or bool(refusal(levels_of_difference(means[0], means[1]), compared.df))
@@ -222,12 +222,12 @@ def means_by_units(a: Region, b: Region, truth: float) -> Told:
         yield "units: interval of a mean misses", float(inside), is_refused
 
 
-def means_at_once(pairs: list[tuple[Region, Region]], truth: float) -> Told:
+def means_at_once(pairs: list[tuple[Region, Region]], truth: float, interval: Interval = "t") -> Told:
     """What `means_by_units` tells of many pairs of the same sizes, whose tests differ in the means of units alone.
 
     The first is held against it.
     """
-    told = list(means_by_units(*pairs[0], truth))
+    told = list(means_by_units(*pairs[0], truth, interval))
     refused = [each[2] for each in told]
     means, squares, halves, single = [], [], [], []
     for side in (0, 1):
@@ -245,7 +245,8 @@ def means_at_once(pairs: list[tuple[Region, Region]], truth: float) -> Told:
     assert abs(p[0] - told[0][1]) < 1e-9
     yield from ((told[0][0], float(each), refused[0]) for each in p)
     for mean, half, own in zip(means, halves, told[1:], strict=True):
-        inside = (np.abs(mean - truth) <= half).astype(float)
+        missed = np.abs(np.log(mean / truth)) * mean if interval == "log" else np.abs(mean - truth)
+        inside = (missed <= half).astype(float)
         assert inside[0] == own[1]
         yield from ((own[0], float(each), own[2]) for each in inside)
 
@@ -331,7 +332,9 @@ def region_block(
             yield from means_by_units(a, b, truth)
         return
     # where nobody has a rare answer there is nothing to test
-    yield from means_at_once([(a, b) for a, b in drawn if np.ptp(a.y) + np.ptp(b.y) > 0], truth)
+    varied_pairs = [(a, b) for a, b in drawn if np.ptp(a.y) + np.ptp(b.y) > 0]
+    # amounts have intervals on the log scale
+    yield from means_at_once(varied_pairs, truth, "log" if kind == "skewed" else "t")
     answers = [
         np.column_stack([answered(rng, each, correlation, kind).y for _ in range(draws)])
         for each in pair.designs

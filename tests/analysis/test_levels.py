@@ -21,11 +21,13 @@ from analysis.levels import (
     ENOUGH_DF,
     HIGHEST,
     LOWEST,
+    LOWEST_OF_SEVERAL,
     MOST_UNITS,
     levels_of_difference,
     levels_of_joint_test,
     levels_of_mean,
     refusal,
+    refusal_of_joint_test,
     refusal_of_share,
 )
 from analysis.levels import DRAWS as LEVEL_DRAWS
@@ -130,7 +132,10 @@ def test_levels_of_coefficients_are_those_of_draws() -> None:
         levels = levels_of_joint_test(own, joint_test(own))
         assert (levels == levels_of_joint_test(own, joint_test(own))).all()
         assert within_chance(found[f"units: {name}"].rate, levels[place], min(draws, LEVEL_DRAWS)), name
-        outside += refusal(levels, 9.0) is not None
+        refused = refusal_of_joint_test(own, joint_test(own)) is not None
+        lowest = LOWEST_OF_SEVERAL if name == "two" else LOWEST
+        assert refused == (levels.min() < lowest or levels.max() > HIGHEST), name
+        outside += refused
     assert 0 < outside < len(parts)
 
 
@@ -155,6 +160,9 @@ def test_what_is_told_and_what_is_refused() -> None:
     assert refusal(np.full(5, 0.05), 2.0) is None
     for outside in (LOWEST - 1e-3, HIGHEST + 1e-3):
         assert "3 to 7 are accepted" in (refusal(np.array([0.05, outside]), 9.0) or "")
+    cautious = np.array([0.05, 0.032])
+    assert refusal(cautious, 9.0) is None
+    assert "3.5 to 7 are accepted" in (refusal(cautious, 9.0, lowest=LOWEST_OF_SEVERAL) or "")
     assert "covers 92.9 to 95.0" in (refusal(np.array([0.05, 0.071]), 9.0, is_interval=True) or "")
     many = of_sizes([3] * (MOST_UNITS + 1))
     levels = levels_of_mean(many)

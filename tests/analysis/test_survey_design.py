@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.errors import (
+    BelowRoundingError,
     EmptyGroupError,
     InfiniteValueError,
     InvalidOptionError,
@@ -40,6 +41,17 @@ def test_without_a_design_it_is_the_mean_with_its_t_interval() -> None:
     )
     np.testing.assert_allclose(result.design_effect, 1, rtol=1e-12)
     assert (result.n, result.df) == (130, 129)
+
+
+def test_an_amount_has_an_interval_on_the_log_scale() -> None:
+    y = sample()["y"].to_numpy()
+    plain, result = design_mean(y), design_mean(y, interval="log")
+    assert (result.mean, result.se) == (plain.mean, plain.se)
+    half = (plain.ci_high - plain.mean) / plain.mean
+    reach = np.log([result.ci_high / result.mean, result.mean / result.ci_low])
+    np.testing.assert_allclose(reach, half, rtol=1e-12)
+    with pytest.raises(BelowRoundingError, match="log scale"):
+        design_mean(-y, interval="log")
 
 
 def test_stratified_random_sampling_has_the_textbook_variance() -> None:

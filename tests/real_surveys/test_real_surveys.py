@@ -165,13 +165,13 @@ def test_nothing_is_lost_and_every_format_is_told(con: duckdb.DuckDBPyConnection
 
 
 def clustered_interval(
-    y: np.ndarray, units: np.ndarray, *, is_share: bool
+    y: np.ndarray, units: np.ndarray, *, is_share: bool, is_amount: bool
 ) -> tuple[float, float] | tuple[None, None]:
     """95 % interval of a mean by the cluster variance CR2 and the degrees of freedom of Bell and McCaffrey (2002).
 
     Written out as in Pustejovsky and Tipton (2018) for a regression on a constant: with the hat matrix and the inverse
     square root of each block, and no shortcut. A share has its interval on the logit scale, where ten households have
-    it and ten do not, each in six units, or in all of three to five.
+    it and ten do not, each in six units, or in all of three to five; an amount on the log scale.
     """
     n, labels = len(y), np.unique(units)
     if len(labels) < 2:
@@ -197,6 +197,8 @@ def clustered_interval(
     if is_share:
         at, reach = np.log(mean / (1 - mean)), reach / (mean * (1 - mean))
         return 1 / (1 + np.exp(reach - at)), 1 / (1 + np.exp(-reach - at))
+    if is_amount:
+        return mean * np.exp(-reach / mean), mean * np.exp(reach / mean)
     return mean - reach, mean + reach
 
 
@@ -225,7 +227,10 @@ def test_means_and_their_intervals(
             assert n == len(y)
             assert value == pytest.approx(y.mean(), rel=1e-10)
             bounds = clustered_interval(
-                y, part["sampling_unit_id"].to_numpy(), is_share=catalog.indicator[name].type == "binary"
+                y,
+                part["sampling_unit_id"].to_numpy(),
+                is_share=catalog.indicator[name].type == "binary",
+                is_amount=catalog.is_amount(name),
             )
             assert (low, high) == (pytest.approx(bounds, rel=1e-6) if bounds[0] is not None else bounds)
             with_interval += low is not None

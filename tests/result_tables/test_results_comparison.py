@@ -54,6 +54,7 @@ def test_means_and_intervals_take_the_sites_as_units(
     rows = households[(households["group_type"] == "all") & households["metric_id"].isin(numeric)]
     sample = rows.sample(30, random_state=1).to_dict("records")
     assert {r["source_id"] for r in sample} == {"hills", "plains", "valley"}
+    amounts = 0
     for row in sample:
         part = frame[(frame["survey_id"] == row["source_id"]) & (frame["wave"] == row["wave"])]
         expected = of_sites(part, row["metric_id"])
@@ -61,12 +62,17 @@ def test_means_and_intervals_take_the_sites_as_units(
         assert row["value"] == pytest.approx(expected.b[0])
         assert (row["standard_error"], row["df"]) == pytest.approx((expected.se[0], expected.df[0]), rel=1e-8)
         interval = expected.ci_low[0], expected.ci_high[0]
+        if catalog.is_amount(row["metric_id"]):
+            reach = (interval[1] - row["value"]) / row["value"]
+            interval = row["value"] * np.exp(-reach), row["value"] * np.exp(reach)
+            amounts += 1
         assert (row["ci_low"], row["ci_high"]) == pytest.approx(interval, rel=1e-8)
         assert row["value_x_n"] == pytest.approx(row["value"] * row["n"])
         assert row["unit_basis"] == "site"
         assert 0 <= row["intraclass_correlation"] < 0.3
         assert row["design_effect"] > 0
         assert 1 < row["effective_units"] <= row["n_units"]
+    assert 0 < amounts < len(sample)
 
 
 def test_one_unit_has_a_mean_and_a_reason_in_the_place_of_an_interval(households: pd.DataFrame) -> None:
