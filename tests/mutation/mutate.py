@@ -148,6 +148,7 @@ GROUPS = {
             "tests/editions/test_attack.py",
             "tests/editions/test_disclosure.py",
             "tests/editions/test_pseudonyms.py",
+            "tests/editions/test_renewal.py",
             "tests/editions/test_rules_of_disclosure.py",
             "tests/editions/test_withholding.py",
         ),
