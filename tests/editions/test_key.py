@@ -60,10 +60,11 @@ def test_keys_of_exactly_enough_bits_are_taken_nearly_always():
 
 
 def test_a_key_that_is_made_is_its_owners_alone_and_is_never_overwritten(monkeypatch, tmp_path):
-    path = tmp_path / "keys" / "pseudonym.key"
+    path = tmp_path / "of the warehouse" / "keys" / "pseudonym.key"
     done = CliRunner().invoke(app, ["make-key", str(path)])
     assert done.exit_code == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     made = path.read_text(encoding="ascii").strip()
     assert made not in done.output
     assert bits(made) >= 2 * LEAST_BITS - 40
@@ -105,3 +106,9 @@ def test_another_key_is_known_by_its_fingerprint():
         ChangedKeyError, match=r"Set the former secret again; .* `warehouse refresh --new-key`"
     ):
         require_same_key(keys[0], prints[1])
+
+
+def test_a_fingerprint_is_that_of_every_version():
+    # it is kept beside what was published: made otherwise, the right key would be refused for another one
+    assert fingerprint(b"of its owner") == "93284a7349f85422"
+    assert fingerprint(None) == ""

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import duckdb
 import pytest
@@ -8,6 +9,7 @@ from made_up_build import contract
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.moved import (
+    Moved,
     changes_of_inputs,
     compare_versions,
     moved_results,
@@ -82,6 +84,9 @@ def test_what_came_or_went_counts(before, small):
     assert (only.n_moved, only.n_gone, only.before, only.after) == (1, 0, 0.5, None)
     (only,) = [m for m in moved_results(before, new, small, []) if m.table == "analysis.coupling_summary"]
     assert (only.n, only.n_gone) == (n - 1, 1)
+    none = after(before, "DELETE FROM analysis.coupling_summary WHERE survey_id = 'hills'")
+    (only,) = moved_results(before, none, small, [])
+    assert (only.n_moved, only.n, only.n_gone, only.place) == (0, 0, n, "")
 
 
 def manifest(code="a", **files):
@@ -106,6 +111,26 @@ def test_why_is_what_differs_between_the_inputs():
             "the code changed",
         ),
     )
+
+
+def test_a_survey_changed_whose_data_alone_are_other():
+    before, now = manifest(hills="1"), manifest(hills="1")
+    (file,) = (i for i in now["inputs"] if i.get("survey_id"))
+    file["sha256"] = "2"
+    assert changes_of_inputs(before, now) == (("hills",), ("survey hills changed",))
+
+
+def test_words_name_the_table_that_moved_most_and_count_the_others():
+    results = (
+        Moved("hills", "analysis.few", 4, 9, 0, "mean of low", 1.0, 2.0),
+        Moved("hills", "analysis.many", 5, 1000, 2, "mean of high", None, 0.123456789),
+    )
+    said = {"moved": {"why": ["the code changed"], "results": [asdict(m) for m in results]}}
+    _, most, others = sentences(said)
+    assert most == (
+        "  hills: 5 of 1,000 rows of analysis.many moved, 2 are gone, most of all mean of high: none -> 0.123457"
+    )
+    assert others.startswith("    and 4 rows of 1 other tables")
 
 
 def test_a_manifest_says_what_moved_and_a_refresh_says_it_in_words(before, small, tmp_path):
