@@ -93,9 +93,9 @@ def indicator(name: str = "i", kind: str = "number", **other: Any) -> Indicator:
 
 def catalog(*indicators: Indicator) -> Catalog:
     units = (
-        {"from": "m2", "to": "mu", "factor": 0.0015, "note": "x"},
-        {"from": "old", "to": "mu", "factor": 2, "note": "any year"},
-        {"from": "old", "to": "mu", "factor": 3, "note": "that year", "year": 2019},
+        {"from": "m2", "to": "mu", "factor": 0.0015, "note": "x", "note_zh": "编造"},
+        {"from": "old", "to": "mu", "factor": 2, "note": "any year", "note_zh": "编造"},
+        {"from": "old", "to": "mu", "factor": 3, "note": "that year", "note_zh": "编造", "year": 2019},
     )
     known: dict[str, Any] = {
         "indicators": indicators or (indicator(),),
