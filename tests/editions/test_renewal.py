@@ -8,6 +8,7 @@ from made_up_build import contract
 
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.publication import renewal
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
 
 NEEDED = disclosure_of().renewed_by
@@ -138,3 +139,21 @@ def test_the_memory_is_its_owners_alone_and_what_a_killed_run_left_is_no_part_of
     build, _ = public_build(now, memory, NOTHING, Origin("second"))
     assert build == left
     assert stat.S_IMODE(build.stat().st_mode) == 0o600
+
+
+def test_thresholds_come_from_the_key_and_without_one_from_the_answers(tmp_path, monkeypatch):
+    """Who guesses the answers could make the thresholds of an edition whose key they do not have."""
+    used = []
+    monkeypatch.setattr(renewal, "write_public_build", lambda *arguments: used.append(arguments[-1]))
+    one, other = (
+        analyst(tmp_path / f"{name}.duckdb", hills=households(other=n))
+        for n, name in enumerate(("one", "other"))
+    )
+    for number, (edition, key) in enumerate(
+        [(one, b"a key"), (one, b"a key"), (other, b"a key"), (one, b"another"), (one, None), (other, None)]
+    ):
+        public_build(edition, tmp_path / str(number) / "memory.duckdb", NOTHING, Origin("run"), key)
+    keyed, again, of_other_answers, of_another_key, *of_answers = used
+    assert keyed == again == of_other_answers
+    assert len({keyed, of_another_key, *of_answers}) == 4
+    assert b"a key" not in used
