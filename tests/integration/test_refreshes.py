@@ -233,6 +233,7 @@ def dropped(place, roles, refusal, text_survey, survey_ids):
     return place.run("refresh", "--survey", text_survey), before, done
 
 
+@pytest.mark.long
 def test_a_file_in_the_inbox_refreshes_its_survey_and_no_other(place, text_survey, survey_ids, dropped):
     refresh, before, _ = dropped
     assert refresh.returncode == 0, refresh.stderr
@@ -245,12 +246,14 @@ def test_a_file_in_the_inbox_refreshes_its_survey_and_no_other(place, text_surve
     assert "columns.csv changed" in " ".join(shown.replace("│", " ").split())
 
 
+@pytest.mark.long
 def test_a_build_of_an_earlier_version_gets_the_columns_that_were_added_since(place, dropped):
     for table, column in ADDED_SINCE:
         place.build(f"SELECT {column} FROM {table}")
     assert next((place.data / "warehouse" / "dbt").rglob(RECORD)).stat().st_size
 
 
+@pytest.mark.long
 def test_a_cell_that_fails_is_quarantined_with_row_column_value_and_rule(place, text_survey, dropped):
     *_, done = dropped
     rows = place.query(
@@ -267,6 +270,7 @@ def test_a_cell_that_fails_is_quarantined_with_row_column_value_and_rule(place, 
     assert f"第 {done['code'][0]} 行" in chinese
 
 
+@pytest.mark.long
 def test_a_household_that_stands_twice_is_quarantined_with_both_rows(place, text_survey, dropped):
     *_, done = dropped
     first, second, household = done["twins"]
@@ -277,6 +281,7 @@ def test_a_household_that_stands_twice_is_quarantined_with_both_rows(place, text
     assert rows == [(first, household), (second, household)]
 
 
+@pytest.mark.long
 def test_nothing_is_lost(place, text_survey, dropped):
     rows = place.query("SELECT received, accepted, quarantined FROM quality.loads")
     assert all(received == accepted + quarantined for received, accepted, quarantined in rows)
