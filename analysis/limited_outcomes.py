@@ -369,7 +369,7 @@ def _errors(
     model: Regression, scores: ClusterScores, slopes: FloatArray, effects: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Errors, degrees of freedom and ends of intervals of combinations of the coefficients, by the delta method."""
-    found = separate_errors(model, scores, slopes.reshape(effects.size, -1))
-    se, df = (each.reshape(effects.shape) for each in found)
+    se, df = separate_errors(model, scores, slopes.reshape(effects.size, -1))
+    se, df = se.reshape(effects.shape), df.reshape(effects.shape)
     half = stats.t.ppf(0.5 + level / 2, df) * se
     return se, df, effects - half, effects + half
