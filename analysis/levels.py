@@ -38,17 +38,24 @@ LOWEST_OF_SEVERAL = 0.035
 With less, cells of told tests rejected 1.7 of 100 (docs/methods/region_comparison.md).
 """
 
+HIGHEST_OF_AMOUNTS = 0.055
+"""What an interval on the log scale may miss with normal errors: skewed ones add up to 2 of 100.
+
+With more, amounts missed up to 7.8 (docs/methods/region_comparison.md).
+"""
+
 MOST_UNITS = 150
 """Beyond, the eigenvalues take long."""
 
 ENOUGH_DF = 30
 """Degrees of freedom from which levels lie within the limits, whatever the sizes of the units."""
 
-FEWEST_ON_A_SIDE, UNITS_OF_A_SIDE = 10, 6
-"""Households that have something, and that do not, from which a share has an interval; and units in which they are.
+FEWEST_ON_A_SIDE, UNITS_OF_A_SIDE, UNITS_OF_FEW = 10, 8, 6
+"""Households that have something, and that do not, from which a share has an interval; units in which they are; and
+the same of six or seven units. Of three to five it is all.
 
-Where few have it errors are far from normal. In draws shares of .01 to .5 then miss 2.4 to 6.6 of 100 where the design
-is accepted, and without this 0 to 6.9 (docs/methods/region_comparison.md).
+Where few have it errors are far from normal, most where they are in few of many units
+(docs/methods/region_comparison.md).
 """
 
 DRAWS, DRAWN_AT_ONCE = 10_000, 1_000
@@ -154,17 +161,28 @@ def refusal_of_joint_test(parts: Sequence[Part], test: JointTest) -> str | None:
     return refusal(levels_of_joint_test(parts, test), test.df_denominator, lowest=lowest)
 
 
+def refusal_of_interval(mean: DesignMean) -> str | None:
+    """Why the interval of a mean is not told, by its levels and the scale it was made on; None where it is."""
+    highest = HIGHEST_OF_AMOUNTS if mean.interval == "log" else HIGHEST
+    return refusal(levels_of_mean(mean), mean.df, highest=highest, is_interval=True)
+
+
 def refusal(
-    levels: FloatArray, df: float, *, is_interval: bool = False, lowest: float = LOWEST
+    levels: FloatArray,
+    df: float,
+    *,
+    lowest: float = LOWEST,
+    highest: float = HIGHEST,
+    is_interval: bool = False,
 ) -> str | None:
     """Why a test of these levels and degrees of freedom, or an interval, is not told; None where it is."""
     if np.isnan(levels).any():
         if df >= ENOUGH_DF:
             return None
         return f"{df:.1f} degrees of freedom; where its level is not known a test needs {ENOUGH_DF}"
-    if levels.min() >= lowest and levels.max() <= HIGHEST:
+    if levels.min() >= lowest and levels.max() <= highest:
         return None
-    low, high, least, most = (100 * each for each in (levels.min(), levels.max(), lowest, HIGHEST))
+    low, high, least, most = (100 * each for each in (levels.min(), levels.max(), lowest, highest))
     does = f"a test at 5 percent rejects {low:.1f} to {high:.1f} of 100 that are true"
     if is_interval:
         does = f"an interval of 95 percent covers {100 - high:.1f} to {100 - low:.1f} of 100 true values"
@@ -185,8 +203,9 @@ def refusal_of_share(having: npt.ArrayLike, n: npt.ArrayLike) -> str | None:
     """
     sides = np.array([having, np.asarray(n) - np.asarray(having)], dtype=np.float64)
     fewest, units = sides.sum(axis=1).min(), (sides > 0).sum(axis=1).min()
+    n_units = sides.shape[1]
     # with two units what an interval misses is where they nearly agree, and counts then agree altogether
-    needed = min(UNITS_OF_A_SIDE, max(sides.shape[1], 3))
+    needed = UNITS_OF_A_SIDE if n_units >= UNITS_OF_A_SIDE else min(UNITS_OF_FEW, max(n_units, 3))
     if fewest >= FEWEST_ON_A_SIDE and units >= needed:
         return None
     # without the number found, which where answers are withheld would tell it

@@ -54,6 +54,8 @@ class DesignMean:
     level : float
     n_units, n_strata : int
         With a counted row.
+    interval : {"t", "logit", "log"}
+        Scale of the interval.
     unit_weights, unit_counts : ndarray of shape (n_units,), optional
         Sum of weights and households of each unit, of which `levels` computes the level of tests; of `unit_mean`.
     unit_strata : ndarray of int, shape (n_units,), optional
@@ -71,6 +73,7 @@ class DesignMean:
     level: float
     n_units: int = 0
     n_strata: int = 1
+    interval: Interval = "t"
     unit_weights: FloatArray | None = field(default=None, repr=False, compare=False)
     unit_counts: FloatArray | None = field(default=None, repr=False, compare=False)
     unit_strata: IntArray | None = field(default=None, repr=False, compare=False)
@@ -186,6 +189,7 @@ def design_mean(
         level=level,
         n_units=counted_units,
         n_strata=counted_strata,
+        interval=interval,
     )
 
 
@@ -236,7 +240,7 @@ def unit_mean(
     se = float(np.sqrt(adjusted @ deviation**2))
     low, high = _interval(mean, se, df, level, interval)
     total = int(counts.sum())
-    return DesignMean(total, 0, mean, se, low, high, df, np.nan, level, len(y), 1, w, counts)
+    return DesignMean(total, 0, mean, se, low, high, df, np.nan, level, len(y), 1, interval, w, counts)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.coupling import Band, Closed, classify
 from analysis.coupling import coupling as couple
 from analysis.errors import AnalysisError
-from analysis.levels import levels_of_mean, refusal, refusal_of_share
+from analysis.levels import levels_of_mean, refusal, refusal_of_interval, refusal_of_share
 from analysis.survey_design import unit_mean
 from analysis.transitions import paired_change, transition
 from relocation_warehouse.contract.tables import contract_of
@@ -506,7 +506,7 @@ def unit_shares(
                 continue
             refused = refusal_of_share(counts, whole)
             if refused is None and share.se > 0:
-                refused = refusal(levels_of_mean(share), share.df, is_interval=True)
+                refused = refusal_of_interval(share)
             if refused:
                 yield {**base, "reason": refused}
             elif share.se > 0:

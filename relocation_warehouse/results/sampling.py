@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
-from analysis.levels import levels_of_mean, refusal, refusal_of_share
+from analysis.levels import refusal_of_interval, refusal_of_share
 from analysis.survey_design import DesignMean, Interval, design_mean, intraclass_correlation, unit_mean
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -159,7 +159,7 @@ def estimate(units: Units, *, share: Units | None = None, is_amount: bool = Fals
         estimated,
         design=design,
         design_effect=effect,
-        reason=rare or refusal(levels_of_mean(design), design.df, is_interval=True),
+        reason=rare or refusal_of_interval(design),
     )
 
 

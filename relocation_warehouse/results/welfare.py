@@ -17,7 +17,7 @@ import pyarrow as pa
 from analysis.arrays import FloatArray
 from analysis.errors import AnalysisError
 from analysis.inequality import Inequality, gini, theil, theil_parts
-from analysis.levels import levels_of_mean, refusal
+from analysis.levels import refusal_of_interval
 from analysis.survey_design import DesignMean, Interval, design_mean, unit_mean
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
@@ -267,7 +267,7 @@ def _index(index: Any, y: FloatArray, w: FloatArray, table: Mapping[str, Any]) -
         return {**base, "reason": str(error)}
     if not design.se > 0:
         return {**base, "reason": "all sampling units are alike: there is no interval"}
-    if refused := refusal(levels_of_mean(design), design.df, is_interval=True):
+    if refused := refusal_of_interval(design):
         return {**base, "reason": refused}
     return {
         **base,

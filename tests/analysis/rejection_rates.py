@@ -39,8 +39,8 @@ from analysis.inference import (
 )
 from analysis.levels import (
     levels_of_difference,
-    levels_of_mean,
     refusal,
+    refusal_of_interval,
     refusal_of_joint_test,
     refusal_of_share,
 )
@@ -86,6 +86,8 @@ NEW_SIZES = {
 SIZES = {**OLD_SIZES, **NEW_SIZES}
 
 SHARES = (0.02, 0.05, 0.10, 0.20, 0.35, 0.50)
+SPREADS = (0.3, 0.85, 1.1)
+"""Standard deviations of the log of an amount; of the last the Gini coefficient is .56."""
 
 MODEL_SIZES = {
     "5 sites of 80": [80] * 5,
@@ -218,7 +220,7 @@ def means_by_units(a: Region, b: Region, truth: float, interval: Interval = "t")
     yield "units: difference of means", compared.p, refused
     for result in means:
         inside = result.ci_low <= truth <= result.ci_high
-        is_refused = bool(refusal(levels_of_mean(result), result.df))
+        is_refused = bool(refusal_of_interval(result))
         yield "units: interval of a mean misses", float(inside), is_refused
 
 
@@ -353,18 +355,24 @@ def share_block(
     share: float,
     correlation: float,
     *,
+    is_beta: bool = False,
     draws: int = BLOCK,
 ) -> Told:
     """Logit intervals of a share in two equal regions, and the test of their difference, of many draws at once.
 
     The first draw is held against the published functions. A household has it where its latent answer lies beyond a
-    bound; latent answers of a site correlate.
+    bound, and latent answers of a site correlate; or shares of sites are of a beta distribution, under which the
+    answers themselves correlate by so much, so that a rare one is some nought in most sites and large in a few.
     """
     threshold, known = stats.norm.isf(share), []
     for own in sizes:
         n = np.array(own)
-        common = np.sqrt(correlation) * rng.normal(size=(draws, len(n)))
-        beyond = stats.norm.sf((threshold - common) / np.sqrt(1 - correlation))
+        if is_beta:
+            rest = 1 / correlation - 1
+            beyond = rng.beta(share * rest, (1 - share) * rest, size=(draws, len(n)))
+        else:
+            common = np.sqrt(correlation) * rng.normal(size=(draws, len(n)))
+            beyond = stats.norm.sf((threshold - common) / np.sqrt(1 - correlation))
         known.append((n, rng.binomial(n, beyond)))
     weights = [n / n.sum() for n, _ in known]
     p = [having / n @ w for (n, having), w in zip(known, weights, strict=True)]
@@ -374,9 +382,9 @@ def share_block(
     ]
     varies = [(s > 0) & (p_ > 0) & (p_ < 1) for s, p_ in zip(square, p, strict=True)]
     rare = [np.array([refusal_of_share(own, n) is not None for own in having]) for n, having in known]
-    single = [unit_mean(np.arange(len(n)) / len(n), n, n) for n, _ in known]
+    single = [unit_mean((np.arange(len(n)) + 0.5) / len(n), n, n, interval="logit") for n, _ in known]
     for side, mean in enumerate(single):
-        by_design = refusal(levels_of_mean(mean), mean.df) is not None
+        by_design = refusal_of_interval(mean) is not None
         usable = varies[side]
         near = p[side][usable]
         half = stats.t.isf(0.025, mean.df) * np.sqrt(square[side][usable]) / (near * (1 - near))
@@ -400,6 +408,18 @@ def share_block(
         ("share: difference", float(each), bool(by_design or is_refused))
         for each, is_refused in zip(values, (rare[0] | rare[1])[usable], strict=True)
     )
+
+
+def amount_block(
+    rng: np.random.Generator, sizes: list[int], spread: float, correlation: float, *, draws: int = BLOCK
+) -> Told:
+    """Intervals of the mean of a lognormal amount, whose logs correlate within sites."""
+    site, n, truth = sites_of(sizes), np.array(sizes), np.exp(spread**2 / 2)
+    for _ in range(draws):
+        y = np.exp(spread * varied(rng, site, correlation))
+        mean = unit_mean(np.bincount(site, y) / n, n, n, interval="log")
+        inside = float(mean.ci_low <= truth <= mean.ci_high)
+        yield "amount: outside its interval", inside, bool(refusal_of_interval(mean))
 
 
 def model_block(
@@ -446,7 +466,7 @@ def models_of_one_region(
     mean = unit_mean(np.bincount(site, amount.linearised) / n, n, n)
     inside = float(mean.ci_low <= 2 * stats.norm.cdf(0.8 / np.sqrt(2)) - 1 <= mean.ci_high)
     few = n.sum() ** 2 / (n @ n) < GATES.fewest_index_units
-    yield "Gini: outside its interval", inside, few or bool(refusal(levels_of_mean(mean), mean.df))
+    yield "Gini: outside its interval", inside, few or bool(refusal_of_interval(mean))
     yield from panel_p_values(rng, site, latent, correlation, refused)
 
 
@@ -535,6 +555,18 @@ def campaign(draws: int, path: Path, what: str) -> None:
             for place, (case, share, r) in enumerate(product(SIZES, SHARES, CORRELATIONS)):
                 told = share_block(np.random.default_rng([4, place]), SIZES[case], share, r, draws=draws)
                 _keep(rows, case, f"share {share:g}", r, counted(told))
+                file.flush()
+            cells_of_beta = product(SIZES, SHARES, (0.05, 0.10, 0.20))
+            for place, (case, share, r) in enumerate(cells_of_beta):
+                rng = np.random.default_rng([5, place])
+                told = share_block(rng, SIZES[case], share, r, is_beta=True, draws=draws)
+                _keep(rows, case, f"beta share {share:g}", r, counted(told))
+                file.flush()
+        if what in ("all", "amounts"):
+            sets = dict.fromkeys(tuple(own) for two in SIZES.values() for own in two)
+            for place, (own, spread, r) in enumerate(product(sets, SPREADS, some)):
+                told = amount_block(np.random.default_rng([6, place]), [*own], spread, r, draws=draws)
+                _keep(rows, str(own), f"log sd {spread:g}", r, counted(told))
                 file.flush()
         if what in ("all", "models"):
             for block in range(draws // MODEL_BLOCK):

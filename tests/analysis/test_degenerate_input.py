@@ -48,6 +48,7 @@ from analysis.levels import (
     levels_of_joint_test,
     levels_of_mean,
     refusal,
+    refusal_of_interval,
     refusal_of_joint_test,
     refusal_of_share,
 )
@@ -248,6 +249,7 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "random_effects": lambda d: random_effects(units(d)["mean"].to_numpy(), units(d)["squares"].to_numpy()),
     "rank_sensitivity": lambda d: rank_sensitivity(d[ITEMS].to_numpy()),
     "refusal": lambda d: refusal(levels_of_mean(unit_mean_of(d)), unit_mean_of(d).df),
+    "refusal_of_interval": lambda d: refusal_of_interval(unit_mean_of(d)),
     "refusal_of_joint_test": lambda d: refusal_of_joint_test(*joint(d)),
     "refusal_of_share": lambda d: refusal_of_share(units(d)["n"] // 2, units(d)["n"]),
     "second_pass": lambda d: second_pass(d, fitted(d), "site"),

@@ -20,6 +20,7 @@ from analysis.levels import (
     CORRELATIONS,
     ENOUGH_DF,
     HIGHEST,
+    HIGHEST_OF_AMOUNTS,
     LOWEST,
     LOWEST_OF_SEVERAL,
     MOST_UNITS,
@@ -27,6 +28,7 @@ from analysis.levels import (
     levels_of_joint_test,
     levels_of_mean,
     refusal,
+    refusal_of_interval,
     refusal_of_joint_test,
     refusal_of_share,
 )
@@ -164,6 +166,13 @@ def test_what_is_told_and_what_is_refused() -> None:
     assert refusal(cautious, 9.0) is None
     assert "3.5 to 7 are accepted" in (refusal(cautious, 9.0, lowest=LOWEST_OF_SEVERAL) or "")
     assert "covers 92.9 to 95.0" in (refusal(np.array([0.05, 0.071]), 9.0, is_interval=True) or "")
+    sizes = MODEL_SIZES["12 unequal sites"]
+    symmetric = unit_mean(np.arange(1, 13) / 24, sizes, sizes)
+    assert HIGHEST_OF_AMOUNTS < levels_of_mean(symmetric).max() < HIGHEST
+    assert refusal_of_interval(symmetric) is None
+    assert refusal_of_interval(replace(symmetric, interval="logit")) is None
+    amount = refusal_of_interval(replace(symmetric, interval="log"))
+    assert "94.5 to 97 are accepted" in (amount or "")
     many = of_sizes([3] * (MOST_UNITS + 1))
     levels = levels_of_mean(many)
     assert np.isnan(levels).all()
@@ -177,6 +186,8 @@ def test_a_share_is_told_where_enough_households_have_it_and_lack_it() -> None:
     assert refusal_of_share([18, 18, 18, 18, 18, 18, 20], n) is None
     assert refusal_of_share([2, 2, 2, 2, 1, 0, 0], n) is not None, "nine have it"
     assert refusal_of_share([10, 2, 2, 2, 2, 0, 0], n) is not None, "in five units"
+    assert refusal_of_share([2] * 8 + [0] * 4, np.full(12, 20)) is None
+    assert refusal_of_share([2] * 7 + [0] * 5, np.full(12, 20)) is not None, "in seven of twelve units"
     assert refusal_of_share([4, 4, 4], n[:3]) is None
     assert refusal_of_share([6, 6, 0], n[:3]) is not None
     assert refusal_of_share([10, 10], n[:2]) is not None, "counts of two units often agree"

@@ -12,6 +12,7 @@ from rejection_rates import (
     TERMS,
     WEIGHTED,
     Pair,
+    amount_block,
     counted,
     model_rates,
     region_block,
@@ -78,15 +79,28 @@ def test_answers_that_are_not_normal_are_not_rejected_too_often(kind: str, truth
         assert share_within(shares[f"units: slope {term}"], 0.02, 0.07, BLOCK), term
 
 
+@pytest.mark.parametrize("is_beta", [False, True])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
 @pytest.mark.parametrize("case", ["5 and 7 unequal sites", "20 and 10 sites of 8 to 90"])
-def test_intervals_and_tests_of_shares_hold_where_they_are_told(case: str, share: float) -> None:
-    shares = counted(share_block(np.random.default_rng(15), SIZES[case], share, 0.2, draws=DRAWS))
+def test_intervals_and_tests_of_shares_hold_where_they_are_told(
+    case: str, share: float, is_beta: bool
+) -> None:
+    rng = np.random.default_rng(15)
+    shares = counted(share_block(rng, SIZES[case], share, 0.2, is_beta=is_beta, draws=DRAWS))
     for name, each in shares.items():
         if np.isnan(each.rate):
             assert share < 0.5, name
         else:
             assert share_within(each.rate, 0.025, 0.07, each.draws - each.refused), name
+
+
+@pytest.mark.parametrize("sizes", [[60] * 7, [10, 20, 30] * 5, [8, 14, 22, 35, 90] * 4])
+def test_intervals_of_amounts_that_differ_much_hold_where_they_are_told(sizes: list[int]) -> None:
+    (amount,) = counted(amount_block(np.random.default_rng(16), sizes, 1.1, 0.2, draws=500)).values()
+    if len(sizes) == 20:
+        assert amount.refused == amount.draws, "it would miss more than 7 of 100"
+    else:
+        assert share_within(amount.rate, 0.03, 0.07, amount.draws)
 
 
 def test_models_of_one_region_keep_their_level() -> None:

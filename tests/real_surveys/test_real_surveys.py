@@ -171,13 +171,15 @@ def clustered_interval(
 
     Written out as in Pustejovsky and Tipton (2018) for a regression on a constant: with the hat matrix and the inverse
     square root of each block, and no shortcut. A share has its interval on the logit scale, where ten households have
-    it and ten do not, each in six units, or in all of three to five; an amount on the log scale.
+    it and ten do not, each in eight units, in six of six or seven, or in all of three to five; an amount on
+    the log scale.
     """
     n, labels = len(y), np.unique(units)
     if len(labels) < 2:
         return None, None
     for side in (y == 1, y == 0) if is_share else ():
-        if side.sum() < 10 or len(np.unique(units[side])) < min(6, max(3, len(labels))):
+        needed = 8 if len(labels) >= 8 else min(6, max(3, len(labels)))
+        if side.sum() < 10 or len(np.unique(units[side])) < needed:
             return None, None
     mean = y.mean()
     variance, rows = 0.0, []
