@@ -67,9 +67,10 @@ def coverage(
     as_json: Json = False,
 ) -> None:
     """What each survey and wave answers: verdicts in the terminal, and as a picture."""
-    import altair as alt
+    import vl_convert
 
     from relocation_warehouse.ground.database import connect, table_exists
+    from relocation_warehouse.publication.report import vega
     from relocation_warehouse.publication.report.data import Reader, localise
     from relocation_warehouse.publication.report.figures import SIGNS, coverage_detail
 
@@ -115,8 +116,11 @@ def coverage(
         )
         out.print(told, markup=False, highlight=False)
     target.parent.mkdir(parents=True, exist_ok=True)
-    whole = alt.vconcat(*(p.chart.properties(title=p.title) for p in coverage_detail(frame, language)))
-    whole.save(target, scale_factor=2)
+    whole = vega.stacked(p.chart.having(title=p.title) for p in coverage_detail(frame, language))
+    if target.suffix == ".svg":
+        target.write_text(vl_convert.vegalite_to_svg(whole), encoding="utf-8")
+    else:
+        target.write_bytes(vl_convert.vegalite_to_png(whole, scale=2))
     _say(f"drawn: {target}")
 
 

@@ -3,7 +3,6 @@ import re
 from functools import wraps
 from importlib import resources
 
-import altair as alt
 import duckdb
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from made_up_build import contract
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import write_public_build
-from relocation_warehouse.publication.report import figures, write_report
+from relocation_warehouse.publication.report import figures, vega, write_report
 from relocation_warehouse.publication.report import page as page_module
 from relocation_warehouse.publication.report.answers import CHANGED, STUCK, UNKNOWN
 from relocation_warehouse.publication.report.data import in_one_range
@@ -219,7 +218,7 @@ def test_a_page_carries_the_notices_of_the_libraries_in_it(page):
 def drawn_anew(monkeypatch):
     """Forget what this process drew; counts what is drawn."""
     drawn = []
-    for name in ("_drawn", "_great_table", "_plain_table"):
+    for name in ("_drawn", "_listed_table", "_plain_table"):
         plain = getattr(page_module, name)
 
         def counted(*given, plain=plain):
@@ -268,7 +267,9 @@ def test_a_figure_is_drawn_again_where_what_it_draws_differs_and_its_table_does_
 
     def n_drawn(frame, title="", unknown=None):
         def draw(lang):
-            return [figures.Panel(alt.Chart(frame).mark_point().encode(x="x"), title + str(unknown or ""))]
+            return [
+                figures.Panel(vega.chart(frame).mark("point").encode(x="x:Q"), title + str(unknown or ""))
+            ]
 
         figure = page_module.Figure("f", label, label, draw, pd.DataFrame({"x": [1.0]}), ("x",))
         page_module._specs(figure, "en", None)

@@ -1,4 +1,4 @@
-"""The figures: data frames in, Altair charts out.
+"""The figures: data frames in, Vega-Lite charts out.
 
 Belongs here: marks, scales and colours. Does not belong here: queries (`data`), wording around a figure (`page`).
 A figure is a row of panels, each a single view as wide as its container, so that it fits a phone and a print.
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
+from relocation_warehouse.publication.report import vega
 from relocation_warehouse.publication.report.data import Language, localise
 from relocation_warehouse.survey.vocabulary import SIGNIFICANT
 
@@ -179,7 +179,7 @@ def word(key: str, language: Language) -> str:
 class Panel:
     """One view of a figure; `min_width` in pixels, below which the page scrolls it sideways."""
 
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart
+    chart: vega.Chart
     title: str = ""
     min_width: int = 0
 
@@ -191,11 +191,11 @@ def _regions(regions: pd.DataFrame, present: pd.Series, language: Language) -> d
     return {n: c for n, c in colours.items() if (present == n).any()}
 
 
-def _scale(colours: dict[str, str]) -> alt.Scale:
-    return alt.Scale(domain=list(colours), range=list(colours.values()))
+def _scale(colours: dict[str, str]) -> vega.Spec:
+    return vega.part(domain=list(colours), range=list(colours.values()))
 
 
-def _waves(waves: list[str], own: str) -> alt.Scale:
+def _waves(waves: list[str], own: str) -> vega.Spec:
     """The latest wave in the colour of the region, earlier ones in greys."""
     return _scale({w: own if k == len(waves) - 1 else "#98a3a0" for k, w in enumerate(waves)})
 
@@ -217,21 +217,17 @@ def _lines(label: str, language: Language, width: int) -> list[str]:
 def _cell_text(field: str) -> Any:
     """Black or white, whichever stands out more from the cell that `field` colours; at least 4.5 to 1 on any colour."""
     cell = f"scale('color', datum['{field}'])"
-    return alt.condition(
-        f"contrast({cell}, '#000000') >= contrast({cell}, '#ffffff')",
-        alt.value("#000000"),
-        alt.value("#ffffff"),
-    )
+    return vega.either(f"contrast({cell}, '#000000') >= contrast({cell}, '#ffffff')", "#000000", "#ffffff")
 
 
 def _heat_map(
-    frame: pd.DataFrame, field: str, scale: alt.Scale, y: alt.Y, tooltip: list[alt.Tooltip], height: int
+    frame: pd.DataFrame, field: str, scale: vega.Spec, y: vega.Spec, tooltip: list[vega.Spec], height: int
 ) -> Any:
     """Cells coloured by `field` with their `text`, at row `y` and `column`; a pair that is not there has a dash.
 
     A cell is as wide as its column's label needs and no wider.
     """
-    row = str(y.shorthand).removesuffix(":N")
+    row = y["field"]
     names, rows = list(dict.fromkeys(frame["column"])), list(dict.fromkeys(frame[row]))
     there = set(zip(frame[row], frame["column"], strict=True))
     absent = pd.DataFrame(
@@ -239,20 +235,20 @@ def _heat_map(
         columns=[row, "column", "text"],
     )
     x = _columns(names)
-    base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
-    colour = alt.Color(f"{field}:Q", scale=scale, legend=None)
+    base = vega.chart(frame).encode(x=x, y=y, tooltip=tooltip)
+    colour = vega.field(f"{field}:Q", scale=scale, legend=None)
     layers = [
-        base.mark_rect(cornerRadius=3).encode(color=colour),
-        base.mark_text(fontSize=11, lineBreak="\n", lineHeight=12, dy=_lifted(frame["text"])).encode(
+        base.mark("rect", cornerRadius=3).encode(color=colour),
+        base.mark("text", fontSize=11, lineBreak="\n", lineHeight=12, dy=_lifted(frame["text"])).encode(
             text="text:N", color=_cell_text(field)
         ),
     ]
     if len(absent):
-        layers.append(alt.Chart(absent).mark_text(fontSize=11).encode(x=x, y=y, text="text:N"))
+        layers.append(vega.chart(absent).mark("text", fontSize=11).encode(x=x, y=y, text="text:N"))
     longest = max((len(line) for name in names for line in str(name).split("\n")), default=0)
     is_wide = any(ord(c) > 0x2E80 for name in names for c in str(name))
     step = max(58, 14 + longest * (13 if is_wide else 7))
-    return alt.layer(*layers).properties(width=alt.Step(step), height=alt.Step(height))
+    return vega.layered(*layers).having(width=vega.step(step), height=vega.step(height))
 
 
 def _lifted(texts: pd.Series) -> int:
@@ -284,10 +280,10 @@ def _stub(frame: pd.DataFrame) -> pd.Series:
     return frame["region"] + " · " + frame["wave"]
 
 
-def _columns(labels: Sequence[str] | pd.Series) -> alt.X:
+def _columns(labels: Sequence[str] | pd.Series) -> vega.Spec:
     """Columns of a matrix under their wrapped labels, in order of first appearance."""
     names = list(dict.fromkeys(labels))
-    return alt.X("column:N", sort=names, title=None, axis=_top_axis(names))
+    return vega.field("column:N", sort=names, title=None, axis=_top_axis(names))
 
 
 def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
@@ -296,16 +292,16 @@ def coverage_matrix(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data["column"] = data["region"] + "\n" + data["wave"]
     data["share"] = data["n_covered"] / data["n_indicators"]
     data["text"] = data["n_covered"].astype(str) + "/" + data["n_indicators"].astype(str)
-    y = alt.Y("dimension:N", sort=list(dict.fromkeys(data["dimension"])), title=None)
+    y = vega.field("dimension:N", sort=list(dict.fromkeys(data["dimension"])), title=None)
     tooltip = [
-        alt.Tooltip("system:N", title=word("system", language)),
-        alt.Tooltip("dimension:N", title=word("dimension", language)),
-        alt.Tooltip("column:N", title=word("wave", language)),
-        alt.Tooltip("n_covered:Q", title=word("indicators", language)),
-        alt.Tooltip("n_indicators:Q", title=word("of", language)),
-        alt.Tooltip("n_proxy:Q", title=word("n_proxy", language)),
+        vega.field("system:N", title=word("system", language)),
+        vega.field("dimension:N", title=word("dimension", language)),
+        vega.field("column:N", title=word("wave", language)),
+        vega.field("n_covered:Q", title=word("indicators", language)),
+        vega.field("n_indicators:Q", title=word("of", language)),
+        vega.field("n_proxy:Q", title=word("n_proxy", language)),
     ]
-    chart = _heat_map(data, "share", alt.Scale(domain=[0, 1], range=HEAT), y, tooltip, 23)
+    chart = _heat_map(data, "share", vega.part(domain=[0, 1], range=HEAT), y, tooltip, 23)
     return [Panel(chart)]
 
 
@@ -316,31 +312,31 @@ def coverage_detail(frame: pd.DataFrame, language: Language) -> list[Panel]:
     longest = int(data["indicator"].str.len().max())
     panels: list[Panel] = []
     for system, rows in data.groupby("system", sort=False):
-        y = alt.Y(
+        y = vega.field(
             "indicator:N",
             sort=list(dict.fromkeys(rows["indicator"])),
             title=None,
             # columns of the panels stand below each other
-            axis=alt.Axis(labelLimit=420, minExtent=longest * (6 if language == "en" else 13)),
+            axis=vega.part(labelLimit=420, minExtent=longest * (6 if language == "en" else 13)),
         )
-        colour = alt.Color(
+        colour = vega.field(
             "status:N",
             scale=_coded(STATUS_COLOURS, frame, "status", language),
             title=None,
-            legend=None if panels else alt.Legend(),
+            legend=None if panels else vega.part(),
         )
         tooltip = [
-            alt.Tooltip("indicator:N", title=word("measure", language)),
-            alt.Tooltip("column:N", title=word("wave", language)),
-            alt.Tooltip("status:N", title=word("status", language)),
-            alt.Tooltip("n:Q", title=word("n", language)),
-            alt.Tooltip("evidence:N", title=word("evidence", language)),
+            vega.field("indicator:N", title=word("measure", language)),
+            vega.field("column:N", title=word("wave", language)),
+            vega.field("status:N", title=word("status", language)),
+            vega.field("n:Q", title=word("n", language)),
+            vega.field("evidence:N", title=word("evidence", language)),
         ]
         chart = (
-            alt.Chart(rows)
-            .mark_rect(cornerRadius=2)
+            vega.chart(rows)
+            .mark("rect", cornerRadius=2)
             .encode(x=_columns(rows["column"]), y=y, color=colour, tooltip=tooltip)
-            .properties(width=alt.Step(96), height=alt.Step(16))
+            .having(width=vega.step(96), height=vega.step(16))
         )
         panels.append(Panel(chart, str(system)))
     return panels
@@ -356,8 +352,8 @@ def capital_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data["column"] = _wrapped(data["metric"], language, 12)
     data["badge"] = badges(frame.loc[data.index])
     data["text"] = [f"{v:.2f}\n{b}".strip() for v, b in zip(data["value"], data["badge"], strict=True)]
-    y = alt.Y("row:N", sort=list(dict.fromkeys(data["row"])), title=None)
-    scale = alt.Scale(domain=[0, 0.8], range=HEAT, clamp=True)
+    y = vega.field("row:N", sort=list(dict.fromkeys(data["row"])), title=None)
+    scale = vega.part(domain=[0, 0.8], range=HEAT, clamp=True)
     return [Panel(_heat_map(data, "value", scale, y, _value_tooltip(language, "row"), 36))]
 
 
@@ -389,14 +385,22 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
     inner = math.cos(math.pi / len(axes))
     ring_labels = [{"label": f"{r:.2g}", "x": 0.0, "y": -r * inner} for r in (top / 2, top)]
     limit = top * 1.3
-    x = alt.X("x:Q", scale=alt.Scale(domain=[-limit * 1.15, limit * 1.15]), axis=None)
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[-limit, limit]), axis=None)
+    x = vega.field("x:Q", scale=vega.part(domain=[-limit * 1.15, limit * 1.15]), axis=None)
+    y = vega.field("y:Q", scale=vega.part(domain=[-limit, limit]), axis=None)
     grid: dict[str, Any] = {"stroke": "#8a9694", "strokeOpacity": 0.35, "strokeWidth": 1}
     frame_layers = (
-        alt.Chart(pd.DataFrame(rings)).mark_line(**grid).encode(x, y, order="order:Q", detail="ring:N"),
-        alt.Chart(pd.DataFrame(spokes)).mark_line(**grid).encode(x, y, order="order:Q", detail="spoke:N"),
-        alt.Chart(pd.DataFrame(ring_labels)).mark_text(fontSize=10, dy=8).encode(x, y, text="label:N"),
-        alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, lineBreak=" ").encode(x, y, text="label:N"),
+        vega.chart(pd.DataFrame(rings))
+        .mark("line", **grid)
+        .encode(x=x, y=y, order="order:Q", detail="ring:N"),
+        vega.chart(pd.DataFrame(spokes))
+        .mark("line", **grid)
+        .encode(x=x, y=y, order="order:Q", detail="spoke:N"),
+        vega.chart(pd.DataFrame(ring_labels))
+        .mark("text", fontSize=10, dy=8)
+        .encode(x=x, y=y, text="label:N"),
+        vega.chart(pd.DataFrame(labels))
+        .mark("text", fontSize=11, lineBreak=" ")
+        .encode(x=x, y=y, text="label:N"),
     )
     panels = []
     for region, own in _regions(regions, data["region"], language).items():
@@ -414,22 +418,22 @@ def pentagons(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) ->
                 a = axes[k % len(axes)]
                 points.append({"wave": wave, "metric": a, "value": values[a], "order": k, **at(a, values[a])})
         scale = _waves(waves, own)
-        outline = alt.Chart(pd.DataFrame(points)).encode(
-            x,
-            y,
-            color=alt.Color("wave:N", scale=scale, title=None),
+        outline = vega.chart(pd.DataFrame(points)).encode(
+            x=x,
+            y=y,
+            color=vega.field("wave:N", scale=scale, title=None),
             tooltip=[
-                alt.Tooltip("metric:N", title=word("measure", language)),
-                alt.Tooltip("wave:N", title=word("wave", language)),
-                alt.Tooltip("value:Q", format=".3f", title=word("value", language)),
+                vega.field("metric:N", title=word("measure", language)),
+                vega.field("wave:N", title=word("wave", language)),
+                vega.field("value:Q", format=".3f", title=word("value", language)),
             ],
         )
         layers = [
             *frame_layers,
-            outline.mark_line(strokeWidth=2.2).encode(order="order:Q"),
-            outline.mark_point(filled=True, size=44),
+            outline.mark("line", strokeWidth=2.2).encode(order="order:Q"),
+            outline.mark("point", filled=True, size=44),
         ]
-        panels.append(Panel(_sized(alt.layer(*layers), height=270), title=region))
+        panels.append(Panel(_sized(vega.layered(*layers), height=270), title=region))
     return panels
 
 
@@ -457,11 +461,11 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
     data["label_y"] = data["value"]
     for _, side in data.groupby(["wave", "is_left"]):
         data.loc[side.index, "label_y"] = _apart(side["value"], 15 / 320 * (domain[1] - domain[0]))
-    x = alt.X(
+    x = vega.field(
         "x:Q",
         title=None,
-        scale=alt.Scale(domain=[-0.6, len(waves) - 0.4], nice=False),
-        axis=alt.Axis(
+        scale=vega.part(domain=[-0.6, len(waves) - 0.4], nice=False),
+        axis=vega.part(
             values=list(range(len(waves))),
             labelExpr=f"{json.dumps(waves)}[datum.value]",
             grid=False,
@@ -469,31 +473,31 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
         ),
     )
     y_title = f"{word('d', language)}, {word('ci', language)}"
-    y_scale = alt.Scale(domain=domain, nice=False, zero=False)
-    y = alt.Y("value:Q", title=y_title, scale=y_scale)
+    y_scale = vega.part(domain=domain, nice=False, zero=False)
+    y = vega.field("value:Q", title=y_title, scale=y_scale)
     tooltip = [
-        alt.Tooltip("region:N", title=word("region", language)),
-        alt.Tooltip("wave:N", title=word("wave", language)),
-        alt.Tooltip("value:Q", format=".3f", title=word("d", language)),
-        alt.Tooltip("ci_low:Q", format=".3f", title=f"{word('ci', language)} ↓"),
-        alt.Tooltip("ci_high:Q", format=".3f", title=f"{word('ci', language)} ↑"),
-        alt.Tooltip("n:Q", title=word("n", language)),
-        alt.Tooltip("badge:N", title=word("badge", language)),
+        vega.field("region:N", title=word("region", language)),
+        vega.field("wave:N", title=word("wave", language)),
+        vega.field("value:Q", format=".3f", title=word("d", language)),
+        vega.field("ci_low:Q", format=".3f", title=f"{word('ci', language)} ↓"),
+        vega.field("ci_high:Q", format=".3f", title=f"{word('ci', language)} ↑"),
+        vega.field("n:Q", title=word("n", language)),
+        vega.field("badge:N", title=word("badge", language)),
     ]
-    base = alt.Chart(data).encode(
-        x=x, color=alt.Color("region:N", scale=_scale(colours), title=None), tooltip=tooltip
+    base = vega.chart(data).encode(
+        x=x, color=vega.field("region:N", scale=_scale(colours), title=None), tooltip=tooltip
     )
-    text = alt.Chart(data).encode(
-        x=x, y=alt.Y("label_y:Q", title=y_title, scale=y_scale), text="label:N", tooltip=tooltip
+    text = vega.chart(data).encode(
+        x=x, y=vega.field("label_y:Q", title=y_title, scale=y_scale), text="label:N", tooltip=tooltip
     )
-    chart = (
-        base.mark_line(strokeWidth=2.4).encode(y=y, detail="survey_id:N")
-        + base.mark_rule(strokeWidth=1.6).encode(
-            y=alt.Y("ci_low:Q", title=y_title, scale=y_scale), y2="ci_high:Q"
-        )
-        + base.mark_point(filled=True, size=90, opacity=1).encode(y=y)
-        + text.transform_filter("datum.is_left").mark_text(align="right", dx=-14, fontSize=12)
-        + text.transform_filter("!datum.is_left").mark_text(align="left", dx=14, fontSize=12)
+    chart = vega.layered(
+        base.mark("line", strokeWidth=2.4).encode(y=y, detail="survey_id:N"),
+        base.mark("rule", strokeWidth=1.6).encode(
+            y=vega.field("ci_low:Q", title=y_title, scale=y_scale), y2="ci_high:Q"
+        ),
+        base.mark("point", filled=True, size=90, opacity=1).encode(y=y),
+        text.where("datum.is_left").mark("text", align="right", dx=-14, fontSize=12),
+        text.where("!datum.is_left").mark("text", align="left", dx=14, fontSize=12),
     )
     return [Panel(_sized(chart, height=320), min_width=480)]
 
@@ -517,22 +521,25 @@ def category_dots(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data["badge"] = badges(frame)
     ends = pd.concat([data["value"], data["ci_low"], data["ci_high"]])
     # one scale for all panels, so that regions can be compared
-    scale = alt.Scale(domain=[math.floor(ends.min() * 10) / 10, math.ceil(ends.max() * 10) / 10])
+    scale = vega.part(domain=[math.floor(ends.min() * 10) / 10, math.ceil(ends.max() * 10) / 10])
     panels = []
     for (region, grouping), part in data.groupby(["region", "grouping"], sort=False):
         x_title = f"{part['metric'].iloc[0]}, {word('ci', language)}"
-        base = alt.Chart(part).encode(
-            y=alt.Y("group:N", sort=list(part["group"]), title=None, axis=alt.Axis(labelLimit=300)),
-            color=alt.value(REGION_COLOURS[0]),
+        base = vega.chart(part).encode(
+            y=vega.field("group:N", sort=list(part["group"]), title=None, axis=vega.part(labelLimit=300)),
+            color=vega.value(REGION_COLOURS[0]),
             tooltip=_value_tooltip(language, "group"),
         )
-        chart = base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("ci_low:Q", title=x_title, scale=scale), x2="ci_high:Q"
-        ) + base.mark_point(size=70, filled=True, opacity=1).encode(
-            x=alt.X("value:Q", title=x_title, scale=scale)
+        chart = vega.layered(
+            base.mark("rule", strokeWidth=2).encode(
+                x=vega.field("ci_low:Q", title=x_title, scale=scale), x2="ci_high:Q"
+            ),
+            base.mark("point", size=70, filled=True, opacity=1).encode(
+                x=vega.field("value:Q", title=x_title, scale=scale)
+            ),
         )
         title = f"{region} · {grouping}"
-        panels.append(Panel(_sized(chart, height=alt.Step(26)), title=title, min_width=340))
+        panels.append(Panel(_sized(chart, height=vega.step(26)), title=title, min_width=340))
     return panels
 
 
@@ -544,10 +551,10 @@ def category_shares(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data["column"] = _wrapped(data["metric"], language, 14)
     panels = []
     for (region, grouping), part in data.groupby(["region", "grouping"], sort=False):
-        y = alt.Y(
-            "group:N", sort=list(dict.fromkeys(part["group"])), title=None, axis=alt.Axis(labelLimit=300)
+        y = vega.field(
+            "group:N", sort=list(dict.fromkeys(part["group"])), title=None, axis=vega.part(labelLimit=300)
         )
-        scale = alt.Scale(domain=[0, 1], range=HEAT)
+        scale = vega.part(domain=[0, 1], range=HEAT)
         chart = _heat_map(part, "value", scale, y, _value_tooltip(language, "group"), 28)
         panels.append(Panel(chart, title=f"{region} · {grouping}"))
     return panels
@@ -564,23 +571,23 @@ def distribution(frame: pd.DataFrame, regions: pd.DataFrame, language: Language)
         waves = list(dict.fromkeys(part.sort_values("wave_order")["wave"]))
         scale = _waves(waves, own)
         chart = (
-            alt.Chart(part)
-            .mark_bar(cornerRadiusEnd=2)
+            vega.chart(part)
+            .mark("bar", cornerRadiusEnd=2)
             .encode(
-                x=alt.X("range:O", title=word("d", language), axis=alt.Axis(labelAngle=-45)),
-                xOffset=alt.XOffset("wave:N", sort=waves),
-                y=alt.Y(
+                x=vega.field("range:O", title=word("d", language), axis=vega.part(labelAngle=-45)),
+                xOffset=vega.field("wave:N", sort=waves),
+                y=vega.field(
                     "share:Q",
                     title=None,
-                    axis=alt.Axis(format="%", tickCount=4),
-                    scale=alt.Scale(domain=[0, top]),
+                    axis=vega.part(format="%", tickCount=4),
+                    scale=vega.part(domain=[0, top]),
                 ),
-                color=alt.Color("wave:N", scale=scale, title=None),
+                color=vega.field("wave:N", scale=scale, title=None),
                 tooltip=[
-                    alt.Tooltip("band:N", title=word("band", language)),
-                    alt.Tooltip("wave:N", title=word("wave", language)),
-                    alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
-                    alt.Tooltip("n:Q", title=word("n", language)),
+                    vega.field("band:N", title=word("band", language)),
+                    vega.field("wave:N", title=word("wave", language)),
+                    vega.field("share:Q", format=".1%", title=word("share", language)),
+                    vega.field("n:Q", title=word("n", language)),
                 ],
             )
         )
@@ -603,16 +610,16 @@ def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
     )
     names = list(bands["band"])
     palette = ["#c8553d", "#e3a857", "#74c1a3", "#156f66", "#2878b5", "#5b6abf"]
-    scale = alt.Scale(domain=names, range=[palette[k % len(palette)] for k in range(len(names))])
+    scale = vega.part(domain=names, range=[palette[k % len(palette)] for k in range(len(names))])
     panels = []
     for (_, region), part in data.groupby(["survey_id", "region"], sort=False):
         ribbons, blocks = _ribbons(part)
         waves = (part["wave_from"].iloc[0], part["wave_to"].iloc[0])
-        x = alt.X(
+        x = vega.field(
             "x:Q",
             title=None,
-            scale=alt.Scale(domain=[-0.16, 1.16]),
-            axis=alt.Axis(
+            scale=vega.part(domain=[-0.16, 1.16]),
+            axis=vega.part(
                 values=[0, 1],
                 orient="top",
                 grid=False,
@@ -622,49 +629,49 @@ def flows(frame: pd.DataFrame, language: Language) -> list[Panel]:
                 labelFlush=False,
             ),
         )
-        y = alt.Y(
-            "y:Q", title=None, axis=None, scale=alt.Scale(domain=[0, max(1.0, float(blocks["y2"].max()))])
+        y = vega.field(
+            "y:Q", title=None, axis=None, scale=vega.part(domain=[0, max(1.0, float(blocks["y2"].max()))])
         )
         tooltip = [
-            alt.Tooltip("from:N", title=waves[0]),
-            alt.Tooltip("to:N", title=waves[1]),
-            alt.Tooltip("n:Q", title=word("n", language)),
-            alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
+            vega.field("from:N", title=waves[0]),
+            vega.field("to:N", title=waves[1]),
+            vega.field("n:Q", title=word("n", language)),
+            vega.field("share:Q", format=".1%", title=word("share", language)),
         ]
         share_of_block = [
-            alt.Tooltip("band:N", title=word("band", language)),
-            alt.Tooltip("n:Q", title=word("n", language)),
-            alt.Tooltip("share:Q", format=".1%", title=word("share", language)),
+            vega.field("band:N", title=word("band", language)),
+            vega.field("n:Q", title=word("n", language)),
+            vega.field("share:Q", format=".1%", title=word("share", language)),
         ]
-        colour = alt.Color("from:N", scale=scale, title=None, legend=alt.Legend(columns=2))
+        colour = vega.field("from:N", scale=scale, title=None, legend=vega.part(columns=2))
         areas = (
-            alt.Chart(ribbons)
-            .mark_area(opacity=0.55)
-            .encode(x, y, y2="y2:Q", color=colour, detail="flow:N", tooltip=tooltip)
+            vega.chart(ribbons)
+            .mark("area", opacity=0.55)
+            .encode(x=x, y=y, y2="y2:Q", color=colour, detail="flow:N", tooltip=tooltip)
         )
         bars = (
-            alt.Chart(blocks)
-            .mark_rect(cornerRadius=2)
+            vega.chart(blocks)
+            .mark("rect", cornerRadius=2)
             .encode(
-                alt.X("x:Q", scale=alt.Scale(domain=[-0.16, 1.16])),
+                x=vega.field("x:Q", scale=vega.part(domain=[-0.16, 1.16])),
                 x2="x2:Q",
                 y=y,
                 y2="y2:Q",
-                color=alt.Color("band:N", scale=scale, title=None),
+                color=vega.field("band:N", scale=scale, title=None),
                 tooltip=share_of_block,
             )
         )
         labels = (
-            alt.Chart(blocks[blocks["share"] >= 0.03])
-            .mark_text(fontSize=11)
+            vega.chart(blocks[blocks["share"] >= 0.03])
+            .mark("text", fontSize=11)
             .encode(
-                x=alt.X("middle:Q"),
-                y=alt.Y("y_middle:Q", scale=alt.Scale(domain=[0, max(1.0, float(blocks["y2"].max()))])),
-                text=alt.Text("share:Q", format=".0%"),
+                x=vega.field("middle:Q"),
+                y=vega.field("y_middle:Q", scale=vega.part(domain=[0, max(1.0, float(blocks["y2"].max()))])),
+                text=vega.field("share:Q", format=".0%"),
                 tooltip=share_of_block,
             )
         )
-        panels.append(Panel(_sized(areas + bars + labels, height=300), title=str(region)))
+        panels.append(Panel(_sized(vega.layered(areas, bars, labels), height=300), title=str(region)))
     return panels
 
 
@@ -729,26 +736,28 @@ def dimension_dots(frame: pd.DataFrame, regions: pd.DataFrame, language: Languag
     colours = _scale(_regions(regions, data["region"], language))
     x_title = f"{word('points', language)}, {word('ci', language)}"
     tooltip = [
-        alt.Tooltip("wave:N", title=word("wave", language)),
+        vega.field("wave:N", title=word("wave", language)),
         *_value_tooltip(language, "region"),
     ]
-    base = alt.Chart(data).encode(
-        y=alt.Y("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None),
-        yOffset=alt.YOffset("row:N", sort=list(dict.fromkeys(data["row"]))),
-        color=alt.Color("region:N", scale=colours, title=None),
+    base = vega.chart(data).encode(
+        y=vega.field("metric:N", sort=list(dict.fromkeys(data["metric"])), title=None),
+        yOffset=vega.field("row:N", sort=list(dict.fromkeys(data["row"]))),
+        color=vega.field("region:N", scale=colours, title=None),
         tooltip=tooltip,
     )
-    x = alt.X("value:Q", title=x_title, scale=alt.Scale(domain=[0, 100]))
-    households = base.transform_filter("datum.is_household")
-    chart = (
-        households.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q", title=x_title), x2="ci_high:Q")
-        + households.mark_point(size=70, filled=True, opacity=1).encode(x=x)
-        + base.transform_filter("!datum.is_household").mark_point(size=80, shape="diamond").encode(x=x)
-        + base.mark_text(align="left", dx=10, fontSize=11).encode(
-            x=alt.X("label_x:Q", title=x_title), text="badge:N", color=alt.ColorValue(INK)
-        )
+    x = vega.field("value:Q", title=x_title, scale=vega.part(domain=[0, 100]))
+    households = base.where("datum.is_household")
+    chart = vega.layered(
+        households.mark("rule", strokeWidth=2).encode(
+            x=vega.field("ci_low:Q", title=x_title), x2="ci_high:Q"
+        ),
+        households.mark("point", size=70, filled=True, opacity=1).encode(x=x),
+        base.where("!datum.is_household").mark("point", size=80, shape="diamond").encode(x=x),
+        base.mark("text", align="left", dx=10, fontSize=11).encode(
+            x=vega.field("label_x:Q", title=x_title), text="badge:N", color=vega.value(INK)
+        ),
     )
-    return [Panel(_sized(chart, height=alt.Step(22)), min_width=480)]
+    return [Panel(_sized(chart, height=vega.step(22)), min_width=480)]
 
 
 def dots(
@@ -759,16 +768,17 @@ def dots(
     known = frame[frame[value].notna()]
     data = localise(known, language)
     data["row"] = _stub(data)
-    base = alt.Chart(data).encode(
-        y=alt.Y(f"{by}:N", sort=list(dict.fromkeys(data[by])), title=None),
-        yOffset=alt.YOffset("row:N", sort=list(dict.fromkeys(data["row"]))),
-        color=alt.Color("region:N", scale=_scale(_regions(regions, data["region"], language)), title=None),
+    base = vega.chart(data).encode(
+        y=vega.field(f"{by}:N", sort=list(dict.fromkeys(data[by])), title=None),
+        yOffset=vega.field("row:N", sort=list(dict.fromkeys(data["row"]))),
+        color=vega.field("region:N", scale=_scale(_regions(regions, data["region"], language)), title=None),
         tooltip=[
-            alt.Tooltip(column, title=word(column, language)) for column in ("region", "wave", by, value)
+            vega.field(f"{column}:{kind}", title=word(column, language))
+            for column, kind in (("region", "N"), ("wave", "N"), (by, "N"), (value, "Q"))
         ],
     )
-    chart = base.mark_point(size=70, filled=True, opacity=1).encode(x=alt.X(f"{value}:Q", title=None))
-    return [Panel(_sized(chart, height=alt.Step(22)), min_width=480)]
+    chart = base.mark("point", size=70, filled=True, opacity=1).encode(x=vega.field(f"{value}:Q", title=None))
+    return [Panel(_sized(chart, height=vega.step(22)), min_width=480)]
 
 
 def _fullest(part: pd.DataFrame) -> str:
@@ -783,12 +793,12 @@ def coefficient_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]
     data["text"] = [f"{b:.2f}{s}" for b, s in zip(frame["beta"], frame["stars"], strict=True)]
     data["column"] = _wrapped(data["model"], language, 14)
     panels = []
-    scale = alt.Scale(domain=[-0.6, 0.6], range=DIVERGING, clamp=True)
+    scale = vega.part(domain=[-0.6, 0.6], range=DIVERGING, clamp=True)
     for survey, part in data.sort_values(["survey_id", "model_order", "term_order"]).groupby(
         "survey", sort=False
     ):
         terms = [*part.loc[part["model"] == _fullest(part), "term"], *part["term"]]
-        y = alt.Y("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=alt.Axis(labelLimit=420))
+        y = vega.field("term:N", sort=list(dict.fromkeys(terms)), title=None, axis=vega.part(labelLimit=420))
         chart = _heat_map(part, "beta", scale, y, _coefficient_tooltip(language), 22)
         panels.append(Panel(chart, title=str(survey)))
     return panels
@@ -802,36 +812,43 @@ def forest(frame: pd.DataFrame, language: Language) -> list[Panel]:
     for survey, part in data.groupby("survey", sort=False):
         models = list(dict.fromkeys(part.sort_values("model_order")["model"]))
         fullest = _fullest(part)
-        menu = alt.binding_select(options=models, name=f"{word('model', language)} ")
-        choice = alt.selection_point(fields=["model"], bind=menu, value=fullest, name="model_choice")
+        choice: vega.Spec = {
+            "name": "model_choice",
+            "select": {"type": "point", "fields": ["model"]},
+            "bind": {"input": "select", "options": models, "name": f"{word('model', language)} "},
+            "value": fullest,
+            "views": ["zero"],
+        }
         base = (
-            alt.Chart(part)
-            .transform_filter(choice)
+            vega.chart(part)
+            .where({"param": choice["name"]})
             .encode(
-                y=alt.Y(
+                y=vega.field(
                     "line:N",
-                    sort=alt.EncodingSortField("beta", op="max", order="descending"),
+                    sort={"field": "beta", "op": "max", "order": "descending"},
                     title=None,
-                    axis=alt.Axis(labelLimit=420, labelExpr="split(datum.label, '\\n')", labelLineHeight=13),
+                    axis=vega.part(labelLimit=420, labelExpr="split(datum.label, '\\n')", labelLineHeight=13),
                 ),
                 tooltip=_coefficient_tooltip(language),
             )
         )
-        colour = alt.condition(f"datum.p <= {SIGNIFICANT}", alt.value(CLEAR), alt.value(UNCLEAR))
+        colour = vega.either(f"datum.p <= {SIGNIFICANT}", CLEAR, UNCLEAR)
         x_title = f"{word('beta', language)}, {word('ci', language)}"
-        chart = (
-            alt.Chart(pd.DataFrame({"zero": [0.0]}))
-            .mark_rule(strokeDash=[3, 3], color="#8a9694")
+        chart = vega.layered(
+            vega.chart(pd.DataFrame({"zero": [0.0]}))
+            .mark("rule", strokeDash=[3, 3], color="#8a9694")
             .encode(x="zero:Q")
-            + base.mark_rule(strokeWidth=2).encode(
-                x=alt.X("beta_low:Q", title=x_title), x2="beta_high:Q", color=colour
-            )
-            + base.mark_point(filled=True, size=60, opacity=1).encode(
-                x=alt.X("beta:Q", title=x_title), color=colour
-            )
-        ).add_params(choice)
+            .having(name=choice["views"][0]),
+            base.mark("rule", strokeWidth=2).encode(
+                x=vega.field("beta_low:Q", title=x_title), x2="beta_high:Q", color=colour
+            ),
+            base.mark("point", filled=True, size=60, opacity=1).encode(
+                x=vega.field("beta:Q", title=x_title), color=colour
+            ),
+            params=[choice],
+        )
         step = 32 if part["line"].str.contains("\n").any() else 24
-        panels.append(Panel(_sized(chart, height=alt.Step(step)), title=str(survey), min_width=420))
+        panels.append(Panel(_sized(chart, height=vega.step(step)), title=str(survey), min_width=420))
     return panels
 
 
@@ -840,15 +857,15 @@ def rank_heat_map(frame: pd.DataFrame, language: Language) -> list[Panel]:
     data = localise(frame, language)
     data["column"] = data["rank"].astype(str)
     data["text"] = [f"{share:.0%}" for share in data["share_of_combinations"]]
-    scale = alt.Scale(domain=[0, 1], range=HEAT)
+    scale = vega.part(domain=[0, 1], range=HEAT)
     tooltip = [
-        alt.Tooltip("region:N", title=word("region", language)),
-        alt.Tooltip("rank:O", title=word("rank", language)),
-        alt.Tooltip("share_of_combinations:Q", format=".0%", title=word("share_of_combinations", language)),
+        vega.field("region:N", title=word("region", language)),
+        vega.field("rank:O", title=word("rank", language)),
+        vega.field("share_of_combinations:Q", format=".0%", title=word("share_of_combinations", language)),
     ]
     return [
         Panel(
-            _heat_map(part, "share_of_combinations", scale, alt.Y("region:N", title=None), tooltip, 30),
+            _heat_map(part, "share_of_combinations", scale, vega.field("region:N", title=None), tooltip, 30),
             title=f"{metric} · {wave} · {word('rank', language)}",
         )
         for (metric, wave), part in data.sort_values(["display_order", "rank"]).groupby(
@@ -871,38 +888,38 @@ def replication_strip(frame: pd.DataFrame, language: Language) -> list[Panel]:
     # a spread that depends on the figure alone, so that a page drawn again is the same page
     data["spread"] = [math.sin(sum(map(ord, str(stat))) * 997) for stat in data["stat_id"]]
     kept = ["stat_id", "region", "subject", "statistic", "published", "recomputed", "tolerances", "verdict"]
-    x = alt.X(
+    x = vega.field(
         "tolerances:Q",
         title=word("tolerances", language),
-        scale=alt.Scale(type="symlog", constant=1, domain=[-100, 100]),
-        axis=alt.Axis(values=[-100, -10, -1, 0, 1, 10, 100]),
+        scale=vega.part(type="symlog", constant=1, domain=[-100, 100]),
+        axis=vega.part(values=[-100, -10, -1, 0, 1, 10, 100]),
     )
     points = (
-        alt.Chart(data[[*kept, "spread"]])
-        .mark_point(filled=True, size=34, opacity=0.7)
+        vega.chart(data[[*kept, "spread"]])
+        .mark("point", filled=True, size=34, opacity=0.7)
         .encode(
             x=x,
-            y=alt.Y("statistic:N", title=None),
-            yOffset=alt.YOffset("spread:Q", scale=alt.Scale(domain=[-1.6, 1.6])),
-            color=alt.Color(
+            y=vega.field("statistic:N", title=None),
+            yOffset=vega.field("spread:Q", scale=vega.part(domain=[-1.6, 1.6])),
+            color=vega.field(
                 "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
             ),
             tooltip=[
-                alt.Tooltip("stat_id:N", title=word("stat_id", language)),
-                alt.Tooltip("subject:N", title=word("measure", language)),
-                alt.Tooltip("region:N", title=word("region", language)),
-                alt.Tooltip("published:Q", format=".4~g", title=word("published", language)),
-                alt.Tooltip("recomputed:Q", format=".4~g", title=word("recomputed", language)),
-                alt.Tooltip("tolerances:Q", format=".2f", title=word("tolerances", language)),
+                vega.field("stat_id:N", title=word("stat_id", language)),
+                vega.field("subject:N", title=word("measure", language)),
+                vega.field("region:N", title=word("region", language)),
+                vega.field("published:Q", format=".4~g", title=word("published", language)),
+                vega.field("recomputed:Q", format=".4~g", title=word("recomputed", language)),
+                vega.field("tolerances:Q", format=".2f", title=word("tolerances", language)),
             ],
         )
     )
     within = (
-        alt.Chart(pd.DataFrame({"from": [-1.0], "to": [1.0]}))
-        .mark_rect(color="#8a9694", opacity=0.16)
-        .encode(x=alt.X("from:Q", title=word("tolerances", language)), x2="to:Q")
+        vega.chart(pd.DataFrame({"from": [-1.0], "to": [1.0]}))
+        .mark("rect", color="#8a9694", opacity=0.16)
+        .encode(x=vega.field("from:Q", title=word("tolerances", language)), x2="to:Q")
     )
-    return [Panel(_sized(within + points, height=alt.Step(34)), min_width=520)]
+    return [Panel(_sized(vega.layered(within, points), height=vega.step(34)), min_width=520)]
 
 
 def verdict_bars(frame: pd.DataFrame, by: str, counted: str, language: Language) -> list[Panel]:
@@ -912,40 +929,40 @@ def verdict_bars(frame: pd.DataFrame, by: str, counted: str, language: Language)
     data["label"] = [f"{str(v).replace('_', ' ')} ({totals[v]:,})" for v in data[by]]
     order = [f"{str(v).replace('_', ' ')} ({n:,})" for v, n in totals.sort_values(ascending=False).items()]
     chart = (
-        alt.Chart(data)
-        .mark_bar(cornerRadius=2)
+        vega.chart(data)
+        .mark("bar", cornerRadius=2)
         .encode(
-            x=alt.X(
+            x=vega.field(
                 f"sum({counted}):Q",
                 stack="normalize",
                 title=f"{word('share_of', language)}{word(counted, language)}",
-                axis=alt.Axis(format="%"),
+                axis=vega.part(format="%"),
             ),
-            y=alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=420)),
-            color=alt.Color(
+            y=vega.field("label:N", title=None, sort=order, axis=vega.part(labelLimit=420)),
+            color=vega.field(
                 "verdict:N", scale=_coded(VERDICT_COLOURS, frame, "verdict", language), title=None
             ),
             tooltip=[
-                alt.Tooltip("label:N", title=word(by, language)),
-                alt.Tooltip("verdict:N", title=word("verdict", language)),
-                alt.Tooltip(f"sum({counted}):Q", title=word(counted, language)),
+                vega.field("label:N", title=word(by, language)),
+                vega.field("verdict:N", title=word("verdict", language)),
+                vega.field(f"sum({counted}):Q", title=word(counted, language)),
             ],
         )
     )
-    return [Panel(_sized(chart, height=alt.Step(24)), min_width=480)]
+    return [Panel(_sized(chart, height=vega.step(24)), min_width=480)]
 
 
-def _coded(marks: dict[str, str], frame: pd.DataFrame, column: str, language: Language) -> alt.Scale:
+def _coded(marks: dict[str, str], frame: pd.DataFrame, column: str, language: Language) -> vega.Spec:
     """The mark (colour, shape) of each code that is present, under its word."""
     words = dict(zip(frame[column], frame[f"{column}_{language}"], strict=True))
     kept = {words[code]: mark for code, mark in marks.items() if code in words}
-    return alt.Scale(domain=list(kept), range=list(kept.values()))
+    return vega.part(domain=list(kept), range=list(kept.values()))
 
 
-def _top_axis(labels: Sequence[str]) -> alt.Axis:
+def _top_axis(labels: Sequence[str]) -> vega.Spec:
     """Axis for labels from `_wrapped`; text grows downwards, so it starts as far up as it has lines."""
     n_lines = labels[0].count("\n") + 1
-    return alt.Axis(
+    return vega.part(
         orient="top",
         labelAngle=0,
         labelExpr="split(datum.label, '\\n')",
@@ -956,28 +973,28 @@ def _top_axis(labels: Sequence[str]) -> alt.Axis:
     )
 
 
-def _value_tooltip(language: Language, label: str) -> list[alt.Tooltip]:
+def _value_tooltip(language: Language, label: str) -> list[vega.Spec]:
     return [
-        alt.Tooltip(f"{label}:N", title=word("region", language)),
-        alt.Tooltip("metric:N", title=word("measure", language)),
-        alt.Tooltip("value:Q", format=".3~f", title=word("value", language)),
-        alt.Tooltip("ci_low:Q", format=".3~f", title=f"{word('ci', language)} ↓"),
-        alt.Tooltip("ci_high:Q", format=".3~f", title=f"{word('ci', language)} ↑"),
-        alt.Tooltip("n:Q", title=word("n", language)),
-        alt.Tooltip("badge:N", title=word("badge", language)),
+        vega.field(f"{label}:N", title=word("region", language)),
+        vega.field("metric:N", title=word("measure", language)),
+        vega.field("value:Q", format=".3~f", title=word("value", language)),
+        vega.field("ci_low:Q", format=".3~f", title=f"{word('ci', language)} ↓"),
+        vega.field("ci_high:Q", format=".3~f", title=f"{word('ci', language)} ↑"),
+        vega.field("n:Q", title=word("n", language)),
+        vega.field("badge:N", title=word("badge", language)),
     ]
 
 
-def _coefficient_tooltip(language: Language) -> list[alt.Tooltip]:
+def _coefficient_tooltip(language: Language) -> list[vega.Spec]:
     return [
-        alt.Tooltip("model:N", title=word("model", language)),
-        alt.Tooltip("term:N", title=word("measure", language)),
-        alt.Tooltip("beta:Q", format=".3f", title=word("beta", language)),
-        alt.Tooltip("b:Q", format=".4~g", title="b"),
-        alt.Tooltip("p:Q", format=".4f", title="p"),
-        alt.Tooltip("n:Q", title=word("n", language)),
+        vega.field("model:N", title=word("model", language)),
+        vega.field("term:N", title=word("measure", language)),
+        vega.field("beta:Q", format=".3f", title=word("beta", language)),
+        vega.field("b:Q", format=".4~g", title="b"),
+        vega.field("p:Q", format=".4f", title="p"),
+        vega.field("n:Q", title=word("n", language)),
     ]
 
 
 def _sized(chart: Any, height: Any) -> Any:
-    return chart.properties(width="container", height=height)
+    return chart.having(width="container", height=height)

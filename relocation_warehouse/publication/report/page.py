@@ -15,7 +15,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cache, lru_cache, partial
+from html import escape
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -24,8 +26,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import vl_convert
-from altair.utils.schemapi import debug_mode
-from great_tables import GT
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -259,17 +259,14 @@ def _specs(figure: Figure, language: Language, kept: Kept | None) -> list[dict[s
 
 
 def _drawn(figure: Figure, language: Language) -> str:
-    # Altair checks each part against its schema as it is made; the browser test checks what comes out
-    with debug_mode(False):
-        panels = [
-            {
-                "title": panel.title,
-                "minWidth": panel.min_width,
-                "spec": _lean(panel.chart.to_dict(validate=False))
-                | {"description": getattr(figure.description, language)},
-            }
-            for panel in figure.draw(language)
-        ]
+    panels = [
+        {
+            "title": panel.title,
+            "minWidth": panel.min_width,
+            "spec": _lean(panel.chart.spec()) | {"description": getattr(figure.description, language)},
+        }
+        for panel in figure.draw(language)
+    ]
     return json.dumps(panels, ensure_ascii=False, default=str)
 
 
@@ -331,23 +328,55 @@ def _plain_table(rows: _Rows) -> str:
 
 
 def _table(listing: Listing, kept: Kept | None) -> Markup:
-    """Markup of a listing; text is escaped by great-tables."""
-    return _in_both(listing, _great_table, kept)
+    """Markup of a listing."""
+    return _in_both(listing, _listed_table, kept)
 
 
-def _great_table(rows: _Rows) -> str:
-    shown, language = rows.frame.copy(), rows.language
-    for column in shown.select_dtypes("bool").columns:
-        yes, no = ("yes", "no") if language == "en" else ("是", "否")
-        shown[column] = shown[column].map({True: yes, False: no})
-    labels: Any = dict(zip(shown.columns, rows.headings, strict=True))
-    table = GT(shown).cols_label(cases=labels).sub_missing()
-    floats = list(shown.select_dtypes("float").columns)
-    if floats:
-        table = table.fmt_number(columns=floats, n_sigfig=4, drop_trailing_zeros=True, use_seps=False)
-    # the page styles tables itself, and ids would be repeated from table to table
-    markup = re.sub(r"^.*(?=<table)|(?<=</table>).*$", "", table.as_raw_html(), flags=re.DOTALL)
-    return re.sub(r'<(th|td|tr)([^>]*?) (?:id|headers)="[^"]*"', r"<\1\2", markup)
+_NUMBERS = re.compile("int|uint|float|date|double")
+"""Begin the names of types whose columns stand to the right."""
+_LIKE_NUMBERS = re.compile(r"[0-9 -/:.]*")
+"""Texts that stand to the right where all of a column are such: numbers, dates and shares."""
+
+
+YES_NO: dict[Language, tuple[str, str]] = {"en": ("yes", "no"), "zh": ("是", "否")}
+
+
+def _listed_table(rows: _Rows) -> str:
+    """Table of a listing: numbers with four digits stand to the right, a dash where nothing is known."""
+    columns = [_cells(rows.frame[name], rows.language) for name in rows.frame]
+    head = "\n".join(
+        f'  <th class="gt_col_heading gt_columns_bottom_border gt_{side}" rowspan="1" colspan="1" scope="col">'
+        f"{escape(heading)}</th>"
+        for heading, (side, _) in zip(rows.headings, columns, strict=True)
+    )
+    marked = [[f'    <td class="gt_row gt_{side}">{cell}</td>' for cell in cells] for side, cells in columns]
+    body = "\n".join("  <tr>\n" + "\n".join(row) + "\n  </tr>" for row in zip(*marked, strict=True))
+    return (
+        '<table class="gt_table" data-quarto-disable-processing="false" data-quarto-bootstrap="false">\n<thead>\n\n'
+        f'<tr class="gt_col_headings">\n{head}\n</tr>\n</thead>\n<tbody class="gt_table_body">\n{body}\n</tbody>\n\n'
+        "</table>"
+    )
+
+
+def _cells(column: pd.Series, language: Language) -> tuple[str, list[str]]:
+    """Side at which a column stands, and the markup of its cells."""
+    kind, known = str(column.dtype).lower(), column.notna()
+    if kind in ("bool", "boolean"):
+        column = column.map(dict(zip((True, False), YES_NO[language], strict=True)))
+    values = column.tolist()
+    is_right = bool(_NUMBERS.match(kind)) or all(
+        _LIKE_NUMBERS.fullmatch(value) for value in values if isinstance(value, str)
+    )
+    write = _four_digits if kind.startswith("float") else str
+    return "right" if is_right else "left", [
+        escape(write(value)) if there else "&mdash;" for value, there in zip(values, known, strict=True)
+    ]
+
+
+def _four_digits(number: float) -> str:
+    """A number with four significant digits, written out."""
+    # nought has no sign
+    return f"{Decimal(f'{number + 0.0:.3e}'):f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _made_up(*frames: pd.DataFrame) -> bool:
