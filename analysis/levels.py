@@ -41,7 +41,8 @@ With less, cells of told tests rejected 1.7 of 100 (docs/methods/region_comparis
 HIGHEST_OF_AMOUNTS = 0.055
 """What an interval on the log scale may miss with normal errors: skewed ones add up to 2 of 100.
 
-With more, amounts missed up to 7.8 (docs/methods/region_comparison.md).
+With more, amounts missed up to 7.8 (docs/methods/region_comparison.md). On one degree of freedom the interval is so
+wide that they add half of one.
 """
 
 MOST_UNITS = 150
@@ -163,7 +164,7 @@ def refusal_of_joint_test(parts: Sequence[Part], test: JointTest) -> str | None:
 
 def refusal_of_interval(mean: DesignMean) -> str | None:
     """Why the interval of a mean is not told, by its levels and the scale it was made on; None where it is."""
-    highest = HIGHEST_OF_AMOUNTS if mean.interval == "log" else HIGHEST
+    highest = HIGHEST_OF_AMOUNTS if mean.interval == "log" and mean.df > 1 else HIGHEST
     return refusal(levels_of_mean(mean), mean.df, highest=highest, is_interval=True)
 
 

@@ -173,6 +173,9 @@ def test_what_is_told_and_what_is_refused() -> None:
     assert refusal_of_interval(replace(symmetric, interval="logit")) is None
     amount = refusal_of_interval(replace(symmetric, interval="log"))
     assert "94.5 to 97 are accepted" in (amount or "")
+    two = unit_mean([3.0, 4.0], [40, 160], [40, 160], interval="log")
+    assert levels_of_mean(two).max() > HIGHEST_OF_AMOUNTS
+    assert refusal_of_interval(two) is None, "two units"
     many = of_sizes([3] * (MOST_UNITS + 1))
     levels = levels_of_mean(many)
     assert np.isnan(levels).all()
