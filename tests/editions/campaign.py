@@ -20,14 +20,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
 import refresh_child
+from daemon import UNFINISHED, Daemon
 from made_up_build import build, contract
 
-from relocation_warehouse.ground.paths import CHECKOUT
+from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.publish import PublicationFailed, RunInfo, publish
 
@@ -186,23 +187,29 @@ def can_mount():
 
 
 @contextmanager
-def small_disk(folder, megabytes):
-    """Put `folder` onto a disk that has `megabytes` left; what lies there afterwards stays, without the limit."""
+def small_disk(folder, megabytes, still=nullcontext()):  # noqa: B008 - it holds nothing
+    """Put `folder` onto a disk that has `megabytes` left; what lies there afterwards stays, without the limit.
+
+    Whoever reads there takes `still` for each look, for the folder is moved under it at the beginning and the end.
+    """
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
     before, after = (folder.with_name(f"{folder.name}.{when}") for when in ("before", "after"))
-    folder.rename(before)
-    folder.mkdir()
-    options = f"size={size + megabytes * 2**20 + 2**20}"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
-    try:
+    with still:
+        folder.rename(before)
+        folder.mkdir()
+        options = f"size={size + megabytes * 2**20 + 2**20}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
         shutil.copytree(before, folder, symlinks=True, dirs_exist_ok=True)
+    try:
         yield
     finally:
-        shutil.copytree(folder, after, symlinks=True)
-        subprocess.run(["umount", folder], check=True)
-        folder.rmdir()
-        after.rename(folder)
-        shutil.rmtree(before)
+        with still:
+            shutil.copytree(folder, after, symlinks=True)
+            while subprocess.run(["umount", folder], capture_output=True, check=False).returncode:
+                time.sleep(0.5)  # the daemon's sensor has a look
+            folder.rmdir()
+            after.rename(folder)
+            shutil.rmtree(before)
 
 
 # ---- whole refreshes --------------------------------------------------------------------------------------------
@@ -212,7 +219,7 @@ class Refreshes:
     """A warehouse of one survey whose survey.yml takes turns between two places of field work."""
 
     def __init__(self, folder):
-        self.data = folder / "data"
+        self.data, self.still, self.daemon = folder / "data", PROCESSES.Lock(), None
         self.environment = {"WAREHOUSE_DATA": str(self.data), "DAGSTER_HOME": str(folder / "dagster")}
         (folder / "dagster").mkdir(parents=True)
         shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", folder / "dagster")
@@ -220,11 +227,13 @@ class Refreshes:
         for name in ("catalog", "literature"):
             (self.data / name).symlink_to(CHECKOUT / "data" / name)
         survey = min(
-            (p.parent for p in (CHECKOUT / "data" / "surveys").glob("*/survey.yml")),
+            (p.parent for p in (CHECKOUT / "data" / "surveys").glob("*/answers.csv")),
             key=lambda p: sum(f.stat().st_size for f in p.rglob("*") if f.is_file()),
         )
         shutil.copytree(survey, self.data / "surveys" / survey.name)
         self.declaration = self.data / "surveys" / survey.name / "survey.yml"
+        self.answers = self.declaration.with_name("answers.csv")
+        self.inbox = self.data / "inbox" / survey.name / self.answers.name
         self.turn, self.undisturbed, self.started = 0, {}, 0
         self.code = folder / "code"
         for turn in (0, 1, 0):  # the first refresh of a warehouse takes longer than those to be disturbed
@@ -272,7 +281,7 @@ class Refreshes:
             child.join()
         said = [self.said(name) for name in names]
         assert [child.exitcode for child in children] == [0, 0], said
-        assert sum(text.count("waiting for ") for text in said) <= 1
+        assert sum(text.count("waiting for ") for text in said) <= (2 if self.daemon else 1)
         assert contents(self.data / "published") == self.undisturbed[self.turn]
         return "waited" if any("waiting for " in text for text in said) else "one after the other"
 
@@ -339,8 +348,9 @@ class Refreshes:
         )
         assert done.returncode in (0, 1), done.stderr[-3000:]
         seen = contents(self.data / "published")
-        expected = self.undisturbed[old if done.returncode else self.turn]
-        assert seen == expected
+        # what a refresh could not publish a run of the daemon may have
+        possible = ([old, self.turn] if self.daemon else [old]) if done.returncode else [self.turn]
+        assert seen in [self.undisturbed[turn] for turn in possible]
         said = done.stdout + done.stderr
         assert "Traceback" not in said, said[-3000:]
         return done.returncode, said
@@ -349,7 +359,7 @@ class Refreshes:
         """Refresh on a disk with a few megabytes left, then with room again; tell whether there was too little."""
         forget_versions_before(self.data / "published")
         if can_mount():
-            with small_disk(self.data, megabytes):
+            with small_disk(self.data, megabytes, self.still):
                 code, _ = self.fail([])
         else:
             code, _ = self.fail(["sh", "-c", f'ulimit -f {megabytes * 2048}; exec "$@"', "sh"])
@@ -406,8 +416,7 @@ class Refreshes:
     def edit(self, rng):
         """Edit a file of the code, without a change of meaning, while a refresh runs from it."""
         if not self.code.exists():
-            left = shutil.ignore_patterns(".venv*", "data", ".git", "tests")
-            shutil.copytree(CHECKOUT, self.code, symlinks=True, ignore=left)
+            shutil.copytree(CHECKOUT, self.code, symlinks=True, ignore=_not_code)
         self.set_turn(1 - self.turn)
         self.started += 1
         with (self.data.parent / "said").open("w", encoding="utf-8") as said:
@@ -431,6 +440,77 @@ class Refreshes:
         self.converge()
         return path.suffix[1:]
 
+    def keep_daemon(self):
+        """Have Dagster's daemon beside everything from now on, and know what a dropped file gives."""
+        self.received = {}
+        for turn in (0, 1):
+            self.set_turn(turn)
+            self.put()
+            self.refresh()
+            self.received[turn] = contents(self.data / "published")
+            self.inbox.unlink()
+            self.converge()
+        assert self.received[0] not in self.undisturbed.values()
+        lock = Paths.under(self.data).refresh_lock
+        self.daemon = Daemon(self.environment, lock, self.data.parent / "daemon.log")
+        self.before = set()
+        self.taken_back = -math.inf
+        self.daemon.keep()
+
+    def put(self):
+        """Put the answers without their last row into the inbox, as an upload does."""
+        self.inbox.parent.mkdir(parents=True, exist_ok=True)
+        part = self.inbox.with_name(f"{self.inbox.name}.part")
+        part.write_bytes(b"".join(self.answers.read_bytes().splitlines(keepends=True)[:-1]))
+        part.rename(self.inbox)
+
+    def settle(self):
+        """Wait until the daemon has done what is due, before folders are moved or closed under it."""
+        until = time.monotonic() + GRACE * 10
+        while self.daemon and time.monotonic() < until:
+            self.daemon.keep()
+            runs = self.daemon.runs()
+            is_due = time.monotonic() < self.taken_back + 2 * GRACE and not set(runs) - self.before
+            if not is_due and not self.daemon.works() and not UNFINISHED & set(runs.values()):
+                return
+            time.sleep(1)
+
+    def drop(self, rng):
+        """Drop a file into the inbox for the daemon to receive, and disturb its run; take the file back afterwards.
+
+        The run that the daemon then starts by itself happens among the disturbances that follow.
+        """
+        self.settle()
+        how = rng.choice(("alone", "beside a refresh", "run killed", "daemon killed"))
+        self.set_turn(1 - self.turn)
+        known = set(self.daemon.runs())
+        self.put()
+        run = self.daemon.new_run(known)
+        time.sleep(rng.uniform(0, self.seconds / 2))
+        beside = self.start() if how == "beside a refresh" else None
+        at_work = self.daemon.works()
+        if how == "run killed" and at_work:
+            os.kill(at_work, signal.SIGKILL)
+        if how == "daemon killed":
+            self.daemon.stop(signal.SIGKILL)
+        status = self.daemon.ended(run)
+        if beside:
+            beside.join()
+            assert beside.exitcode == 0, self.said()[-3000:]
+        if how in ("alone", "beside a refresh"):
+            assert status == "SUCCESS", status
+            assert contents(self.data / "published") == self.received[self.turn]
+        self.before = set(self.daemon.runs())
+        self.taken_back = time.monotonic()
+        self.inbox.unlink()
+        self.converge()
+        return f"{how}, {status.lower()}"
+
+
+def _not_code(folder, names):
+    """What a copy of the checkout that only runs does without."""
+    return {n for n in names if n.startswith((".", "data", "tests"))} if Path(folder) == CHECKOUT else ()
+
 
 def disturb_publications(folder, asked, rng):
     """Disturb the publishing step."""
@@ -450,7 +530,7 @@ def disturb_refreshes(folder, asked, rng):
     refreshes = Refreshes(folder)
     reading, opened = PROCESSES.Event(), PROCESSES.SimpleQueue()
     PROCESSES.Process(
-        target=_read_on, args=(refreshes.data / "published", reading, opened), daemon=True
+        target=_read_on, args=(refreshes.data / "published", refreshes.still, reading, opened), daemon=True
     ).start()
     yield f"a refresh takes {refreshes.seconds:.0f} s"
     kills = []
@@ -476,10 +556,11 @@ def disturb_refreshes(folder, asked, rng):
 def soak(folder, asked, rng):
     """Disturb whole refreshes in every way until the time is over, or one does not recover."""
     refreshes = Refreshes(folder)
-    yield f"a refresh takes {refreshes.seconds:.0f} s"
+    refreshes.keep_daemon()
+    yield f"a refresh takes {refreshes.seconds:.0f} s; {refreshes.started} of them undisturbed"
     reading, opened = PROCESSES.Event(), PROCESSES.SimpleQueue()
     PROCESSES.Process(
-        target=_read_on, args=(refreshes.data / "published", reading, opened), daemon=True
+        target=_read_on, args=(refreshes.data / "published", refreshes.still, reading, opened), daemon=True
     ).start()
     kinds = {
         "killed": lambda: dict(Counter(refreshes.kill(rng, rng.randint(1, IN_A_ROW)))),
@@ -490,25 +571,41 @@ def soak(folder, asked, rng):
         "moved folder": lambda: refreshes.rename(rng),
         "two at once": refreshes.at_once,
         "edited code": lambda: refreshes.edit(rng),
+        "file for the daemon": lambda: refreshes.drop(rng),
     }
+    moving = {"full disk", "closed folder", "moved folder"}
     if shutil.which("faketime"):
         kinds["clock"] = lambda: refreshes.jump(rng)
     begun, waiting = time.monotonic(), []
-    while time.monotonic() - begun < 60 * asked.minutes:
-        waiting = waiting or rng.sample(sorted(kinds), len(kinds))
-        kind = waiting.pop()
-        seen = kinds[kind]()
-        yield f"{kind}: {seen} ({refreshes.started} refreshes, {(time.monotonic() - begun) / 60:.0f} min)"
-    reading.set()
-    yield f"openings by a reader: {opened.get()}"
+    try:
+        while time.monotonic() - begun < 60 * asked.minutes:
+            waiting = waiting or rng.sample(sorted(kinds), len(kinds))
+            kind = waiting.pop()
+            refreshes.daemon.keep()
+            if kind in moving:
+                refreshes.settle()
+            before = refreshes.started
+            seen = kinds[kind]()
+            assert opened.empty(), opened.get()
+            yield (
+                f"{kind}: {seen} ({refreshes.started - before}, {refreshes.started} refreshes, "
+                f"{len(refreshes.daemon.seen)} runs of the daemon in {refreshes.daemon.starts} starts, "
+                f"{(time.monotonic() - begun) / 60:.0f} min)"
+            )
+        reading.set()
+        yield f"openings by a reader: {opened.get()}"
+    finally:
+        refreshes.daemon.stop()
+        said = refreshes.daemon.log.read_text(encoding="utf-8")
+        print(f"the daemon wrote {said.count('Traceback')} tracebacks; it ended with", said[-2000:])
 
 
-def _read_on(published, until, opened):
+def _read_on(published, still, until, opened):
     """Open what is published again and again; tells how often, or what went wrong."""
     count = 0
     try:
         while not until.wait(0.2):
-            with duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
+            with still, duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
                 assert con.execute("SELECT count(*) FROM harmonized.households").fetchone()[0] > 0
             count += 1
         opened.put(count)
