@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relocation_warehouse.command.run_records import forget_unreadable_events
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -50,6 +52,7 @@ def end_killed_runs(instance: DagsterInstance) -> list[str]:
         if TAG in run.tags and not _is_alive(Path(run.tags[TAG]))
     ]
     for run in unfinished:
+        forget_unreadable_events(Path(instance.root_directory), run.run_id)
         instance.report_run_failed(run, "The process of this run was killed.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[TAG]).unlink(missing_ok=True)

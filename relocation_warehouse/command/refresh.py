@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relocation_warehouse.command.killed_runs import end_killed_runs, living_process
 from relocation_warehouse.command.recovery import forget_unreadable, is_damaged, is_intact, start_over
 from relocation_warehouse.command.run_events import hold_open
+from relocation_warehouse.command.run_records import set_aside_damaged
 from relocation_warehouse.command.steps import Step, Steps
 from relocation_warehouse.engines import EngineUnavailable, require_engine
 from relocation_warehouse.ground.kept import Kept
@@ -216,6 +218,10 @@ class _Runner:
         from dagster_project.definitions import defs
         from dagster_project.partitions import register
 
+        for aside in set_aside_damaged(Path(os.environ["DAGSTER_HOME"])):
+            progress(
+                f"the records of runs were damaged and are begun anew; what was in them lies in {aside.name}"
+            )
         self.instance = dg.DagsterInstance.get()
         hold_open(self.instance)
         self.definitions = defs()

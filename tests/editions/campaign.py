@@ -492,7 +492,7 @@ class Refreshes:
         if how == "run killed" and at_work:
             os.kill(at_work, signal.SIGKILL)
         if how == "daemon killed":
-            self.daemon.stop(signal.SIGKILL)
+            self.daemon.kill()
         status = self.daemon.ended(run)
         if beside:
             beside.join()
@@ -579,7 +579,7 @@ def soak(folder, asked, rng):
     begun, waiting = time.monotonic(), []
     try:
         while time.monotonic() - begun < 60 * asked.minutes:
-            waiting = waiting or rng.sample(sorted(kinds), len(kinds))
+            waiting = waiting or rng.sample(sorted([*kinds, "killed"]), len(kinds) + 1)
             kind = waiting.pop()
             refreshes.daemon.keep()
             if kind in moving:
@@ -604,7 +604,7 @@ def _read_on(published, still, until, opened):
     """Open what is published again and again; tells how often, or what went wrong."""
     count = 0
     try:
-        while not until.wait(0.2):
+        while not until.wait(1):
             with still, duckdb.connect(str(published / "warehouse.duckdb"), read_only=True) as con:
                 assert con.execute("SELECT count(*) FROM harmonized.households").fetchone()[0] > 0
             count += 1

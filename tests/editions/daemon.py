@@ -1,6 +1,6 @@
-"""Dagster's daemon of a warehouse under test: started, killed and started again as a service manager does.
+"""Dagster's daemon of a warehouse under test, and its code server: kept running as a service manager does.
 
-Belongs here: the daemon's process, and what its records say of the runs that it started. Does not belong here: what is
+Belongs here: their processes, and what its records say of the runs that it started. Does not belong here: what is
 disturbed, or what a run gives.
 """
 
@@ -16,7 +16,7 @@ import dagster as dg
 from relocation_warehouse.ground.paths import CHECKOUT
 from relocation_warehouse.ground.turn import holder, taken_by
 
-COMMAND = [Path(sys.executable).with_name("dagster-daemon"), "run", "-m", "dagster_project.definitions"]
+BINARIES = Path(sys.executable).parent
 JOB = "refresh_survey"
 PATIENCE = 900
 """Seconds within which a run that is due has come to its end on a machine with other work."""
@@ -30,27 +30,43 @@ class Daemon:
 
     def __init__(self, environment, lock, log):
         self.environment, self.lock, self.log = environment, lock, log
-        self.process, self.starts, self.seen = None, 0, set()
+        self.socket = str(log.with_suffix(".socket"))
+        self.code, self.process, self.starts, self.seen = None, None, 0, set()
 
     def keep(self):
-        """Start the daemon where it is not running, as a service manager does."""
-        if self.process is None or self.process.poll() is not None:
+        """Start what is not running."""
+        if not _is_alive(self.code):
+            Path(self.socket).unlink(missing_ok=True)
+            self.code = self._start(
+                "dagster", "api", "grpc", "--socket", self.socket, "-m", "dagster_project.definitions"
+            )
+        if not _is_alive(self.process):
             self.starts += 1
-            with self.log.open("a", encoding="utf-8") as log:
-                self.process = subprocess.Popen(
-                    COMMAND,
-                    cwd=CHECKOUT,
-                    env=os.environ | self.environment,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self.process = self._start("dagster-daemon", "run", "--grpc-socket", self.socket)
 
-    def stop(self, sent=signal.SIGTERM):
-        """End the daemon by its own process id, and see that it has ended."""
-        if self.process is not None and self.process.poll() is None:
-            os.kill(self.process.pid, sent)
-            self.process.wait(GRACE)
+    def _start(self, name, *arguments):
+        with self.log.open("a", encoding="utf-8") as log:
+            return subprocess.Popen(
+                [BINARIES / name, *arguments],
+                cwd=CHECKOUT,
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self):
+        """Kill the daemon alone, by its own process id."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(GRACE)
+
+    def stop(self):
+        """End daemon and code server, each by its own process id."""
+        for process in filter(_is_alive, (self.process, self.code)):
+            process.terminate()
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def runs(self):
         """Status of each run that the sensor asked for, by run id, the last first."""
@@ -93,3 +109,7 @@ class Daemon:
                 return found
             time.sleep(1)
         raise AssertionError(f"{otherwise}: {self.runs()}\n{self.log.read_text(encoding='utf-8')[-3000:]}")
+
+
+def _is_alive(process):
+    return process is not None and process.poll() is None
