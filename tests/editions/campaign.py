@@ -555,6 +555,7 @@ def disturb_refreshes(folder, asked, rng):
 
 def soak(folder, asked, rng):
     """Disturb whole refreshes in every way until the time is over, or one does not recover."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the daemon is ended then too
     refreshes = Refreshes(folder)
     refreshes.keep_daemon()
     yield f"a refresh takes {refreshes.seconds:.0f} s; {refreshes.started} of them undisturbed"
