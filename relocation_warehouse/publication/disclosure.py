@@ -152,12 +152,12 @@ def _write_sizes(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) -> None:
-    """Households behind each term of the models: those with its code, or beside the most frequent answer."""
+    """Households behind each term of the models, by survey: those with its code, or beside the most frequent answer."""
     models = f"{ANALYST}.{rules.rare_terms}"
     terms = f"{ANALYST}.{table.full_name}"
     con.execute(
         "create or replace temp table levels"
-        " (survey varchar, model varchar, indicator_id varchar, code varchar, n bigint)"
+        " (survey varchar, model varchar, part varchar, indicator_id varchar, code varchar, n bigint)"
     )
     wide = {
         row[0]
@@ -186,8 +186,12 @@ def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) 
         if not columns:
             continue
         conditions = [f"survey_id = {sql.text(survey)}"] if survey in surveys else []
-        if survey in surveys:
+        if survey in surveys or wave != "latest":
             conditions.append(f"wave = {sql.text(wave)}")
+        else:
+            conditions.append(
+                f"(survey_id, wave) in (select (survey_id, arg_max(wave, wave_order)) from {KNOWN} group by survey_id)"
+            )
         group = SAMPLE.match(sample)
         if group and group[1] in wide:
             conditions.append(f"{sql.identifier(group[1])}::varchar = {sql.text(group[2])}")
@@ -195,9 +199,8 @@ def _write_levels(con: duckdb.DuckDBPyConnection, table: Table, rules: Derived) 
         con.execute(
             f"""
             insert into levels
-            select {sql.text(survey)}, model, indicator_id, code, count(*)
-            from (UNPIVOT (select {texts} from {KNOWN}
-                where {" and ".join(conditions) or "true"})
+            select {sql.text(survey)}, model, part, indicator_id, code, count(*)
+            from (UNPIVOT (select survey_id as part, {texts} from {KNOWN} where {" and ".join(conditions)})
                 on {", ".join(map(sql.identifier, columns))} into name indicator_id VALUE code)
             cross join (select unnest([{listed}]) as model) group by all
             """
@@ -292,19 +295,26 @@ def _with_rare_terms(rules: Disclosure, derived: Derived, x: str) -> str:
 
     Where the outcome is an answer, a term of a code is a difference of two shares: it stands on a grid that many
     households cannot cross, and the constant, which is one of the two shares, is not shown.
+
+    What several surveys are pooled for stands for as few as in the survey with the fewest: terms that interact with the
+    region are slopes within one, and of the others the parts are shown by themselves.
     """
     return f"""
-        with l as (
-            select *, sum(n) over (partition by survey, model, indicator_id) as answers,
-                max(n) over (partition by survey, model, indicator_id) as most from levels),
-        a as (
-            select survey, model, indicator_id, any_value(answers - most) as beside,
+        with parts as (
+            select survey, model, part, indicator_id, sum(n) - max(n) as beside,
                 sqrt(sum(n * (number - middle) ** 2) / sum(n) filter (where number is not null)) as spread
             from (
                 select *, sum(n * number) over g / sum(n) filter (where number is not null) over g as middle
-                from (select *, try_cast(code as double) as number from l)
-                window g as (partition by survey, model, indicator_id))
-            group by survey, model, indicator_id),
+                from (select *, try_cast(code as double) as number from levels)
+                window g as (partition by survey, model, part, indicator_id))
+            group by all),
+        a as (
+            select survey, model, indicator_id, min(beside) as beside, min(spread) as spread, count(*) as n_parts
+            from parts group by all),
+        l as (
+            select survey, model, indicator_id, code,
+                case when count(*) = any_value(n_parts) then min(n) else 0 end as n
+            from levels join a using (survey, model, indicator_id) group by all),
         o as (
             select distinct survey_id, model,
                 dependent in (select indicator_id from {ANALYST}.{INDICATORS}) as is_answer

@@ -440,6 +440,43 @@ def possible_answers(shown, r2, total, around, yes, grid=0.0):
     return dict(zip(("yes 0", "no 0", "yes 1", "no 1"), np.array(found).reshape(-1, 4).T, strict=True))
 
 
+def errors_of(yes, n, spread=0.1):
+    """Standard errors, by least squares, of a difference between two groups, and of how it differs in a second region.
+
+    Parameters
+    ----------
+    yes, n
+        Those who say yes, and all, in the first and in the second region.
+    spread
+        Standard deviation of the outcome within a group.
+    """
+    parts = [spread**2 * (1 / y + 1 / (size - y)) for y, size in zip(yes, n, strict=True)]
+    return np.sqrt(parts[0]), np.sqrt(sum(parts))
+
+
+def possible_few(shown, n):
+    """Numbers of yes in the second region that agree with the errors shown, each rounded up to its first digit.
+
+    The attacker knows the sizes of both regions and that yes is the rarer answer in the second; to a tenth, how many
+    say yes in the first and the spread of the outcome.
+    """
+    few = np.arange(1, n[1] // 2)
+    agrees = np.zeros(len(few), bool)
+    for first in range(int(0.45 * n[0]), int(0.55 * n[0]) + 1):
+        for spread in np.linspace(0.095, 0.105, 11):
+            fits = np.ones(len(few), bool)
+            for error, se in zip(errors_of((first, few), n, spread), shown, strict=True):
+                if se is not None:
+                    fits &= (error <= se + 1e-9) & (error > se - digit_of(se) - 1e-9)
+            agrees |= fits
+    return few[agrees]
+
+
+def digit_of(error):
+    """Unit of the first digit, to which an error is rounded up."""
+    return 10.0 ** np.floor(np.log10(error) + 1e-9)
+
+
 def level_of(p):
     """Conventional level that p is below."""
     return np.array([0.001, 0.01, 0.05, 0.1, 1.0])[np.digitize(p, [0.001, 0.01, 0.05, 0.1])]

@@ -14,14 +14,17 @@ from attack import (
     Mean,
     Programme,
     coefficients_of,
+    digit_of,
+    errors_of,
     means_of,
     narrowed,
     possible_answers,
+    possible_few,
     sizes_of,
     truth_of,
 )
 from attacked_build import ITEMS, attacked_build
-from made_up_build import WAVES, contract
+from made_up_build import SURVEYS, WAVES, contract
 from scipy.stats import norm
 
 from relocation_warehouse.contract.disclosure import disclosure_of
@@ -195,6 +198,62 @@ def test_models_of_an_answer_give_no_small_count_away(tmp_path, seed):
         }
     assert len(given_away) > MODELS / 2
     assert found == {}
+
+
+def pooled_model(con, yes, n):
+    """Write a pooled model of an index on an answer, whose slope differs by region, by least squares.
+
+    Parameters
+    ----------
+    yes, n
+        Households that say yes, and all, in the first and in the second survey.
+    """
+    con.execute(
+        "UPDATE harmonized.households SET livelihood = CASE WHEN household_id[2:]::INTEGER <"
+        " CASE survey_id WHEN 'hills' THEN ? ELSE ? END THEN 'yes' ELSE 'no' END",
+        yes,
+    )
+    for table, changed in {
+        "models": "'an index' AS dependent, 'latest' AS wave, 'all' AS sample",
+        "coefficients": "'livelihood' AS indicator_id, 'yes' AS code, 'no' AS reference_code, 0.2 AS b, 0.01 AS p",
+    }.items():
+        con.execute(f"CREATE TEMP TABLE one AS SELECT * FROM analysis.regression_{table} LIMIT 1")
+        con.execute(f"DELETE FROM analysis.regression_{table}")
+        con.execute(f"INSERT INTO analysis.regression_{table} SELECT * REPLACE ('pooled' AS survey_id,"
+                    f" 'ols' AS covariance, 'm' AS model, {changed}) FROM one")  # fmt: skip
+        con.execute("DROP TABLE one")
+    con.execute(
+        "INSERT INTO analysis.regression_coefficients SELECT * REPLACE (term || ':region=b' AS term)"
+        " FROM analysis.regression_coefficients"
+    )
+    for is_interaction, error in zip((False, True), errors_of(yes, n), strict=True):
+        con.execute(
+            "UPDATE analysis.regression_coefficients SET se = ?, ci_low = b - se, ci_high = b + se"
+            " WHERE contains(term, ':') = ?",
+            [error, is_interaction],
+        )
+
+
+@pytest.mark.parametrize("few", [1, THRESHOLD - 1])
+def test_interactions_with_the_region_do_not_count_who_is_few_in_it(tmp_path, few):
+    n = (200, 120)
+    build = attacked_build(tmp_path / "build.duckdb", few, dict(zip(SURVEYS, n, strict=True)))
+    with duckdb.connect(str(build)) as con:
+        pooled_model(con, (100, few), n)
+    write_database(build, tmp_path / "a.duckdb", contract())
+    write_public_build(
+        tmp_path / "a.duckdb", tmp_path / "s.duckdb", public_contract(contract()), secret=b"a secret"
+    )
+    query = "SELECT se FROM analysis.regression_coefficients ORDER BY contains(term, ':')"
+    with duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True) as con:
+        errors = [se for (se,) in con.execute(query).fetchall()]
+    given_away = possible_few([np.ceil(se / digit_of(se)) * digit_of(se) for se in errors], n)
+    assert np.ptp(given_away) < THRESHOLD
+    with duckdb.connect(str(tmp_path / "s.duckdb"), read_only=True) as con:
+        found = possible_few([se for (se,) in con.execute(query).fetchall()], n)
+    assert few in found
+    assert found.max() >= THRESHOLD
+    assert np.ptp(found) >= THRESHOLD
 
 
 def test_two_editions_ten_households_apart_give_no_small_count_away(tmp_path):
