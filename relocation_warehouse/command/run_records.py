@@ -48,7 +48,7 @@ def is_whole(database: Path) -> bool:
         return True
     try:
         with closing(sqlite3.connect(database)) as con:
-            return con.execute("pragma quick_check(1)").fetchone() == ("ok",)
+            return bool(con.execute("pragma quick_check(1)").fetchone() == ("ok",))
     except sqlite3.OperationalError:
         # locked, or not to be opened now: a refresh says so itself
         return True

@@ -15,15 +15,23 @@ def nothing_to_do():
     pass
 
 
-@pytest.fixture
-def home(tmp_path):
-    shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", tmp_path)
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """An instance with a run that has ended, and one whose process is gone."""
+    folder = tmp_path_factory.mktemp("records")
+    shutil.copy(CHECKOUT / ".dagster" / "dagster.yaml", folder)
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
         nothing_to_do.execute_in_process(instance=instance)
-        instance.create_run_for_job(
-            nothing_to_do, tags={TAG: str(tmp_path / "gone")}, status=dg.DagsterRunStatus.STARTED
+        killed = instance.create_run_for_job(
+            nothing_to_do, tags={TAG: str(folder / "gone")}, status=dg.DagsterRunStatus.STARTED
         )
-    return tmp_path
+        instance.report_engine_event("began", killed)
+    return folder
+
+
+@pytest.fixture
+def home(records, tmp_path):
+    return shutil.copytree(records, tmp_path / "home")
 
 
 def write_over(database):
@@ -44,11 +52,11 @@ def write_over(database):
     ],
 )
 def test_damaged_records_are_set_aside_and_begun_anew(home, name, aside):
-    for _ in range(2):  # what was set aside before makes room
-        write_over(home / name)
-        assert set_aside_damaged(home) == [home / aside]
-        with dg.DagsterInstance.from_config(str(home)) as instance:
-            assert nothing_to_do.execute_in_process(instance=instance).success
+    (home / aside).mkdir()  # what was set aside before makes room
+    write_over(home / name)
+    assert set_aside_damaged(home) == [home / aside]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert nothing_to_do.execute_in_process(instance=instance).success
     assert set_aside_damaged(home) == []
 
 
@@ -61,7 +69,6 @@ def test_whole_records_stay(home):
 def test_a_killed_run_is_ended_although_its_events_cannot_be_read(home):
     with dg.DagsterInstance.from_config(str(home)) as instance:
         (killed,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        instance.report_engine_event("began", killed)
     write_over(home / "history" / "runs" / f"{killed.run_id}.db")
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert end_killed_runs(instance) == [killed.run_id]
