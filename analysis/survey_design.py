@@ -33,6 +33,9 @@ Values = Sequence[Any] | npt.NDArray[Any] | pd.Series
 Lonely = Literal["error", "centre", "certainty", "average"]
 Interval = Literal["t", "logit", "log"]
 
+CELLS_AT_A_TIME = 1_000_000
+"""Correlations times units tried at once."""
+
 
 @dataclass(frozen=True)
 class DesignMean:
@@ -354,12 +357,24 @@ def intraclass_correlation(n: Values, means: Values, squares: Values) -> float:
         return float((total - 1) * np.log(rest / spread) + np.log(inflation).sum() + np.log(precision.sum()))
 
     grid = np.concatenate([[0.0], np.geomspace(1e-6, 0.5, 60), 1 - np.geomspace(0.45, 1e-9, 60)])
-    best = int(np.argmin([deviance(value) for value in grid]))
+    parts = np.array_split(grid, 1 + len(grid) * len(m) // CELLS_AT_A_TIME)
+    best = int(np.argmin(np.concatenate([_deviances(part, counts, m, within) for part in parts])))
     if best == 0:
         return 0.0
     ends = (grid[best - 1], grid[min(best + 1, len(grid) - 1)])
     minimum = minimize_scalar(deviance, bounds=ends, method="bounded", options={"xatol": 1e-12})
     return float(minimum.x)
+
+
+def _deviances(correlations: FloatArray, counts: FloatArray, m: FloatArray, within: float) -> FloatArray:
+    """The same at once for many correlations, shape (R,), but for a constant."""
+    inflation = 1 + counts * (correlations / (1 - correlations))[:, None]
+    precision = counts / inflation
+    total = precision.sum(axis=1)
+    centre = precision @ m / total
+    rest = within + (precision * (m - centre[:, None]) ** 2).sum(axis=1)
+    deviances: FloatArray = (counts.sum() - 1) * np.log(rest) + np.log(inflation).sum(axis=1) + np.log(total)
+    return deviances
 
 
 def _interval(mean: float, se: float, df: float, level: float, kind: str) -> tuple[float, float]:

@@ -38,7 +38,7 @@ class WordsOf:
         self._known: dict[tuple[str, str], str] = {}
 
     @cached_property
-    def _sentences(self) -> list[tuple[str, re.Pattern[str], Pair]]:
+    def _sentences(self) -> list[tuple[str, int, re.Pattern[str], Pair]]:
         return list(_compiled(self._words.items()))
 
     def said(self, text: str, language: str) -> str:
@@ -63,8 +63,8 @@ class WordsOf:
 
     def _whole(self, text: str, language: str, parts: int | None = None) -> str | None:
         """The first sentence that fits, of so many parts."""
-        for code, pattern, pair in self._sentences:
-            match = pattern.fullmatch(text) if parts in (None, len(_parts(code))) else None
+        for code, n_parts, pattern, pair in self._sentences:
+            match = pattern.fullmatch(text) if parts in (None, n_parts) else None
             if match is not None and places(pair[language]) == places(code):
                 return _filled(pair[language], [self.said(fill, language) for fill in match.groups()])
         return None
@@ -87,8 +87,8 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
-def _compiled(words: Iterable[tuple[str, Pair]]) -> Iterator[tuple[str, re.Pattern[str], Pair]]:
+def _compiled(words: Iterable[tuple[str, Pair]]) -> Iterator[tuple[str, int, re.Pattern[str], Pair]]:
     for code, pair in words:
         if places(code):
             fits = "".join(_FITS.get(part, re.escape(part)) for part in re.split(r"(#|\(?…)", code))
-            yield code, re.compile(fits, re.IGNORECASE | re.DOTALL), pair
+            yield code, len(_parts(code)), re.compile(fits, re.IGNORECASE | re.DOTALL), pair

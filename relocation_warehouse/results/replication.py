@@ -31,6 +31,7 @@ from analysis.normalisation import BoundsMode
 from analysis.plausibility import Printed, printed
 from analysis.printed_tables import ALARMS, audit
 from analysis.regression import STAR_LEVELS
+from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.chinese import Chinese
@@ -115,7 +116,7 @@ def replication(
     against = _contradicted(literature)
     claims = _claimed(literature)
     chinese = Chinese(literature, catalog)
-    results = []
+    results, tried = [], {}
     for target in targets:
         evidence = Evidence(
             follows.get(target.stat_id) or claims.get(target.stat_id), against.get(target.stat_id), aims
@@ -123,9 +124,9 @@ def replication(
         results.append(_compare(target, rows[target.stat_id], evidence, figures, catalog))
     # What follows from printed figures needs no household, and so no option.
     measured = {row["stat_id"] for row in results if row["survey_id"]}
-    tried = {
-        t.stat_id: _tried(t, figures[t.published_survey_id]) if t.stat_id in measured else [] for t in targets
-    }
+    with one_blas_thread():
+        for t in targets:
+            tried[t.stat_id] = _tried(t, figures[t.published_survey_id]) if t.stat_id in measured else []
     return {
         "replication": conform(
             "quality.replication",

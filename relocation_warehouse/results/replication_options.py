@@ -372,8 +372,7 @@ class Search:
     def _sample(self, model_id: str, source: Source) -> Sample:
         key = (model_id, named(source.options))
         if key not in self._samples:
-            model = next(m for m in self.catalog.models if m.id == model_id)
-            sample = next(s for s in samples(self.con, self.catalog, model) if s.surveys == (self.survey,))
+            sample = self._offered(model_id)
             if sample.absent:
                 raise AnalysisError(f"{model_id} lacks {', '.join(sample.absent)}.")
             if source.bounds:
@@ -382,6 +381,18 @@ class Search:
             sample = replace(sample, dependent_filters=source.filters, tables=source.tables)
             self._samples[key] = sample.read()
         return self._samples[key]
+
+    def _offered(self, model_id: str) -> Sample:
+        """Sample of the survey for a model, under the options of the catalog."""
+        if model_id not in self._samples_offered:
+            model = next(m for m in self.catalog.models if m.id == model_id)
+            own = (s for s in samples(self.con, self.catalog, model) if s.surveys == (self.survey,))
+            self._samples_offered[model_id] = next(own)
+        return self._samples_offered[model_id]
+
+    @cached_property
+    def _samples_offered(self) -> dict[str, Sample]:
+        return {}
 
     @cached_property
     def _regressions(self) -> dict[tuple[str, str, str], Regression | None]:
