@@ -13,7 +13,6 @@ from itertools import combinations, product
 from math import comb, log
 
 import numpy as np
-from scipy.optimize import linprog
 
 from analysis.arrays import BoolArray, FloatArray
 
@@ -254,6 +253,9 @@ def _weights_of(b: FloatArray, half: FloatArray, composite: int, kept: BoolArray
     p = len(guess)
     rows = np.vstack([np.column_stack([x - hx, -hy]), np.column_stack([-x - hx, -hy])])
     bounds = [(0.0, None)] * p + [(0.0, 1.0)]
+    # loaded where it is needed: whoever only reads what papers print waits for no optimiser
+    from scipy.optimize import linprog
+
     result = linprog(np.append(np.zeros(p), 1.0), A_ub=rows, b_ub=np.concatenate([y, -y]), bounds=bounds)
     return np.asarray(result.x[:p]) if result.success else None
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from math import ceil, floor, sqrt
 
 import numpy as np
-from scipy.optimize import linprog
 
 from analysis import composites
 from analysis.arrays import FloatArray
@@ -249,6 +248,9 @@ def closest_shares(
     """
     v, g = parts.shape
     beyond = -np.ones((v, 1))
+    # loaded where it is needed: whoever only reads what papers print waits for no optimiser
+    from scipy.optimize import linprog
+
     result = linprog(
         np.append(np.zeros(g), 1.0),
         A_ub=np.block([[parts - parts_half, beyond], [-parts - parts_half, beyond]]),

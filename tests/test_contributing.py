@@ -195,8 +195,8 @@ def method(root: Path) -> None:
     (root / "docs/methods/spread.md").write_text("# Spread\n\nDistance of the quartiles.\n", encoding="utf-8")
     (root / "relocation_warehouse/results/spread.py").write_text(RESULTS, encoding="utf-8")
     groups = root / "relocation_warehouse/results/groups.py"
-    imported = "from relocation_warehouse.results.sensitivity import sensitivity\n"
-    edit(groups, imported, f"{imported}from relocation_warehouse.results.spread import spreads\n")
+    loaded = 'sensitivity = _later("sensitivity")\n'
+    edit(groups, loaded, f'{loaded}spreads = _later("spread", "spreads")\n')
     group = 'Group("spreads", lambda con, *_: spreads(con), (DIMENSIONS,), "Spread: docs/methods/spread.md.")'
     edit(groups, "GROUPS = (\n", f"GROUPS = (\n    {group},\n")
     add(root / "data/catalog/tables.yml", TABLE)

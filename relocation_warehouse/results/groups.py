@@ -8,27 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import duckdb
 
 from relocation_warehouse.ground.kept import code_of, digest_of
-from relocation_warehouse.results.comparison import comparison
-from relocation_warehouse.results.coupled_systems import coupled_systems
-from relocation_warehouse.results.coupling import coupling
-from relocation_warehouse.results.factors import factors
 from relocation_warehouse.results.formulas import macros
-from relocation_warehouse.results.limited_outcomes import limited_outcomes
-from relocation_warehouse.results.measurement import measurement_tables
-from relocation_warehouse.results.panel_models import panel_models
-from relocation_warehouse.results.panels import panels
-from relocation_warehouse.results.plausibility import plausibility
-from relocation_warehouse.results.regressions import regressions
-from relocation_warehouse.results.replication import replication
-from relocation_warehouse.results.sensitivity import sensitivity
 from relocation_warehouse.results.tables import Result
-from relocation_warehouse.results.welfare import welfare
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
+
+
+def _later(module: str, name: str = "") -> Callable[..., Mapping[str, Result]]:
+    """A function of a module of results, which is loaded when it is called: what is kept needs no statistics."""
+    place = f"{__package__}.{module}"
+
+    def function(*given: Any) -> Mapping[str, Result]:
+        made: Mapping[str, Result] = getattr(import_module(place), name or module)(*given)
+        return made
+
+    function.__module__ = place
+    return function
+
+
+comparison = _later("comparison")
+coupled_systems = _later("coupled_systems")
+coupling = _later("coupling")
+factors = _later("factors")
+limited_outcomes = _later("limited_outcomes")
+measurement_tables = _later("measurement", "measurement_tables")
+panel_models = _later("panel_models")
+panels = _later("panels")
+plausibility = _later("plausibility")
+regressions = _later("regressions")
+replication = _later("replication")
+sensitivity = _later("sensitivity")
+welfare = _later("welfare")
 
 Computation = Callable[[duckdb.DuckDBPyConnection, Catalog, Callable[[], Literature]], Mapping[str, Result]]
 
@@ -154,7 +170,7 @@ GROUPS = (
 )
 
 
-def _code(group: Group) -> str:
+def _code(group: Group, code_of: Callable[..., str] = code_of) -> str:
     """Digest of the modules whose functions a group calls, and of the formulas that they share with dbt."""
     called = (globals().get(name) for name in group.compute.__code__.co_names)
     modules = sorted({function.__module__ for function in called if callable(function)})
@@ -164,4 +180,9 @@ def _code(group: Group) -> str:
 
 
 CODE = {group.name: _code(group) for group in GROUPS}
-"""Digest of the code of each group: taken now, since this process computes by the code that it has loaded."""
+"""Digest of the code of each group, as it was when this process began."""
+
+
+def is_as_it_was(group: Group) -> bool:
+    """Whether the code of a group is that of `CODE`; it is loaded when it is needed, and may have changed before."""
+    return _code(group, code_of.__wrapped__) == CODE[group.name]

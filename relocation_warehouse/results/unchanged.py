@@ -24,7 +24,7 @@ from relocation_warehouse.ground.database import SCHEMAS, row_digests
 from relocation_warehouse.ground.kept import Kept, digest_of
 from relocation_warehouse.results.chinese import sentences
 from relocation_warehouse.results.columns_read import Columns, columns_read
-from relocation_warehouse.results.groups import CODE, Group
+from relocation_warehouse.results.groups import CODE, Group, is_as_it_was
 from relocation_warehouse.results.tables import Computed, Result
 from relocation_warehouse.survey.catalog import Catalog
 from relocation_warehouse.survey.literature import Literature
@@ -115,6 +115,8 @@ def results_of(
         return literature()
 
     made = group.compute(cast("duckdb.DuckDBPyConnection", watched), catalog, asking)
+    if not is_as_it_was(group):
+        return made
     tables, questions, is_literature_read = before or (Tables(), frozenset[Question](), False)
     reads = (
         _together(tables, watched.tables),

@@ -1,6 +1,8 @@
 """Results are computed again when anything that they were made from differs, and only then."""
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import duckdb
@@ -55,6 +57,7 @@ class Case:
 @pytest.fixture
 def case(tmp_path, monkeypatch):
     monkeypatch.setitem(CODE, "small", "code")
+    monkeypatch.setattr(unchanged, "is_as_it_was", lambda _: True)
     return Case(tmp_path / "kept")
 
 
@@ -92,6 +95,27 @@ def test_what_changed_is_computed_again(case, change):
     assert changed == case.compute(case.con, None, lambda: Literature({"a.csv": ({"value": case.printed},)}))
     assert case() == changed
     assert case.runs == 3  # the plain computation of the comparison, and no other
+
+
+def test_what_code_made_that_changed_since_the_start_is_not_kept(case, monkeypatch):
+    monkeypatch.setattr(unchanged, "is_as_it_was", lambda _: False)
+    case()
+    monkeypatch.setattr(unchanged, "is_as_it_was", lambda _: True)
+    case()
+    assert case.runs == 2
+
+
+def test_code_is_what_it_was_until_a_file_of_it_changes(monkeypatch):
+    assert all(groups.is_as_it_was(group) for group in GROUPS)
+    monkeypatch.setitem(CODE, GROUPS[0].name, "other code")
+    assert not groups.is_as_it_was(GROUPS[0])
+
+
+def test_no_statistics_are_loaded_before_something_is_computed():
+    loaded = "import sys, relocation_warehouse.results.unchanged; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert "relocation_warehouse.results.groups" in modules.stdout.split()
+    assert {"scipy", "statsmodels"}.isdisjoint(modules.stdout.split())
 
 
 def test_what_was_before_is_known_again(case):
