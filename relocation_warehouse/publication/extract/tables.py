@@ -59,7 +59,7 @@ def write_household_tables(
         Tables without files, and why.
     """
     reasons = {}
-    can_choose = {table.full_name for table in contract} >= NEEDS
+    can_choose = {HOUSEHOLDS} if {table.full_name for table in contract} >= NEEDS else set()
     with read_only(database) as con:
         for table in _tables(contract):
             try:
@@ -67,8 +67,9 @@ def write_household_tables(
                     raise CannotHold(
                         "more rows than one file is for; take what you need with `warehouse extract`"
                     )
-                rows = cache(partial(_labelled, con, database if can_choose else None, table))
-                tables = {table.full_name, *(NEEDS if can_choose else ())}
+                is_chosen = table.full_name in can_choose
+                rows = cache(partial(_labelled, con, database if is_chosen else None, table))
+                tables = {table.full_name, *(NEEDS if is_chosen else ())}
                 for name, ending, write in (("stata", ".dta", write_stata), ("spss", ".sav", write_spss)):
                     make(folder / name / f"{table.full_name}{ending}", tables, partial(_write, write, rows))
             except CannotHold as error:
@@ -90,7 +91,7 @@ def _labelled(con: duckdb.DuckDBPyConnection, database: Path | None, table: Tabl
     (n_rows,) = con.execute(f"select count(*) from {table.full_name}").fetchone() or (0,)
     if n_rows * len(table.columns) > CELL_LIMIT:
         raise CannotHold("too large for one file; take what you need with `warehouse extract`")
-    if database and table.full_name == HOUSEHOLDS and n_rows:
+    if database and n_rows:
         return choose(database).table
     names = ", ".join(map(sql.identifier, table.column_names))
     frame = con.execute(f"select {names} from {table.full_name} order by {sort_order(table)}").df()
