@@ -21,6 +21,7 @@ from relocation_warehouse.command.run_events import hold_open
 from relocation_warehouse.command.run_records import set_aside_damaged
 from relocation_warehouse.command.steps import Step, Steps
 from relocation_warehouse.engines import EngineUnavailable, require_engine
+from relocation_warehouse.ground.garbage import kept_loaded
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
 from relocation_warehouse.ground.state import (
@@ -208,6 +209,7 @@ def _refused(state: State, wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
 class _Runner:
     """Runs the jobs of the code location in this process; Dagster is imported when the first one runs."""
 
+    @kept_loaded()
     def __init__(self, paths: Paths, progress: Progress) -> None:
         self.paths = paths
         self.progress = progress

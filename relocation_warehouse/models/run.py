@@ -20,6 +20,7 @@ from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.engines import explained, in_words
 from relocation_warehouse.ground.database import add_rows, connect, quoted, table_exists
 from relocation_warehouse.ground.engine import SPARK, engine_name
+from relocation_warehouse.ground.garbage import kept_loaded
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.models.project import Project, assemble, writing
@@ -79,7 +80,8 @@ def parsed(project: Project) -> Any:
         from dbt.cli.main import dbtRunner
 
         _mark(project).unlink(missing_ok=True)
-        done = dbtRunner().invoke(["parse", *_places(project)])
+        with kept_loaded():
+            done = dbtRunner().invoke(["parse", *_places(project)])
         if not done.success:
             raise RuntimeError(f"the dbt project in {project.folder} does not parse: {done.exception}")
         _mark(project).write_text(_content(project), encoding="utf-8")
@@ -138,7 +140,12 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
         chosen = [(n.schema, n.name) for n in manifest.nodes.values() if n.name in select]
         with in_words():
             spark.prepare(paths, chosen)
-    done = dbtRunner(manifest=manifest).invoke(["build", *_places(project), "--select", *sorted(select)])
+    try:
+        # what was parsed stands beside the project; written again by another run it would be parsed again
+        said = ["build", *_places(project), "--no-write-json", "--select", *sorted(select)]
+        done = dbtRunner(manifest=manifest).invoke(said)
+    finally:
+        _let_go()
     results: list[Any] = getattr(done.result, "results", [])
     models = [r for r in results if r.node.resource_type == "model"]
     if engine_name() == SPARK and done.success:
@@ -163,6 +170,15 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
         Model(r.node.schema, r.node.name, r.execution_time) for r in models if str(r.status) == "success"
     )
     return Build(built, checks, failures)
+
+
+def _let_go() -> None:
+    """Close the database that dbt keeps open from model to model, since opening it costs more than most models."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+    DuckDBConnectionManager.close_all_connections()
 
 
 def _keep_checks(
