@@ -58,7 +58,7 @@ class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
             with in_words():
                 yield spark_build(self.paths).as_connection()
         else:
-            with self.connect(read_only=True) as con:
+            with self.connect(hold=True) as con:
                 yield con
 
     def results_of(self, group: Group, con: duckdb.DuckDBPyConnection) -> Mapping[str, Result]:
@@ -87,7 +87,7 @@ class Warehouse(Access, dg.ConfigurableResource):  # type: ignore[type-arg]
                 results = {name: spark_build(self.paths).keep(name, r) for name, r in results.items()}
         # one connection for all: opening and closing the file costs more than writing a small table
         written = {}
-        with self.connect() as con:
+        with self.connect(hold=True) as con:
             for name, result in results.items():
                 store(con, name, result)
                 schema, table = name.split(".")

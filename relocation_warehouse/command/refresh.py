@@ -21,6 +21,7 @@ from relocation_warehouse.command.run_events import hold_open
 from relocation_warehouse.command.run_records import set_aside_damaged
 from relocation_warehouse.command.steps import Step, Steps
 from relocation_warehouse.engines import EngineUnavailable, require_engine
+from relocation_warehouse.ground.database import let_go
 from relocation_warehouse.ground.garbage import kept_loaded
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import CHECKOUT, Paths
@@ -280,15 +281,18 @@ class _Runner:
         end_killed_runs(self.instance)
         run_id = str(uuid.uuid4())
         self.instance.add_event_listener(run_id, self._hear)
-        with living_process(self.instance) as alive:
-            result = job.execute_in_process(
-                QUIET,
-                instance=self.instance,
-                run_id=run_id,
-                raise_on_error=False,
-                tags={**(tags or {}), **alive},
-                **arguments,
-            )
+        try:
+            with living_process(self.instance) as alive:
+                result = job.execute_in_process(
+                    QUIET,
+                    instance=self.instance,
+                    run_id=run_id,
+                    raise_on_error=False,
+                    tags={**(tags or {}), **alive},
+                    **arguments,
+                )
+        finally:
+            let_go()
         self.steps.remember()
         return "" if result.success else "\n".join(_reasons(result))
 

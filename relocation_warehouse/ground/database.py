@@ -1,5 +1,8 @@
 """The build database: opened for one task and closed again, so that dbt and Python never hold it at once.
 
+Opening it costs more than many tasks, so one that others like it follow may hold it: it stays open until a task of
+another kind opens it, or until `let_go`.
+
 Belongs here: connections and the small helpers every writer needs. Does not belong here: SQL of a mart.
 """
 
@@ -16,7 +19,7 @@ from relocation_warehouse.ground.sql import WITHOUT_WAITING
 from relocation_warehouse.ground.sql import identifier as quoted
 
 __all__ = [
-    "MEMORY_LIMIT", "SCHEMAS", "add_rows", "connect", "quoted", "table_exists", "write_table",
+    "MEMORY_LIMIT", "SCHEMAS", "add_rows", "connect", "let_go", "quoted", "table_exists", "write_table",
 ]  # fmt: skip
 
 SCHEMAS = ("raw", "reference", "staging", "harmonized", "capital", "integration", "analysis", "quality")
@@ -25,8 +28,20 @@ MEMORY_LIMIT = "2GB"
 """What DuckDB may hold before it spills to disk; leaves room for the batches of a reader within 3 GB."""
 
 
+_HELD: dict[Path, duckdb.DuckDBPyConnection] = {}
+"""Databases that tasks of this process hold."""
+
+
+def let_go() -> None:
+    """Close what is held."""
+    while _HELD:
+        _HELD.popitem()[1].close()
+
+
 @contextmanager
-def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    path: Path, read_only: bool = False, *, hold: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the build database for the length of a `with` block.
 
     Parameters
@@ -35,20 +50,29 @@ def connect(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConn
         The database file; created with its schemas when writing.
     read_only
         Open without a write lock.
+    hold
+        Stay open for the next task that holds it too.
     """
-    con = duckdb.connect(
-        str(path),
-        read_only=read_only,
-        config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT},
-    )
+    if not hold or path not in _HELD:
+        let_go()
+    is_new = path not in _HELD
+    con = _opened(path, read_only) if is_new else _HELD[path]
+    if hold:
+        _HELD[path] = con
+        con = con.cursor()
     try:
         con.execute(f"set preserve_insertion_order = true; set timezone = 'UTC'; {WITHOUT_WAITING}")
-        if not read_only:
+        if not read_only and is_new:
             for schema in SCHEMAS:
                 con.execute(f"create schema if not exists {schema}")
         yield con
     finally:
         con.close()
+
+
+def _opened(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    config = {"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT}
+    return duckdb.connect(str(path), read_only=read_only, config=config)
 
 
 def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: pa.Table) -> int:

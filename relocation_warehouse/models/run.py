@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.engines import explained, in_words
-from relocation_warehouse.ground.database import add_rows, connect, quoted, table_exists
+from relocation_warehouse.ground.database import add_rows, connect, let_go, quoted, table_exists
 from relocation_warehouse.ground.engine import SPARK, engine_name
 from relocation_warehouse.ground.garbage import kept_loaded
 from relocation_warehouse.ground.paths import Paths
@@ -140,6 +140,7 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
         chosen = [(n.schema, n.name) for n in manifest.nodes.values() if n.name in select]
         with in_words():
             spark.prepare(paths, chosen)
+    let_go()
     try:
         # what was parsed stands beside the project; written again by another run it would be parsed again
         said = ["build", *_places(project), "--no-write-json", "--select", *sorted(select)]

@@ -58,9 +58,9 @@ class Access:
         return tuple(load_folder(p, ids) for p in list_survey_folders(self.paths.accepted))
 
     @contextmanager
-    def connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, read_only: bool = False, *, hold: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """The build database, for as long as the block lasts."""
-        with connect(self.paths.build_database, read_only) as con:
+        with connect(self.paths.build_database, read_only, hold=hold) as con:
             yield con
 
     def query(self, sql: str, parameters: list[object] | None = None) -> pd.DataFrame:

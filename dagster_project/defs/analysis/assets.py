@@ -40,7 +40,7 @@ def _assets(group: Group, contract: Contract) -> dg.AssetsDefinition:
         pool="duckdb_writer",
     )
     def compute_tables(warehouse: Warehouse) -> Iterator[Any]:
-        with warehouse.connect(read_only=True) if group.is_small else warehouse.computing() as con:
+        with warehouse.connect(hold=True) if group.is_small else warehouse.computing() as con:
             made = warehouse.results_of(group, con)
         written = warehouse.store_results({table: made[table.split(".")[1]] for table in tables})
         for table, metadata in written.items():
