@@ -71,8 +71,11 @@ def connect(
 
 
 def _opened(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config = {"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT}
-    return duckdb.connect(str(path), read_only=read_only, config=config)
+    return duckdb.connect(
+        str(path),
+        read_only=read_only,
+        config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY_LIMIT},
+    )
 
 
 def write_table(con: duckdb.DuckDBPyConnection, schema: str, name: str, table: pa.Table) -> int:
