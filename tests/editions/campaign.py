@@ -564,7 +564,7 @@ def soak(folder, asked, rng):
         target=_read_on, args=(refreshes.data / "published", refreshes.still, reading, opened), daemon=True
     ).start()
     kinds = {
-        "killed": lambda: dict(Counter(refreshes.kill(rng, rng.randint(1, IN_A_ROW)))),
+        "killed": lambda: dict(Counter(refreshes.kill(rng, rng.randint(1, 2 * IN_A_ROW)))),
         "full disk": lambda: refreshes.fill_the_disk(rng.randint(0, 40)),
         "closed folder": lambda: refreshes.withdraw_permission(rng),
         "cut file": lambda: refreshes.cut_once(refreshes.intermediate_file(rng), rng),
