@@ -21,7 +21,19 @@ from relocation_warehouse.survey.vocabulary import Closed, Identifier
 
 Rule = (
     Literal["count", "rows", "rows_left", "rows_all", "share", "mean", "figure", "error", "by_error"]
-    | Literal["low", "high", "beta", "level", "stars", "clauses", "withheld", "shown"]
+    | Literal[
+        "low",
+        "high",
+        "beta",
+        "level",
+        "p",
+        "other_p",
+        "received_name",
+        "stars",
+        "clauses",
+        "withheld",
+        "shown",
+    ]
     | Annotated[str, StringConstraints(pattern=r"^(grid [0-9.]+|digits [1-9])$")]
 )
 
@@ -30,6 +42,7 @@ class Derived(Closed):
     """Rules of a table whose numbers derive from households; `disclosure.yml` explains the fields."""
 
     survey: Identifier = "survey_id"
+    rows_where: str = "true"
     where: str = "true"
     withheld_where: str = "false"
     counts_where: str = "true"

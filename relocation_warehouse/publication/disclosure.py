@@ -133,6 +133,10 @@ def _macros(rules: Disclosure, secret: bytes) -> Iterator[str]:
         case when x is not null then round(greatest(ceil(x / s - 1e-9), 1) * s, 12) end"""
     yield """create temp MACRO level(p) as case when p < 0.001 then 0.001 when p < 0.01 then 0.01
         when p < 0.05 then 0.05 when p < 0.1 then 0.1 when p is not null then 1.0 end"""
+    # the level that an estimate reaches by the error shown beside it; the true p is a bound that single answers cross
+    yield """create temp MACRO level_of_shown(x, e) as case when abs(x) > 3.2905 * e then 0.001
+        when abs(x) > 2.5758 * e then 0.01 when abs(x) > 1.96 * e then 0.05 when abs(x) > 1.6449 * e then 0.1
+        when abs(x) >= 0 and e > 0 then 1.0 end"""
     # the error of an estimate, and the estimate to the same digit; nothing where there is no error
     # (an error of zero is one of rounding); g is what single answers need, or null
     yield "create temp MACRO digit(e, g) as step(greatest(ten(e), g))"
@@ -260,7 +264,7 @@ def _sized(table: Table, derived: Derived, rules: Disclosure, source: str) -> st
                 part(scope, {counts[0] if counts else "null::bigint"}, whole) as shown_n
             from (select t.*, coalesce({survey}, {region}, '') as scope, coalesce(w.size, s.size) as whole,
                     coalesce({", ".join(stands_for)}, (select sum(size) from of_survey))::bigint as stands_for
-                from {source} t{joins} where {" and ".join(kept) or "true"}))"""
+                from (select * from {source} where {derived.rows_where}) t{joins} where {" and ".join(kept) or "true"}))"""
 
 
 def _figures(rules: Disclosure, x: str) -> str:
@@ -294,7 +298,8 @@ def _with_rare_terms(rules: Disclosure, derived: Derived, x: str) -> str:
     """SQL of the rows of `x`, those of terms that stand for few households not shown.
 
     Where the outcome is an answer, a term of a code is a difference of two shares: it stands on a grid that many
-    households cannot cross, and the constant, which is one of the two shares, is not shown.
+    households cannot cross, and the constant, which is one of the two shares, is not shown. Its level follows from what
+    is shown: the true one is a bound that an answer more in the next edition may cross.
 
     What several surveys are pooled for stands for as few as in the survey with the fewest: terms that interact with the
     region are slopes within one, and of the others the parts are shown by themselves.
@@ -347,6 +352,10 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
     kind, _, argument = rule.partition(" ")
     number = float(argument or 1)
     shown_by_count = f"case when {derived.counts_where} then part(scope, {field}, whole) end"
+    error_shown, estimate_shown = (
+        f"shown_error({error}, answers_grid)",
+        f"by_error({estimate}, {error}, answers_grid)",
+    )
     half_width = f"half({of.get('low')}, {of.get('high')}, digit({error}, answers_grid) / 2), 12)"
     figures = {
         "share": f"least(1.0, shown_n / nullif(part(scope,"
@@ -361,14 +370,18 @@ def _expression(name: str, rule: str, derived: Derived) -> str:
         "high": f"round(by_error({estimate}, {error}, answers_grid) + {half_width}",
         "beta": f"case when answers_grid is null then nearest({field}, 0.01) end",
         "level": f"level({field})",
+        "p": f"case when answers_grid is null then level({field})"
+        f" else level_of_shown({estimate_shown}, {error_shown}) end",
+        "other_p": f"case when answers_grid is null then level({field}) end",
         "withheld": "null",
         "shown": field,
     }
     counts = {
         "count": shown_by_count,
-        "stars": f"case when is_shown then {field} else '' end",
+        "stars": f"case when is_shown and answers_grid is null then {field} else '' end",
         "clauses": f"nullif(array_to_string(list_filter(string_split({field}, '; '),"
         f" lambda clause: regexp_matches(clause, {sql.text(derived.clauses)})), '; '), '')",
+        "received_name": f"case when is_synthetic then {field} else file_id end",
         "rows": f"rounded(scope, {field})",
         "rows_left": f"rounded(scope, {field})",
         "rows_all": f"rounded(scope, {of.get('rows_left')}) + rounded(scope, {of.get('rows')})",

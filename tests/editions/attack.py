@@ -358,9 +358,12 @@ class Mean:
 
 def _grid(width, shown_n):
     """Grid of a mean of answers, as the rules state it."""
-    least = max(2 * width, BASE) / shown_n
-    ten = 10.0 ** np.floor(np.log10(least) + 1e-9)
-    return next(s * ten for s in (1, 2, 5, 10) if least <= s * ten * (1 + 1e-9))
+    return step(max(2 * width, BASE) / shown_n)
+
+
+def step(least):
+    """The next of 1, 2 and 5 times a power of ten."""
+    return next(s * digit_of(least) for s in (1, 2, 5, 10) if least <= s * digit_of(least) * (1 + 1e-9))
 
 
 # ---- models whose outcome is yes or no, and what they say of the answers in two groups -----------------------------
@@ -480,6 +483,41 @@ def digit_of(error):
 def level_of(p):
     """Conventional level that p is below."""
     return np.array([0.001, 0.01, 0.05, 0.1, 1.0])[np.digitize(p, [0.001, 0.01, 0.05, 0.1])]
+
+
+def possible_before(cells, added, grid, with_level=False):
+    """Cells (yes 0, no 0, yes 1, no 1) of a model of an answer that agree with two editions of it.
+
+    Parameters
+    ----------
+    cells
+        What is true in the first.
+    added
+        Households by cell that are new in the second; the attacker knows how many they are together.
+    grid
+        On which both editions stand.
+    with_level
+        Whether the true level of p is shown beside the difference and its error.
+    """
+    editions, around = [], np.array([1 - BASE, BASE - 1])
+    for true in (np.array(cells), np.add(cells, added)):
+        n = (true[0] + true[1], true[2] + true[3])
+        (_, b), (_, se), _ = coefficients_of((true[0], true[2]), n)
+        digit = max(digit_of(se), grid)
+        shown = (
+            np.round(b / digit) * digit,
+            max(np.ceil(se / digit - 1e-9), 1) * digit,
+            level_of(2 * norm.sf(abs(b) / se)) if with_level else None,
+        )
+        possible = possible_answers(
+            ((None, None, None), shown), None, sum(n), n[1] + around, true[0] + true[2] + around, grid
+        )
+        editions.append(np.stack([*possible.values()], axis=1))
+    first, second = editions
+    agrees = np.zeros(len(first), bool)
+    for one in second:
+        agrees |= (one >= first).all(axis=1)  # nobody is gone; the sizes of the models say how many are new
+    return dict(zip(possible, first[agrees].T, strict=True))
 
 
 def narrowed(truth, possible, threshold):

@@ -177,6 +177,8 @@ def expected(calculator, derived, row, others):
             by_key[column] = calculator.part(scope, value, whole) if row["counts_where"] else None
         elif rule in ("rows", "rows_left"):
             by_key[column] = calculator.rounded(scope, value)
+        elif rule == "received_name":
+            by_key[column] = value if row["is_synthetic"] else row["file_id"]
         elif rule == "rows_all":
             by_key[column] = sum(calculator.rounded(scope, row[by_rule[r]]) for r in ("rows", "rows_left"))
         elif rule == "stars":
@@ -203,7 +205,7 @@ def expected(calculator, derived, row, others):
             by_key[column] = nearest(value, float(rule.split()[1]))
         elif rule.startswith("digits"):
             by_key[column] = float(f"{value:.{int(rule.split()[1])}g}")
-        elif rule == "level":
+        elif rule in ("level", "p", "other_p"):  # no outcome here is an answer
             by_key[column] = next((level for level in LEVELS if value < level), 1.0)
         else:
             raise AssertionError(f"{rule} is no rule")
