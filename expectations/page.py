@@ -1,4 +1,4 @@
-"""One offline page of every check of a refresh, and of the expectations of every load before it.
+"""One offline page of every check of a refresh, and for the owner of the expectations of every load before it.
 
 Belongs here: reading results and laying them out. Does not belong here: checking anything, or an answer of a
 household (values as received stay in `quality.quarantine`).
@@ -28,13 +28,14 @@ order by source, "table", status, "check"
 WORDS = "select column_name, code, label_en, label_zh from reference.value_labels order by display_order"
 
 
-def write_quality_page(build: Path, published: Path, out: Path) -> None:
+def write_quality_page(build: Path | None, published: Path, out: Path) -> None:
     """Write the page.
 
     Parameters
     ----------
     build
-        Build database, which keeps the results of every load; only their counts are shown.
+        Build database, which keeps the results of every load; only their counts are shown. None for the public
+        edition: loads that it does not show yet, or never, would tell what a few households changed.
     published
         Database of the edition that the page belongs to; its `quality.checks` are shown in full.
     out
@@ -54,7 +55,8 @@ def write_quality_page(build: Path, published: Path, out: Path) -> None:
             for language in ("en", "zh"):
                 row[f"{column}_{language}"] = of_column.said(row[column] or "", language)
         checks.setdefault((row["source"], row["table"]), []).append(row)
-    html = environment.get_template("quality.html.j2").render(checks=checks, loads=_rows(build, LOADS))
+    loads = [] if build is None else _rows(build, LOADS)
+    html = environment.get_template("quality.html.j2").render(checks=checks, loads=loads)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html, encoding="utf-8")
 

@@ -264,7 +264,8 @@ def _sized(table: Table, derived: Derived, rules: Disclosure, source: str) -> st
                 part(scope, {counts[0] if counts else "null::bigint"}, whole) as shown_n
             from (select t.*, coalesce({survey}, {region}, '') as scope, coalesce(w.size, s.size) as whole,
                     coalesce({", ".join(stands_for)}, (select sum(size) from of_survey))::bigint as stands_for
-                from (select * from {source} where {derived.rows_where}) t{joins} where {" and ".join(kept) or "true"}))"""
+                from (select * from {source} where {derived.rows_where}) t{joins}
+                where {" and ".join(kept) or "true"}))"""
 
 
 def _figures(rules: Disclosure, x: str) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -30,6 +31,7 @@ from attacked_build import ITEMS, attacked_build
 from made_up_build import SURVEYS, WAVES, contract
 from scipy.stats import norm
 
+from expectations.page import write_quality_page
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.publication import disclosure
 from relocation_warehouse.publication.audit import AuditResult
@@ -37,6 +39,7 @@ from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.disclosure import THRESHOLD, write_public_build
 from relocation_warehouse.publication.publish import RunInfo, publish
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
+from relocation_warehouse.publication.report import write_report
 from relocation_warehouse.publication.tables import public_contract
 from relocation_warehouse.publication.withholding import Withheld
 
@@ -71,6 +74,20 @@ def test_the_shipped_surveys_give_no_small_count_away(published):
     )
     assert n_means > 50
     assert recovered == {}
+
+
+@pytest.mark.slow
+def test_pages_of_the_public_edition_say_nothing_that_its_tables_do_not(published, tmp_path):
+    public = published / "public"
+    alone = shutil.copy(public / "warehouse.duckdb", tmp_path)
+    write_report(Path(alone), tmp_path / "report")
+    write_quality_page(None, Path(alone), tmp_path / "report" / "quality.html")
+    made, shown = (
+        {p.name: p.read_bytes() for p in folder.iterdir()}
+        for folder in (tmp_path / "report", public / "report")
+    )
+    assert {*made} == {*shown}
+    assert [name for name in made if made[name] != shown[name]] == []
 
 
 @pytest.mark.parametrize("seed", range(CAMPAIGN // 2))

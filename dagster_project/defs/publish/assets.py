@@ -20,7 +20,7 @@ from relocation_warehouse.lake.catalog import Lake, LakeError
 from relocation_warehouse.publication.audit import audit
 from relocation_warehouse.publication.checks import departure_outcomes, store_checks
 from relocation_warehouse.publication.key import fingerprint, key_from_environment, require_same_key
-from relocation_warehouse.publication.publish import DATABASE, Published, RunInfo, publish
+from relocation_warehouse.publication.publish import DATABASE, PUBLIC, Published, RunInfo, publish
 from relocation_warehouse.publication.report import write_report
 from relocation_warehouse.publication.withholding import plan
 
@@ -102,7 +102,8 @@ def publish_assets() -> dg.Definitions:
 
         def pages(database: Path, folder: Path) -> None:
             write_report(database, folder, kept)
-            write_quality_page(build, database, folder / "quality.html")
+            is_public = database.parent.name == PUBLIC
+            write_quality_page(None if is_public else build, database, folder / "quality.html")
 
         lake = Lake.from_environment()
 
