@@ -176,10 +176,14 @@ class _Measured:
         }
 
     def _wave(self, rows: Rows, head: Mapping[str, Any], parts: Mapping[str, Weights]) -> None:
-        base = self._source(parts, str(head["wave"]))
         u = [f"u{k}" for k in range(1, len(self.pair.systems) + 1)]
+        # planned once: the indices of a wave are long SQL, and each variant only adds arithmetic
+        self.con.execute(
+            f"create or replace temp table systems as select household_id, site_id, {', '.join(u)} "
+            f"from {self._source(parts, str(head['wave']))}"
+        )
         for variant in self.catalog.coupling.variants:
-            source = extended(base, self._degrees(variant.id))
+            source = extended("systems", self._degrees(variant.id))
             means = ", ".join(f"avg({x})" for x in (*u, "c", "t", "d"))
             by_site = self.con.execute(
                 f"select site_id, count(*), {means}, stddev_samp(d), list(d order by household_id) from {source} "
