@@ -34,6 +34,9 @@ CELLS_AT_A_TIME = 2_000_000
 
 DESIGN = ("stratum_id", "sampling_unit_id", "population_units", "weight")
 
+DRAWN = "answers_of_drawn_households"
+"""Temporary table of the households of a survey with their design and their answers."""
+
 Labels = npt.NDArray[np.object_]
 
 
@@ -279,10 +282,13 @@ def units_of(
         f"where {own} and {known_group}) as drawn "
         "using (household_id, wave)"
     )
+    # joined and planned once for the queries that follow
+    put_aside = f"create or replace temp table {DRAWN} as select * from {rows}"
+    con.execute(put_aside)
     counts = ", ".join(f"count({quoted(f'y {k}')})" for k in range(len(columns)))
     negative, n_units, *answered = con.execute(
         "select count(*) filter (where weight < 0), count(distinct (wave, group_id, stratum_id, sampling_unit_id)), "
-        f"{counts} from {rows}"
+        f"{counts} from {DRAWN}"
     ).fetchone() or (0,)
     if negative:
         raise InvalidWeightError(f"{survey.survey_id}: {negative} households have a negative weight.")
@@ -291,7 +297,9 @@ def units_of(
     names = list(known)
     for start in range(0, len(names), at_a_time):
         chosen = {name: known[name] for name in names[start : start + at_a_time]}
-        yield from _sums(con, rows, chosen, survey)
+        if start:  # whoever takes the units may have asked for others since
+            con.execute(put_aside)
+        yield from _sums(con, DRAWN, chosen, survey)
 
 
 def unit_key(con: duckdb.DuckDBPyConnection, households: str) -> str:

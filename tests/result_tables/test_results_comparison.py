@@ -1,6 +1,7 @@
 """Comparison and sensitivity against the design-based means and the marts."""
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import duckdb
 import numpy as np
@@ -12,10 +13,11 @@ from invented_surveys import build, mart, store, stored
 from analysis.inference import cluster_scores, clustered
 from analysis.regression import Regression, fit_ols
 from analysis.summary import summarise
+from relocation_warehouse.results import sampling
 from relocation_warehouse.results.comparison import _model_rows, comparison
 from relocation_warehouse.results.coupling import coupling
 from relocation_warehouse.results.factors import factors
-from relocation_warehouse.results.households import surveys
+from relocation_warehouse.results.households import HOUSEHOLDS, Survey, surveys
 from relocation_warehouse.results.limited_outcomes import limited_outcomes
 from relocation_warehouse.results.panel_models import panel_models
 from relocation_warehouse.results.regressions import regressions, samples
@@ -433,3 +435,19 @@ def test_surveys_of_one_region_are_compared_with_each_other_and_with_every_other
     assert not tests.duplicated(key).any()
     pairs = {"North (hills)|South", "North (hills)|North (valley)", "South|North (valley)"}
     assert pairs <= set(tests.query("test == 'welch'")["contrast"])
+
+
+def test_units_of_two_surveys_may_be_taken_in_turn(
+    analysed: duckdb.DuckDBPyConnection, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "CELLS_AT_A_TIME", 1)  # a part for each measure
+    columns = {i.id: i.id for i in catalog.indicators if i.type == "count"}
+    both = surveys(analysed)[:2]
+
+    def parts(survey: Survey) -> Iterator[str]:
+        return (repr(part) for part in units_of(analysed, HOUSEHOLDS, columns, survey))
+
+    alone = [[*parts(survey)] for survey in both]
+    in_turn = [*zip_longest(*map(parts, both))]
+    assert [[part[k] for part in in_turn if part[k]] for k in (0, 1)] == alone
+    assert min(map(len, alone)) > 1
