@@ -282,7 +282,7 @@ class Refreshes:
         said = [self.said(name) for name in names]
         assert [child.exitcode for child in children] == [0, 0], said
         assert sum(text.count("waiting for ") for text in said) <= (2 if self.daemon else 1)
-        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        self.shows(self.undisturbed)
         return "waited" if any("waiting for " in text for text in said) else "one after the other"
 
     def jump(self, rng):
@@ -305,10 +305,18 @@ class Refreshes:
         self.converge()
         return "/".join(folder.relative_to(self.data).parts)
 
+    def shows(self, expected):
+        """What is published is what is expected of this turn; otherwise the tables that are not are named."""
+        seen = contents(self.data / "published")
+        other = {
+            turn: sorted(t for t in seen if seen[t] != tables.get(t)) for turn, tables in expected.items()
+        }
+        assert seen == expected[self.turn], (self.turn, other, self.said()[-2000:])
+
     def converge(self):
         """The next refresh gives what was never disturbed."""
         self.refresh()
-        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        self.shows(self.undisturbed)
 
     def kill(self, rng, at_most):
         """Kill a refresh and those that would recover it, each at a random moment; what was visible after each kill."""
@@ -392,7 +400,7 @@ class Refreshes:
         """Cut an intermediate file somewhere, then change the survey and refresh."""
         path.chmod(0o644)
         os.truncate(path, int(path.stat().st_size * rng.random()))
-        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        self.shows(self.undisturbed)
         self.set_turn(1 - self.turn)
         self.converge()
         return "/".join(path.relative_to(self.data).parts[:2])
@@ -435,7 +443,7 @@ class Refreshes:
                 file.write(kinds[path.suffix])
             assert child.wait() == 0, self.said()[-3000:]
         self.said()
-        assert contents(self.data / "published") == self.undisturbed[self.turn]
+        self.shows(self.undisturbed)
         self.set_turn(1 - self.turn)
         self.converge()
         return path.suffix[1:]
@@ -499,7 +507,7 @@ class Refreshes:
             assert beside.exitcode == 0, self.said()[-3000:]
         if how in ("alone", "beside a refresh"):
             assert status == "SUCCESS", status
-            assert contents(self.data / "published") == self.received[self.turn]
+            self.shows(self.received)
         self.before = set(self.daemon.runs())
         self.taken_back = time.monotonic()
         self.inbox.unlink()
