@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 from dataclasses import asdict
 from importlib.metadata import version
@@ -252,12 +254,23 @@ def serve(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) 
 
 def main() -> None:
     """Entry point: an error that nobody foresaw is one sentence too; its trace is kept for who mends it."""
+    sys.unraisablehook = _interrupt_again
     try:
         app()
     except BaseException as error:
         if isinstance(error, SystemExit):
             raise
         sys.exit(_stopped_by(error))
+
+
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send an interrupt again that came while Python was tidying up, where it would be printed and forgotten."""
+    if lost.exc_value is None or isinstance(lost.exc_value, Exception | GeneratorExit):
+        sys.__unraisablehook__(lost)
+    else:
+        again = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
 
 
 def _stopped_by(error: BaseException) -> int:

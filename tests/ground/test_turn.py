@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -104,6 +105,7 @@ def test_an_error_that_nobody_foresaw_is_one_sentence(warehouse, monkeypatch, ca
         raise error
 
     monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # taken back afterwards
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == status
@@ -114,3 +116,23 @@ def test_an_error_that_nobody_foresaw_is_one_sentence(warehouse, monkeypatch, ca
         log = warehouse.warehouse / "error.log"
         assert log.stat().st_mode & 0o077 == 0
         assert type(error).__name__ in log.read_text(encoding="utf-8")
+
+
+class Tidied:
+    """Something that is being tidied up when an interrupt comes, where Python only prints it."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __del__(self):
+        raise self.error
+
+
+def test_an_interrupt_that_comes_while_python_tidies_up_is_not_lost(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "unraisablehook", cli._interrupt_again)
+    Tidied(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(20)
+    assert "Traceback" not in capsys.readouterr().err
+    Tidied(OSError("seen"))
+    assert "seen" in capsys.readouterr().err
