@@ -165,8 +165,8 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
         return _refused(warehouse, survey_id, error.problems)
     if problems:
         return _refused(warehouse, survey_id, problems)
-    at = datetime.now(UTC).replace(tzinfo=None)
     with warehouse.connect() as con:
+        at = _time_of_load(con, survey_id)
         before, rows_before = _profiles(con, survey_id), _rows_before(con, survey_id)
         with Intake(folder, warehouse.paths.landing, con) as intake:
             seen = look_at(folder, intake.parts, declared, before, Kept.of(warehouse.paths))
@@ -193,6 +193,18 @@ def _receive(warehouse: Access, survey_id: str) -> Arrival:
     if load.is_accepted:
         _remember(warehouse, survey_id, _declarations(folder.path))
     return _arrival(load, loads, tuple(results.to_pylist()))
+
+
+def _time_of_load(con: duckdb.DuckDBPyConnection, survey_id: str) -> datetime:
+    """Now, UTC, or just after the load before where the clock was ahead then: the last load has the latest time."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    if not table_exists(con, "raw", "expectation_results"):
+        return now
+    row = con.execute(
+        "select max(loaded_at) + interval 1 microsecond from raw.expectation_results where survey_id = ?",
+        [survey_id],
+    ).fetchone()
+    return max(now, row[0]) if row and row[0] else now
 
 
 def unlike_before(warehouse: Access, survey_id: str) -> list[str]:

@@ -8,6 +8,7 @@ from relocation_warehouse.contract.tables import contract_of
 from relocation_warehouse.ground.database import add_rows
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.publication.checks import store_checks
+from relocation_warehouse.receiving.arrival import _time_of_load
 from relocation_warehouse.receiving.warehouse import Warehouse
 
 
@@ -24,6 +25,20 @@ def result(hour: int, status: str, *, is_accepted: bool, survey_id: str = "surve
         "n_failed": hour,
         "message": None,
     }
+
+
+def test_a_load_counts_as_the_last_although_the_clock_was_ahead_in_the_load_before(tmp_path):
+    ahead = dt.datetime.now() + dt.timedelta(days=400)
+    with Warehouse(tmp_path).connect() as con:
+        add_rows(
+            con,
+            "raw",
+            "expectation_results",
+            pa.Table.from_pylist([result(7, "passed", is_accepted=True) | {"loaded_at": ahead}]),
+        )
+        now = _time_of_load(con, "survey_b")
+        assert now < ahead
+        assert ahead < _time_of_load(con, "survey_a") < ahead + dt.timedelta(seconds=1)
 
 
 def test_the_latest_accepted_load_of_each_survey_is_shown(tmp_path):
