@@ -1,8 +1,8 @@
 """Runs whose process was killed: a run that cannot say that it has ended keeps its slots, and all others wait for it.
 
 Every process holds a lock on a file of its own, named in the tags of its runs; the system gives the lock back however
-the process ends. Belongs here: the lock, and ending runs whose lock is free. Does not belong here: runs that Dagster's
-daemon started, which its run monitoring ends.
+the process ends. Belongs here: the lock, ending runs whose lock is free, and slots of runs that have ended. Does not belong
+here: ending runs that Dagster's daemon started, which its run monitoring does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def living_process(instance: DagsterInstance) -> Iterator[dict[str, str]]:
 
 
 def end_killed_runs(instance: DagsterInstance) -> list[str]:
-    """Report runs as failed whose process is gone, and free the slots they hold; returns their ids."""
+    """Report runs as failed whose process is gone, and free slots of all that have ended; returns ids of the former."""
     from dagster import DagsterRunStatus, RunsFilter
 
     unfinished = [
@@ -56,7 +56,18 @@ def end_killed_runs(instance: DagsterInstance) -> list[str]:
         instance.report_run_failed(run, "The process of this run was killed.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[TAG]).unlink(missing_ok=True)
+    _free_slots_of_ended(instance)
     return [run.run_id for run in unfinished]
+
+
+def _free_slots_of_ended(instance: DagsterInstance) -> None:
+    """Free what a run that the daemon started held when it was killed: Dagster fails the run and leaves its slots."""
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        for slot in storage.get_concurrency_info(pool).claimed_slots:
+            run = instance.get_run_by_id(slot.run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(slot.run_id)
 
 
 def _is_alive(path: Path) -> bool:

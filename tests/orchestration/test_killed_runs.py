@@ -71,6 +71,16 @@ def test_a_run_whose_process_was_killed_has_failed_and_holds_nothing(home, insta
     assert _write(home, 0)
 
 
+def test_a_run_that_was_failed_by_others_leaves_no_slot_behind(home, instance, running):
+    (killed,) = holders(instance)
+    running.kill()
+    running.join()
+    instance.report_run_failed(instance.get_run_by_id(killed), "as the daemon says of a run that it started")
+    assert holders(instance) == [killed]
+    assert end_killed_runs(instance) == []
+    assert holders(instance) == []
+
+
 def test_a_run_that_goes_on_keeps_what_it_holds(instance, running):
     (held_by,) = holders(instance)
     assert end_killed_runs(instance) == []
