@@ -1,8 +1,8 @@
 """Runs whose process was killed: a run that cannot say that it has ended keeps its slots, and all others wait for it.
 
 Every process holds a lock on a file of its own, named in the tags of its runs; the system gives the lock back however
-the process ends. Belongs here: the lock, ending runs whose lock is free, and slots of runs that have ended. Does not belong
-here: ending runs that Dagster's daemon started, which its run monitoring does.
+the process ends. Belongs here: the lock, ending runs whose lock is free, and slots of runs that have ended. Does not
+belong here: ending runs that Dagster's daemon started, which its run monitoring does.
 """
 
 from __future__ import annotations
