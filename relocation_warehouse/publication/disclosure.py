@@ -288,10 +288,11 @@ def _figures(rules: Disclosure, x: str) -> str:
             select z.*,
                 least(1.0, part_of_part(scope, round(value * n)::bigint, n, whole) / shown_n) as portion,
                 coalesce(i.maximum - i.minimum, case z.unit {ranges} end) as width,
+                greatest(1, shown_n - {rules.base} + 1) as fewest_n,
                 step(greatest(
                     case when width is null then {rules.base} * coalesce(standard_error, 0) * sqrt(n)
-                        else 2 * width end,
-                    case when i.indicator_id is not null then {rules.base} else 1e-6 end) / shown_n) as grid
+                        else 2 * width end / shown_n,
+                    case when i.indicator_id is not null then {rules.base} / fewest_n else 1e-6 / shown_n end)) as grid
             from ({x}) z left join {ANALYST}.{INDICATORS} i on i.indicator_id = z.metric_id)"""
 
 

@@ -358,7 +358,7 @@ class Mean:
 
 def _grid(width, shown_n):
     """Grid of a mean of answers, as the rules state it."""
-    return step(max(2 * width, BASE) / shown_n)
+    return step(max(2 * width / shown_n, BASE / max(1, shown_n - BASE + 1)))
 
 
 def step(least):

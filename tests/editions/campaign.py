@@ -377,7 +377,8 @@ class Refreshes:
     def withdraw_permission(self, rng):
         """Refresh while a folder of the warehouse may not be written to; tell whether it was needed."""
         folders = [p for p in self.data.iterdir() if p.is_dir() and not p.is_symlink()]
-        folder = rng.choice([p for top in folders for p in (top, *top.iterdir()) if p.is_dir()])
+        # `.current` is another folder afterwards, and the one that was closed has to be opened again
+        folder = rng.choice([p for top in folders for p in (top, *top.iterdir()) if p.is_dir()]).resolve()
         mode = folder.stat().st_mode
         folder.chmod(0o555)
         try:

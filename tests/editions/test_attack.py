@@ -90,7 +90,8 @@ def test_pages_of_the_public_edition_say_nothing_that_its_tables_do_not(publishe
     assert [name for name in made if made[name] != shown[name]] == []
 
 
-@pytest.mark.parametrize("seed", range(CAMPAIGN // 2))
+# in 20 a mean of 97 answers, shown as 100, stood on a grid that ten of 97 could cross
+@pytest.mark.parametrize("seed", sorted({*range(CAMPAIGN // 2), 20}))
 def test_random_surveys_give_no_small_count_away(tmp_path, seed):
     write_database(
         attacked_build(tmp_path / "build.duckdb", seed, items=ITEMS), tmp_path / "a.duckdb", contract()
