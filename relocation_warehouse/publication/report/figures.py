@@ -478,11 +478,7 @@ def slope(frame: pd.DataFrame, regions: pd.DataFrame, language: Language) -> lis
     tooltip = [
         vega.field("region:N", title=word("region", language)),
         vega.field("wave:N", title=word("wave", language)),
-        vega.field("value:Q", format=".3f", title=word("d", language)),
-        vega.field("ci_low:Q", format=".3f", title=f"{word('ci', language)} ↓"),
-        vega.field("ci_high:Q", format=".3f", title=f"{word('ci', language)} ↑"),
-        vega.field("n:Q", title=word("n", language)),
-        vega.field("badge:N", title=word("badge", language)),
+        *_estimate_tooltip(language, "d", ".3f"),
     ]
     base = vega.chart(data).encode(
         x=x, color=vega.field("region:N", scale=_scale(colours), title=None), tooltip=tooltip
@@ -977,9 +973,16 @@ def _value_tooltip(language: Language, label: str) -> list[vega.Spec]:
     return [
         vega.field(f"{label}:N", title=word("region", language)),
         vega.field("metric:N", title=word("measure", language)),
-        vega.field("value:Q", format=".3~f", title=word("value", language)),
-        vega.field("ci_low:Q", format=".3~f", title=f"{word('ci', language)} ↓"),
-        vega.field("ci_high:Q", format=".3~f", title=f"{word('ci', language)} ↑"),
+        *_estimate_tooltip(language, "value", ".3~f"),
+    ]
+
+
+def _estimate_tooltip(language: Language, value: str, number_format: str) -> list[vega.Spec]:
+    """An estimate under the word `value`, its interval, households and badge."""
+    return [
+        vega.field("value:Q", format=number_format, title=word(value, language)),
+        vega.field("ci_low:Q", format=number_format, title=f"{word('ci', language)} ↓"),
+        vega.field("ci_high:Q", format=number_format, title=f"{word('ci', language)} ↑"),
         vega.field("n:Q", title=word("n", language)),
         vega.field("badge:N", title=word("badge", language)),
     ]
