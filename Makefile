@@ -1,4 +1,4 @@
-# Every target installs what it needs first; a fresh machine needs only Python 3.11 to 3.13 and make.
+# Every target installs what it needs first; a fresh machine needs only Python 3.11 to 3.14 and make.
 PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
