@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,19 @@ from relocation_warehouse.engines import explained, in_words
 from relocation_warehouse.ground.database import add_rows, connect, let_go, quoted, table_exists
 from relocation_warehouse.ground.engine import SPARK, engine_name
 from relocation_warehouse.ground.garbage import kept_loaded
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.ground.paths import Paths
 from relocation_warehouse.ground.state import sha256_of
 from relocation_warehouse.models.project import Project, assemble, writing
+from relocation_warehouse.models.unchanged import Nodes
 
 CHECKS = "quality.checks"
 """What a check said, whoever made it."""
 STATUS = {"pass": "passed", "skipped": "not_run"}
 """dbt's status of a test as ours; every other one is a failure."""
 BAD = {"error", "fail", "runtime error"}
-MANIFEST = "manifest.json"
+MANIFEST, PARSED = "manifest.json", "partial_parse.msgpack"
+"""What dbt makes of a project, for others and for itself."""
 PLACES = ("survey_id", "wave", "indicator_id", "failed_column")
 """Columns of the rows that a test of the models returns, that identify a failure."""
 NAMED = 5
@@ -76,25 +79,36 @@ def parsed(project: Project) -> Any:
     RuntimeError
         dbt could not parse the project; the message is dbt's own.
     """
+    path = manifest_file(project)
     if project.digest not in _PARSED:
-        from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
+        from dbt.parser.manifest import extended_mashumuro_decoder
 
-        _mark(project).unlink(missing_ok=True)
-        with kept_loaded():
-            done = dbtRunner().invoke(["parse", *_places(project)])
-        if not done.success:
-            raise RuntimeError(f"the dbt project in {project.folder} does not parse: {done.exception}")
-        _mark(project).write_text(_content(project), encoding="utf-8")
-        _PARSED[project.digest] = done.result
+        content = path.with_name(PARSED).read_bytes()
+        _PARSED[project.digest] = Manifest.from_msgpack(content, decoder=extended_mashumuro_decoder)
+        _PARSED[project.digest].build_flat_graph()
     return _PARSED[project.digest]
 
 
 def manifest_file(project: Project) -> Path:
-    """The manifest of a project as a file; one that an earlier process parsed from the same content is kept."""
+    """The manifest of a project as a file; one that an earlier process parsed from the same content is kept.
+
+    Raises
+    ------
+    RuntimeError
+        dbt could not parse the project; the message is dbt's own.
+    """
     mark = _mark(project)
     if not mark.exists() or mark.read_text(encoding="utf-8") != _content(project):
-        _PARSED.pop(project.digest, None)
-        parsed(project)
+        from dbt.cli.main import dbtRunner
+
+        mark.unlink(missing_ok=True)
+        with kept_loaded():
+            done = dbtRunner().invoke(["parse", *_places(project)])
+        if not done.success:
+            raise RuntimeError(f"the dbt project in {project.folder} does not parse: {done.exception}")
+        mark.write_text(_content(project), encoding="utf-8")
+        _PARSED[project.digest] = done.result
     return project.target / MANIFEST
 
 
@@ -107,8 +121,8 @@ def project_and_manifest(paths: Paths) -> tuple[Project, dict[str, Any]]:
 
 def _content(project: Project) -> str:
     """What a project was parsed from, and to: a manifest that was cut off or changed is another one."""
-    manifest = project.target / MANIFEST
-    return f"{project.digest} {sha256_of(manifest) if manifest.exists() else ''}"
+    made = [project.target / name for name in (MANIFEST, PARSED)]
+    return " ".join([project.digest, *(sha256_of(path) for path in made if path.exists())])
 
 
 def _mark(project: Project) -> Path:
@@ -117,7 +131,9 @@ def _mark(project: Project) -> Path:
 
 
 def build(paths: Paths, select: Collection[str], step: str) -> Build:
-    """Build models and run their tests; the tests' results are kept as `raw.dbt_checks`.
+    """Build models and run their tests, but for those that would come to what they came to before.
+
+    The tests' results are kept as `raw.dbt_checks`.
 
     Parameters
     ----------
@@ -128,22 +144,51 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
     step
         Name under which the results replace those of the run before.
     """
+    project, manifest = project_and_manifest(paths)
+    with connect(paths.build_database, hold=True) as con:
+        before = Nodes(manifest, con, Kept.of(paths))
+        chosen = before.chosen(select)
+        said = {} if engine_name() == SPARK else before.as_before(chosen)
+    waiting = {key: node for key, node in chosen.items() if key not in said}
+    results, failures = _run(paths, project, waiting) if waiting else ([], ())
+    seconds = {r.node.unique_id: r.execution_time for r in results if str(r.status) == "success"}
+    said |= {key: {} for key in seconds} | dict(_check_rows(paths, waiting, results))
+    checks = tuple(said[key] for key in chosen if said.get(key))
+    schema = contract_of(paths)[CHECKS].arrow_schema.insert(0, pa.field("step", pa.string()))
+    rows = pa.Table.from_pylist([{"step": step, **row} for row in checks], schema)
+    with connect(paths.build_database, hold=True) as con:
+        if engine_name() != SPARK:
+            Nodes(manifest, con, Kept.of(paths)).keep({key: said[key] for key in waiting if key in said})
+        _keep_checks(con, rows, step, {_name_of_test(n) for n in manifest["nodes"].values()})
+    models = (
+        Model(n["schema"], n["name"], seconds.get(key, 0.0))
+        for key, n in chosen.items()
+        if said.get(key) == {}
+    )
+    return Build(tuple(models), checks, failures)
+
+
+def _run(
+    paths: Paths, project: Project, nodes: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Any], tuple[str, ...]]:
+    """Let dbt run nodes; gives its results, and why it did not succeed."""
     from dbt.cli.main import dbtRunner
 
     from relocation_warehouse.engines import spark
 
     with writing(paths):
-        project = assemble(paths)
         manifest = parsed(project)
     os.environ["WAREHOUSE_BUILD_DATABASE"] = str(paths.build_database)
     if engine_name() == SPARK:
-        chosen = [(n.schema, n.name) for n in manifest.nodes.values() if n.name in select]
         with in_words():
-            spark.prepare(paths, chosen)
+            chosen = [n for n in nodes.values() if n["resource_type"] == "model"]
+            spark.prepare(paths, [(n["schema"], n["name"]) for n in chosen])
     let_go()
+    kind = {"unit_test": "unit_test:"}
+    names = sorted(kind.get(n["resource_type"], "") + n["name"] for n in nodes.values())
     try:
         # what was parsed stands beside the project; written again by another run it would be parsed again
-        said = ["build", *_places(project), "--no-write-json", "--select", *sorted(select)]
+        said = ["build", *_places(project), "--no-write-json", "--select", *names]
         done = dbtRunner(manifest=manifest).invoke(said)
     finally:
         _let_go()
@@ -152,25 +197,17 @@ def build(paths: Paths, select: Collection[str], step: str) -> Build:
     if engine_name() == SPARK and done.success:
         with in_words():
             spark.show(paths, [(r.node.schema, r.node.name, r.node.compiled_code) for r in models])
-    checks = tuple(_check_rows(paths, results))
-    schema = contract_of(paths)[CHECKS].arrow_schema.insert(0, pa.field("step", pa.string()))
-    rows = pa.Table.from_pylist([{"step": step, **row} for row in checks], schema)
-    with connect(paths.build_database) as con:
-        _keep_checks(con, rows, step, {_name_of_test(n) for n in manifest.nodes.values()})
-    failures: tuple[str, ...] = ()
-    if not done.success:
-        failures = (
-            *(
-                f"dbt: {c['check']}: {c['message']}"
-                for c in checks
-                if c["status"] == "failed" and c["severity"] == "error"
-            ),
-            *(f"dbt: {r.node.name}: {explained(r.message)}" for r in models if str(r.status) in BAD),
-        ) or (f"dbt: {done.exception}",)
-    built = tuple(
-        Model(r.node.schema, r.node.name, r.execution_time) for r in models if str(r.status) == "success"
+    if done.success:
+        return results, ()
+    failures = (
+        *(
+            f"dbt: {c['check']}: {c['message']}"
+            for _, c in _check_rows(paths, nodes, results)
+            if c["status"] == "failed" and c["severity"] == "error"
+        ),
+        *(f"dbt: {r.node.name}: {explained(r.message)}" for r in models if str(r.status) in BAD),
     )
-    return Build(built, checks, failures)
+    return results, failures or (f"dbt: {done.exception}",)
 
 
 def _let_go() -> None:
@@ -194,12 +231,11 @@ def _keep_checks(
     add_rows(con, "raw", "dbt_checks", rows, step=step)
 
 
-def _name_of_test(node: Any) -> tuple[str, str]:
+def _name_of_test(node: Mapping[str, Any]) -> tuple[str, str]:
     """Name of a test, and of what it tests."""
-    tested = (
-        getattr(node, "attached_node", None) or getattr(node, "tested_node_unique_id", None) or node.unique_id
-    )
-    return node.name, str(tested).rsplit(".", 1)[-1]
+    model = node["depends_on"]["nodes"][0] if node["resource_type"] == "unit_test" else None
+    tested = node.get("attached_node") or model or node["unique_id"]
+    return node["name"], str(tested).rsplit(".", 1)[-1]
 
 
 def _places(project: Project) -> tuple[str, ...]:
@@ -210,28 +246,33 @@ def _places(project: Project) -> tuple[str, ...]:
     )
 
 
-def _check_rows(paths: Paths, results: Iterable[Any]) -> Iterator[dict[str, object]]:
-    """Tests and unit tests among the results of a dbt run, as rows of `quality.checks`."""
+def _check_rows(
+    paths: Paths, nodes: Mapping[str, Mapping[str, Any]], results: Iterable[Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Tests and unit tests among the results of a dbt run by their ids, as rows of `quality.checks`."""
     for result in results:
         node = result.node
         if node.resource_type not in ("test", "unit_test"):
             continue
-        check, tested = _name_of_test(node)
+        check, tested = _name_of_test(nodes[node.unique_id])
         status = str(result.status)
         is_warning = str(getattr(node.config, "severity", "error")).lower() == "warn"
         message = None if status == "pass" else explained(result.message)
         if status in BAD and engine_name() != SPARK:
             with connect(paths.build_database, read_only=True) as con:
                 message = f"{message}{failed_rows(con, getattr(node, 'compiled_code', None))}"
-        yield {
-            "source": "dbt",
-            "check": check,
-            "table": tested,
-            "status": STATUS.get(status, "failed"),
-            "severity": "warning" if is_warning else "error",
-            "n_failed": int(result.failures or 0),
-            "message": message,
-        }
+        yield (
+            node.unique_id,
+            {
+                "source": "dbt",
+                "check": check,
+                "table": tested,
+                "status": STATUS.get(status, "failed"),
+                "severity": "warning" if is_warning else "error",
+                "n_failed": int(result.failures or 0),
+                "message": message,
+            },
+        )
 
 
 def failed_rows(con: duckdb.DuckDBPyConnection, compiled: str | None) -> str:
