@@ -5,8 +5,12 @@ here: rounding (`disclosure`) or publishing (`publish`).
 
 Two editions of which one was made with a household more show what the household answered wherever a number differs.
 So an edition is kept as it is, tables and all, while in some survey fewer households than `renewed_by` are new, gone or
-other than those that it was made from. What is compared is the edition that was shown, not the refresh before, so that
-small changes add up until they are enough. A survey that is withdrawn as a whole renews the edition at once.
+other than those of an edition that was ever shown. What is compared are editions, not refreshes, so that small changes
+add up until they are enough; all of them, so that nothing is learnt from one that is nearly as an older one was.
+
+What cannot wait is shown without them. A survey that is withdrawn leaves at once, and a new version of the contract has
+other tables: the edition is then written anew from the numbers of the edition before, without those that the withdrawn
+survey had a part in and without tables that had other columns.
 """
 
 from __future__ import annotations
@@ -14,17 +18,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from relocation_warehouse.contract.disclosure import Disclosure, disclosure_of
-from relocation_warehouse.contract.tables import Contract
+from relocation_warehouse.contract.disclosure import Derived, Disclosure, disclosure_of
+from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.ground import sql
 from relocation_warehouse.publication.disclosure import (
+    ANALYST,
     KNOWN,
     attach_analyst,
     secret_of_answers,
@@ -33,6 +38,12 @@ from relocation_warehouse.publication.disclosure import (
 
 PURPOSE = b"rounding of the public edition"
 """Keeps the secret of the rounding apart from that of the pseudonyms, which are made with the same key."""
+
+FORMER = "former"
+"""Name under which the edition before is attached."""
+
+LAST_SHOWN = "select survey_id from remembered.households where last is null"
+"""SQL of the surveys whose households the edition shows."""
 
 OWNER_ONLY = 0o600
 
@@ -86,24 +97,34 @@ def public_build(
         What is declared; by default that of the warehouse in the environment.
     """
     rules = rules or disclosure_of()
-    former, secret, waiting = _remembered(analyst, memory, contract, rules)
-    if former is not None and waiting:
-        return memory, Origin(**{**asdict(former), "waiting": waiting})
+    former = _remembered(analyst, memory, rules)
+    waits = former if former is not None and former.waiting else None
+    if waits and not waits.withdrawn and waits.columns == {t.full_name: t.column_names for t in contract}:
+        return memory, waits.shown
     fresh = memory.with_name(f"{memory.name}.new")
     memory.parent.mkdir(parents=True, exist_ok=True)
     fresh.unlink(missing_ok=True)
     fresh.with_name(f"{fresh.name}.wal").unlink(missing_ok=True)
+    made = Origin(**{**asdict(origin), "made_at": datetime.now(UTC).isoformat(timespec="seconds")})
     with duckdb.connect(str(fresh)) as con:
         fresh.chmod(OWNER_ONLY)
         attach_analyst(con, analyst)
         if key is not None:
-            secret = hmac.new(key, PURPOSE, hashlib.sha256).digest()
-        secret = secret or secret_of_answers(con)
+            secret, kept = hmac.new(key, PURPOSE, hashlib.sha256).digest(), None
+        else:
+            secret = kept = (former and former.secret) or secret_of_answers(con)
         con.execute("create schema remembered")
-        con.execute(f"create table remembered.households as {_households()}")
-        made = Origin(**{**asdict(origin), "made_at": datetime.now(UTC).isoformat(timespec="seconds")})
-        con.execute("create table remembered.edition as select ? as origin, ? as secret",
-                    [json.dumps(asdict(made)), None if key is not None else secret])  # fmt: skip
+        if former is not None:
+            con.execute(f"attach {sql.text(str(memory))} as {FORMER} (read_only)")
+        con.execute(f"create table remembered.households as {_ever_shown(former)}")
+        con.execute(
+            "create table remembered.edition as select ? as number, ? as origin, ? as secret",
+            [former.number + 1 if former else 1, json.dumps(asdict(waits.origin if waits else made)), kept],
+        )
+        if waits:
+            _carry_over(con, waits, contract, rules)
+    if waits:
+        return fresh, waits.shown
     write_public_build(analyst, fresh, contract, rules, secret)
     return fresh, made
 
@@ -126,35 +147,157 @@ def _households() -> str:
     )
 
 
-def _remembered(
-    analyst: Path, memory: Path, contract: Contract, rules: Disclosure
-) -> tuple[Origin | None, bytes | None, dict[str, int]]:
-    """Origin and secret of the edition before, and by survey the households that changed since, where they are few.
+@dataclass(frozen=True)
+class _Former:
+    """The edition before.
 
-    Without a memory that can be read, or where the contract is another one, there is no edition to keep.
+    Attributes
+    ----------
+    number
+        How many there were.
+    columns
+        Table -> its columns, in order.
+    waiting
+        Survey -> households that are new, gone or other since an edition, where they are few.
+    withdrawn, arrived
+        Surveys that are in it and no longer here, and the other way round.
     """
+
+    number: int
+    origin: Origin
+    secret: bytes | None
+    columns: Mapping[str, tuple[str, ...]]
+    waiting: Mapping[str, int]
+    withdrawn: tuple[str, ...]
+    arrived: tuple[str, ...]
+
+    @property
+    def shown(self) -> Origin:
+        """The run whose households are shown, with what waits."""
+        return replace(self.origin, waiting=self.waiting)
+
+
+def _remembered(analyst: Path, memory: Path, rules: Disclosure) -> _Former | None:
+    """The edition before, or none where there is no memory that can be read."""
     if not memory.is_file():
-        return None, None, {}
+        return None
     try:
         with duckdb.connect(":memory:") as con:
-            con.execute(f"attach {sql.text(str(memory))} as former (read_only)")
+            con.execute(f"attach {sql.text(str(memory))} as {FORMER} (read_only)")
             attach_analyst(con, analyst)
-            origin, secret = con.execute("select origin, secret from former.remembered.edition").fetchall()[0]
-            shown = con.execute(
+            number, origin, secret = con.execute(f"from {FORMER}.remembered.edition").fetchall()[0]
+            columns = con.execute(
                 "select schema_name || '.' || table_name, list(column_name order by column_index)"
-                " from duckdb_columns() where database_name = 'former' and schema_name <> 'remembered' group by all"
+                " from duckdb_columns() where database_name = ? and schema_name <> 'remembered' group by all",
+                [FORMER],
             ).fetchall()
-            changed = con.execute(
-                f"""
-                select survey_id, count(*) filter (where a.answers is distinct from b.answers),
-                    count(a.answers), count(b.answers)
-                from ({_households()}) a full join former.remembered.households b using (survey_id, household_id)
-                group by survey_id order by survey_id
-                """
-            ).fetchall()
-    except (duckdb.Error, IndexError):
-        return None, None, {}
-    is_same_contract = dict(shown) == {t.full_name: list(t.column_names) for t in contract}
-    is_withdrawn = any(now == 0 for _, _, now, _ in changed)
-    few = {s: n for s, n, now, before in changed if 0 < n < rules.renewed_by and now and before}
-    return Origin(**json.loads(origin)), secret, few if is_same_contract and not is_withdrawn else {}
+            surveys = con.execute(_changes(number, rules.renewed_by)).fetchall()
+    except (duckdb.Error, IndexError, ValueError):
+        return None
+    return _Former(
+        number,
+        Origin(**json.loads(origin)),
+        secret,
+        {name: tuple(of) for name, of in columns},
+        {survey: few for survey, here, _, few in surveys if here and few},
+        tuple(survey for survey, here, there, _ in surveys if there and not here),
+        tuple(survey for survey, here, there, _ in surveys if here and not there),
+    )
+
+
+def _changes(number: int, enough: int) -> str:
+    """SQL of each survey: whether it is here, whether the last edition has it, and how few households changed.
+
+    Those are the fewest between now and an edition that had it; nothing where there are none or enough. A household is
+    remembered from the first edition in which it had these answers to the last; so the households of every edition are
+    a running sum over editions of those that begin less those that ended before.
+    """
+    return f"""
+        with now as ({_households()}),
+        sizes as (select survey_id, count(*) as here from now group by all),
+        spans as (
+            select survey_id, first, last, 1 as there, (n.answers is not null)::int as in_both,
+                coalesce(n.answers = h.answers, false)::int as same
+            from {FORMER}.remembered.households h left join now n using (survey_id, household_id)),
+        steps as (
+            select survey_id, first as edition, there, in_both, same from spans
+            union all
+            select survey_id, last + 1, -there, -in_both, -same from spans where last is not null),
+        editions as (
+            select survey_id, edition,
+                sum(there) over e as there, sum(in_both) over e as in_both, sum(same) over e as same
+            from (
+                select survey_id, edition, sum(there) as there, sum(in_both) as in_both, sum(same) as same
+                from steps where edition <= {number} group by all)
+            window e as (partition by survey_id order by edition)),
+        differences as (
+            select survey_id, edition, coalesce(here, 0) as here, there,
+                coalesce(here, 0) + there - in_both - same as other
+            from editions full join sizes using (survey_id))
+        select survey_id, any_value(here) > 0, coalesce(arg_max(there, edition) > 0, false),
+            min(other) filter (where there > 0 and other between 1 and {enough - 1})
+        from differences group by survey_id order by survey_id"""
+
+
+def _ever_shown(former: _Former | None) -> str:
+    """SQL of households with their answers, from the first edition that shows them to the last, which is none yet."""
+    if former is None:
+        return f"select *, 1 as first, null::integer as last from ({_households()})"
+    before = f"{FORMER}.remembered.households"
+    if former.waiting:
+        return (
+            f"select * replace (case when last is null and not {_none_of('survey_id', former.withdrawn)}"
+            f" then {former.number} else last end as last) from {before}"
+        )
+    return f"""
+        with now as ({_households()}), shown as (select * from {before} where last is null)
+        select * from {before} where last is not null
+        union all by name
+        select s.* replace (case when n.answers = s.answers then null else {former.number} end as last)
+        from shown s left join now n using (survey_id, household_id)
+        union all by name
+        select n.*, {former.number + 1} as first, null::integer as last
+        from now n left join shown s using (survey_id, household_id) where n.answers is distinct from s.answers"""
+
+
+def _carry_over(
+    con: duckdb.DuckDBPyConnection, former: _Former, contract: Contract, rules: Disclosure
+) -> None:
+    """Write what is declared as it is now, and of what derives from households what the edition before said."""
+    for table in contract:
+        con.execute(f"create schema if not exists {sql.identifier(table.schema)}")
+        con.execute(
+            f"create table {sql.identifier(table.schema, table.name)} as"
+            f" {_carried(table, former, rules.derived.get(table.full_name))}"
+        )
+    con.execute(f"detach {FORMER}")
+    con.execute(f"detach {ANALYST}")
+
+
+def _carried(table: Table, former: _Former, derived: Derived | None) -> str:
+    """SQL of the rows of a table in an edition that waits.
+
+    A row that names no single survey may be of all, the withdrawn one too.
+    """
+    place, names = (
+        sql.identifier(table.schema, table.name),
+        ", ".join(map(sql.identifier, table.column_names)),
+    )
+    if derived is None:
+        here = _none_of("survey_id", former.arrived) if "survey_id" in table.column_names else "true"
+        return f"select {names} from {ANALYST}.{place} where {here}"
+    if former.columns.get(table.full_name) != table.column_names:
+        return f"select {names} from {ANALYST}.{place} limit 0"
+    if not former.withdrawn:
+        return f"select {names} from {FORMER}.{place}"
+    stays = f"not ({derived.where})"
+    if derived.survey in table.column_names:
+        survey = sql.identifier(derived.survey)
+        stays = f"{stays} and {_none_of(survey, former.withdrawn)} or {survey} in ({LAST_SHOWN})"
+    return f"select {names} from {FORMER}.{place} where {stays}"
+
+
+def _none_of(column: str, surveys: Iterable[str]) -> str:
+    """SQL: a column names none of the surveys."""
+    listed = sql.texts([*surveys])
+    return f"coalesce({column} not in ({listed}), true)" if listed else "true"

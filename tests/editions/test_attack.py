@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -33,6 +34,7 @@ from scipy.stats import norm
 
 from expectations.page import write_quality_page
 from relocation_warehouse.contract.disclosure import disclosure_of
+from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.publication import disclosure
 from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.database import write_database
@@ -348,10 +350,12 @@ def test_the_attack_finds_what_was_rounded_without_regard_to_the_whole():
     assert programme.range_of(("answered",)) == (231, 235)
 
 
-def editions(tmp_path, *builds):
-    """What the public edition says after each publication."""
-    public, memory, told = public_contract(contract()), tmp_path / "memory.duckdb", []
-    for number, build in enumerate(builds):
+def editions(tmp_path, *builds, later=None):
+    """What the public edition says after each publication, the last under another contract where one is given."""
+    tmp_path.mkdir(exist_ok=True)
+    memory, told = tmp_path / "memory.duckdb", []
+    for number, build in enumerate(builds, 1):
+        public = public_contract((number == len(builds) and later) or contract())
         analyst = tmp_path / f"analyst {number}.duckdb"
         write_database(build, analyst, contract())
         source, _ = public_build(analyst, memory, public, Origin("a run"))
@@ -391,14 +395,42 @@ def test_a_household_more_changes_nothing_that_is_public(tmp_path):
     assert e == d
 
 
-def test_a_withdrawn_survey_leaves_the_edition_at_once(tmp_path):
+def withdrawn(build, survey):
+    """The build without a survey."""
+    with duckdb.connect(str(build)) as con:
+        con.execute("DELETE FROM harmonized.households WHERE survey_id = ?", [survey])
+        con.execute("DELETE FROM reference.surveys WHERE survey_id = ?", [survey])
+    return build
+
+
+def test_a_withdrawn_survey_leaves_at_once_and_shows_nothing_of_who_changed_in_another(tmp_path):
     first = attacked_build(tmp_path / "first.duckdb", 7, {"hills": 120, "plains": 60})
-    second = changed_build(tmp_path, first, "second.duckdb", 1)
-    with duckdb.connect(str(second)) as con:
-        con.execute("DELETE FROM harmonized.households WHERE survey_id = 'plains'")
-        con.execute("DELETE FROM reference.surveys WHERE survey_id = 'plains'")
-    _, b = editions(tmp_path, first, second)
+    needed = disclosure_of().renewed_by
+    few, enough = (withdrawn(changed_build(tmp_path, first, f"{n}.duckdb", n), "plains") for n in (1, needed))
+    a, b, c = editions(tmp_path, first, few, enough)
     assert "plains" not in str(b["reference.surveys"])
+    derived = disclosure_of().derived
+    for table, before in a.items():
+        if table in derived:
+            assert set(b[table]) <= set(before), table
+            assert not any("plains" in row for row in b[table]), table
+    kept = [row for row in a["harmonized.coverage"] if "hills" in row]
+    assert kept
+    assert b["harmonized.coverage"] == kept
+    assert c["harmonized.coverage"] != kept
+
+
+def test_another_contract_shows_nothing_of_the_few_who_changed(tmp_path):
+    first = attacked_build(tmp_path / "first.duckdb", 7, {"hills": 120, "plains": 60})
+    changed = contract()["harmonized.coverage"]
+    fewer = replace(changed, columns=tuple(c for c in changed.columns if c.name != "n_missing"))
+    later = Contract("99.0.0", tuple(fewer if t == changed else t for t in contract()))
+    few, enough = (changed_build(tmp_path, first, f"{n}.duckdb", n) for n in (1, disclosure_of().renewed_by))
+    (before, b), (_, c) = (
+        editions(tmp_path / build.stem, first, build, later=later) for build in (few, enough)
+    )
+    assert {table: rows for table, rows in b.items() if rows != before[table]} == {changed.full_name: []}
+    assert len(c[changed.full_name]) == len(before[changed.full_name])
 
 
 CANARIES = ("Zhang Sanfeng", "13812345678", "H-4711")

@@ -5,7 +5,6 @@ import stat
 
 import duckdb
 import pytest
-from made_up_build import contract
 
 from relocation_warehouse.contract.disclosure import disclosure_of
 from relocation_warehouse.contract.tables import Contract
@@ -81,7 +80,7 @@ def edition_of(memory):
         (households(other=NEEDED - 2, new=1, gone=1), SAME, {}),
         (SAME, SAME, {}),
         # a survey that is withdrawn leaves at once
-        (households(other=1), [], {}),
+        (SAME, [], {}),
     ],
 )
 def test_an_edition_stays_while_few_households_changed(memory, tmp_path, hills, plains, waiting):
@@ -107,15 +106,41 @@ def test_small_changes_add_up_from_the_edition_that_was_shown(memory, tmp_path):
         assert origin.run_id == run
 
 
-def test_without_a_memory_that_can_be_read_and_under_another_contract_the_edition_is_new(memory, tmp_path):
+def test_an_edition_is_compared_with_every_one_that_was_shown(memory, tmp_path):
+    shown_by = "first"
+    for number, (other, is_shown) in enumerate([(NEEDED, True), (1, False), (0, True), (NEEDED + 1, False)]):
+        now = analyst(tmp_path / f"{number}.duckdb", hills=households(other=other), plains=SAME)
+        shown_by = f"run {number}" if is_shown else shown_by
+        build, origin = public_build(now, memory, NOTHING, Origin(f"run {number}"))
+        remember(build, memory)
+        assert origin.run_id == shown_by
+        assert origin.waiting == ({} if is_shown else {"hills": 1})
+
+
+def test_a_survey_that_comes_back_with_few_changes_waits(memory, tmp_path):
+    for number, (plains, waiting) in enumerate((([], {}), (households(gone=1), {"plains": 1}), (SAME, {}))):
+        now = analyst(tmp_path / f"{number}.duckdb", hills=SAME, plains=plains)
+        build, origin = public_build(now, memory, NOTHING, Origin("later"))
+        remember(build, memory)
+        assert origin.waiting == waiting
+
+
+def test_what_leaves_while_another_survey_waits_is_all_that_changes(memory, tmp_path):
+    now = analyst(tmp_path / "second.duckdb", hills=households(other=1), plains=[], valley=SAME)
+    build, origin = public_build(now, memory, NOTHING, Origin("second"))
+    assert build != memory
+    assert (origin.run_id, origin.waiting) == ("first", {"hills": 1})
+    remember(build, memory)
+    # the change adds up with what follows, and what is gone is remembered
+    for other, run in ((NEEDED - 1, "first"), (NEEDED, "third")):
+        now = analyst(tmp_path / f"{other}.duckdb", hills=households(other=other), valley=SAME)
+        build, origin = public_build(now, memory, NOTHING, Origin("third"))
+        assert (build == memory, origin.run_id) == (run == "first", run)
+
+
+def test_without_a_memory_that_can_be_read_the_edition_is_new(memory, tmp_path):
     now = analyst(tmp_path / "second.duckdb", hills=households(other=1), plains=SAME)
-    other = Contract("1.0.0", (contract()["reference.codes"],))
-    columns = ", ".join(f'null::varchar as "{c}"' for c in other["reference.codes"].column_names)
-    with duckdb.connect(str(now)) as con:
-        con.execute("create schema reference")
-        con.execute(f"create table reference.codes as select {columns}")
     assert public_build(now, memory, NOTHING, Origin("second"))[1].run_id == "first"
-    assert public_build(now, memory, other, Origin("second"))[1].run_id == "second"
     memory.write_bytes(b"cut off")
     assert public_build(now, memory, NOTHING, Origin("second"))[1].run_id == "second"
 
