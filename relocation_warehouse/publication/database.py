@@ -18,11 +18,15 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from relocation_warehouse.contract.macros import create_macros
+from relocation_warehouse.contract.macros import create_macros, macros_of
 from relocation_warehouse.contract.tables import Column, Contract, Table
 from relocation_warehouse.contract.views import create_view, view_of
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.database import row_digests
+from relocation_warehouse.ground.kept import code_of, digest_of
 from relocation_warehouse.publication.audit import AuditCheck
+from relocation_warehouse.publication.grown import Grown
+from relocation_warehouse.publication.key import fingerprint
 from relocation_warehouse.publication.pseudonyms import HOUSEHOLD, pseudonymous, require_key, write_pseudonyms
 from relocation_warehouse.publication.withholding import Withheld, published_rows
 from relocation_warehouse.survey.vocabulary import Label
@@ -32,6 +36,12 @@ STORAGE_VERSION = "v1.0.0"
 
 CHECKS = "quality.checks"
 LOADS = "quality.loads"
+
+CODE = code_of("relocation_warehouse.publication.database")
+"""Digest of the code that writes a file."""
+
+REMEMBERED = "remembered.households"
+"""Table of a build of the public edition that says of whom it was made."""
 
 REFUSED = "the survey was refused; `warehouse status` says why, to whoever keeps the warehouse"
 """Message of a refused real survey."""
@@ -81,11 +91,12 @@ def write_database(
     build: Path,
     out: Path,
     contract: Contract,
-    checks: Iterable[AuditCheck] = (),
+    checks: Sequence[AuditCheck] = (),
     key: bytes | None = None,
     *,
     is_pseudonymous: bool = False,
     withheld: Sequence[Withheld] = (),
+    grown: Grown | None = None,
 ) -> None:
     """Copy the published tables of a build into a new file: described columns, sorted by key, commented.
 
@@ -105,6 +116,8 @@ def write_database(
         Whether the build was made from a published edition, whose households have their pseudonyms already.
     withheld
         What real surveys do not publish of single households.
+    grown
+        The database before, whose tables stay that would say the same; None writes all of them.
 
     Raises
     ------
@@ -117,33 +130,65 @@ def write_database(
         ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": f"{out}.tmp"}
     ) as con:
         con.execute(f"attach {sql.text(str(build))} as build (read_only)")
-        con.execute(f"attach {sql.text(str(out))} as published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
         if not is_pseudonymous:
             require_key(con, key)
         if key is not None:
             write_pseudonyms(con, contract, key)
+        _register_checks(con, checks)
+        stay: frozenset[str] | None = None
+        if grown is not None:
+            made_by, made_from = _made_from(
+                con, contract, checks, key and fingerprint(key), withheld, is_pseudonymous
+            )
+            stay = grown.begun(out, made_by, made_from)
+        con.execute(f"attach {sql.text(str(out))} as published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
         for schema in contract.schemas:
             con.execute(f"create schema if not exists {sql.identifier('published', schema)}")
-        _register_checks(con, checks)
-        for table in contract:
+        anew = [table for table in contract if table.full_name not in (stay or ())]
+        for table in anew:
             if not table.is_view:
                 _create(con, table, withheld, makes_pseudonyms=key is not None)
-        for table in contract:
+        for table in anew:
             if table.is_view:
                 create_view(con, table, view_of(con, table))
         con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
-        for table in contract:
+        for table in anew:
             _comment(con, table)
-        create_macros(con, "published", contract)
+        if stay is None:
+            create_macros(con, "published", contract)
         con.execute("COMMIT")
         con.execute("checkpoint published")
         con.execute("detach published")
+    if grown is not None:
+        grown.remember(out)
+
+
+def _made_from(
+    con: duckdb.DuckDBPyConnection, contract: Contract, checks: Sequence[AuditCheck], *how: object
+) -> tuple[str, dict[str, str]]:
+    """Digests of what a whole file follows from, with all that shows a household, and of what else each table does."""
+    of_households = {
+        t.full_name
+        for t in contract
+        if HOUSEHOLD in t.column_names or any(c.quotes_household for c in t.columns)
+    }
+    tables = {t.full_name for t in contract if not t.is_view} | {REMEMBERED}
+    rows = row_digests(con, {f"build.{name}": None for name in tables})
+    rows["build." + CHECKS] = digest_of(rows.get("build." + CHECKS), [asdict(c) for c in checks])
+    views = con.execute(
+        "select schema_name, view_name, sql from duckdb_views() where database_name = 'build' order by all"
+    ).fetchall()
+    macros = [(m.comment, m.statement) for m in macros_of(contract)]
+    whole = {name: rows[f"build.{name}"] for name in {*of_households, REMEMBERED} & tables}
+    made_by = digest_of(CODE, repr(contract), repr(views), macros, repr(how), whole)
+    return made_by, {t.full_name: rows.get(f"build.{t.full_name}", "") for t in contract}
 
 
 def _create(
     con: duckdb.DuckDBPyConnection, table: Table, withheld: Sequence[Withheld], makes_pseudonyms: bool
 ) -> None:
     target = sql.identifier("published", table.schema, table.name)
+    con.execute(f"drop table if exists {target}")
     columns = ", ".join(
         f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' not null'}" for c in table.columns
     )

@@ -24,7 +24,7 @@ units; Salazar-Gonzalez, Lowthian, Young, Merola, Bond and Brown (2004) on contr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import duckdb
@@ -32,6 +32,12 @@ import duckdb
 from relocation_warehouse.contract.disclosure import Derived, Disclosure, disclosure_of
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.database import row_digests
+from relocation_warehouse.ground.kept import code_of, digest_of
+from relocation_warehouse.results.columns_read import columns_read
+
+CODE = code_of("relocation_warehouse.publication.disclosure")
+"""Digest of the code that rounds."""
 
 THRESHOLD = 5
 """A count from 1 to `THRESHOLD - 1` is small; a base twice as large hides which counts are."""
@@ -54,7 +60,12 @@ SAMPLE = re.compile(r"^([a-z][a-z0-9_]*)=(.+)$")
 
 
 def write_public_build(
-    analyst: Path, out: Path, contract: Contract, rules: Disclosure | None = None, secret: bytes | None = None
+    analyst: Path,
+    out: Path,
+    contract: Contract,
+    rules: Disclosure | None = None,
+    secret: bytes | None = None,
+    stay: Container[str] = (),
 ) -> None:
     """Write the tables of the public edition, rounded, as a build to publish from.
 
@@ -70,6 +81,8 @@ def write_public_build(
         What is declared; by default that of the warehouse in the environment.
     secret
         Decides the thresholds; by default one that is made from all answers, for made-up surveys.
+    stay
+        Tables that `out` has already, by `made_from`.
     """
     rules = rules or disclosure_of()
     with duckdb.connect(str(out)) as con:
@@ -77,15 +90,43 @@ def write_public_build(
         for macro in _macros(rules, secret or secret_of_answers(con)):
             con.execute(macro)
         _write_sizes(con)
-        for table in contract:
+        for table in (t for t in contract if t.full_name not in stay):
             con.execute(f"create schema if not exists {sql.identifier(table.schema)}")
             derived = rules.derived.get(table.full_name)
             if derived is not None and derived.rare_terms:
                 _write_levels(con, table, derived)
             con.execute(
-                f"create table {sql.identifier(table.schema, table.name)} as {_rows(table, derived, rules)}"
+                f"create or replace table {sql.identifier(table.schema, table.name)}"
+                f" as {_rows(table, derived, rules)}"
             )
         con.execute("detach analyst")
+
+
+def made_from(
+    con: duckdb.DuckDBPyConnection, contract: Contract, rules: Disclosure, secret: bytes
+) -> tuple[str, dict[str, str]]:
+    """Digests of what all tables of the public edition follow from, and of what each does beside that.
+
+    Parameters
+    ----------
+    con
+        Connection with the analyst edition attached.
+    contract, rules, secret
+        As `write_public_build` takes them.
+    """
+    households = row_digests(con, {f"{ANALYST}.{HOUSEHOLDS}": None})
+    each = {}
+    for table in contract:
+        derived = rules.derived.get(table.full_name)
+        query = _rows(table, derived, rules)
+        read = columns_read(query)
+        if read is None:
+            raise ValueError(f"what the public edition reads for {table.full_name} cannot be told")
+        tables = {f"{ANALYST}.{name}": columns for name, columns in read.items()}
+        if derived is not None and derived.rare_terms:
+            tables |= {f"{ANALYST}.{name}": None for name in (derived.rare_terms, table.full_name)}
+        each[table.full_name] = digest_of(query, row_digests(con, tables))
+    return digest_of(CODE, repr(contract), repr(rules), secret.hex(), households), each
 
 
 def attach_analyst(con: duckdb.DuckDBPyConnection, analyst: Path) -> None:

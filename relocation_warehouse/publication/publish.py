@@ -50,6 +50,7 @@ from relocation_warehouse.publication.files import (
     write_parquet,
 )
 from relocation_warehouse.publication.former import Former, anew
+from relocation_warehouse.publication.grown import Grown
 from relocation_warehouse.publication.moved import DECLARATIONS, compare_versions
 from relocation_warehouse.publication.pseudonyms import key_from_environment
 from relocation_warehouse.publication.renewal import Origin, public_build, remember
@@ -207,8 +208,11 @@ def _publish(
     staging.mkdir()
     try:
         key = key_from_environment()
-        write_database(build, staging / DATABASE, contract, audited.checks, key, withheld=audited.withheld)
         former = published / CURRENT
+        grown = None if kept is None else Grown(former / DATABASE, kept)
+        write_database(
+            build, staging / DATABASE, contract, audited.checks, key, withheld=audited.withheld, grown=grown
+        )
         public = _write_public(staging, contract, run, report, memory, key, former / PUBLIC, kept)
         tables, left_out = _write_files(
             staging, contract, run, report, former, kept, audited.withheld, says_what_moved=True
@@ -244,9 +248,10 @@ def _write_public(
     """
     public = public_contract(contract)
     origin = Origin(run.run_id, run.code_version, run.inputs)
-    build, made = public_build(folder / DATABASE, memory, public, origin, key)
+    build, made = public_build(folder / DATABASE, memory, public, origin, key, kept=kept)
     (folder / PUBLIC).mkdir()
-    write_database(build, folder / PUBLIC / DATABASE, public, is_pseudonymous=True)
+    grown = None if kept is None else Grown(former / DATABASE, kept)
+    write_database(build, folder / PUBLIC / DATABASE, public, is_pseudonymous=True, grown=grown)
     inputs = {file: sha256 for file, sha256 in made.inputs.items() if not file.startswith(DECLARATIONS)}
     _write_files(
         folder / PUBLIC, public, RunInfo(made.run_id, made.code_version, inputs), report, former, kept

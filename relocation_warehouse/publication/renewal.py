@@ -28,13 +28,16 @@ import duckdb
 from relocation_warehouse.contract.disclosure import Derived, Disclosure, disclosure_of
 from relocation_warehouse.contract.tables import Contract, Table
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.publication.disclosure import (
     ANALYST,
     KNOWN,
     attach_analyst,
+    made_from,
     secret_of_answers,
     write_public_build,
 )
+from relocation_warehouse.publication.grown import Grown
 
 PURPOSE = b"rounding of the public edition"
 """Keeps the secret of the rounding apart from that of the pseudonyms, which are made with the same key."""
@@ -77,6 +80,7 @@ def public_build(
     origin: Origin,
     key: bytes | None = None,
     rules: Disclosure | None = None,
+    kept: Kept | None = None,
 ) -> tuple[Path, Origin]:
     """The build that the public edition is to be published from, and where it comes from.
 
@@ -95,6 +99,8 @@ def public_build(
         Secret of the pseudonyms; without one, thresholds are made from the answers and remembered.
     rules
         What is declared; by default that of the warehouse in the environment.
+    kept
+        Remembers what tables were made from, so that those which would be the same are not made again.
     """
     rules = rules or disclosure_of()
     former = _remembered(analyst, memory, rules)
@@ -106,26 +112,33 @@ def public_build(
     fresh.unlink(missing_ok=True)
     fresh.with_name(f"{fresh.name}.wal").unlink(missing_ok=True)
     made = Origin(**{**asdict(origin), "made_at": datetime.now(UTC).isoformat(timespec="seconds")})
+    grown, stay = None if kept is None or waits else Grown(memory, kept), None
+    with duckdb.connect(":memory:") as con:
+        attach_analyst(con, analyst)
+        if key is not None:
+            secret, own = hmac.new(key, PURPOSE, hashlib.sha256).digest(), None
+        else:
+            secret = own = (former and former.secret) or secret_of_answers(con)
+        if grown is not None:
+            stay = grown.begun(fresh, *made_from(con, contract, rules, secret))
     with duckdb.connect(str(fresh)) as con:
         fresh.chmod(OWNER_ONLY)
         attach_analyst(con, analyst)
-        if key is not None:
-            secret, kept = hmac.new(key, PURPOSE, hashlib.sha256).digest(), None
-        else:
-            secret = kept = (former and former.secret) or secret_of_answers(con)
-        con.execute("create schema remembered")
+        con.execute("create schema if not exists remembered")
         if former is not None:
             con.execute(f"attach {sql.text(str(memory))} as {FORMER} (read_only)")
-        con.execute(f"create table remembered.households as {_ever_shown(former)}")
+        con.execute(f"create or replace table remembered.households as {_ever_shown(former)}")
         con.execute(
-            "create table remembered.edition as select ? as number, ? as origin, ? as secret",
-            [former.number + 1 if former else 1, json.dumps(asdict(waits.origin if waits else made)), kept],
+            "create or replace table remembered.edition as select ? as number, ? as origin, ? as secret",
+            [former.number + 1 if former else 1, json.dumps(asdict(waits.origin if waits else made)), own],
         )
         if waits:
             _carry_over(con, waits, contract, rules)
     if waits:
         return fresh, waits.shown
-    write_public_build(analyst, fresh, contract, rules, secret)
+    write_public_build(analyst, fresh, contract, rules, secret, stay or ())
+    if grown is not None:
+        grown.remember(fresh)
     return fresh, made
 
 

@@ -170,7 +170,7 @@ def test_the_memory_is_its_owners_alone_and_what_a_killed_run_left_is_no_part_of
 def test_thresholds_come_from_the_key_and_without_one_from_the_answers(tmp_path, monkeypatch):
     """Who guesses the answers could make the thresholds of an edition whose key they do not have."""
     used = []
-    monkeypatch.setattr(renewal, "write_public_build", lambda *arguments: used.append(arguments[-1]))
+    monkeypatch.setattr(renewal, "write_public_build", lambda *arguments: used.append(arguments[4]))
     one, other = (
         analyst(tmp_path / f"{name}.duckdb", hills=households(other=n))
         for n, name in enumerate(("one", "other"))

@@ -34,6 +34,12 @@ CELL_LIMIT = 20_000_000
 
 KEY = {"survey_id", "household_id", "wave"}
 
+VALUES = "harmonized.indicator_values"
+LABELLED = (HOUSEHOLDS, VALUES, "reference.indicators", "reference.codes", "reference.value_labels")
+"""What the rows and words of a choice of everything follow from."""
+BEHIND = ("harmonized.missing_reasons", "harmonized.coverage")
+"""What the long view follows from beside the households, where it is too long to be looked at itself."""
+
 
 def write_household_tables(
     database: Path, contract: Contract, folder: Path, left_out: Container[str] = (), make: Make = anew
@@ -59,7 +65,7 @@ def write_household_tables(
         Tables without files, and why.
     """
     reasons = {}
-    can_choose = {HOUSEHOLDS} if {table.full_name for table in contract} >= NEEDS else set()
+    can_choose = {HOUSEHOLDS} if {table.full_name for table in contract} >= NEEDS | {*BEHIND} else set()
     with read_only(database) as con:
         for table in _tables(contract):
             try:
@@ -69,7 +75,8 @@ def write_household_tables(
                     )
                 is_chosen = table.full_name in can_choose
                 rows = cache(partial(_labelled, con, database if is_chosen else None, table))
-                tables = {table.full_name, *(NEEDS if is_chosen else ())}
+                behind = BEHIND if VALUES in left_out else ()
+                tables = {table.full_name, *((*LABELLED, *behind) if is_chosen else ())}
                 for name, ending, write in (("stata", ".dta", write_stata), ("spss", ".sav", write_spss)):
                     make(folder / name / f"{table.full_name}{ending}", tables, partial(_write, write, rows))
             except CannotHold as error:
