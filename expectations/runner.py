@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from expectations.scan import Scan
+from expectations.scan import Metrics, Scan
 from relocation_warehouse.ground.kept import Kept, code_of, digest_of
 from relocation_warehouse.survey.folder import suggestion
 
@@ -149,7 +149,7 @@ def run_suite(
     frame
         The data; one partition at a time keeps memory bounded.
     kept
-        Where outcomes of the same suite on the same data are kept; None for nowhere.
+        Where outcomes of the same suite on the same counts, or else on the same data, are kept; None for nowhere.
 
     Returns
     -------
@@ -163,15 +163,18 @@ def run_suite(
     """
     if not expectations:
         return ()
+    scan = Scan(frame)
+    counts = [scan.metrics(e.type, e.kwargs) for e in expectations]
     if kept is None:
-        return _outcomes(name, expectations, frame)
+        return _outcomes(name, expectations, frame, counts)
     asked = [(e.type, e.kwargs, e.severity) for e in expectations]
-    digest = digest_of(CODE, name, repr(asked), content_of(frame))
+    seen = content_of(frame) if None in counts else repr(counts)
+    digest = digest_of(CODE, name, repr(asked), seen)
     content = kept.find("expectations", digest)
     if content is not None:
         said = json.loads(content["outcomes.json"])
         return tuple(Outcome(e, *fields) for e, fields in zip(expectations, said, strict=True))
-    outcomes = _outcomes(name, expectations, frame)
+    outcomes = _outcomes(name, expectations, frame, counts)
     said = [[o.is_met, o.n_failed, o.observed] for o in outcomes]
     kept.keep("expectations", digest, {"outcomes.json": json.dumps(said).encode()})
     return outcomes
@@ -185,14 +188,15 @@ def content_of(frame: pd.DataFrame) -> str:
     return total.hexdigest()
 
 
-def _outcomes(name: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> tuple[Outcome, ...]:
+def _outcomes(
+    name: str, expectations: Sequence[Expectation], frame: pd.DataFrame, counts: Sequence[Metrics | None]
+) -> tuple[Outcome, ...]:
     """Let Great Expectations decide: on what one scan counted where it can, else on the frame."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     from great_expectations.expectations.registry import get_expectation_impl
 
-    scan, outcomes = Scan(frame), dict[int, Outcome]()
-    for n, expectation in enumerate(expectations):
-        metrics = scan.metrics(expectation.type, expectation.kwargs)
+    outcomes = dict[int, Outcome]()
+    for n, (expectation, metrics) in enumerate(zip(expectations, counts, strict=True)):
         if metrics is not None:
             asked = get_expectation_impl(expectation.type)(**expectation.kwargs)
             decided = asked._validate(metrics=metrics, runtime_configuration={"result_format": "BASIC"})

@@ -72,6 +72,11 @@ def test_outcomes_of_the_same_data_are_kept_and_of_other_data_are_not(tmp_path, 
     monkeypatch.setattr(runner, "_outcomes", lambda *given: decided.append(1) or real(*given))
     assert run_suite("suite", SUITE, frame_of(rows), kept) == first
     assert not decided
+    # a word of which nothing is expected: what was counted is the same
+    other = frame_of([rows[0], (2.0, "x", 2), (2.0, None, 3)])
+    assert run_suite("suite", SUITE[:4], other, kept) == first[:4]
+    assert run_suite("suite", SUITE[:4], frame_of(rows), kept) == first[:4]
+    assert decided == [1]
     changed = frame_of([*rows[:2], (3.0, "y", 3)])
     assert run_suite("suite", SUITE, changed, kept) == run_suite("suite", SUITE, changed)
     assert run_suite("suite", SUITE[:5], frame_of(rows), kept) == first[:5]
