@@ -11,7 +11,7 @@ estimate stands without a p value and the row says why.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -49,6 +49,7 @@ from relocation_warehouse.results.sampling import (
     by_group,
     estimate,
     too_few_degrees,
+    units_by,
     units_of,
 )
 from relocation_warehouse.results.tables import Result, computed, conform
@@ -136,15 +137,16 @@ class _Measures:
         self.by_measure: dict[tuple[str, str, str], Measured] = {}
         for (source, measured), survey in product(_sources(catalog), self.surveys):
             columns = {name: column for name, (column, _) in measured.items()}
-            for name, wave, units in units_of(con, source, columns, survey):
-                whole = self._estimate(name, units)
-                sites = {"site": self._by_group(name, units)}
-                self.by_measure[name, survey.survey_id, wave] = Measured(whole, sites, measured[name][1])
+            wanted: dict[str, Collection[str]] = {"site_id": columns}
             for indicator in categories.get(survey.region, ()):
-                chosen = {n: c for n, c in columns.items() if self._speaks_of(n, indicator)}
-                for name, wave, units in units_of(con, source, chosen, survey, indicator):
-                    groups = self.by_measure[name, survey.survey_id, wave].groups
-                    groups[indicator] = self._by_group(name, units)
+                wanted[indicator] = [name for name in columns if self._speaks_of(name, indicator)]
+            for group, name, wave, units in units_by(con, source, columns, survey, wanted):
+                of_groups = self._by_group(name, units)
+                if group == "site_id":
+                    measure = Measured(self._estimate(name, units), {"site": of_groups}, measured[name][1])
+                    self.by_measure[name, survey.survey_id, wave] = measure
+                else:
+                    self.by_measure[name, survey.survey_id, wave].groups[group] = of_groups
         self._common: dict[tuple[str, frozenset[str]], dict[tuple[str, str], Estimate]] = {}
 
     def behind(self, metric: str) -> frozenset[str]:

@@ -10,8 +10,10 @@ variance with Satterthwaite's degrees of freedom is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
 from typing import Any
 
 import duckdb
@@ -22,7 +24,9 @@ import pyarrow as pa
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.errors import AnalysisError, InfiniteValueError, InvalidWeightError
 from analysis.levels import refusal_of_interval, refusal_of_share
+from analysis.summary import floats, in_parts
 from analysis.survey_design import DesignMean, Interval, design_mean, intraclass_correlation, unit_mean
+from analysis.unit_sums import UnitSums, sums_of_batch, together
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey
@@ -30,12 +34,11 @@ from relocation_warehouse.survey.catalog import Gates
 
 LEVEL = 0.95
 CELLS_AT_A_TIME = 2_000_000
-"""Units times measures held at once: a survey whose every household is a unit is read in several parts."""
+"""Units times measures held at once."""
 
 DESIGN = ("stratum_id", "sampling_unit_id", "population_units", "weight")
 
-DRAWN = "answers_of_drawn_households"
-"""Temporary table of the households of a survey with their design and their answers."""
+BATCH_ROWS = 100_000
 
 Labels = npt.NDArray[np.object_]
 
@@ -248,9 +251,19 @@ def units_of(
     survey: Survey,
     group: str = "site_id",
 ) -> Iterator[tuple[str, str, Units]]:
-    """Measure, wave and units of the columns of a survey: every unit is read once.
+    """Measure, wave and units of the columns of a survey, as `units_by` gives them for one kind of groups."""
+    for _, name, wave, units in units_by(con, source, columns, survey, {group: columns}):
+        yield name, wave, units
 
-    Two passes: deviations are taken from the mean of the unit, so that no digits cancel.
+
+def units_by(
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    columns: Mapping[str, str],
+    survey: Survey,
+    groups: Mapping[str, Collection[str]],
+) -> Iterator[tuple[str, str, str, Units]]:
+    """Kind of groups, measure, wave and units of the columns of a survey: every household is read once for all.
 
     Parameters
     ----------
@@ -262,9 +275,9 @@ def units_of(
         Measure -> its column.
     survey
         Whose households.
-    group
-        Column of `harmonized.households` whose groups can be told apart afterwards; a unit has a row for each group
-        that its households belong to, and households without one are left out.
+    groups
+        Column of `harmonized.households` whose groups can be told apart afterwards -> measures wanted by it. A unit
+        has a row for each group that its households belong to, and households without one are left out.
 
     Raises
     ------
@@ -273,33 +286,104 @@ def units_of(
     InfiniteValueError
         If a value is infinite.
     """
+    place = {name: f"y {k}" for k, name in enumerate(columns)}
+    wanted = {group: [place[name] for name in columns if name in groups[group]] for group in groups}
+    wanted = {group: names for group, names in wanted.items() if names}
+    if not wanted:
+        return
+    kinds = {f"g {k}": names for k, names in enumerate(wanted.values())}
+    reader = con.execute(_rows(con, source, columns, survey, list(wanted))).to_arrow_reader(BATCH_ROWS)
+    parts = list(in_parts(reader, partial(_added_up, kinds=kinds, most=CELLS_AT_A_TIME)))
+    sums = [part for part in parts if part is not None]
+    if len(sums) < len(parts):
+        half, names = len(columns) // 2, list(columns)
+        for some in (names[:half], names[half:]):
+            yield from units_by(con, source, {name: columns[name] for name in some}, survey, groups)
+        return
+    if negative := sum(n for n, _ in sums):
+        raise InvalidWeightError(f"{survey.survey_id}: {negative} households have a negative weight.")
+    every = [
+        (group, names, together([own[kind] for _, own in sums if kind in own]))
+        for (kind, names), group in zip(kinds.items(), wanted, strict=True)
+        if any(kind in own for _, own in sums)
+    ]
+    for name, wave in product(columns, survey.waves):
+        for group, names, cells in every:
+            if place[name] not in names:
+                continue
+            units = _units(cells, names.index(place[name]), wave)
+            if not np.isfinite(units.mean).all():
+                raise InfiniteValueError(
+                    f"{name} of {survey.survey_id} holds an infinite value. Correct it or mark it missing."
+                )
+            if len(units.n):
+                yield group, name, wave, units
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    columns: Mapping[str, str],
+    survey: Survey,
+    groups: Sequence[str],
+) -> str:
+    """SQL of the households of a survey: how they were drawn, their groups `g 0`, ..., and measures `y 0`, ..."""
     own = f"survey_id = {literal(survey.survey_id)}"
-    measured = ", ".join(f"{quoted(c)} as {quoted(f'y {k}')}" for k, c in enumerate(columns.values()))
-    known_group = f"{quoted(group)} is not null"
-    rows = (
-        f"(select wave, household_id, {measured} from {source} where {own}) as answers "
-        f"inner join (select household_id, wave, {design_columns(con, group)} from {HOUSEHOLDS} "
-        f"where {own} and {known_group}) as drawn "
+    design = _drawn(con) | {quoted(f"g {k}"): _code(group) for k, group in enumerate(groups)}
+    drawn = ", ".join(f"{value} as {name}" for name, value in design.items())
+    measured = ", ".join(
+        f"cast({quoted(column)} as double) as {quoted(f'y {k}')}" for k, column in enumerate(columns.values())
+    )
+    if source == HOUSEHOLDS:
+        return f"select wave, {drawn}, {measured} from {HOUSEHOLDS} where {own}"
+    return (
+        f"select * from (select wave, household_id, {measured} from {source} where {own}) as answers "
+        f"inner join (select household_id, wave, {drawn} from {HOUSEHOLDS} where {own}) as drawn "
         "using (household_id, wave)"
     )
-    # joined and planned once for the queries that follow
-    put_aside = f"create or replace temp table {DRAWN} as select * from {rows}"
-    con.execute(put_aside)
-    counts = ", ".join(f"count({quoted(f'y {k}')})" for k in range(len(columns)))
-    negative, n_units, *answered = con.execute(
-        "select count(*) filter (where weight < 0), count(distinct (wave, group_id, stratum_id, sampling_unit_id)), "
-        f"{counts} from {DRAWN}"
-    ).fetchone() or (0,)
-    if negative:
-        raise InvalidWeightError(f"{survey.survey_id}: {negative} households have a negative weight.")
-    known = {name: f"y {k}" for k, (name, n) in enumerate(zip(columns, answered, strict=True)) if n}
-    at_a_time = max(1, CELLS_AT_A_TIME // max(n_units, 1))
-    names = list(known)
-    for start in range(0, len(names), at_a_time):
-        chosen = {name: known[name] for name in names[start : start + at_a_time]}
-        if start:  # whoever takes the units may have asked for others since
-            con.execute(put_aside)
-        yield from _sums(con, DRAWN, chosen, survey)
+
+
+def _added_up(
+    batches: Iterable[pa.RecordBatch], kinds: Mapping[str, Sequence[str]], most: int
+) -> tuple[int, dict[str, UnitSums]] | None:
+    """Households with a negative weight and sums by kind of groups; None where these are more than may be held.
+
+    A survey whose every household is a unit is read for some of its measures at a time. One measure is always held.
+    """
+    negative, made, n_held = 0, dict[str, list[UnitSums]](), 0
+    for batch in batches:
+        negative += int((floats(batch, "weight") < 0).sum())
+        for kind, names in kinds.items():
+            keys = ("wave", kind, "stratum_id", "sampling_unit_id")
+            sums = sums_of_batch(batch, keys, names, "weight", "population_units")
+            made.setdefault(kind, []).append(sums)
+            n_held += sums.n.size
+        if n_held > most and len({name for names in kinds.values() for name in names}) > 1:
+            made = {kind: [together(parts)] for kind, parts in made.items()}
+            n_held = sum(parts[0].n.size for parts in made.values())
+            if n_held > most:
+                return None
+    return negative, {kind: together(parts) for kind, parts in made.items()}
+
+
+def _units(sums: UnitSums, k: int, wave: str) -> Units:
+    """Units of a measure in a wave that have a household with a value."""
+    rows = np.array([of_wave == wave for of_wave, *_ in sums.cells], dtype=bool) & (sums.n[k] > 0)
+    labels = np.array([cell[1:] for cell in sums.cells], dtype=object).reshape(-1, 3)[rows]
+    population = sums.population[rows]
+    n, weight, mean, weighted_squares, plain_mean, squares = (values[k, rows] for values in sums.moments)
+    return Units(
+        group=labels[:, 0],
+        stratum=labels[:, 1],
+        unit=labels[:, 2],
+        population=np.where(np.isnan(population), np.inf, population),
+        n=n.astype(np.int64),
+        weight=weight,
+        mean=mean,
+        weighted_squares=weighted_squares,
+        plain_mean=plain_mean,
+        squares=squares,
+    )
 
 
 def unit_key(con: duckdb.DuckDBPyConnection, households: str) -> str:
@@ -310,10 +394,15 @@ def unit_key(con: duckdb.DuckDBPyConnection, households: str) -> str:
 
 def design_columns(con: duckdb.DuckDBPyConnection, group: str) -> str:
     """How households were drawn, and their group; without a declaration the site stands for the unit."""
+    return ", ".join(
+        f"{value} as {name}" for name, value in (_drawn(con) | {"group_id": _code(group)}).items()
+    )
+
+
+def _code(group: str) -> str:
+    """SQL of a code as text: that of a whole number has no point."""
     text = f"cast({quoted(group)} as varchar)"
-    # the code of a whole number has no point
-    code = f"if(typeof({quoted(group)}) = 'DOUBLE', regexp_replace({text}, '\\.0$', ''), {text})"
-    return ", ".join(f"{value} as {name}" for name, value in (_drawn(con) | {"group_id": code}).items())
+    return f"if(typeof({quoted(group)}) = 'DOUBLE', regexp_replace({text}, '\\.0$', ''), {text})"
 
 
 def _drawn(con: duckdb.DuckDBPyConnection, of: str = "") -> dict[str, str]:
@@ -325,75 +414,6 @@ def _drawn(con: duckdb.DuckDBPyConnection, of: str = "") -> dict[str, str]:
         "population_units": f"{of}population_units" if has_design else "null",
         "weight": f"{of}weight",
     }
-
-
-def _sums(
-    con: duckdb.DuckDBPyConnection, rows: str, columns: Mapping[str, str], survey: Survey
-) -> Iterator[tuple[str, str, Units]]:
-    keys = "wave, group_id, stratum_id, sampling_unit_id"
-    y = [quoted(column) for column in columns.values()]
-    given = [f"if({x} is null, 0.0, weight)" for x in y]
-    first = ", ".join(
-        f"count({x}) as {quoted(f'n {k}')}, sum({g}) as {quoted(f'w {k}')}, "
-        f"sum(weight * {x}) / nullif(sum({g}), 0) as {quoted(f'm {k}')}"
-        for k, (x, g) in enumerate(zip(y, given, strict=True))
-    )
-    con.register(
-        "unit_means",
-        con.execute(
-            f"select {keys}, any_value(population_units) as population, {first} from {rows} where weight > 0 "
-            f"group by {keys} order by {keys}"
-        ).to_arrow_table(),
-    )
-    second = ", ".join(
-        f"sum(weight * ({x} - m.{quoted(f'm {k}')}) ^ 2) as {quoted(f'ww {k}')}, "
-        f"sum(({x} - m.{quoted(f'm {k}')}) ^ 2) as {quoted(f'd2 {k}')}, "
-        f"sum({x} - m.{quoted(f'm {k}')}) as {quoted(f'd {k}')}"
-        for k, x in enumerate(y)
-    )
-    try:
-        table = con.execute(
-            f"select m.*, {second} from {rows} inner join unit_means as m using ({keys}) where weight > 0 "
-            f"group by all order by {keys}"
-        ).to_arrow_table()
-    finally:
-        con.unregister("unit_means")
-    waves = np.array(table["wave"].to_pylist(), dtype=object)
-    group, stratum, unit = (
-        np.array(table[c].to_pylist(), dtype=object) for c in ("group_id", "stratum_id", "sampling_unit_id")
-    )
-    population = _numbers(table, "population")
-    population = np.where(np.isnan(population), np.inf, population)
-    for k, name in enumerate(columns):
-        n, weight, mean, ww, d2, d = (_numbers(table, f"{c} {k}") for c in ("n", "w", "m", "ww", "d2", "d"))
-        has_value = n > 0
-        if not np.isfinite(mean[has_value]).all():
-            raise InfiniteValueError(
-                f"{name} of {survey.survey_id} holds an infinite value. Correct it or mark it missing."
-            )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shift = d / n
-        every = Units(
-            group,
-            stratum,
-            unit,
-            population,
-            n.astype(np.int64),
-            weight,
-            mean,
-            ww,
-            mean + shift,
-            np.maximum(d2 - d * shift, 0.0),
-        )
-        for wave in survey.waves:
-            rows_of_wave = has_value & (waves == wave)
-            if rows_of_wave.any():
-                yield name, wave, every.of(rows_of_wave)
-
-
-def _numbers(table: pa.Table, name: str) -> FloatArray:
-    values: FloatArray = table[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return values
 
 
 def by_group(units: Units) -> dict[str, Units]:
