@@ -29,7 +29,6 @@ from analysis.meta_analysis import random_effects
 from analysis.regression import INTERCEPT, Regression, fit_ols
 from analysis.summary import Summary
 from analysis.survey_design import difference
-from analysis.threads import one_blas_thread
 from relocation_warehouse.results.chinese import Chinese
 from relocation_warehouse.results.common import (
     VERDICTS,
@@ -87,10 +86,9 @@ def comparison(con: duckdb.DuckDBPyConnection, catalog: Catalog, literature: Lit
     dict
         `region_comparison` and `region_tests` of the schema `analysis`, and the view `category_results` on the first.
     """
-    with one_blas_thread():
-        measures = _Measures(con, catalog, _coded(literature))
-        households = list(_household_rows(measures))
-        tests = [*_difference_rows(measures), *_model_rows(con, catalog)]
+    measures = _Measures(con, catalog, _coded(literature))
+    households = list(_household_rows(measures))
+    tests = [*_difference_rows(measures), *_model_rows(con, catalog)]
     printed = [*_printed_rows(con, catalog, literature), *_context_rows(catalog, literature)]
     chinese = Chinese(literature, catalog)
     compared = [row | {"note_zh": chinese.of(row["note"] or None)} for row in (*households, *printed)]

@@ -21,11 +21,18 @@ from relocation_warehouse.survey.literature import Literature
 
 
 def _later(module: str, name: str = "") -> Callable[..., Mapping[str, Result]]:
-    """A function of a module of results, which is loaded when it is called: what is kept needs no statistics."""
+    """A function of a module of results, which is loaded when it is called: what is kept needs no statistics.
+
+    Linear algebra has one thread in it. On arrays this small more of them only wait for each other, and a product of
+    two vectors of ten thousand numbers takes them all: rank sensitivity took seven times the processor seconds.
+    """
     place = f"{__package__}.{module}"
 
     def function(*given: Any) -> Mapping[str, Result]:
-        made: Mapping[str, Result] = getattr(import_module(place), name or module)(*given)
+        from analysis.threads import one_blas_thread
+
+        with one_blas_thread():
+            made: Mapping[str, Result] = getattr(import_module(place), name or module)(*given)
         return made
 
     function.__module__ = place

@@ -19,7 +19,6 @@ from analysis.levels import refusal
 from analysis.limited_outcomes import LimitedModel, limited_outcome
 from analysis.regression import Regression, fit_ols
 from analysis.summary import summarise
-from analysis.threads import one_blas_thread
 from relocation_warehouse.results.households import matrix
 from relocation_warehouse.results.regressions import UNIT, Sample, samples, term_facts
 from relocation_warehouse.results.sampling import too_few_degrees
@@ -55,8 +54,7 @@ def limited_outcomes(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[s
         alone = model.model_copy(update={"interact_with": None})
         for sample in samples(con, catalog, alone):
             if not sample.is_pooled:
-                with one_blas_thread():
-                    rows += _rows(sample)
+                rows += _rows(sample)
     return {"marginal_effects": conform("analysis.marginal_effects", rows)}
 
 

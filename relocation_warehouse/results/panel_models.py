@@ -18,7 +18,6 @@ import pyarrow as pa
 from analysis.errors import AnalysisError
 from analysis.levels import refusal
 from analysis.panel_models import PanelModel, fixed_effects
-from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import HOUSEHOLDS, Survey, asked, matrix, surveys
@@ -55,9 +54,8 @@ def panel_models(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, 
     for survey in surveys(con):
         if len(survey.waves) > 1:
             for spec in catalog.panel_models:
-                with one_blas_thread():
-                    answered = [known.get((survey.survey_id, wave), frozenset()) for wave in survey.waves]
-                    rows += _rows(con, catalog, survey, spec, frozenset.intersection(*answered))
+                answered = [known.get((survey.survey_id, wave), frozenset()) for wave in survey.waves]
+                rows += _rows(con, catalog, survey, spec, frozenset.intersection(*answered))
     return {"panel_models": conform("analysis.panel_models", rows)}
 
 

@@ -32,7 +32,6 @@ from analysis.inference import (
 from analysis.model_design import Category, ModelDesign, design_batches, fill_values
 from analysis.regression import INTERCEPT, Regression, fit_ols, generalised_vif
 from analysis.summary import Summary, summarise
-from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.households import (
@@ -93,8 +92,7 @@ def regressions(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, p
         for sample in samples(con, catalog, model):
             head = sample.head(order)
             try:
-                with one_blas_thread():
-                    fits = list(_fit(sample))
+                fits = list(_fit(sample))
             except AnalysisError as error:
                 models.append(head | _refusal(catalog, model, model.covariance, str(error)))
                 continue

@@ -31,7 +31,6 @@ from analysis.normalisation import BoundsMode
 from analysis.plausibility import Printed, printed
 from analysis.printed_tables import ALARMS, audit
 from analysis.regression import STAR_LEVELS
-from analysis.threads import one_blas_thread
 from relocation_warehouse.ground.database import quoted
 from relocation_warehouse.ground.sql import text as literal
 from relocation_warehouse.results.chinese import Chinese
@@ -124,9 +123,8 @@ def replication(
         results.append(_compare(target, rows[target.stat_id], evidence, figures, catalog))
     # What follows from printed figures needs no household, and so no option.
     measured = {row["stat_id"] for row in results if row["survey_id"]}
-    with one_blas_thread():
-        for t in targets:
-            tried[t.stat_id] = _tried(t, figures[t.published_survey_id]) if t.stat_id in measured else []
+    for t in targets:
+        tried[t.stat_id] = _tried(t, figures[t.published_survey_id]) if t.stat_id in measured else []
     return {
         "replication": conform(
             "quality.replication",
