@@ -162,12 +162,43 @@ def _digest(
     is_literature_read: bool,
 ) -> str:
     """Digest of what a group reads, as it is now."""
+    stored, views = _stored(con, tables)
     return digest_of(
         made_by,
-        row_digests(con, tables),
+        row_digests(con, stored),
+        views,
         sorted(repr((q, p, sorted(con.execute(q, list(p)).fetchall()))) for q, p in questions),
         (literature().rows, sentences()) if is_literature_read else None,
     )
+
+
+def _stored(con: duckdb.DuckDBPyConnection, tables: Tables) -> tuple[Tables, dict[str, str]]:
+    """The tables that hold what is read, with the text of the views of results between them.
+
+    Such a view computes its rows when it is asked, which costs more than most of what is made of them; they follow
+    from its text and the tables that it reads. Other views show what tables hold, and their columns count one by one.
+    """
+    computed_views = {t.full_name for t in contract_of() if t.is_view}
+    stored, texts = Tables(), dict[str, str]()
+    waiting = dict(tables)
+    while waiting:
+        name, columns = waiting.popitem()
+        text = _text_of_view(con, name) if name in computed_views else None
+        if text is None:
+            stored = _together(stored, {name: columns})
+        elif name not in texts:
+            texts[name] = text
+            waiting.update(_together(waiting, dict(columns_read(text) or {})))
+    return stored, texts
+
+
+def _text_of_view(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """Query of a view; None where there is no such view, or its query cannot be read."""
+    row = con.execute(
+        "select sql from duckdb_views() where schema_name = ? and view_name = ?", name.split(".")
+    ).fetchone()
+    query = str(row[0]).partition(" AS ")[2].rstrip("; \n") if row else None
+    return query if query and columns_read(query) else None
 
 
 def _content(result: Result) -> bytes:

@@ -54,10 +54,13 @@ class Case:
         return unchanged.results_of(self.group, self.con, self.catalog, literature, self.kept)
 
 
-@pytest.fixture
-def case(tmp_path, monkeypatch):
+@pytest.fixture(params=["a view like any other", "a view of results"])
+def case(tmp_path, monkeypatch, request):
     monkeypatch.setitem(CODE, "small", "code")
     monkeypatch.setattr(unchanged, "is_as_it_was", lambda _: True)
+    if request.param == "a view of results":
+        shown = SimpleNamespace(full_name="analysis.shown", is_view=True, made_by="other")
+        monkeypatch.setattr(unchanged, "contract_of", lambda: [shown])
     return Case(tmp_path / "kept")
 
 
