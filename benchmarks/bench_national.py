@@ -229,7 +229,9 @@ def show(household_waves: int, sizes: dict[str, int], data: Path) -> dict[str, A
         f"{copied['gigabytes']:.2f} GB CSV; {os.cpu_count()} processors, load average {load:.1f} at the start.\n"
     )
     print("| stage | seconds | CPU s | % | peak GB | disk GB |\n|---|---|---|---|---|---|")
-    print(f"| DuckDB's CSV-to-Parquet copy of the same files | {copied['seconds']:.1f} | {bare:.1f} |  |  |  |")
+    print(
+        f"| DuckDB's CSV-to-Parquet copy of the same files | {copied['seconds']:.1f} | {bare:.1f} |  |  |  |"
+    )
     for stage in [*refreshed["stages"], refreshed | {"stage": "**whole refresh**"}]:
         share = 100 * stage["cpu_seconds"] / total
         print(
