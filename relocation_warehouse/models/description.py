@@ -70,18 +70,18 @@ def describe_committed(contract: Contract, models: Mapping[str, str]) -> str:
     return _yaml({"sources": sources, "models": [*internal, *entries]})
 
 
-def describe_surveys(
-    folders: Iterable[SurveyFolder],
+def describe_survey(
+    folder: SurveyFolder,
     catalog: Catalog,
     contract: Contract,
     stored: Mapping[str, tuple[str, ...] | None],
 ) -> str:
-    """Describe the raw tables of the surveys, and the model of each wave, by the words of their folders.
+    """Describe the raw tables of a survey, and the model of each wave, by the words of its folder.
 
     Parameters
     ----------
-    folders
-        Surveys that were accepted.
+    folder
+        A survey that was accepted.
     catalog
         Whose indicators the models give.
     contract
@@ -95,23 +95,21 @@ def describe_surveys(
         YAML. A column of a model says by which rule and from which variables it is made, so that the documentation
         leads from a raw column to what is made of it.
     """
-    tables, models = [], []
-    for folder in folders:
-        survey = folder.survey
-        for file in survey.files:
-            tables.append(
-                {
-                    "name": f"{folder.survey_id}__{file.file_id}",
-                    "description": plain(f"{survey.title.en}: {file.path}, a row for each {file.grain}."),
-                    "columns": [_column(n, d) for n, d in _raw_columns(folder, file.file_id).items()],
-                }
-            )
-        models += [
-            _wave(folder, wave.wave, catalog, contract, stored[f"{folder.survey_id}__{wave.wave}"])
-            for wave in survey.waves
-        ]
+    survey = folder.survey
+    tables = [
+        {
+            "name": f"{folder.survey_id}__{file.file_id}",
+            "description": plain(f"{survey.title.en}: {file.path}, a row for each {file.grain}."),
+            "columns": [_column(n, d) for n, d in _raw_columns(folder, file.file_id).items()],
+        }
+        for file in survey.files
+    ]
+    models = [
+        _wave(folder, wave.wave, catalog, contract, stored[f"{folder.survey_id}__{wave.wave}"])
+        for wave in survey.waves
+    ]
     raw = {"name": "raw", "schema": "raw", "description": "Answers as accepted, with a missing reason each."}
-    return _yaml({"sources": [raw | {"tables": tables}] if tables else [], "models": models})
+    return _yaml({"sources": [raw | {"tables": tables}], "models": models})
 
 
 def describe_exposures(exposures: Iterable[Mapping[str, Any]], checkout: Path, contract: Contract) -> str:

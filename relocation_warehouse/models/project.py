@@ -32,7 +32,7 @@ from relocation_warehouse.models.description import (
     describe_committed,
     describe_exposures,
     describe_macros,
-    describe_surveys,
+    describe_survey,
     plain,
 )
 from relocation_warehouse.survey.catalog import Catalog, load_catalog
@@ -59,6 +59,8 @@ NUMBERED = {
 }  # fmt: skip
 """Type of the columns of a household that are no text."""
 LOG = logging.getLogger(__name__)
+_TEXTS: dict[str, tuple[dict[Path, str], dict[str, tuple[str, ...]]]] = {}
+"""Generated files and models by the digest of what they are written from: a refresh asks for them several times."""
 RECORD = "written.json"
 """File of a project that holds the digest of every generated file as it was written."""
 WRITTEN = (
@@ -112,36 +114,50 @@ def writing(paths: Paths) -> Iterator[None]:
 
 
 def _assembled(paths: Paths) -> Project:
-    catalog, engine = load_catalog(paths.catalog), engine_name()
-    known = [i.id for i in catalog.indicators]
-    folders = [load_folder(p, known) for p in list_survey_folders(paths.accepted)]
-    kept = Kept.of(paths)
-    models = {f.survey_id: _kept_models(f, catalog, engine, kept) for f in folders}
+    engine = engine_name()
+    read = [p for root in (paths.accepted, paths.catalog, paths.dbt) for p in root.rglob("*") if p.is_file()]
+    made_from = digest_of(engine, {repr(p): sha256_of(p) for p in read})
+    if made_from not in _TEXTS:
+        _TEXTS.clear()
+        _TEXTS[made_from] = _texts(paths, engine)
+    files, waves = _TEXTS[made_from]
     folder = project_folder(paths)
     for name in LINKED:
         _link(folder / name, paths.dbt / name)
+    for message in _write(folder, files):
+        LOG.warning("%s", message)
+    return Project(folder, folder / "target", waves, _digest(paths.dbt, files))
+
+
+def _texts(paths: Paths, engine: str) -> tuple[dict[Path, str], dict[str, tuple[str, ...]]]:
+    """Text of every generated file, and the names of the models of each survey."""
+    catalog, kept = load_catalog(paths.catalog), Kept.of(paths)
+    known = [i.id for i in catalog.indicators]
+    folders = [load_folder(p, known) for p in list_survey_folders(paths.accepted)]
+    models = {f.survey_id: _kept_models(f, catalog, engine, kept) for f in folders}
     contract = contract_of(paths)
     exposures = read_yaml(paths.catalog / "exposures.yml")["exposures"]
     every = [wave for waves in models.values() for wave in waves]
+    columns = {w.name: w.columns for w in every}
     files = {
         MACROS / "catalog.sql": catalog_macros(catalog, contract.group("household")),
         MACROS / "catalog.yml": describe_macros(MACRO_WORDS),
         MODELS / "contract.yml": describe_committed(contract, _committed(paths.dbt)),
         MODELS / "exposures.yml": describe_exposures(exposures, CHECKOUT, contract),
-        MODELS / "surveys.yml": describe_surveys(
-            folders, catalog, contract, {w.name: w.columns for w in every}
-        ),
         MODELS / "staging" / f"{HOUSEHOLD_WAVES}.sql": household_waves(every, catalog, engine),
+        # a file each: of a survey that changes, dbt parses the columns of that survey again
+        **{
+            MODELS / "staging" / f.survey_id / "survey.yml": describe_survey(f, catalog, contract, columns)
+            for f in folders
+        },
         **{
             MODELS / "staging" / survey_id / f"{wave.name}.sql": wave.text
             for survey_id, waves in models.items()
             for wave in waves
         },
     }
-    for message in _write(folder, files):
-        LOG.warning("%s", message)
     waves = {survey_id: tuple(wave.name for wave in of_survey) for survey_id, of_survey in models.items()}
-    return Project(folder, folder / "target", waves, _digest(paths.dbt, files))
+    return files, waves
 
 
 @dataclass(frozen=True)

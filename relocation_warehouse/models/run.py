@@ -188,7 +188,15 @@ def _run(
     names = sorted(kind.get(n["resource_type"], "") + n["name"] for n in nodes.values())
     try:
         # what was parsed stands beside the project; written again by another run it would be parsed again
-        said = ["build", *_places(project), "--no-write-json", "--select", *names]
+        said = [
+            "build",
+            *_places(project),
+            "--no-write-json",
+            "--indirect-selection",
+            "empty",
+            "--select",
+            *names,
+        ]
         done = dbtRunner(manifest=manifest).invoke(said)
     finally:
         _let_go()

@@ -70,13 +70,15 @@ class Nodes:
     def as_before(self, chosen: Iterable[str]) -> dict[str, Said]:
         """What came of those that need not run: of a test its outcome, of a model nothing.
 
-        A node that reads one which has to run has to run too: what it will read is not known yet.
+        A node that reads one which has to run has to run too: what it will read is not known yet. A unit test reads
+        the columns that its model reads.
         """
         said: dict[str, Said] = {}
         waiting: set[str] = set()
         for key in chosen:
             content = None
-            if not waiting & {*_reads(self.all[key])}:
+            of = [key] if self.all[key]["resource_type"] != "unit_test" else _reads(self.all[key])
+            if not waiting & {parent for node in of for parent in _reads(self.all[node])}:
                 content = self._kept.find(KIND, self._digest(key))
             outcome = json.loads(content["said.json"]) if content else {}
             if outcome and outcome.pop("made") == self._made(key):
@@ -96,13 +98,22 @@ class Nodes:
         """Digest of a node's text and of what it reads, as it is now."""
         if key not in self._digests:
             node = self.all[key]
-            columns = [(c["name"], c.get("data_type")) for c in node.get("columns", {}).values()]
-            text = {name: node.get(name) for name in TEXTS}
-            # a unit test tries the text of a model on rows of its own
-            look = self._digest if node["resource_type"] == "unit_test" else self._read
+            look = self._tried if node["resource_type"] == "unit_test" else self._read
             read = {parent: look(parent) for parent in _reads(node)}
-            self._digests[key] = digest_of(self._macros, key, text, columns, read)
+            self._digests[key] = digest_of(self._macros, key, _text(node), read)
         return self._digests[key]
+
+    def _tried(self, key: str) -> str:
+        """Digest of what a unit test finds in its model: the text, which it tries on rows of its own."""
+        columns = {}
+        for parent in _reads(self.all[key]):
+            node = self.all.get(parent) or self._sources[parent]
+            columns[parent] = self._con.execute(
+                "select column_name, data_type from duckdb_columns() where schema_name = ? and table_name = ?"
+                " order by all",
+                [node["schema"], node["name"]],
+            ).fetchall()
+        return digest_of(_text(self.all[key]), columns)
 
     def _read(self, key: str) -> str:
         """Digest of what a node finds in what it reads: the rows of a table, or what a view takes them from."""
@@ -129,6 +140,11 @@ class Nodes:
             name = f"{node['schema']}.{node['name']}"
             self._contents[key] = row_digests(self._con, {name: None})[name]
         return self._contents[key]
+
+
+def _text(node: Node) -> list[Any]:
+    columns = [(c["name"], c.get("data_type")) for c in node.get("columns", {}).values()]
+    return [columns, {name: node.get(name) for name in TEXTS}]
 
 
 def _reads(node: Node) -> list[str]:

@@ -50,7 +50,7 @@ def test_a_half_written_folder_is_completed(paths, caplog):
     content = model.read_bytes()
     model.write_bytes(content[: len(content) // 2])
     model.with_suffix(".new").write_bytes(content[:10])
-    (lost,) = whole.folder.rglob("surveys.yml")
+    (lost,) = whole.folder.rglob("survey.yml")
     lost.unlink()
     assert assemble(paths).digest == whole.digest
     assert model.read_bytes() == content
