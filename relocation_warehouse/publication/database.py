@@ -9,7 +9,7 @@ Belongs here: writing the file from a build, and checksums of its tables. Does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -142,21 +142,33 @@ def write_database(
             )
             stay = grown.begun(out, made_by, made_from)
         con.execute(f"attach {sql.text(str(out))} as published (STORAGE_VERSION {sql.text(STORAGE_VERSION)})")
+        anew = [table for table in contract if table.full_name not in (stay or ())]
+        con.begin()  # a commit each would wait for the disk a thousand times
         for schema in contract.schemas:
             con.execute(f"create schema if not exists {sql.identifier('published', schema)}")
-        anew = [table for table in contract if table.full_name not in (stay or ())]
         for table in anew:
             if not table.is_view:
-                _create(con, table, withheld, makes_pseudonyms=key is not None)
+                _create(con, table)
         for table in anew:
             if table.is_view:
                 create_view(con, table, view_of(con, table))
-        con.execute("BEGIN")  # a commit each would wait for the disk a thousand times
-        for table in anew:
             _comment(con, table)
         if stay is None:
             create_macros(con, "published", contract)
-        con.execute("COMMIT")
+        con.commit()
+        in_parts = []
+        con.begin()
+        for table in anew:
+            if not table.is_view:
+                source = _source(table, withheld, makes_pseudonyms=key is not None)
+                parts = _parts(con, table)
+                if len(parts) == 1:
+                    _insert(con, table, source, parts[0])
+                else:
+                    in_parts.append((table, source, parts))
+        con.commit()
+        for table, source, parts in in_parts:
+            _insert_side_by_side(con, table, source, parts)
         con.execute("checkpoint published")
         con.execute("detach published")
     if grown is not None:
@@ -184,17 +196,22 @@ def _made_from(
     return made_by, {t.full_name: rows.get(f"build.{t.full_name}", "") for t in contract}
 
 
-def _create(
-    con: duckdb.DuckDBPyConnection, table: Table, withheld: Sequence[Withheld], makes_pseudonyms: bool
-) -> None:
+def _create(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     target = sql.identifier("published", table.schema, table.name)
-    con.execute(f"drop table if exists {target}")
     columns = ", ".join(
         f"{sql.identifier(c.name)} {c.type}{'' if c.nullable else ' not null'}" for c in table.columns
     )
-    names = ", ".join(map(sql.identifier, table.column_names))
+    con.execute(f"drop table if exists {target}")
     con.execute(f"create table {target} ({columns})")
-    build = sql.identifier("build", table.schema, table.name)
+
+
+def _in_build(table: Table) -> str:
+    return sql.identifier("build", table.schema, table.name)
+
+
+def _source(table: Table, withheld: Sequence[Withheld], makes_pseudonyms: bool) -> str:
+    """SQL of the rows of a table as they are published."""
+    build = _in_build(table)
     if table.full_name == CHECKS:
         build = f"(from {build} where source <> 'audit' union all by name from audit_checks)"
     if table.full_name == LOADS:
@@ -206,23 +223,19 @@ def _create(
     source = published_rows(table, build, withheld)
     if makes_pseudonyms and HOUSEHOLD in table.column_names:
         source = pseudonymous(table, source)
-
-    def insert(con: duckdb.DuckDBPyConnection, part: str) -> None:
-        is_ready = source == build and _is_sorted(con, table, f"{build} {part}")
-        order = "" if is_ready else f"order by {sort_order(table)}"
-        con.execute(f"insert into {target} select {names} from {source} {part} {order}")
-
-    parts = _parts(con, table, build)
-    if len(parts) == 1:
-        insert(con, parts[0])
-    else:
-        _in_order(con, insert, parts)
+    return source
 
 
-def _in_order(
-    con: duckdb.DuckDBPyConnection,
-    insert: Callable[[duckdb.DuckDBPyConnection, str], None],
-    parts: Iterable[str],
+def _insert(con: duckdb.DuckDBPyConnection, table: Table, source: str, part: str) -> None:
+    names = ", ".join(map(sql.identifier, table.column_names))
+    is_ready = source == _in_build(table) and _is_sorted(con, table, f"{source} {part}")
+    order = "" if is_ready else f"order by {sort_order(table)}"
+    target = sql.identifier("published", table.schema, table.name)
+    con.execute(f"insert into {target} select {names} from {source} {part} {order}")
+
+
+def _insert_side_by_side(
+    con: duckdb.DuckDBPyConnection, table: Table, source: str, parts: Iterable[str]
 ) -> None:
     """Insert parts side by side, each in a transaction of its own, and commit them in their order.
 
@@ -232,7 +245,7 @@ def _in_order(
     def run(part: str, before: Future[None] | None) -> None:
         with con.cursor() as cursor:
             cursor.begin()
-            insert(cursor, part)
+            _insert(cursor, table, source, part)
             if before is not None:
                 before.result()
             cursor.commit()
@@ -246,12 +259,12 @@ def _in_order(
             last.result()
 
 
-def _parts(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> list[str]:
+def _parts(con: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
     """Conditions that cut a table of households into its surveys and waves, in order; other tables stay whole."""
     if not {*PART, HOUSEHOLD} <= {*table.key}:
         return [""]
     fields = ", ".join(PART)
-    parts = con.execute(f"select distinct {fields} from {source} order by {fields}").fetchall()
+    parts = con.execute(f"select distinct {fields} from {_in_build(table)} order by {fields}").fetchall()
     return [
         "where "
         + " and ".join(f"{field} = {sql.text(value)}" for field, value in zip(PART, part, strict=True))

@@ -59,6 +59,7 @@ class Grown:
             return None
         known = json.loads(content["made.json"])
         try:
+            out.touch(OWNER_ONLY)
             shutil.copyfile(self.before, out)
         except OSError:
             out.unlink(missing_ok=True)
@@ -67,7 +68,6 @@ class Grown:
         if sha256_of(out) != known["sha256"]:
             out.unlink()
             return None
-        out.chmod(OWNER_ONLY)
         return frozenset(t for t, digest in made_from.items() if known["made_from"].get(t) == digest)
 
     def remember(self, out: Path) -> None:
