@@ -90,6 +90,7 @@ def write_public_build(
         for macro in _macros(rules, secret or secret_of_answers(con)):
             con.execute(macro)
         _write_sizes(con)
+        con.begin()
         for table in (t for t in contract if t.full_name not in stay):
             con.execute(f"create schema if not exists {sql.identifier(table.schema)}")
             derived = rules.derived.get(table.full_name)
@@ -99,6 +100,7 @@ def write_public_build(
                 f"create or replace table {sql.identifier(table.schema, table.name)}"
                 f" as {_rows(table, derived, rules)}"
             )
+        con.commit()
         con.execute("detach analyst")
 
 

@@ -277,12 +277,14 @@ def _carry_over(
     con: duckdb.DuckDBPyConnection, former: _Former, contract: Contract, rules: Disclosure
 ) -> None:
     """Write what is declared as it is now, and of what derives from households what the edition before said."""
+    con.begin()
     for table in contract:
         con.execute(f"create schema if not exists {sql.identifier(table.schema)}")
         con.execute(
             f"create table {sql.identifier(table.schema, table.name)} as"
             f" {_carried(table, former, rules.derived.get(table.full_name))}"
         )
+    con.commit()
     con.execute(f"detach {FORMER}")
     con.execute(f"detach {ANALYST}")
 

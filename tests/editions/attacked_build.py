@@ -28,6 +28,7 @@ def attacked_build(path, seed, sizes=None, items=()):
     rng = np.random.default_rng(seed)
     build(path, seed=1)
     with duckdb.connect(str(path)) as con:
+        con.begin()
         con.execute(
             "CREATE TABLE template AS SELECT * FROM harmonized.households"
             " QUALIFY row_number() OVER (PARTITION BY survey_id, wave ORDER BY household_id) = 1"
@@ -56,6 +57,7 @@ def attacked_build(path, seed, sizes=None, items=()):
             _survey(con, rng, survey, n, items)
         for table in ("template", "figure", "summary"):
             con.execute(f"DROP TABLE {table}")
+        con.commit()
     return path
 
 

@@ -92,6 +92,7 @@ def small_contract() -> Contract:
 def build(path: Path, seed: int = 1) -> Path:
     """Write a build database that passes the audit; another seed gives other values."""
     with duckdb.connect(str(path)) as con:
+        con.begin()
         for table in (t for t in contract() if not t.is_view):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.identifier(table.schema)}")
             columns = ", ".join(f"{sql.identifier(c.name)} {c.type}" for c in table.columns)
@@ -136,6 +137,7 @@ def build(path: Path, seed: int = 1) -> Path:
             "UPDATE harmonized.coverage SET n_not_asked = 0, n_not_applicable = 0, n_refused = 0, n_dont_know = 1,"
             " n_blank = 0, n_out_of_range = 0, n_not_shared = 0, n_missing = 1, n = 5"
         )
+        con.commit()
     return path
 
 
