@@ -122,8 +122,10 @@ class Reader:
         """
         frame: pd.DataFrame = self._con.execute(query, parameters or []).df()
         for column in [str(c) for c in frame if c in self._words]:
+            codes = list(frame[column])
             for language in [lang for lang in LANGUAGES if f"{column}_{lang}" not in frame]:
-                frame[f"{column}_{language}"] = [self._said(column, code, language) for code in frame[column]]
+                said = {code: self._said(column, code, language) for code in set(codes)}
+                frame[f"{column}_{language}"] = [said[code] for code in codes]
         if {"group_type", "group_id"} <= {*frame}:
             pairs = list(zip(frame["group_type"], frame["group_id"], strict=True))
             for language in LANGUAGES:
