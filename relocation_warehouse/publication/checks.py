@@ -15,7 +15,7 @@ from expectations.arrival import LOAD_BEFORE
 from expectations.departure import departure_suite
 from expectations.runner import Outcome, check_row, combined, run_suite
 from relocation_warehouse.contract.tables import Contract, Table, contract_of
-from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.database import quoted, write_table
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.models.run import CHECKS
 from relocation_warehouse.receiving.warehouse import Access
@@ -33,7 +33,7 @@ def departure_outcomes(warehouse: Access, contract: Contract) -> list[tuple[str,
     """
     outcomes = []
     kept = Kept.of(warehouse.paths)
-    with warehouse.connect(read_only=True) as con:
+    with warehouse.connect(hold=True) as con:
         for name in EXPECTED_TABLES:
             table = contract[name]
             suite = departure_suite(table)
@@ -72,14 +72,12 @@ def store_checks(warehouse: Access, leaving: list[tuple[str, Outcome]]) -> int:
     """
     schema = contract_of(warehouse.paths)[CHECKS].arrow_schema
     names = ", ".join(quoted(name) for name in schema.names)
-    with warehouse.connect(read_only=True) as con:
+    with warehouse.connect(hold=True) as con:
         arriving = con.execute(
             f"select {names} from (select * from raw.expectation_results where {LATEST}) where source <> ?",
             [LOAD_BEFORE],
         ).to_arrow_table()
         models = con.execute(f"select {names} from raw.dbt_checks").to_arrow_table()
-    rows = [*arriving.to_pylist(), *(check_row(name, o) for name, o in leaving), *models.to_pylist()]
-    unique = {(r["source"], r["check"], r["table"]): r for r in rows}
-    table = pa.Table.from_pylist(list(unique.values()), schema)
-    warehouse.store("quality", {"checks": table})
-    return int(table.num_rows)
+        rows = [*arriving.to_pylist(), *(check_row(name, o) for name, o in leaving), *models.to_pylist()]
+        unique = {(r["source"], r["check"], r["table"]): r for r in rows}
+        return write_table(con, "quality", "checks", pa.Table.from_pylist(list(unique.values()), schema))

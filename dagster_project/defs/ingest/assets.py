@@ -15,7 +15,7 @@ from dagster_project.partitions import surveys
 from dagster_project.previews import table_metadata
 from dagster_project.resources import Warehouse
 from relocation_warehouse.contract.tables import contract_of, value_labels
-from relocation_warehouse.ground.database import quoted
+from relocation_warehouse.ground.database import quoted, write_table
 from relocation_warehouse.receiving.arrival import Arrival, receive
 from relocation_warehouse.survey.catalog import catalog_tables
 from relocation_warehouse.survey.folder import SurveyFolder
@@ -137,7 +137,9 @@ def ingest() -> dg.Definitions:
         }
         made["surveys"] = _with_load_results(warehouse, made["surveys"])
         tables = {name: made[name] for group in names.values() for name in group}
-        warehouse.store("reference", tables)
+        with warehouse.connect(hold=True) as con:
+            for name, table in tables.items():
+                write_table(con, "reference", name, table)
         for name, table in tables.items():
             yield dg.MaterializeResult(asset_key=["reference", name], metadata=table_metadata(table))
 
@@ -146,7 +148,7 @@ def ingest() -> dg.Definitions:
 
 def _with_load_results(warehouse: Warehouse, declared: pa.Table) -> pa.Table:
     """Add to each survey how many households it has and whether its latest load was accepted."""
-    with warehouse.connect(read_only=True) as con:
+    with warehouse.connect(hold=True) as con:
         refused = {
             s
             for (s,) in con.execute("select survey_id from quality.loads where status = 'refused'").fetchall()

@@ -88,7 +88,7 @@ def transform() -> dg.Definitions:
         with State.updated(warehouse.paths) as state:
             for survey_id in chosen & {*state.surveys}:
                 state.surveys[survey_id].harmonised_by = current
-        with warehouse.connect(read_only=True) as con:
+        with warehouse.connect(hold=True) as con:
             return dg.MaterializeResult(metadata=relation_metadata(con, f"staging.{HOUSEHOLD_WAVES}"))
 
     @dbt_assets(
