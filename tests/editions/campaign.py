@@ -634,6 +634,8 @@ PARTS = {"publications": disturb_publications, "refreshes": disturb_refreshes, "
 
 def main():
     """Run the campaign: publications alone first, then two warehouses of their own beside each other."""
+    # what is started in the background ignores interrupts, and so does all that it starts: none would be tried
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="kills of the publishing step")
     parser.add_argument("--refresh-kills", type=int, default=200, help="kills of a whole refresh")

@@ -130,9 +130,13 @@ class Tidied:
 
 def test_an_interrupt_that_comes_while_python_tidies_up_is_not_lost(monkeypatch, capsys):
     monkeypatch.setattr(sys, "unraisablehook", cli._interrupt_again)
-    Tidied(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        time.sleep(20)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    try:
+        Tidied(KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(20)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "Traceback" not in capsys.readouterr().err
     Tidied(OSError("seen"))
     assert "seen" in capsys.readouterr().err
