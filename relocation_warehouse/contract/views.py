@@ -8,6 +8,7 @@ here: what a view says (dbt's models).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import duckdb
 import sqlglot
@@ -46,7 +47,13 @@ def view_of(con: duckdb.DuckDBPyConnection, table: Table) -> View:
     ).fetchone()
     if row is None:
         raise LookupError(f"{table.full_name} is no view in the build")
-    query = sqlglot.parse_one(row[0], read="duckdb").expression
+    return _parsed(row[0])
+
+
+@cache
+def _parsed(text: str) -> View:
+    """The audit and the publication ask for the same views, and the long ones take long to parse."""
+    query = sqlglot.parse_one(text, read="duckdb").expression
     own = {cte.alias for cte in query.find_all(exp.CTE)}
     reads = set()
     for source in query.find_all(exp.Table):
