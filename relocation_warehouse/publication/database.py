@@ -227,11 +227,25 @@ def _source(table: Table, withheld: Sequence[Withheld], makes_pseudonyms: bool) 
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: Table, source: str, part: str) -> None:
-    names = ", ".join(map(sql.identifier, table.column_names))
-    is_ready = source == _in_build(table) and _is_sorted(con, table, f"{source} {part}")
-    order = "" if is_ready else f"order by {sort_order(table)}"
+    names = dict(zip(table.column_names, map(sql.identifier, table.column_names), strict=True))
+    rows = f"{source} {part}"
+    if not (source == _in_build(table) and _is_sorted(con, table, rows)):
+        held = _held(con, table, f"{_in_build(table)} {part}") if part else {*names}
+        sorted_ = ", ".join(field for name, field in names.items() if name in held)
+        rows = f"(select {sorted_} from {rows} order by {sort_order(table)})"
+        names |= dict.fromkeys({*names} - held, "null")
     target = sql.identifier("published", table.schema, table.name)
-    con.execute(f"insert into {target} select {names} from {source} {part} {order}")
+    con.execute(f"insert into {target} select {', '.join(names.values())} from {rows}")
+
+
+def _held(con: duckdb.DuckDBPyConnection, table: Table, rows: str) -> set[str]:
+    """Columns in which any of the rows has a value: a survey asks a third of them, and each costs when it is sorted.
+
+    Neither what is withheld nor a pseudonym gives a value to a row that has none.
+    """
+    counts = ", ".join(f"count({sql.identifier(name)})" for name in table.column_names)
+    answered = con.execute(f"select {counts} from {rows}").fetchone() or ()
+    return {name for name, n in zip(table.column_names, answered, strict=True) if n}
 
 
 def _insert_side_by_side(
