@@ -10,6 +10,8 @@ from made_up_build import FEW, contract
 from relocation_warehouse.contract.tables import Contract
 from relocation_warehouse.ground.kept import Kept
 from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.database import write_database
+from relocation_warehouse.publication.extract.tables import VALUES, write_household_tables
 from relocation_warehouse.publication.publish import RunInfo, publish
 
 BESIDE_TABLES = {"warehouse.duckdb", "manifest.json", "public/warehouse.duckdb", "public/manifest.json"}
@@ -97,3 +99,25 @@ def test_what_is_remembered_may_be_poisoned(folder):
         entry.write_bytes(entry.read_bytes()[:-1] + b"x")
     before = inodes(current(folder))
     assert not set(inodes(published(folder)).items()) & set(before.items())
+
+
+@pytest.mark.parametrize("is_too_long", [False, True])
+def test_files_of_households_follow_from_every_reason_and_from_no_evidence(
+    sound_build, tmp_path, is_too_long
+):
+    """Also where the long view, from which reasons are read, is too long for its rows to be looked at."""
+    write_database(sound_build, tmp_path / "warehouse.duckdb", contract())
+    follows: dict[str, set[str]] = {}
+    left_out = [VALUES] if is_too_long else []
+    write_household_tables(
+        tmp_path / "warehouse.duckdb",
+        contract(),
+        tmp_path,
+        left_out,
+        lambda path, tables, write: follows.update({path.name: {*tables}}),
+    )
+    chosen = follows["harmonized.households.dta"]
+    assert {"harmonized.households", VALUES, "reference.codes"} <= chosen
+    assert ({"harmonized.missing_reasons", "harmonized.coverage"} <= chosen) == is_too_long
+    assert "reference.crosswalk" not in chosen
+    assert follows["harmonized.missing_reasons.dta"] == {"harmonized.missing_reasons"}
