@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analysis.comparison import chow_test, gap_contrasts, interactions, oaxaca_blinder, wald_equality
@@ -71,6 +72,7 @@ from analysis.survey_design import (
     unit_mean,
 )
 from analysis.transitions import paired_change, transition
+from analysis.unit_sums import UnitSums, sums_of_batch, together
 from analysis.weighting import composite, weigh
 
 ITEMS = ["a", "b", "c", "d"]
@@ -173,6 +175,18 @@ def scores_of(d: pd.DataFrame) -> np.ndarray:
     )
 
 
+def sums(d: pd.DataFrame) -> list[UnitSums]:
+    """Sums by site of two halves of the households."""
+    rows = d.assign(site=d["site"].astype(str), units=np.nan)
+    halves = (rows.iloc[:60], rows.iloc[60:])
+    return [
+        sums_of_batch(
+            pa.RecordBatch.from_pandas(half, preserve_index=False), ["site"], [*ITEMS, "y"], "w", "units"
+        )
+        for half in halves
+    ]
+
+
 def design() -> ModelDesign:
     return ModelDesign("y", ("b",), (Category("word", ("low", "high", "never"), "low"),), "mean")
 
@@ -258,8 +272,10 @@ CALLS: dict[str, Callable[[pd.DataFrame], object]] = {
     "summarise": lambda d: [
         s.covariance() for s in summarise(d, ITEMS, weights="w", weight_kind="sampling").values()
     ],
+    "sums_of_batch": sums,
     "theil": lambda d: theil(d["y"].abs().dropna(), d["w"][d["y"].notna()]),
     "theil_parts": lambda d: theil_parts(d["y"].abs().dropna(), d["site"][d["y"].notna()]),
+    "together": lambda d: together(sums(d)),
     "transition": lambda d: transition(d["a"], d["b"], 6),
     "unit_mean": unit_mean_of,
     "varimax": lambda d: varimax(loadings(d)),
