@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import os
 import resource
 import shutil
@@ -66,10 +67,15 @@ def one_catalog_label(data: Path) -> None:
 
 
 def one_file(data: Path) -> None:
-    """Replace the file of one survey by one without its last household."""
+    """Replace the file of one survey by one without its last household, and say so in its declaration."""
     path = next(iter(sorted(data.glob("surveys/*/answers.csv"))))
-    lines = path.read_bytes().rstrip(b"\n").split(b"\n")
-    path.write_bytes(b"\n".join(lines[:-1]) + b"\n")
+    before = path.read_bytes()
+    after = before[: before.rstrip(b"\n").rindex(b"\n") + 1]
+    path.write_bytes(after)
+    declared = path.with_name("survey.yml")
+    text = declared.read_text(encoding="utf-8")
+    was, now = (hashlib.sha256(content).hexdigest() for content in (before, after))
+    declared.write_text(text.replace(was, now), encoding="utf-8")
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
