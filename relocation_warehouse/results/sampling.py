@@ -402,7 +402,7 @@ def design_columns(con: duckdb.DuckDBPyConnection, group: str) -> str:
 def _code(group: str) -> str:
     """SQL of a code as text: that of a whole number has no point."""
     text = f"cast({quoted(group)} as varchar)"
-    return f"if(typeof({quoted(group)}) = 'DOUBLE', regexp_replace({text}, '\\.0$', ''), {text})"
+    return f"if(upper(typeof({quoted(group)})) = 'DOUBLE', regexp_replace({text}, '[.]0$', ''), {text})"
 
 
 def _drawn(con: duckdb.DuckDBPyConnection, of: str = "") -> dict[str, str]:
