@@ -6,6 +6,7 @@ Every table gets a row for each combination of its key (within a limit) and valu
 import functools
 import itertools
 import random
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,9 @@ import pyarrow as pa
 
 from relocation_warehouse.contract.tables import Column, Contract, Table, load_contract, value_labels
 from relocation_warehouse.ground import sql
+from relocation_warehouse.ground.kept import Kept
+from relocation_warehouse.publication.audit import AuditResult
+from relocation_warehouse.publication.publish import RunInfo, publish
 from relocation_warehouse.survey.catalog import Indicator
 
 TABLES = Path(__file__).parents[2] / "data" / "catalog" / "tables.yml"
@@ -215,3 +219,17 @@ def _value(column: Column, rng: random.Random) -> object:
             return "2026-01-01"
         case _:
             return rng.choice(_domain(column))
+
+
+def publish_tables(folder: Path, tables: Collection[str], kept: str | None = "kept") -> Path:
+    """Publish some tables of `build.duckdb` of a folder beside it, with what is kept there; returns the version."""
+    few = Contract(contract().version, tuple(t for t in contract() if t.full_name in tables))
+    return publish(
+        folder / "build.duckdb",
+        folder / "published",
+        few,
+        AuditResult(()),
+        RunInfo("run"),
+        None,
+        kept=Kept(folder / kept) if kept else None,
+    ).version

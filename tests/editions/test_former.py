@@ -5,14 +5,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from made_up_build import FEW, contract
+from made_up_build import FEW, contract, publish_tables
 
-from relocation_warehouse.contract.tables import Contract
-from relocation_warehouse.ground.kept import Kept
-from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.database import write_database
 from relocation_warehouse.publication.extract.tables import VALUES, write_household_tables
-from relocation_warehouse.publication.publish import RunInfo, publish
 
 BESIDE_TABLES = {"warehouse.duckdb", "manifest.json", "public/warehouse.duckdb", "public/manifest.json"}
 BESIDE_TABLES |= {"csv/datapackage.json", "public/csv/datapackage.json"}
@@ -29,17 +25,8 @@ def folder(sound_build, tmp_path):
 
 
 def published(folder: Path, kept: str = "kept") -> dict[str, Path]:
-    few = Contract(contract().version, tuple(t for t in contract() if t.full_name in TABLES))
-    result = publish(
-        folder / "build.duckdb",
-        folder / "published",
-        few,
-        AuditResult(()),
-        RunInfo("run"),
-        None,
-        kept=Kept(folder / kept),
-    )
-    return {p.relative_to(result.version).as_posix(): p for p in result.version.rglob("*") if p.is_file()}
+    version = publish_tables(folder, TABLES, kept)
+    return {p.relative_to(version).as_posix(): p for p in version.rglob("*") if p.is_file()}
 
 
 def inodes(files: dict[str, Path]) -> dict[str, int]:

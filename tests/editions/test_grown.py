@@ -5,13 +5,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from made_up_build import FEW, contract
+from made_up_build import FEW, publish_tables
 
-from relocation_warehouse.contract.tables import Contract
-from relocation_warehouse.ground.kept import Kept
-from relocation_warehouse.publication.audit import AuditResult
 from relocation_warehouse.publication.grown import KIND, Grown
-from relocation_warehouse.publication.publish import MEMORY, PUBLIC, RunInfo, publish
+from relocation_warehouse.publication.publish import MEMORY, PUBLIC
 
 TABLES = {
     *FEW,
@@ -50,17 +47,8 @@ def folder(sound_build, tmp_path, begun):
 
 
 def published(folder: Path, kept: str | None = "kept") -> list[Path]:
-    few = Contract(contract().version, tuple(t for t in contract() if t.full_name in TABLES))
-    result = publish(
-        folder / "build.duckdb",
-        folder / "published",
-        few,
-        AuditResult(()),
-        RunInfo("run"),
-        None,
-        kept=Kept(folder / kept) if kept else None,
-    )
-    places = [result.version / "warehouse.duckdb", result.version / PUBLIC / "warehouse.duckdb"]
+    version = publish_tables(folder, TABLES, kept)
+    places = [version / "warehouse.duckdb", version / PUBLIC / "warehouse.duckdb"]
     return [*places, folder / "published" / MEMORY]
 
 
